@@ -1,0 +1,3 @@
+"""Text in, cited passages out: chunking, embedding, pgvector storage, hybrid retrieval and answers."""
+
+__version__ = "0.1.0"

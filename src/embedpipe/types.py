@@ -1,0 +1,145 @@
+"""What travels between the stages, and what each stage must be able to do."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal, NamedTuple, Protocol, TypeAlias, runtime_checkable
+
+import numpy as np
+import numpy.typing as npt
+
+Metadata: TypeAlias = Mapping[str, Any]
+"""What JSON holds: str, int, finite float, bool, None, lists and dicts of those."""
+
+Vectors: TypeAlias = npt.NDArray[np.float32]
+"""(n, d) float32, one row a text; or (d,) for one."""
+
+Kind: TypeAlias = Literal["document", "query"]
+SearchMode: TypeAlias = Literal["dense", "lexical", "hybrid"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Document:
+    """A text to be ingested, under an id that stays the same from one ingest to the next."""
+
+    id: str
+    text: str
+    metadata: Metadata = field(default_factory=dict)
+
+
+class Chunk(NamedTuple):
+    """A span of a text, and once stored its ids.
+
+    `text` is `source[start_index:end_index]` in code points. `payload` is a framework's own record of the chunk, which
+    the core stores and hands back untouched. A tuple, since chunks are made by the million.
+    """
+
+    text: str
+    start_index: int
+    end_index: int
+    chunk_index: int
+    metadata: Metadata
+    document_id: str | None = None
+    id: str | None = None
+    payload: Metadata | None = None
+
+    @classmethod
+    def whole(
+        cls, text: str, *, id: str | None = None, document_id: str | None = None, metadata: Metadata | None = None
+    ) -> Chunk:
+        """The whole text as one chunk."""
+        return cls(text, 0, len(text), 0, {} if metadata is None else metadata, document_id, id)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SearchResult:
+    """A stored chunk with the scores that brought it up.
+
+    For every score higher is better. `similarity` is the cosine of query and chunk; `lexical_score` is zero where no
+    query term occurs. A rank counts from 1 and is None where that leg did not bring the chunk. `score` is what the
+    results are ordered by.
+    """
+
+    chunk: Chunk
+    score: float
+    similarity: float | None = None
+    lexical_score: float | None = None
+    dense_rank: int | None = None
+    lexical_rank: int | None = None
+    rerank_score: float | None = None
+
+    @property
+    def id(self) -> str:
+        assert self.chunk.id is not None  # noqa: S101 - a stored chunk has one
+        return self.chunk.id
+
+    @property
+    def text(self) -> str:
+        return self.chunk.text
+
+    @property
+    def document_id(self) -> str | None:
+        return self.chunk.document_id
+
+    @property
+    def metadata(self) -> Metadata:
+        return self.chunk.metadata
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelSpec:
+    """What two embeddings must share to be comparable, and what the model takes.
+
+    `revision` tells two sets of weights of one name apart; `max_tokens` is None where the model has no limit.
+    """
+
+    name: str
+    dimensions: int
+    max_tokens: int | None = None
+    revision: str = ""
+    query_prompt: str = ""
+    document_prompt: str = ""
+    normalized: bool = True
+
+    @property
+    def fingerprint(self) -> str:
+        """32 hexadecimal digits over every field that changes a vector."""
+        fields = {key: value for key, value in asdict(self).items() if key != "max_tokens"}
+        return hashlib.sha256(json.dumps(fields, sort_keys=True).encode()).hexdigest()[:32]
+
+
+@runtime_checkable
+class Chunker(Protocol):
+    """Cuts a text into spans.
+
+    `repr(chunker)` names every setting that changes the chunks: a document whose text, metadata and chunker are
+    unchanged is not cut again.
+    """
+
+    def chunk(self, text: str) -> list[Chunk]:
+        """Spans in order of `start_index`; together they hold every non-space character of the text."""
+        ...
+
+
+@runtime_checkable
+class EmbeddingModel(Protocol):
+    """A backend that turns texts into vectors and does nothing else."""
+
+    @property
+    def spec(self) -> ModelSpec: ...
+
+    def embed(self, texts: Sequence[str], kind: Kind) -> Vectors:
+        """(n, d) float32, one row for each text, in order."""
+        ...
+
+
+@runtime_checkable
+class Reranker(Protocol):
+    """Orders results by a closer look at query and text."""
+
+    def rerank(self, query: str, results: Sequence[SearchResult]) -> list[SearchResult]:
+        """The same results, best first, each with its `rerank_score`."""
+        ...

@@ -1,0 +1,82 @@
+"""An answer with its checked citations, and how a notebook shows it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from html import escape
+
+from embedpipe.answering.citations import Citation, Statement
+from embedpipe.retrieval.context import Passage
+from embedpipe.types import SearchResult
+
+_MARKS = {
+    "quoted": "&#10003;",
+    "paraphrased": "&#8776;",
+    "unsupported": "&#10007; not in the source",
+    "misquoted": "&#10007; not quoted from the source",
+    "unknown_source": "&#10007; no such source",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RAGResponse:
+    """What a question got.
+
+    `sources` are numbered from 1 as the answer cites them. `model` is None for an extractive answer; `tokens_used` is
+    None where no model ran or it did not say. `truncated`: the model stopped at its token limit. `left_out`: results
+    that the context's budget had no room for. `timings`: seconds for "search", "answer" and "total".
+    """
+
+    question: str
+    answer: str
+    statements: Sequence[Statement] = ()
+    sources: Sequence[Passage] = ()
+    model: str | None = None
+    tokens_used: int | None = None
+    truncated: bool = False
+    left_out: Sequence[SearchResult] = ()
+    timings: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def citations(self) -> list[Citation]:
+        """All citations in the order of the answer."""
+        return [citation for statement in self.statements for citation in statement.citations]
+
+    @property
+    def problems(self) -> list[Citation]:
+        """The citations that did not hold."""
+        return [citation for citation in self.citations if not citation.valid]
+
+    def _repr_html_(self) -> str:
+        return "".join(_html(self))
+
+
+def _html(response: RAGResponse) -> Iterator[str]:
+    yield f"<div><p><em>{escape(response.question)}</em></p><p>"
+    for statement in response.statements:
+        yield escape(statement.text)
+        yield from (_mark(citation) for citation in statement.citations)
+        yield " "
+    if not response.statements:
+        yield escape(response.answer)
+    yield "</p><ol>"
+    for source in response.sources:
+        place = escape(f"{source.document_id or 'source'} [{source.start_index}:{source.end_index}]")
+        yield f"<li><details><summary>{place}</summary><pre>{escape(source.text)}</pre></details></li>"
+    yield f"</ol><small>{escape(_footer(response))}</small></div>"
+
+
+def _mark(citation: Citation) -> str:
+    place = "" if citation.start_index is None else f"{citation.start_index}:{citation.end_index}"
+    return f'<sup title="{escape(place)}">[{citation.source}] {_MARKS[citation.status]}</sup>'
+
+
+def _footer(response: RAGResponse) -> str:
+    parts = [response.model or "sentences quoted from the sources"]
+    if response.tokens_used is not None:
+        parts.append(f"{response.tokens_used} tokens")
+    if response.truncated:
+        parts.append("cut off at the token limit")
+    parts.extend(f"{name} {seconds:.2f} s" for name, seconds in response.timings.items())
+    return " · ".join(parts)

@@ -1,0 +1,122 @@
+"""LangChain chat models and LlamaIndex LLMs as `ChatModel`s, told apart by their methods."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from embedpipe._optional import require
+from embedpipe.answering.chat import ChatModel, Message, Reply
+from embedpipe.errors import ConfigurationError, EmbedPipeError, GenerationError
+
+
+def as_chat_model(llm: object) -> ChatModel:
+    """`llm` as it is where it is a `ChatModel`, else wrapped; `ConfigurationError` where it is none of the three."""
+    if isinstance(llm, ChatModel):
+        return llm
+    if all(hasattr(llm, name) for name in ("invoke", "ainvoke", "stream", "astream")):
+        return LangChainChat(llm)
+    if all(hasattr(llm, name) for name in ("chat", "achat", "stream_chat", "astream_chat")):
+        return LlamaIndexChat(llm)
+    raise ConfigurationError(
+        f"llm must be an embedpipe ChatModel such as OpenAIChat, a LangChain chat model or a LlamaIndex LLM; "
+        f"got {type(llm).__name__}."
+    )
+
+
+@contextmanager
+def _translated(name: str) -> Iterator[None]:
+    try:
+        yield
+    except EmbedPipeError:
+        raise
+    except Exception as error:
+        raise GenerationError(f"{name}: the language model failed: {type(error).__name__}: {error}") from error
+
+
+class LangChainChat:
+    """A LangChain chat model, or any runnable that takes messages and gives a message or a string."""
+
+    def __init__(self, model: Any) -> None:
+        self._model = model
+
+    @property
+    def name(self) -> str:
+        return _model_name(self._model, "model_name", "model") or type(self._model).__name__
+
+    def complete(self, messages: Sequence[Message]) -> Reply:
+        with _translated(self.name):
+            return _langchain_reply(self._model.invoke(_pairs(messages)))
+
+    async def acomplete(self, messages: Sequence[Message]) -> Reply:
+        with _translated(self.name):
+            return _langchain_reply(await self._model.ainvoke(_pairs(messages)))
+
+    def stream(self, messages: Sequence[Message]) -> Iterator[Reply]:
+        with _translated(self.name):
+            for piece in self._model.stream(_pairs(messages)):
+                yield _langchain_reply(piece)
+
+    async def astream(self, messages: Sequence[Message]) -> AsyncIterator[Reply]:
+        with _translated(self.name):
+            async for piece in self._model.astream(_pairs(messages)):
+                yield _langchain_reply(piece)
+
+
+class LlamaIndexChat:
+    """A LlamaIndex LLM."""
+
+    def __init__(self, llm: Any) -> None:
+        self._llm = llm
+
+    @property
+    def name(self) -> str:
+        return _model_name(getattr(self._llm, "metadata", None), "model_name") or type(self._llm).__name__
+
+    def complete(self, messages: Sequence[Message]) -> Reply:
+        with _translated(self.name):
+            return _llama_reply(self._llm.chat(_llama_messages(messages)), whole=True)
+
+    async def acomplete(self, messages: Sequence[Message]) -> Reply:
+        with _translated(self.name):
+            return _llama_reply(await self._llm.achat(_llama_messages(messages)), whole=True)
+
+    def stream(self, messages: Sequence[Message]) -> Iterator[Reply]:
+        with _translated(self.name):
+            for piece in self._llm.stream_chat(_llama_messages(messages)):
+                yield _llama_reply(piece, whole=False)
+
+    async def astream(self, messages: Sequence[Message]) -> AsyncIterator[Reply]:
+        with _translated(self.name):
+            async for piece in await self._llm.astream_chat(_llama_messages(messages)):
+                yield _llama_reply(piece, whole=False)
+
+
+def _model_name(model: Any, *fields: str) -> str:
+    names = (getattr(model, field, None) for field in fields)
+    return next((name for name in names if isinstance(name, str) and name), "")
+
+
+def _pairs(messages: Sequence[Message]) -> list[tuple[str, str]]:
+    return [(message.role, message.content) for message in messages]
+
+
+def _langchain_reply(message: Any) -> Reply:
+    if isinstance(message, str):
+        return Reply(message)
+    usage = getattr(message, "usage_metadata", None) or {}
+    reason = getattr(message, "response_metadata", {}).get("finish_reason")
+    return Reply(str(message.text), usage.get("total_tokens"), reason == "length")
+
+
+def _llama_messages(messages: Sequence[Message]) -> list[Any]:
+    types = require("llama_index.core.llms", extra="llama-index")
+    return [types.ChatMessage(role=message.role, content=message.content) for message in messages]
+
+
+def _llama_reply(response: Any, *, whole: bool) -> Reply:
+    text = response.message.content if whole else response.delta
+    usage = getattr(response.raw, "usage", None)
+    choices = getattr(response.raw, "choices", None) or [None]
+    return Reply(text or "", getattr(usage, "total_tokens", None), getattr(choices[0], "finish_reason", "") == "length")

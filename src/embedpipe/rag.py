@@ -1,0 +1,204 @@
+"""From a question to an answer whose citations are checked."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import AsyncIterator, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Protocol
+
+from embedpipe.answering.chat import Message, OpenAIChat, Reply
+from embedpipe.answering.citations import Citation, Statement, checked_statements
+from embedpipe.answering.extractive import ExtractiveAnswerer, answer_text
+from embedpipe.answering.prompt import Prompt, PromptBuilder
+from embedpipe.answering.response import RAGResponse
+from embedpipe.answering.streams import AnswerStream, AsyncAnswerStream, Event
+from embedpipe.answering.wrapped import as_chat_model
+from embedpipe.errors import GenerationError, InputError
+from embedpipe.retrieval.context import ContextSettings, CountsTokens, Passage, build_context
+from embedpipe.text.tokens import token_counter
+from embedpipe.types import SearchResult
+
+__all__ = [
+    "AnswerStream",
+    "AsyncAnswerStream",
+    "Citation",
+    "ContextSettings",
+    "OpenAIChat",
+    "Prompt",
+    "RAGPipeline",
+    "RAGResponse",
+    "Statement",
+]
+
+NOTHING_FOUND = "The sources hold nothing on this question."
+
+_LOG = logging.getLogger(__name__)
+
+
+class Searches(Protocol):
+    """What a pipeline needs of a search service."""
+
+    def search(self, query: str, k: int, **options: Any) -> list[SearchResult]: ...
+
+    async def asearch(self, query: str, k: int, **options: Any) -> list[SearchResult]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class _Prepared:
+    """A question with its sources, ready to be answered."""
+
+    question: str
+    sources: list[Passage]
+    left_out: list[SearchResult]
+    started: float
+    searched: float
+
+
+class RAGPipeline:
+    """Answers questions from what a service finds, with a language model or, without one, by quoting sentences.
+
+    `llm`: an `OpenAIChat`, a LangChain chat model, a LlamaIndex LLM, any `ChatModel`, or None. `prompt`: a `Prompt`
+    with other templates, or any callable (question, sources) -> messages. `context` says how results become sources;
+    its token budget holds where there is a model, counted by `counter` (None: as cl100k_base does). Keyword arguments
+    of the query methods go to the service's search: `filter`, `mode`, `threshold` and so on.
+
+    Every query method raises `InputError` for an empty question, `GenerationError` where the model fails, and what
+    the search raises.
+    """
+
+    def __init__(
+        self,
+        service: Searches,
+        llm: object | None = None,
+        *,
+        k: int = 5,
+        prompt: PromptBuilder | None = None,
+        context: ContextSettings | None = None,
+        counter: CountsTokens | None = None,
+        extractive: ExtractiveAnswerer | None = None,
+    ) -> None:
+        self._service = service
+        self._llm = None if llm is None else as_chat_model(llm)
+        self._k = k
+        self._prompt = prompt or Prompt()
+        self._context = context or ContextSettings()
+        self._counter = counter
+        self._extractive = extractive or ExtractiveAnswerer()
+
+    def query(self, question: str, *, k: int | None = None, **search: Any) -> RAGResponse:
+        """The answer, its statements with their checked citations, and its numbered sources."""
+        started = _start(question)
+        prepared = self._prepare(question, self._service.search(question, k or self._k, **search), started)
+        if self._llm is None or not prepared.sources:
+            return self._extract(prepared)
+        return self._finish(prepared, [self._llm.complete(self._messages(prepared))])
+
+    async def aquery(self, question: str, *, k: int | None = None, **search: Any) -> RAGResponse:
+        """As `query`."""
+        started = _start(question)
+        prepared = self._prepare(question, await self._service.asearch(question, k or self._k, **search), started)
+        if self._llm is None or not prepared.sources:
+            return self._extract(prepared)
+        return self._finish(prepared, [await self._llm.acomplete(self._messages(prepared))])
+
+    def stream(self, question: str, *, k: int | None = None, **search: Any) -> AnswerStream:
+        """The answer's text in pieces; then, from the stream's `response`, all that `query` gives."""
+        started = _start(question)
+        return AnswerStream(self._pieces(question, k or self._k, search, started))
+
+    def astream(self, question: str, *, k: int | None = None, **search: Any) -> AsyncAnswerStream:
+        """As `stream`, to be iterated with `async for`."""
+        started = _start(question)
+        return AsyncAnswerStream(self._apieces(question, k or self._k, search, started))
+
+    def _pieces(self, question: str, k: int, search: dict[str, Any], started: float) -> Iterator[Event]:
+        prepared = self._prepare(question, self._service.search(question, k, **search), started)
+        if self._llm is None or not prepared.sources:
+            yield from _in_pieces(self._extract(prepared))
+            return
+        replies: list[Reply] = []
+        for reply in self._llm.stream(self._messages(prepared)):
+            replies.append(reply)
+            yield reply.text
+        yield self._finish(prepared, replies)
+
+    async def _apieces(self, question: str, k: int, search: dict[str, Any], started: float) -> AsyncIterator[Event]:
+        prepared = self._prepare(question, await self._service.asearch(question, k, **search), started)
+        if self._llm is None or not prepared.sources:
+            for piece in _in_pieces(self._extract(prepared)):
+                yield piece
+            return
+        replies: list[Reply] = []
+        async for reply in self._llm.astream(self._messages(prepared)):
+            replies.append(reply)
+            yield reply.text
+        yield self._finish(prepared, replies)
+
+    def _prepare(self, question: str, results: Sequence[SearchResult], started: float) -> _Prepared:
+        searched = time.perf_counter()
+        settings = self._context
+        if self._llm is None:
+            settings = replace(settings, max_tokens=None)
+        elif settings.max_tokens is not None and self._counter is None:
+            self._counter = token_counter("cl100k_base")
+        sources, left_out = build_context(results, settings, self._counter)
+        return _Prepared(question, sources, left_out, started, searched)
+
+    def _messages(self, prepared: _Prepared) -> list[Message]:
+        return list(self._prompt(prepared.question, prepared.sources))
+
+    def _extract(self, prepared: _Prepared) -> RAGResponse:
+        statements = self._extractive.statements(prepared.question, prepared.sources)
+        answer = answer_text(statements) if statements else NOTHING_FOUND
+        return _response(prepared, answer=answer, statements=statements)
+
+    def _finish(self, prepared: _Prepared, replies: Sequence[Reply]) -> RAGResponse:
+        assert self._llm is not None  # noqa: S101 - there is a reply
+        answer = "".join(reply.text for reply in replies)
+        if not answer.strip():
+            raise GenerationError(f"{self._llm.name}: the reply holds no text.")
+        return _response(
+            prepared,
+            answer=answer,
+            statements=checked_statements(answer, prepared.sources),
+            model=self._llm.name,
+            tokens_used=next((reply.tokens_used for reply in reversed(replies) if reply.tokens_used), None),
+            truncated=any(reply.truncated for reply in replies),
+        )
+
+
+def _start(question: object) -> float:
+    if not isinstance(question, str) or not question.strip():
+        raise InputError(f"a question must be a text with at least one word; got {question!r:.80}.")
+    return time.perf_counter()
+
+
+def _in_pieces(response: RAGResponse) -> Iterator[Event]:
+    for position, statement in enumerate(response.statements):
+        yield (" " if position else "") + answer_text([statement])
+    if not response.statements:
+        yield response.answer
+    yield response
+
+
+def _response(prepared: _Prepared, *, answer: str, statements: Sequence[Statement], **model: Any) -> RAGResponse:
+    now = time.perf_counter()
+    timings = {
+        "search": prepared.searched - prepared.started,
+        "answer": now - prepared.searched,
+        "total": now - prepared.started,
+    }
+    response = RAGResponse(
+        question=prepared.question,
+        answer=answer,
+        statements=tuple(statements),
+        sources=tuple(prepared.sources),
+        left_out=tuple(prepared.left_out),
+        timings=timings,
+        **model,
+    )
+    if response.problems:
+        _LOG.warning("%d of %d citations do not hold", len(response.problems), len(response.citations))
+    return response

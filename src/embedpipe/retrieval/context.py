@@ -1,0 +1,164 @@
+"""From search results to the passages that a language model reads: merged, within a token budget, ordered."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+from embedpipe.errors import ConfigurationError
+from embedpipe.types import Metadata, SearchResult
+
+_MAX_GAP = 8
+_LOG = logging.getLogger(__name__)
+
+
+class CountsTokens(Protocol):
+    def count_many(self, texts: Sequence[str]) -> list[int]:
+        """The number of tokens of each text."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Passage:
+    """A stretch of one document, made of one hit or of several that touch or overlap.
+
+    `text` is `document[start_index:start_index + len(text)]`, but for `gaps`: (start, end) within `text` where only
+    white space stood between two chunks and its kind is not stored. `score` is the best of its results'.
+    """
+
+    text: str
+    start_index: int
+    results: tuple[SearchResult, ...]
+    gaps: tuple[tuple[int, int], ...] = ()
+
+    @property
+    def end_index(self) -> int:
+        return self.start_index + len(self.text)
+
+    @property
+    def stretches(self) -> list[tuple[int, int]]:
+        """(start, end) within `text` of what lies between the gaps."""
+        cuts = [0, *(edge for gap in self.gaps for edge in gap), len(self.text)]
+        return list(zip(cuts[0::2], cuts[1::2], strict=True))
+
+    @property
+    def document_id(self) -> str | None:
+        return self.results[0].document_id
+
+    @property
+    def metadata(self) -> Metadata:
+        """Of the best of its results."""
+        return max(self.results, key=lambda result: result.score).metadata
+
+    @property
+    def score(self) -> float:
+        return max(result.score for result in self.results)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ContextSettings:
+    """How results become context.
+
+    `max_tokens`: the passages' budget, counted by the caller's counter; None for no limit. `merge`: join hits of one
+    document whose spans touch or overlap. `order`: "score" puts the best first; "edges" puts the best first and last
+    and the weakest in the middle, where models read least (Liu et al. 2023, "Lost in the Middle").
+    """
+
+    max_tokens: int | None = 4000
+    merge: bool = True
+    order: Literal["score", "edges"] = "score"
+
+    def __post_init__(self) -> None:
+        if self.max_tokens is not None and self.max_tokens < 1:
+            raise ConfigurationError(f"max_tokens must be 1 or more, or None for no limit; got {self.max_tokens}.")
+        if self.order not in ("score", "edges"):
+            raise ConfigurationError(f'order must be "score" or "edges"; got {self.order!r}.')
+
+
+def build_context(
+    results: Sequence[SearchResult], settings: ContextSettings, counter: CountsTokens | None = None
+) -> tuple[list[Passage], list[SearchResult]]:
+    """The passages in reading order, and the results that the budget left out, which is logged too.
+
+    A result that does not fit is left out and a smaller one further down may still come in. `ConfigurationError`
+    where not even one fits, or where there is a budget and no counter.
+    """
+    kept, left_out = _within_budget(results, settings.max_tokens, counter)
+    passages = _merged(kept) if settings.merge else [_single(result) for result in kept]
+    passages.sort(key=lambda passage: -passage.score)
+    return (_edges(passages) if settings.order == "edges" else passages), left_out
+
+
+def _within_budget(
+    results: Sequence[SearchResult], budget: int | None, counter: CountsTokens | None
+) -> tuple[list[SearchResult], list[SearchResult]]:
+    if budget is None or not results:
+        return list(results), []
+    if counter is None:
+        raise ConfigurationError("a token budget for the context needs a token counter; give one, or max_tokens=None.")
+    counts = counter.count_many([result.text for result in results])
+    kept: list[SearchResult] = []
+    left_out: list[SearchResult] = []
+    for result, count in zip(results, counts, strict=True):
+        if count <= budget:
+            kept.append(result)
+            budget -= count
+        else:
+            left_out.append(result)
+    if not kept:
+        raise ConfigurationError(
+            f"no result fits the context: the smallest has {min(counts)} tokens, max_tokens is {budget}. "
+            "Raise max_tokens, or ingest with smaller chunks."
+        )
+    if left_out:
+        _LOG.info("%d of %d results left out of the context, which holds no more tokens", len(left_out), len(results))
+    return kept, left_out
+
+
+def _single(result: SearchResult) -> Passage:
+    return Passage(text=result.text, start_index=result.chunk.start_index, results=(result,))
+
+
+def _merged(results: Sequence[SearchResult]) -> list[Passage]:
+    passages: list[Passage] = []
+    by_place = sorted(results, key=lambda r: (r.document_id or "", r.chunk.start_index, r.chunk.end_index))
+    for result in by_place:
+        joined = _join(passages[-1], result) if passages else None
+        if joined is None:
+            passages.append(_single(result))
+        else:
+            passages[-1] = joined
+    return passages
+
+
+def _join(passage: Passage, result: SearchResult) -> Passage | None:
+    """The two as one, or None where they are not known to stand side by side in one text."""
+    chunk, last = result.chunk, passage.results[-1].chunk
+    if result.document_id is None or result.document_id != passage.document_id:
+        return None
+    gap = chunk.start_index - passage.end_index
+    results = (*passage.results, result)
+    if gap > 0:
+        if chunk.chunk_index != last.chunk_index + 1 or gap > _MAX_GAP:
+            return None
+        filler = " " if gap == 1 else "\n" * gap
+        gaps = (*passage.gaps, (len(passage.text), len(passage.text) + gap))
+        return Passage(
+            text=passage.text + filler + chunk.text, start_index=passage.start_index, results=results, gaps=gaps
+        )
+    offset = chunk.start_index - passage.start_index
+    shared = passage.text[offset : offset + len(chunk.text)]
+    if not chunk.text.startswith(shared):
+        return None
+    return Passage(
+        text=passage.text + chunk.text[len(shared) :],
+        start_index=passage.start_index,
+        results=results,
+        gaps=passage.gaps,
+    )
+
+
+def _edges(passages: Sequence[Passage]) -> list[Passage]:
+    return [*passages[0::2], *reversed(passages[1::2])]

@@ -1,0 +1,33 @@
+"""Words of a text in any script, for comparing texts by what they say."""
+
+from __future__ import annotations
+
+import re
+
+# Scripts written without spaces: Thai to Khmer, kana, Han. A run of them becomes its character bigrams.
+_UNSPACED = (
+    r"\u0e01-\u0eff\u1000-\u109f\u1780-\u17ff\u3005-\u3007\u3041-\u30ff\u3400-\u4dbf\u4e00-\u9fff\U00020000-\U0003ffff"
+)
+# Combining marks inside words, which \w leaves out: Latin, Hebrew, Arabic, the Indic scripts (without the danda).
+_MARKS = r"\u0300-\u036f\u0591-\u05bd\u05bf\u05c1-\u05c7\u0610-\u061a\u064b-\u065f\u0670\u0900-\u0963\u0966-\u0dff"
+
+SPACED_LETTER = rf"(?![_{_UNSPACED}])[\w{_MARKS}]"
+"""A pattern for one character of a word in a script that separates words."""
+
+_WORD = re.compile(rf"[{_UNSPACED}]+|(?:{SPACED_LETTER})+")
+_UNSPACED_START = re.compile(rf"[{_UNSPACED}]")
+
+
+def words(text: str) -> list[str]:
+    """The text's words in order, case-folded; an identifier's parts as words of their own.
+
+    A run of a script without spaces becomes its overlapping pairs of characters.
+    """
+    found: list[str] = []
+    for match in _WORD.finditer(text):
+        word = match.group().casefold()
+        if len(word) > 2 and _UNSPACED_START.match(word):
+            found.extend(word[i : i + 2] for i in range(len(word) - 1))
+        else:
+            found.append(word)
+    return found

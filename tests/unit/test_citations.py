@@ -1,0 +1,143 @@
+from __future__ import annotations
+
+import pytest
+
+from embedpipe.answering.citations import checked_statements, find_quote
+from embedpipe.answering.extractive import ExtractiveAnswerer, answer_text
+from embedpipe.errors import ConfigurationError
+from embedpipe.retrieval.context import ContextSettings, Passage, build_context
+from searching import DOCUMENT, paragraphs, result
+
+SOURCES, _ = build_context(paragraphs(), ContextSettings(max_tokens=None, merge=False))
+
+
+def numbers(answer: str) -> list[tuple[str, list[int]]]:
+    return [(s.text, [c.source for c in s.citations]) for s in checked_statements(answer, SOURCES)]
+
+
+@pytest.mark.parametrize(
+    ("answer", "expected"),
+    [
+        ("One [1]. Two [2][3].", [("One.", [1]), ("Two.", [2, 3])]),
+        ("One. [1] Two.", [("One.", [1]), ("Two.", [])]),
+        ("One [1, 3] and [2].", [("One and.", [1, 3, 2])]),
+        ("One [1-3].", [("One.", [1, 2, 3])]),
+        ("One [Source 2].", [("One.", [2])]),
+        ("One [sources 1 and 2].", [("One.", [1, 2])]),
+        ("- [2] says so.\n- Not [3].", [("- says so.", [2]), ("- Not.", [3])]),
+        ("Use `a[1]` here [2].", [("Use `a[1]` here.", [2])]),
+        ("See [1](there).", [("See [1](there).", [])]),
+        ("[1]", []),
+        ("", []),
+    ],
+)
+def test_marks_go_to_their_statements(answer: str, expected: list[tuple[str, list[int]]]) -> None:
+    assert numbers(answer) == expected
+
+
+def test_statement_offsets_are_those_of_the_answer() -> None:
+    answer = "First thing [1]. Second thing. [2]\n\nThird."
+    spans = [answer[s.start : s.end] for s in checked_statements(answer, SOURCES)]
+    assert spans == ["First thing [1].", "Second thing. [2]", "Third."]
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        'It is "used to wrap the execution of a block with methods" [1].',
+        "It is “used to wrap the execution of a block with methods.” [1]",
+        "THE WITH STATEMENT is used to wrap the execution of a block with methods [1].",
+        'It is "used to wrap ... with methods" [1].',
+    ],
+)
+def test_a_true_quotation_is_found_in_the_document(answer: str) -> None:
+    (citation,) = checked_statements(answer, SOURCES)[0].citations
+    assert citation.status == "quoted"
+    assert citation.document_id == "with"
+    assert citation.quote == DOCUMENT[citation.start_index : citation.end_index]
+    assert citation.quote is not None
+    assert citation.quote.endswith("of a block with\nmethods")
+
+
+def test_a_quotation_with_quotes_inside() -> None:
+    answer = 'A context manager\'s "__exit__()" method is always called [2].'
+    (citation,) = checked_statements(answer, SOURCES)[0].citations
+    assert citation.status == "quoted"
+    assert citation.quote == 'A context manager’s "__exit__()" method is always called'
+
+
+@pytest.mark.parametrize(
+    ("answer", "status"),
+    [
+        ('It is "used to wrap the execution of a function" [1].', "misquoted"),
+        ('It is "always called" [1].', "misquoted"),
+        ('"always called" and "never left out" [2].', "misquoted"),
+        ("A block is wrapped in methods of a context manager, used to wrap the execution [1].", "paraphrased"),
+        ("Bananas ripen faster beside apples [1].", "unsupported"),
+        ("It is so [4].", "unknown_source"),
+        ("It is so [0].", "unknown_source"),
+    ],
+)
+def test_every_citation_gets_its_status(answer: str, status: str) -> None:
+    (citation,) = checked_statements(answer, SOURCES)[0].citations
+    assert citation.status == status
+    assert citation.valid == (status == "paraphrased")
+
+
+def test_a_paraphrase_points_at_the_nearest_sentence() -> None:
+    answer = "Common patterns are encapsulated for convenient reuse by this [1]."
+    (citation,) = checked_statements(answer, SOURCES)[0].citations
+    assert citation.status == "paraphrased"
+    assert citation.support > 0.5
+    assert citation.quote == DOCUMENT[citation.start_index : citation.end_index]
+    assert citation.quote == "This allows common patterns\nto be encapsulated for convenient reuse."
+
+
+@pytest.mark.parametrize(
+    ("quote", "text", "expected"),
+    [
+        ("art", "a party of art", "art"),
+        ("语言", "这是语言学", "语言"),
+        ("a (b) [c] \\d", "so: a (b) [c] \\d!", "a (b) [c] \\d"),
+        ("...", "anything", None),
+        ("", "anything", None),
+    ],
+)
+def test_find_quote(quote: str, text: str, expected: str | None) -> None:
+    span = find_quote(quote, text)
+    assert (text[span[0] : span[1]] if span else None) == expected
+
+
+def test_extractive_answer_quotes_the_sentence_that_was_asked_for() -> None:
+    alike, _ = build_context(paragraphs(scores=(0.5, 0.5, 0.5)), ContextSettings(max_tokens=None, merge=False))
+    statements = ExtractiveAnswerer(max_sentences=1).statements("When is the exit method called?", alike)
+    (citation,) = statements[0].citations
+    assert citation.status == "quoted"
+    assert DOCUMENT[citation.start_index : citation.end_index] == citation.quote
+    assert statements[0].text.startswith("A context manager’s")
+    assert answer_text(statements) == f"{statements[0].text} [3]"
+
+
+def test_extractive_statements_lie_where_they_say() -> None:
+    statements = ExtractiveAnswerer().statements("context manager", SOURCES)
+    answer = answer_text(statements)
+    assert len(statements) == 3
+    assert all(answer[s.start : s.end] == answer_text([s]) for s in statements)
+
+
+def test_no_sentence_reaches_over_a_gap_and_none_comes_twice() -> None:
+    document = "A sentence that goes on\tand ends here now."
+    hits = [result(0, 23, document=document), result(24, 42, document=document, index=1)]
+    (passage,), _ = build_context(hits, ContextSettings(max_tokens=None))
+    twice: list[Passage] = [
+        passage,
+        *build_context([result(0, 23, document=document, id="b")], ContextSettings(max_tokens=None))[0],
+    ]
+    statements = ExtractiveAnswerer(max_sentences=9).statements("sentence", twice)
+    assert sorted(s.text for s in statements) == ["A sentence that goes on", "and ends here now."]
+
+
+def test_sources_without_sentences_give_no_statement() -> None:
+    assert ExtractiveAnswerer().statements("what?", []) == []
+    with pytest.raises(ConfigurationError):
+        ExtractiveAnswerer(max_sentences=0)

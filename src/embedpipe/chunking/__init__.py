@@ -1,0 +1,6 @@
+"""Chunkers: text in, spans of it out, each with its exact offsets."""
+
+from embedpipe.chunking.recursive import RecursiveChunker
+from embedpipe.chunking.separators import Separator
+
+__all__ = ["RecursiveChunker", "Separator"]

@@ -1,0 +1,52 @@
+"""What every chunker shares: checks of its settings and input, and chunks made from spans."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from embedpipe.errors import ConfigurationError, InputError
+from embedpipe.types import Chunk, Metadata
+
+Span = tuple[int, int]
+"""(start, end) in code points of the text."""
+
+
+def check_count(name: str, value: object, *, least: int) -> None:
+    """Raises `ConfigurationError` unless the value is a whole number of at least `least`."""
+    if isinstance(value, bool) or not isinstance(value, int) or value < least:
+        raise ConfigurationError(f"Expected {name} to be a whole number of at least {least}, got {value!r}.")
+
+
+def check_sizes(chunk_size: object, chunk_overlap: object) -> None:
+    """Raises `ConfigurationError` unless 1 <= chunk_size and 0 <= chunk_overlap < chunk_size."""
+    check_count("chunk_size", chunk_size, least=1)
+    check_count("chunk_overlap", chunk_overlap, least=0)
+    if chunk_overlap >= chunk_size:  # type: ignore[operator]
+        raise ConfigurationError(
+            f"Expected chunk_overlap below chunk_size ({chunk_size}), got {chunk_overlap}. Lower the overlap."
+        )
+
+
+def check_text(text: object) -> None:
+    """Raises `InputError` unless the text is a str."""
+    if not isinstance(text, str):
+        raise InputError(f"Expected the text to chunk as str, got {type(text).__name__}. Decode or convert it first.")
+
+
+def make_chunks(text: str, spans: Iterable[Span]) -> list[Chunk]:
+    """A chunk for each span, less the space around it; none for a span of nothing but space."""
+    new, chunk = tuple.__new__, Chunk
+    made: list[Chunk] = []
+    for start, end in spans:
+        body = text[start:end].lstrip()
+        start = end - len(body)
+        body = body.rstrip()
+        if body:
+            # What Chunk(...) does, at a third of its cost.
+            made.append(new(chunk, (body, start, start + len(body), len(made), {}, None, None, None)))
+    return made
+
+
+def with_metadata(chunks: list[Chunk], metadata: Iterable[Metadata]) -> list[Chunk]:
+    """The chunks, each with its metadata."""
+    return [chunk._replace(metadata=data) for chunk, data in zip(chunks, metadata, strict=True)]

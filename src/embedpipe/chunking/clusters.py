@@ -1,0 +1,37 @@
+"""Grapheme clusters: what a reader takes for one character."""
+
+from __future__ import annotations
+
+import regex
+
+# Between two of these there is always a boundary, but for CR LF; elsewhere the neighbours decide.
+_PLAIN = r"[\p{GCB=Other}\p{GCB=Control}\p{GCB=CR}\p{GCB=LF}\p{GCB=LV}\p{GCB=LVT}]"
+_PLAIN_PAIR = regex.compile(rf"(?<={_PLAIN}){_PLAIN}")
+_CLUSTER = regex.compile(r"\X")
+
+
+def cluster_floor(text: str, position: int, start: int) -> int:
+    """The last cluster boundary in [start, position], `start` being one; `start` where one cluster spans all of it."""
+    near = position
+    while near > start and not _is_plain_boundary(text, near):
+        near -= 1
+    if near == position:
+        return position
+    for match in _CLUSTER.finditer(text, near):
+        if match.end() > position:
+            return int(match.start())
+    return position
+
+
+def cluster_ceiling(text: str, start: int) -> int:
+    """Where the cluster that begins at `start` ends."""
+    match = _CLUSTER.match(text, start)
+    return int(match.end()) if match else start
+
+
+def _is_plain_boundary(text: str, position: int) -> bool:
+    if position >= len(text):
+        return True
+    if text[position] == "\n" and text[position - 1] == "\r":
+        return False
+    return _PLAIN_PAIR.match(text, position) is not None

@@ -1,0 +1,43 @@
+"""Cut at the best separator that keeps a chunk within its size."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from embedpipe.chunking._descent import CharacterMeasure, Descent
+from embedpipe.chunking._spans import check_sizes, check_text, make_chunks
+from embedpipe.chunking.separators import Separator, as_separators, separators_for
+from embedpipe.types import Chunk
+
+
+@dataclass(frozen=True, kw_only=True)
+class RecursiveChunker:
+    """Cuts at the first of a row of separators that has a place for it: paragraphs, lines, sentences, words.
+
+    `separators` replaces those of the `language` ("prose", "markdown", "html", "python", "javascript", "java", "go",
+    "rust", "cpp", "sql"). With the same separators, no overlap and sizes in characters the chunks are the texts that
+    LangChain's RecursiveCharacterTextSplitter gives.
+    """
+
+    chunk_size: int = 1000
+    chunk_overlap: int = 0
+    language: str = "prose"
+    separators: Sequence[str | Separator] | None = None
+
+    def __post_init__(self) -> None:
+        check_sizes(self.chunk_size, self.chunk_overlap)
+        separators_for(self.language)
+        if self.separators is not None:
+            object.__setattr__(self, "separators", as_separators(self.separators))
+
+    def chunk(self, text: str) -> list[Chunk]:
+        """Chunks of at most `chunk_size` characters, in order, less the space around each.
+
+        The next chunk begins up to `chunk_overlap` before the end of the last, at a separator where one is near.
+        Raises `InputError` for what is not a str.
+        """
+        check_text(text)
+        separators = separators_for(self.language) if self.separators is None else as_separators(self.separators)
+        measure = CharacterMeasure(self.chunk_size, self.chunk_overlap)
+        return make_chunks(text, Descent(text, separators, measure, overlap=self.chunk_overlap > 0).run())

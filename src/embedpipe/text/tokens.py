@@ -1,0 +1,198 @@
+"""Token counters: tiktoken for OpenAI's models, a local model's own tokenizer, an estimate where neither loads."""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Sequence
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from embedpipe._optional import require
+from embedpipe.errors import ConfigurationError
+
+logger = logging.getLogger(__name__)
+
+BYTES_PER_ESTIMATED_TOKEN = 3
+"""Rather too few than too many: English has about 4.5 UTF-8 bytes to a token, Chinese and Arabic about 3."""
+
+_SURROGATE = re.compile("[\ud800-\udfff]")
+_SPACE_AFTER_WORD = re.compile(r"(?<=\S)[^\S\r\n]")
+
+
+class TokenCounter(Protocol):
+    """Counts a text's tokens, special tokens not added; text that spells a special token counts as plain text."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def restarts(self) -> re.Pattern[str] | None:
+        """Matches where encoding starts afresh: no token crosses such a place, and none depends on the other side."""
+        ...
+
+    def count(self, text: str) -> int: ...
+
+    def count_many(self, texts: Sequence[str]) -> list[int]: ...
+
+    def ends(self, text: str) -> npt.NDArray[np.int64]:
+        """(tokens,) int64, ascending: the code point at which each token ends, rounded up inside one."""
+        ...
+
+
+def _printable(text: str) -> str:
+    """The same number of code points without lone surrogates, which no encoding holds."""
+    return text if text.isascii() else _SURROGATE.sub("\ufffd", text)
+
+
+class TiktokenCounter:
+    """Counts with one of tiktoken's encodings."""
+
+    restarts = _SPACE_AFTER_WORD
+
+    def __init__(self, encoding: Any) -> None:
+        self.name: str = encoding.name
+        self._encoding = encoding
+        sizes = np.zeros(encoding.n_vocab, dtype=np.int64)
+        for token in range(encoding.n_vocab):
+            try:
+                sizes[token] = len(encoding.decode_single_token_bytes(token))
+            except KeyError:  # the vocabulary has holes
+                continue
+        self._sizes = sizes
+
+    def count(self, text: str) -> int:
+        return len(self._encoding.encode_ordinary(_printable(text)))
+
+    def count_many(self, texts: Sequence[str]) -> list[int]:
+        return [self.count(text) for text in texts]
+
+    def ends(self, text: str) -> npt.NDArray[np.int64]:
+        text = _printable(text)
+        tokens = self._encoding.encode_to_numpy(text, disallowed_special=())
+        ends: npt.NDArray[np.int64] = np.cumsum(self._sizes[tokens])
+        return ends if text.isascii() else _code_points(text)[ends]
+
+
+def _code_points(text: str) -> npt.NDArray[np.int64]:
+    """(bytes + 1,) int64: how many code points have begun before each byte of the text in UTF-8."""
+    data = np.frombuffer(text.encode(), dtype=np.uint8)
+    begun = np.zeros(len(data) + 1, dtype=np.int64)
+    np.cumsum((data & 0xC0) != 0x80, out=begun[1:])
+    return begun
+
+
+class ModelCounter:
+    """Counts with a local model's own tokenizer, a `tokenizers.Tokenizer`."""
+
+    restarts = None
+
+    def __init__(self, name: str, tokenizer: Any) -> None:
+        tokenizer.no_truncation()
+        tokenizer.no_padding()
+        self.name = name
+        self._tokenizer = tokenizer
+
+    def count(self, text: str) -> int:
+        return len(self._encode(text).ids)
+
+    def count_many(self, texts: Sequence[str]) -> list[int]:
+        encoded = self._tokenizer.encode_batch([_printable(text) for text in texts], add_special_tokens=False)
+        return [len(encoding.ids) for encoding in encoded]
+
+    def ends(self, text: str) -> npt.NDArray[np.int64]:
+        offsets = self._encode(text).offsets
+        ends = np.fromiter((end for _, end in offsets), dtype=np.int64, count=len(offsets))
+        return np.maximum.accumulate(ends) if len(ends) else ends
+
+    def _encode(self, text: str) -> Any:
+        return self._tokenizer.encode(_printable(text), add_special_tokens=False)
+
+
+class EstimatedCounter:
+    """One token for every three bytes of UTF-8, for use where no tokenizer can be loaded."""
+
+    restarts = None
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def count(self, text: str) -> int:
+        return -(-len(_printable(text).encode()) // BYTES_PER_ESTIMATED_TOKEN)
+
+    def count_many(self, texts: Sequence[str]) -> list[int]:
+        return [self.count(text) for text in texts]
+
+    def ends(self, text: str) -> npt.NDArray[np.int64]:
+        begun = _code_points(_printable(text))
+        last = len(begun) - 1
+        ends = np.arange(1, -(-last // BYTES_PER_ESTIMATED_TOKEN) + 1, dtype=np.int64) * BYTES_PER_ESTIMATED_TOKEN
+        return begun[np.minimum(ends, last)]
+
+
+@lru_cache(maxsize=32)
+def token_counter(name: str) -> TokenCounter:
+    """The counter of an encoding ("cl100k_base"), an OpenAI model, or a local model's name or folder.
+
+    An estimate, with one warning, where the name is known but its tokenizer cannot be fetched. Raises
+    `ConfigurationError` for a name that is neither, `MissingExtraError` where the tokenizers package is missing.
+    """
+    if not name.strip():
+        raise ConfigurationError(f"Expected the name of a tokenizer or model, such as 'cl100k_base', got {name!r}.")
+    encoding = encoding_name(name)
+    try:
+        return _tiktoken_counter(encoding) if encoding else ModelCounter(name, _model_tokenizer(name))
+    except OSError as error:  # no network; tiktoken's and the hub's errors derive from it
+        logger.warning(
+            "The tokenizer of %s cannot be loaded (%s): its tokens are estimated at %d UTF-8 bytes each.",
+            name,
+            type(error).__name__,
+            BYTES_PER_ESTIMATED_TOKEN,
+        )
+        return EstimatedCounter(name)
+
+
+def encoding_name(name: str) -> str | None:
+    """The tiktoken encoding that a name stands for, an encoding's or an OpenAI model's; None where it is neither."""
+    import tiktoken
+
+    if name in tiktoken.list_encoding_names():
+        return name
+    try:
+        return tiktoken.encoding_name_for_model(name.removeprefix("openai:"))
+    except KeyError:
+        return None
+
+
+def _tiktoken_counter(encoding: str) -> TiktokenCounter:
+    import tiktoken
+
+    return TiktokenCounter(tiktoken.get_encoding(encoding))
+
+
+def _model_tokenizer(name: str) -> Any:
+    tokenizers = require("tokenizers", extra="local")
+    name = name.removeprefix("local:")
+    file = Path(name) / "tokenizer.json"
+    if Path(name).is_dir() and not file.is_file():
+        raise ConfigurationError(f"Expected a tokenizer.json in the model's folder {name!r}, found none.")
+    return tokenizers.Tokenizer.from_file(str(file if file.is_file() else _from_hub(name)))
+
+
+def _from_hub(name: str) -> Path:
+    hub = require("huggingface_hub", extra="local")
+    errors = require("huggingface_hub.errors", extra="local")
+    qualified = "/" in name
+    try:
+        return Path(hub.hf_hub_download(name if qualified else f"sentence-transformers/{name}", "tokenizer.json"))
+    except (errors.HFValidationError, errors.RepositoryNotFoundError, errors.EntryNotFoundError) as error:
+        if qualified and isinstance(error, errors.LocalEntryNotFoundError):  # not cached, and no network
+            raise
+        raise ConfigurationError(
+            f"Expected a tiktoken encoding, an OpenAI model, or a local model's name or folder, got {name!r}, "
+            f"of which no tokenizer can be found ({type(error).__name__})."
+        ) from error

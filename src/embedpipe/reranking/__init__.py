@@ -1,0 +1,9 @@
+"""A closer look at the best results: rerankers take results and give them back in a better order."""
+
+from embedpipe.reranking.cohere import CohereReranker
+from embedpipe.reranking.cross_encoder import CrossEncoderReranker
+from embedpipe.reranking.lexical import LexicalReranker
+from embedpipe.reranking.ordering import FallbackReranker
+from embedpipe.reranking.wrapped import as_reranker
+
+__all__ = ["CohereReranker", "CrossEncoderReranker", "FallbackReranker", "LexicalReranker", "as_reranker"]

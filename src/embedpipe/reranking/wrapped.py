@@ -1,0 +1,114 @@
+"""Callables, LangChain compressors and LlamaIndex postprocessors as rerankers, told apart by their methods."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from embedpipe._optional import require
+from embedpipe.errors import ConfigurationError, EmbedPipeError, RerankError
+from embedpipe.reranking.ordering import reordered
+from embedpipe.types import Reranker, SearchResult
+
+_POSITION = "_embedpipe_position"
+
+
+def as_reranker(reranker: object) -> Reranker:
+    """`reranker` as it is where it is a `Reranker`, else wrapped; `ConfigurationError` where it cannot be one."""
+    if isinstance(reranker, Reranker):
+        return reranker
+    if hasattr(reranker, "compress_documents"):
+        return CompressorReranker(reranker)
+    if hasattr(reranker, "postprocess_nodes"):
+        return PostprocessorReranker(reranker)
+    if callable(reranker):
+        return CallableReranker(reranker)
+    raise ConfigurationError(
+        "a reranker must have rerank(query, results), be a LangChain BaseDocumentCompressor, a LlamaIndex "
+        f"BaseNodePostprocessor or a callable (query, texts) -> scores; got {type(reranker).__name__}."
+    )
+
+
+@contextmanager
+def _translated(name: str) -> Iterator[None]:
+    try:
+        yield
+    except EmbedPipeError:
+        raise
+    except Exception as error:
+        raise RerankError(f"{name} failed: {type(error).__name__}: {error}") from error
+
+
+class CallableReranker:
+    """Scores by a callable (query, texts) -> one score a text, higher is better."""
+
+    def __init__(self, score: Callable[[str, list[str]], Sequence[float]]) -> None:
+        self._score = score
+        self._name = getattr(score, "__name__", type(score).__name__)
+
+    def rerank(self, query: str, results: Sequence[SearchResult]) -> list[SearchResult]:
+        with _translated(self._name):
+            scores = self._score(query, [result.text for result in results])
+        return reordered(results, scores, by=self._name)
+
+
+class CompressorReranker:
+    """Orders by a LangChain `BaseDocumentCompressor`, which may also drop results.
+
+    A score is the document's `relevance_score` where the compressor sets one on all, else 1 / its place. Texts that
+    the compressor shortened come back as they were stored.
+    """
+
+    def __init__(self, compressor: Any) -> None:
+        self._compressor = compressor
+
+    def rerank(self, query: str, results: Sequence[SearchResult]) -> list[SearchResult]:
+        documents = require("langchain_core.documents", extra="langchain")
+        texts = [
+            documents.Document(page_content=result.text, metadata={**result.metadata, _POSITION: position})
+            for position, result in enumerate(results)
+        ]
+        name = type(self._compressor).__name__
+        with _translated(name):
+            kept = self._compressor.compress_documents(texts, query)
+            positions = [document.metadata[_POSITION] for document in kept]
+            scores = [document.metadata.get("relevance_score") for document in kept]
+        return _ranked(results, positions, scores, by=name)
+
+
+class PostprocessorReranker:
+    """Orders by a LlamaIndex `BaseNodePostprocessor`, which may also drop results.
+
+    A score is the node's where the postprocessor's order is that of its scores, else 1 / its place.
+    """
+
+    def __init__(self, postprocessor: Any) -> None:
+        self._postprocessor = postprocessor
+
+    def rerank(self, query: str, results: Sequence[SearchResult]) -> list[SearchResult]:
+        schema = require("llama_index.core.schema", extra="llama-index")
+        nodes = [
+            schema.NodeWithScore(
+                node=schema.TextNode(id_=str(position), text=result.text, metadata=dict(result.metadata)),
+                score=result.score,
+            )
+            for position, result in enumerate(results)
+        ]
+        name = type(self._postprocessor).__name__
+        with _translated(name):
+            kept = self._postprocessor.postprocess_nodes(nodes, query_str=query)
+            positions = [int(item.node.node_id) for item in kept]
+        return _ranked(results, positions, [item.score for item in kept], by=name)
+
+
+def _ranked(
+    results: Sequence[SearchResult], positions: Sequence[int], scores: Sequence[float | None], *, by: str
+) -> list[SearchResult]:
+    """The results at `positions`, in that order, under the scores given with them or else 1 / place."""
+    if len(set(positions)) != len(positions):
+        raise RerankError(f"{by} gave a result back twice.")
+    given = [score for score in scores if score is not None]
+    fits = len(given) == len(scores) and given == sorted(given, reverse=True)
+    values = given if fits else [1 / place for place in range(1, len(positions) + 1)]
+    return reordered([results[position] for position in positions], values, by=by)

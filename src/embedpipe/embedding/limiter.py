@@ -1,0 +1,137 @@
+"""Requests and tokens per minute, kept by everyone who shares a limiter."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import sqlite3
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Protocol
+
+from embedpipe.embedding.backend import Limits
+
+_BURST_S = 1.0
+_DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
+_SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """When the next request may start, by each measure: seconds since the epoch."""
+
+    requests: float = 0.0
+    tokens: float = 0.0
+    pause: float = 0.0
+
+
+class _Store(Protocol):
+    def change(self) -> contextlib.AbstractContextManager[list[State]]:
+        """The state in a list of one, held alone; what stands in the list at the end is kept."""
+        ...
+
+
+class _Memory:
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._state = [State()]
+
+    @contextlib.contextmanager
+    def change(self) -> Iterator[list[State]]:
+        with self._lock:
+            yield self._state
+
+
+class _File:
+    """The state in an SQLite file, for several processes; a process that dies while it holds it loses nothing."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with self._open() as connection:
+            connection.execute(
+                "CREATE TABLE IF NOT EXISTS state (id INTEGER PRIMARY KEY CHECK (id = 1), "
+                "requests REAL NOT NULL, tokens REAL NOT NULL, pause REAL NOT NULL)"
+            )
+            connection.execute("INSERT OR IGNORE INTO state VALUES (1, 0, 0, 0)")
+
+    @contextlib.contextmanager
+    def _open(self) -> Iterator[sqlite3.Connection]:
+        with contextlib.closing(sqlite3.connect(self._path, timeout=30.0, isolation_level=None)) as connection:
+            connection.execute("PRAGMA synchronous = OFF")  # after a power cut the limits start afresh
+            yield connection
+
+    @contextlib.contextmanager
+    def change(self) -> Iterator[list[State]]:
+        with self._open() as connection:
+            connection.execute("BEGIN IMMEDIATE")
+            held = [State(*connection.execute("SELECT requests, tokens, pause FROM state").fetchone())]
+            yield held
+            now = held[0]
+            connection.execute(
+                "UPDATE state SET requests = ?, tokens = ?, pause = ?", (now.requests, now.tokens, now.pause)
+            )
+            connection.execute("COMMIT")
+
+
+class RateLimiter:
+    """Hands out starting times in the order they are asked for, so that both rates hold; first come, first served.
+
+    Each request reserves its place at once and sleeps until then, in a thread or in an event loop alike (the virtual
+    scheduling form of the generic cell rate algorithm, ITU-T I.371, with a burst of one second).
+    """
+
+    def __init__(self, limits: Limits) -> None:
+        self._requests = limits.requests_per_minute
+        self._tokens = limits.tokens_per_minute
+        self._stated = (limits.requests_per_minute is None, limits.tokens_per_minute is None)
+        self._store: _Store = _File(Path(limits.shared)) if limits.shared else _Memory()
+
+    def reserve(self, tokens: int) -> float:
+        """The seconds to wait before a request of so many tokens may start; its place is taken."""
+        now = time.time()
+        with self._store.change() as held:
+            state = held[0]
+            start = max(now, state.requests, state.tokens, state.pause)
+            held[0] = replace(
+                state,
+                requests=_advanced(state.requests, start, cost=1, per_minute=self._requests),
+                tokens=_advanced(state.tokens, start, cost=tokens, per_minute=self._tokens),
+            )
+        return start - now
+
+    def pause(self, seconds: float) -> None:
+        """Lets no request start for so long."""
+        until = time.time() + seconds
+        with self._store.change() as held:
+            held[0] = replace(held[0], pause=max(held[0].pause, until))
+
+    def learn(self, headers: Mapping[str, str]) -> None:
+        """Takes over what OpenAI's `x-ratelimit-*` headers state, where no rate was set."""
+        if self._stated[0]:
+            self._requests = _number(headers, "x-ratelimit-limit-requests") or self._requests
+        if self._stated[1]:
+            self._tokens = _number(headers, "x-ratelimit-limit-tokens") or self._tokens
+        for measure in ("requests", "tokens"):
+            reset = seconds(headers.get(f"x-ratelimit-reset-{measure}", ""))
+            if reset and _number(headers, f"x-ratelimit-remaining-{measure}") == 0:
+                self.pause(min(reset, 60.0))
+
+
+def _advanced(due: float, start: float, *, cost: float, per_minute: float | None) -> float:
+    return max(due, start - _BURST_S) + cost * 60.0 / per_minute if per_minute else due
+
+
+def _number(headers: Mapping[str, str], name: str) -> float | None:
+    try:
+        return float(headers[name])
+    except (KeyError, ValueError):
+        return None
+
+
+def seconds(duration: str) -> float:
+    """The seconds in a duration such as "6m0s" or "20ms"; 0 for what is none."""
+    return sum(float(number) * _SECONDS[unit] for number, unit in _DURATION.findall(duration))

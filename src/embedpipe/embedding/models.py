@@ -1,0 +1,55 @@
+"""From a model's name to its backend."""
+
+from __future__ import annotations
+
+import difflib
+
+from embedpipe.embedding import catalogue, weights
+from embedpipe.embedding.local import LocalModel
+from embedpipe.embedding.openai import OpenAIModel
+from embedpipe.errors import ConfigurationError, UnknownModelError
+from embedpipe.types import EmbeddingModel
+
+
+def named(
+    name: str, *, api_key: str | None = None, base_url: str | None = None, dimensions: int | None = None
+) -> EmbeddingModel:
+    """The backend of a name; nothing is loaded or sent.
+
+    "openai:...", "local:..." and "cohere:..." say the provider. Without one, a published name has its own, `base_url`
+    means a server that speaks OpenAI's interface, and a folder or a repository ("owner/name") is a local model.
+    `UnknownModelError` for any other name.
+    """
+    provider, name = _provider(name, has_url=base_url is not None)
+    if provider == "openai":
+        return OpenAIModel(name, api_key=api_key, base_url=base_url, dimensions=dimensions)
+    if dimensions is not None or api_key is not None or base_url is not None:
+        raise ConfigurationError(
+            f"api_key=, base_url= and dimensions= belong to a provider's model, and {name} runs on this machine. "
+            f"Leave them out, or name it 'openai:{name}' to reach it through a server."
+        )
+    return LocalModel(name)
+
+
+def _provider(name: str, *, has_url: bool) -> tuple[str, str]:
+    prefix, colon, rest = name.partition(":")
+    if colon and prefix in ("openai", "local", "cohere") and rest:
+        return prefix, rest
+    if has_url:
+        return "openai", name
+    if known := catalogue.find(name):
+        return known.provider, known.name
+    if weights.is_folder(name) or _is_repository(name):
+        return "local", name
+    near = difflib.get_close_matches(name, catalogue.names(), n=3) or catalogue.names()
+    raise UnknownModelError(
+        f"The name of an embedding model was expected, and {name!r} is none that is known. Did you mean "
+        f"{' or '.join(near)}? Else give a folder, a repository of the hub as 'owner/name', 'openai:name' for a "
+        f"model of "
+        "OpenAI's interface, or base_url= for a server that has it."
+    )
+
+
+def _is_repository(name: str) -> bool:
+    owner, slash, rest = name.partition("/")
+    return bool(owner and slash and rest) and "/" not in rest and not name.startswith((".", "~"))

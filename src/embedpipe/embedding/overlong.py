@@ -1,0 +1,52 @@
+"""Texts that are longer than the model takes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal, TypeAlias
+
+from embedpipe.errors import TokenLimitError
+from embedpipe.text.tokens import TokenCounter
+
+OnTooLong: TypeAlias = Literal["split", "error", "truncate"]
+
+
+def pieces(text: str, *, counter: TokenCounter, room: int) -> list[str]:
+    """The text in parts of at most `room` tokens each, that together are the text.
+
+    A cut moves back to a space where one lies in the part's last quarter. A part whose tokens change at the new edge is
+    cut again.
+    """
+    ends = counter.ends(text)
+    parts: list[str] = []
+    start = 0
+    while start < len(text):
+        first = int(ends.searchsorted(start, side="right"))
+        last = first + room - 1
+        if last >= len(ends):
+            end = len(text)
+        else:
+            end = max(int(ends[last]), start + 1)
+            space = text.rfind(" ", start + (end - start) * 3 // 4, end)
+            end = space + 1 if space > start else end
+        end = _fitting(text, start, end, counter=counter, room=room)
+        parts.append(text[start:end])
+        start = end
+    return [part for part in parts if not part.isspace()]
+
+
+def _fitting(text: str, start: int, end: int, *, counter: TokenCounter, room: int) -> int:
+    while end - start > 1 and counter.count(text[start:end]) > room:
+        end -= max(1, (end - start) // 16)
+    return end
+
+
+def refusal(counts: Sequence[int], *, room: int, model: str, positions: Sequence[int] = ()) -> TokenLimitError:
+    """The error for texts that are too long where they may not be cut."""
+    return TokenLimitError(
+        f"At most {room} tokens a text were expected for {model}, and {len(counts)} texts have more (the longest "
+        f"{max(counts)}). Cut them into chunks, or choose on_too_long='split' or 'truncate'.",
+        inputs=positions,
+        token_counts=counts,
+        max_tokens=room,
+    )

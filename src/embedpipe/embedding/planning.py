@@ -1,0 +1,92 @@
+"""From a call's missing texts to batches: counted, and what is too long split, cut or refused."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from embedpipe.embedding.backend import CountingModel, Limits, RemoteModel
+from embedpipe.embedding.call import Call
+from embedpipe.embedding.flow import Batch, batches
+from embedpipe.embedding.overlong import OnTooLong, pieces, refusal
+from embedpipe.text.tokens import EstimatedCounter, TokenCounter
+from embedpipe.types import EmbeddingModel, Kind
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(slots=True)
+class Planner:
+    """Makes the batches of a call for one model."""
+
+    model: EmbeddingModel
+    limits: Limits
+    on_too_long: OnTooLong
+    _said: bool = False
+
+    @property
+    def counter(self) -> TokenCounter:
+        """The model's own counter, else an estimate."""
+        return self.model.counter if isinstance(self.model, CountingModel) else EstimatedCounter(self.model.spec.name)
+
+    def room(self, kind: Kind) -> int | None:
+        """How many tokens of a text the model takes, beside its prompt and special tokens; None where any number."""
+        spec = self.model.spec
+        if spec.max_tokens is None:
+            return None
+        prompt = spec.query_prompt if kind == "query" else spec.document_prompt
+        special = self.model.special_tokens if isinstance(self.model, CountingModel) else 0
+        return spec.max_tokens - special - (self.counter.count(prompt) if prompt else 0)
+
+    def plan(self, call: Call, missing: Sequence[int]) -> list[Batch]:
+        """The batches for the texts of these numbers; a text that is refused goes to `call.errors` instead.
+
+        Local models get texts of like length together, the longest first.
+        """
+        texts = [call.texts[number] for number in missing]
+        counts = self.counter.count_many(texts)
+        call.counts[list(missing)] = counts
+        numbers = list(missing)
+        room = self.room(call.kind)
+        if room is not None and max(counts, default=0) > room:
+            numbers, texts, counts = self._shorten(call, numbers, texts, counts, room=room)
+        if not isinstance(self.model, RemoteModel):
+            order = np.argsort(counts, kind="stable")[::-1].tolist()
+            numbers, texts, counts = ([column[place] for place in order] for column in (numbers, texts, counts))
+        return batches(texts, counts, self.limits, keys=numbers)
+
+    def _shorten(
+        self, call: Call, numbers: list[int], texts: list[str], counts: list[int], *, room: int
+    ) -> tuple[list[int], list[str], list[int]]:
+        fitting = [place for place, count in enumerate(counts) if count <= room]
+        long = [place for place, count in enumerate(counts) if count > room]
+        kept = ([numbers[p] for p in fitting], [texts[p] for p in fitting], [counts[p] for p in fitting])
+        if self.on_too_long == "error":
+            call.errors.update({numbers[p]: refusal([counts[p]], room=room, model=self.model.spec.name) for p in long})
+            return kept
+        self._say(len(long), room=room)
+        for place in long:
+            parts = pieces(texts[place], counter=self.counter, room=room)
+            call.cut.add(numbers[place])
+            if self.on_too_long == "truncate":
+                parts = parts[:1]
+            weights = self.counter.count_many(parts)
+            keys = [numbers[place]] if len(parts) == 1 else call.split(numbers[place], weights)
+            kept[0].extend(keys)
+            kept[1].extend(parts)
+            kept[2].extend(weights)
+        return kept
+
+    def _say(self, texts: int, *, room: int) -> None:
+        if self.on_too_long == "truncate":
+            logger.warning("%d texts are over %d tokens: only their beginning is embedded.", texts, room)
+        elif not self._said:
+            self._said = True
+            logger.info(
+                "Texts over %d tokens are embedded in pieces, whose mean is taken (said once; this time %d texts).",
+                room,
+                texts,
+            )

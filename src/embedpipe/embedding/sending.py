@@ -1,0 +1,114 @@
+"""One batch to the backend and back: within the rate, retried where the fault may pass, checked."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import stamina
+
+from embedpipe.embedding.backend import RemoteModel, Reply, Retry
+from embedpipe.embedding.check import checked
+from embedpipe.embedding.limiter import RateLimiter
+from embedpipe.errors import EmbeddingError, EmbedPipeError, InvalidVectorsError, ProviderError, RateLimitError
+from embedpipe.types import EmbeddingModel, Kind, Vectors
+
+_PASSING = frozenset({None, 408, 409, 425, 500, 502, 503, 504, 520, 521, 522, 523, 524, 529})
+
+
+def passes(error: Exception) -> bool:
+    """Whether the same request may succeed when it is sent again."""
+    if isinstance(error, ProviderError):
+        return error.status in _PASSING
+    return isinstance(error, RateLimitError | InvalidVectorsError)
+
+
+class Progress:
+    """When a call last got anywhere: what a retry's deadline counts from."""
+
+    def __init__(self) -> None:
+        self.last = time.monotonic()
+
+    def made(self) -> None:
+        self.last = time.monotonic()
+
+
+class Sender:
+    """Sends texts to one backend. `tried` is called for each request with the number of its attempt."""
+
+    def __init__(self, model: EmbeddingModel, *, limiter: RateLimiter, retry: Retry) -> None:
+        self._model = model
+        self._limiter = limiter
+        self._retry = retry
+
+    def send(
+        self, texts: Sequence[str], kind: Kind, *, tokens: int, progress: Progress, tried: Callable[[int], None]
+    ) -> Vectors:
+        """(n, d) float32, checked; `EmbeddingError` where that could not be had."""
+        if not isinstance(self._model, RemoteModel):
+            tried(1)
+            return self._run(texts, kind)
+        for attempt in self._attempts(progress):
+            with attempt:
+                time.sleep(self._limiter.reserve(tokens))
+                tried(attempt.num)
+                return self._received(self._model.fetch(texts, kind), len(texts), progress)
+        raise AssertionError  # the last attempt returns or raises
+
+    async def asend(
+        self, texts: Sequence[str], kind: Kind, *, tokens: int, progress: Progress, tried: Callable[[int], None]
+    ) -> Vectors:
+        """As `send`."""
+        if not isinstance(self._model, RemoteModel):
+            tried(1)
+            return await asyncio.to_thread(self._run, texts, kind)
+        async for attempt in self._attempts(progress):
+            with attempt:
+                await asyncio.sleep(self._limiter.reserve(tokens))
+                tried(attempt.num)
+                return self._received(await self._model.afetch(texts, kind), len(texts), progress)
+        raise AssertionError  # the last attempt returns or raises
+
+    def _run(self, texts: Sequence[str], kind: Kind) -> Vectors:
+        spec = self._model.spec
+        try:
+            vectors = self._model.embed(texts, kind)
+        except EmbedPipeError:
+            raise
+        except Exception as error:
+            raise EmbeddingError(
+                f"Vectors were expected from {spec.name}, and it failed with {type(error).__name__}: {error}"
+            ) from error
+        return checked(vectors, expected=len(texts), spec=spec)
+
+    def _received(self, reply: Reply, expected: int, progress: Progress) -> Vectors:
+        self._limiter.learn(reply.headers)
+        vectors = checked(reply.vectors, expected=expected, spec=self._model.spec)
+        progress.made()
+        return vectors
+
+    def _attempts(self, progress: Progress) -> Any:
+        retry = self._retry
+        started = time.monotonic()
+
+        def again(error: Exception) -> bool | float:
+            left = retry.deadline_s - (time.monotonic() - max(started, progress.last))
+            if not passes(error) or left <= 0.0:
+                return False
+            wait = error.retry_after if isinstance(error, RateLimitError) else None
+            if wait is None:
+                return True
+            self._limiter.pause(wait)
+            return wait + random.uniform(0.0, retry.initial_s) if wait <= left else False  # noqa: S311 - jitter
+
+        return stamina.retry_context(
+            on=again,
+            attempts=retry.attempts,
+            timeout=None,
+            wait_initial=retry.initial_s,
+            wait_max=retry.max_s,
+            wait_jitter=retry.initial_s,
+        )

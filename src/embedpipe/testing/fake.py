@@ -1,0 +1,66 @@
+"""A model without weights."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from functools import cached_property
+
+import numpy as np
+
+from embedpipe.text.tokens import EstimatedCounter, TokenCounter
+from embedpipe.types import Kind, ModelSpec, Vectors
+
+_GOLDEN = np.uint64(0x9E3779B97F4A7C15)
+
+
+class FakeEmbeddingModel:
+    """A deterministic model: a text's vector follows from its hash alone, at length 1.
+
+    The same in every process and on every machine; two texts have nothing to do with each other. Documents and queries
+    are told apart where a prompt is given. Over a million texts of 64 dimensions a minute, on one core.
+    """
+
+    def __init__(
+        self,
+        dimensions: int = 64,
+        *,
+        name: str = "fake",
+        max_tokens: int | None = None,
+        query_prompt: str = "",
+        document_prompt: str = "",
+    ) -> None:
+        self.spec = ModelSpec(
+            name=name,
+            dimensions=dimensions,
+            max_tokens=max_tokens,
+            query_prompt=query_prompt,
+            document_prompt=document_prompt,
+        )
+
+    @cached_property
+    def counter(self) -> TokenCounter:
+        return EstimatedCounter(self.spec.name)
+
+    @property
+    def special_tokens(self) -> int:
+        return 0
+
+    def embed(self, texts: Sequence[str], kind: Kind) -> Vectors:
+        """(n, d) float32 unit rows."""
+        prompt = self.spec.query_prompt if kind == "query" else self.spec.document_prompt
+        digests = b"".join(hashlib.blake2b((prompt + text).encode(), digest_size=8).digest() for text in texts)
+        seeds = np.frombuffer(digests, dtype="<u8")[:, None]
+        steps = np.arange(1, self.spec.dimensions + 1, dtype=np.uint64) * _GOLDEN
+        vectors = _mixed(seeds + steps).view(np.int64).astype(np.float32) * np.float32(2.0**-63)
+        return np.asarray(vectors / np.linalg.norm(vectors, axis=1, keepdims=True), dtype=np.float32)
+
+    def __repr__(self) -> str:
+        return f"FakeEmbeddingModel({self.spec.dimensions}, name={self.spec.name!r})"
+
+
+def _mixed(state: np.ndarray[tuple[int, ...], np.dtype[np.uint64]]) -> np.ndarray[tuple[int, ...], np.dtype[np.uint64]]:
+    """SplitMix64's output function (Steele, Lea and Flood 2014): well spread bits from a plain sequence."""
+    state = (state ^ (state >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    state = (state ^ (state >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return state ^ (state >> np.uint64(31))

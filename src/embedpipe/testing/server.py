@@ -1,0 +1,247 @@
+"""An embeddings server on loopback, over real sockets, with faults planned in advance."""
+
+from __future__ import annotations
+
+import base64
+import json
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from types import TracebackType
+from typing import Any, Literal, Self, TypeAlias
+
+import numpy as np
+
+from embedpipe.types import EmbeddingModel, Vectors
+
+Damage: TypeAlias = Literal["missing", "shuffled", "wrong_dimension", "nan", "zero", "not_json"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fault:
+    """What one request meets instead of a good answer."""
+
+    kind: Literal["status", "cut", "hang", "damage"]
+    code: int = 200
+    headers: tuple[tuple[str, str], ...] = ()
+    damage: Damage | None = None
+
+    @classmethod
+    def status(cls, code: int, *, retry_after: float | str | None = None) -> Fault:
+        """An error with this HTTP status."""
+        headers = () if retry_after is None else (("Retry-After", str(retry_after)),)
+        return cls(kind="status", code=code, headers=headers)
+
+    @classmethod
+    def cut(cls) -> Fault:
+        """The connection breaks in the middle of the reply."""
+        return cls(kind="cut")
+
+    @classmethod
+    def hang(cls) -> Fault:
+        """No reply comes, until the server is stopped."""
+        return cls(kind="hang")
+
+    @classmethod
+    def damaged(cls, damage: Damage) -> Fault:
+        """A reply with status 200 whose vectors are not what they should be."""
+        return cls(kind="damage", damage=damage)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """A request as it came: its path, headers (lower case), model and texts, and when (`time.monotonic`)."""
+
+    path: str
+    headers: dict[str, str]
+    model: str
+    texts: Sequence[str]
+    body: dict[str, Any] = field(repr=False)
+    at: float
+
+
+class EmbeddingServer:
+    """Serves `model` on a free port of loopback, as OpenAI's `/v1/embeddings` does (and Azure's paths).
+
+    It refuses what the real interface refuses: empty inputs, more than 2,048 of them, and texts for which `refuse` is
+    true, with status 400. `faults` are met by the first requests, in order; `latency_s` is added to each. `headers` go
+    with every reply. Requests are kept in `requests`.
+    """
+
+    def __init__(
+        self,
+        model: EmbeddingModel,
+        *,
+        faults: Iterable[Fault | None] = (),
+        latency_s: float = 0.0,
+        refuse: Callable[[str], bool] = lambda text: False,
+        api_key: str | None = None,
+        headers: dict[str, str] | None = None,
+    ) -> None:
+        self.model = model
+        self.faults = deque(faults)
+        self.latency_s = latency_s
+        self.refuse = refuse
+        self.api_key = api_key
+        self.headers = headers or {}
+        self.requests: list[Request] = []
+        self.lock = threading.Lock()
+        self.stopping = threading.Event()
+        self._port = 0
+        self._server: _Server | None = None
+
+    @property
+    def url(self) -> str:
+        """What goes into `base_url`."""
+        return f"http://127.0.0.1:{self._port}/v1"
+
+    def start(self) -> Self:
+        """Listens, on the same port as before where it was stopped."""
+        self.stopping.clear()
+        self._server = _Server(("127.0.0.1", self._port), _handler(self))
+        self._port = self._server.server_address[1]
+        threading.Thread(target=self._server.serve_forever, args=(0.01,), daemon=True).start()
+        return self
+
+    def stop(self) -> None:
+        """Breaks every connection and stops listening."""
+        self.stopping.set()
+        if self._server is not None:
+            self._server.shutdown()
+            self._server.server_close()
+            self._server.close_connections()
+            self._server = None
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+    block_on_close = False
+    request_queue_size = 128
+
+    def __init__(self, address: tuple[str, int], handler: type[BaseHTTPRequestHandler]) -> None:
+        super().__init__(address, handler)
+        self._open: set[Any] = set()
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        self._open.add(request)
+        super().process_request(request, client_address)
+
+    def shutdown_request(self, request: Any) -> None:
+        self._open.discard(request)
+        super().shutdown_request(request)
+
+    def close_connections(self) -> None:
+        for connection in list(self._open):
+            self.shutdown_request(connection)
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """A client that went away is no error of a test's server."""
+
+
+def _handler(server: EmbeddingServer) -> type[BaseHTTPRequestHandler]:
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+        wbufsize = -1
+        disable_nagle_algorithm = True
+
+        def do_POST(self) -> None:
+            body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            texts = [body["input"]] if isinstance(body["input"], str) else body["input"]
+            headers = {name.lower(): value for name, value in self.headers.items()}
+            request = Request(
+                path=self.path,
+                headers=headers,
+                model=body.get("model", ""),
+                texts=texts,
+                body=body,
+                at=time.monotonic(),
+            )
+            with server.lock:
+                server.requests.append(request)
+                fault = server.faults.popleft() if server.faults else None
+            server.stopping.wait(server.latency_s)
+            self._answer(request, fault)
+
+        def _answer(self, request: Request, fault: Fault | None) -> None:
+            if fault and fault.kind == "hang":
+                server.stopping.wait()
+                self.close_connection = True
+            elif fault and fault.kind == "status":
+                self._send(fault.code, _error(f"planned fault {fault.code}"), headers=fault.headers)
+            elif refusal := _refusal(server, request):
+                self._send(*refusal)
+            else:
+                reply = _reply(server.model, request, fault.damage if fault else None)
+                self._send(200, reply, cut=bool(fault and fault.kind == "cut"))
+
+        def _send(self, code: int, body: bytes, *, headers: Iterable[tuple[str, str]] = (), cut: bool = False) -> None:
+            self.send_response(code)
+            for name, value in (*server.headers.items(), *headers):
+                self.send_header(name, value)
+            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body[: len(body) // 2] if cut else body)
+            self.wfile.flush()
+            self.close_connection = self.close_connection or cut
+
+        def log_message(self, format: str, *args: Any) -> None:
+            """Nothing: a test's server is quiet."""
+
+    return Handler
+
+
+def _error(message: str, kind: str = "server_error") -> bytes:
+    return json.dumps({"error": {"message": message, "type": kind, "param": None, "code": None}}).encode()
+
+
+def _refusal(server: EmbeddingServer, request: Request) -> tuple[int, bytes] | None:
+    given = request.headers.get("authorization", "").removeprefix("Bearer ") or request.headers.get("api-key", "")
+    if server.api_key is not None and given != server.api_key:
+        return 401, _error(f"Incorrect API key provided: {given}", "invalid_request_error")
+    if not request.texts or len(request.texts) > 2048:
+        return 400, _error("input must have 1 to 2048 elements", "invalid_request_error")
+    if any(not text or server.refuse(text) for text in request.texts):
+        return 400, _error("'$.input' is invalid", "invalid_request_error")
+    return None
+
+
+def _reply(model: EmbeddingModel, request: Request, damage: Damage | None) -> bytes:
+    if damage == "not_json":
+        return b"<html>a proxy's page</html>"
+    vectors = _damaged(model.embed(request.texts, "document"), damage)
+    as_text = request.body.get("encoding_format") == "base64"
+    rows = [
+        {"object": "embedding", "index": index, "embedding": _encoded(vector) if as_text else vector.tolist()}
+        for index, vector in enumerate(vectors)
+    ]
+    if damage == "shuffled":
+        rows.reverse()
+    if damage == "missing":
+        rows.pop()
+    usage = {"prompt_tokens": 0, "total_tokens": 0}
+    return json.dumps({"object": "list", "data": rows, "model": request.model, "usage": usage}).encode()
+
+
+def _damaged(vectors: Vectors, damage: Damage | None) -> Vectors:
+    if damage == "wrong_dimension":
+        return vectors[:, :-1]
+    if damage in ("nan", "zero"):
+        vectors = vectors.copy()
+        vectors[-1] = np.nan if damage == "nan" else 0.0
+    return vectors
+
+
+def _encoded(vector: Vectors) -> str:
+    return base64.b64encode(np.ascontiguousarray(vector, dtype="<f4").tobytes()).decode()

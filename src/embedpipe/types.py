@@ -60,7 +60,7 @@ class SearchResult:
 
     For every score higher is better. `similarity` is the cosine of query and chunk; `lexical_score` is zero where no
     query term occurs. A rank counts from 1 and is None where that leg did not bring the chunk. `score` is what the
-    results are ordered by.
+    results are ordered by. `vector` is the chunk's own, (d,) float32, where the search was asked for it.
     """
 
     chunk: Chunk
@@ -70,6 +70,7 @@ class SearchResult:
     dense_rank: int | None = None
     lexical_rank: int | None = None
     rerank_score: float | None = None
+    vector: Vectors | None = field(default=None, repr=False, compare=False)
 
     @property
     def id(self) -> str:

@@ -1,0 +1,7 @@
+"""Chunks and vectors in PostgreSQL: `PgVectorStore`, its async twin, and the conditions that searches take."""
+
+from embedpipe.storage.engine import Database
+from embedpipe.storage.filters import Field, Filter
+from embedpipe.storage.store import AsyncPgVectorStore, PgVectorStore
+
+__all__ = ["AsyncPgVectorStore", "Database", "Field", "Filter", "PgVectorStore"]

@@ -1,0 +1,211 @@
+"""Migrations and the catalogue of collections: which model's vectors lie where."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from importlib import resources
+
+from sqlalchemy import Connection, bindparam, delete, func, insert, inspect, literal, select, text
+from sqlalchemy.dialects.postgresql import REGCONFIG
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.schema import CreateSchema, CreateTable, DropTable
+
+from embedpipe.errors import CollectionNotFoundError, ConfigurationError, ModelMismatchError, SchemaError
+from embedpipe.storage.columns import Precision
+from embedpipe.storage.json import storable_text
+from embedpipe.storage.schema import Catalogue, Collection, default_precision
+from embedpipe.types import ModelSpec
+
+logger = logging.getLogger(__name__)
+
+MAX_DIMENSIONS = 16_000
+_OLDEST_PGVECTOR = (0, 8)
+_LOCK = 0x656D626564  # any number, the same in every process: who migrates or creates waits for the other
+
+
+def migrate(connection: Connection, schema: str) -> None:
+    """Brings extension, schema and catalogue up to date; does nothing where they are.
+
+    Raises `SchemaError` where the role may not, where pgvector is missing or older than 0.8, or where the tables come
+    from a newer embedpipe.
+    """
+    pending = _pending(connection, schema)
+    if not pending:
+        return
+    connection.execute(select(func.pg_advisory_xact_lock(_LOCK)))
+    _ensure_extension(connection)
+    catalogue = Catalogue(schema)
+    connection.execute(CreateSchema(schema, if_not_exists=True))
+    connection.execute(CreateTable(catalogue.migrations, if_not_exists=True))
+    path = connection.scalar(text("SELECT current_setting('search_path')"))
+    connection.execute(text("SELECT set_config('search_path', quote_ident(:schema), true)"), {"schema": schema})
+    for number, statements in _pending(connection, schema):
+        logger.info("Applying migration %04d to schema %s", number, schema)
+        connection.exec_driver_sql(statements)
+        connection.execute(insert(catalogue.migrations).values(number=number))
+    connection.execute(text("SELECT set_config('search_path', :path, true)"), {"path": path})
+
+
+def _pending(connection: Connection, schema: str) -> list[tuple[int, str]]:
+    known = dict(_migration_files())
+    applied: set[int] = set()
+    if inspect(connection).has_table("migrations", schema=schema):
+        applied = set(connection.scalars(select(Catalogue(schema).migrations.c.number)))
+    newer = applied - known.keys()
+    if newer:
+        raise SchemaError(
+            f"The tables in schema {schema!r} are at migration {max(newer)}, this embedpipe knows {max(known)}. "
+            "Upgrade embedpipe."
+        )
+    return [(number, known[number]) for number in sorted(known.keys() - applied)]
+
+
+def _migration_files() -> Iterator[tuple[int, str]]:
+    folder = resources.files("embedpipe.storage") / "migrations"
+    for file in folder.iterdir():
+        if file.name.endswith(".sql"):
+            yield int(file.name.partition("_")[0]), file.read_text(encoding="utf-8")
+
+
+def _ensure_extension(connection: Connection) -> None:
+    version = _extension_version(connection)
+    if version is None:
+        try:
+            with connection.begin_nested():
+                connection.exec_driver_sql("CREATE EXTENSION IF NOT EXISTS vector")
+        except DBAPIError as error:
+            raise SchemaError(
+                f"The extension pgvector is not in the database and cannot be created: {str(error.orig).strip()}. "
+                "Install pgvector on the server and have an administrator run: CREATE EXTENSION vector;"
+            ) from error.orig
+        version = _extension_version(connection)
+    assert version is not None  # noqa: S101 - it was just created
+    if tuple(int(part) for part in version.split(".")[:2]) < _OLDEST_PGVECTOR:
+        raise SchemaError(
+            f"pgvector 0.8 or newer is needed, the database has {version}. Run: ALTER EXTENSION vector UPDATE;"
+        )
+
+
+def _extension_version(connection: Connection) -> str | None:
+    version: str | None = connection.scalar(text("SELECT extversion FROM pg_extension WHERE extname = 'vector'"))
+    return version
+
+
+@dataclass(frozen=True, slots=True)
+class CollectionSettings:
+    """What a collection is made with; None takes the default when it is made, and whatever it has when it is opened."""
+
+    model: ModelSpec | None = None
+    language: str | None = None
+    precision: Precision | None = None
+
+
+def open_collection(connection: Connection, schema: str, name: str, settings: CollectionSettings) -> Collection:
+    """The collection of that name, made where there is none and a model is given.
+
+    Raises `CollectionNotFoundError` where there is none and no model, `ModelMismatchError` where it holds another
+    model's vectors, `ConfigurationError` for settings that differ from those it was made with or that cannot work.
+    """
+    storable_text(name, "collection")
+    found = find_collection(connection, schema, name)
+    if found is None and settings.model is not None:
+        connection.execute(select(func.pg_advisory_xact_lock(_LOCK)))
+        found = find_collection(connection, schema, name) or _create(connection, schema, name, settings.model, settings)
+    if found is None:
+        raise CollectionNotFoundError(
+            f"There is no collection {name!r} in schema {schema!r}. Give a model to make it, or check the name."
+        )
+    _check_same(found, settings)
+    return found
+
+
+def find_collection(connection: Connection, schema: str, name: str) -> Collection | None:
+    """The collection of that name with its active vector set, or None."""
+    catalogue = Catalogue(schema)
+    collections, sets = catalogue.collections, catalogue.vector_sets
+    statement = (
+        select(collections.c.number, collections.c.language, sets.c.number.label("vector_set"), sets.c.model)
+        .add_columns(sets.c.precision)
+        .join_from(collections, sets, collections.c.number == sets.c.collection)
+        .where(collections.c.name == name, sets.c.active)
+    )
+    row = connection.execute(statement).one_or_none()
+    if row is None:
+        return None
+    return Collection(schema, row.number, name, row.language, row.vector_set, ModelSpec(**row.model), row.precision)
+
+
+def list_collections(connection: Connection, schema: str) -> list[str]:
+    """The names of the collections, sorted."""
+    names = Catalogue(schema).collections.c.name
+    return list(connection.scalars(select(names).order_by(names)))
+
+
+def drop_collection(connection: Connection, collection: Collection) -> None:
+    """Removes the collection with all it holds."""
+    for table in (collection.vectors, collection.chunks, collection.documents):
+        connection.execute(DropTable(table, if_exists=True))
+    collections = Catalogue(collection.schema).collections
+    connection.execute(delete(collections).where(collections.c.number == collection.number))
+
+
+def _create(
+    connection: Connection, schema: str, name: str, model: ModelSpec, settings: CollectionSettings
+) -> Collection:
+    language = settings.language or "english"
+    _check_possible(connection, model, language)
+    precision = settings.precision or default_precision(model.dimensions)
+    catalogue = Catalogue(schema)
+    values = insert(catalogue.collections).values(name=name, language=bindparam("language", language, type_=REGCONFIG))
+    number = connection.scalar(values.returning(catalogue.collections.c.number))
+    connection.execute(
+        insert(catalogue.vector_sets).values(
+            collection=number,
+            number=1,
+            fingerprint=model.fingerprint,
+            model=asdict(model),
+            dimensions=model.dimensions,
+            precision=precision,
+            active=True,
+        )
+    )
+    collection = Collection(schema, number, name, language, 1, model, precision)
+    for statement in collection.create_statements():
+        connection.execute(statement)
+    logger.info("Made collection %r for %s", name, model.name)
+    return collection
+
+
+def _check_possible(connection: Connection, model: ModelSpec, language: str) -> None:
+    if not 1 <= model.dimensions <= MAX_DIMENSIONS:
+        raise ConfigurationError(
+            f"A collection holds 1 to {MAX_DIMENSIONS} dimensions, {model.name} has {model.dimensions}."
+        )
+    names = select(literal(1)).select_from(text("pg_ts_config")).where(text("cfgname = :language"))
+    if connection.execute(names, {"language": language}).first() is None:
+        known = connection.scalars(text("SELECT cfgname FROM pg_ts_config ORDER BY cfgname"))
+        raise ConfigurationError(
+            f"PostgreSQL has no text search configuration {language!r}. It has: {', '.join(known)}."
+        )
+
+
+def _check_same(found: Collection, settings: CollectionSettings) -> None:
+    model, name = settings.model, found.name
+    if model is not None and model.fingerprint != found.model.fingerprint:
+        raise ModelMismatchError(
+            f"Collection {name!r} holds vectors of {describe(found.model)}; got {describe(model)}. Use the same model, "
+            "or another collection."
+        )
+    if settings.language not in (None, found.language):
+        raise ConfigurationError(
+            f"Collection {name!r} was made for the language {found.language!r}, got {settings.language!r}."
+        )
+    if settings.precision not in (None, found.precision):
+        raise ConfigurationError(f"Collection {name!r} was made with {found.precision}, got {settings.precision}.")
+
+
+def describe(model: ModelSpec) -> str:
+    """The model in words that tell it from another of the same name."""
+    return f"{model.name} ({model.dimensions} dimensions, fingerprint {model.fingerprint[:8]})"

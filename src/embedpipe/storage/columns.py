@@ -1,0 +1,207 @@
+"""Column types and bound arrays: vectors and rows travel in binary, never as text or Python floats."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterable
+from typing import Any, ClassVar, Literal, TypeAlias
+
+import numpy as np
+import pgvector
+import psycopg
+from pgvector.psycopg.halfvec import register_halfvec_info
+from pgvector.psycopg.vector import register_vector_info
+from pgvector.sqlalchemy import HALFVEC, VECTOR
+from psycopg.adapt import Dumper
+from psycopg.pq import Format
+from psycopg.types import TypeInfo
+from sqlalchemy import Dialect
+
+from embedpipe.errors import InputError, ModelMismatchError
+from embedpipe.types import Vectors
+
+Precision: TypeAlias = Literal["float32", "float16"]
+
+_NULL = struct.pack(">i", -1)
+_int32 = struct.Struct(">ii").pack
+_length = struct.Struct(">i").pack
+
+
+class VectorColumn(VECTOR):
+    """pgvector's column type without its detour through text: the driver binds numpy arrays itself."""
+
+    cache_ok = True
+
+    def bind_processor(self, dialect: Dialect) -> None:
+        return None
+
+
+class HalfVectorColumn(HALFVEC):
+    """As `VectorColumn`, in half precision."""
+
+    cache_ok = True
+
+    def bind_processor(self, dialect: Dialect) -> Any:
+        return _to_half
+
+
+def vector_column(dimensions: int, precision: Precision) -> VectorColumn | HalfVectorColumn:
+    """The column type that holds vectors of that dimension and precision."""
+    return VectorColumn(dimensions) if precision == "float32" else HalfVectorColumn(dimensions)
+
+
+def _to_half(value: Vectors | None) -> pgvector.HalfVector | None:
+    return None if value is None else pgvector.HalfVector(value)
+
+
+def unpack_vector(data: bytes | None, precision: Precision) -> Vectors | None:
+    """(d,) float32 from the binary form that `vector_send` or `halfvec_send` makes."""
+    if data is None:
+        return None
+    return np.frombuffer(data, dtype=">f4" if precision == "float32" else ">f2", offset=4).astype(np.float32)
+
+
+def checked_vectors(vectors: Any, *, count: int | None, dimensions: int, owner: str) -> Vectors:
+    """(n, d) float32, contiguous.
+
+    Raises `ModelMismatchError` where the dimension is not the collection's, `InputError` for a wrong count, shape or
+    type, for numbers that are not finite and for a row of zeros.
+    """
+    try:
+        array = np.ascontiguousarray(vectors, dtype=np.float32)
+    except (TypeError, ValueError) as error:
+        raise InputError(f"{owner}: expected vectors as an (n, {dimensions}) array of numbers: {error}.") from error
+    if count == 0 and array.size == 0:
+        return array.reshape(0, dimensions)
+    if array.ndim != 2 or (count is not None and array.shape[0] != count):
+        raise InputError(f"{owner}: expected ({count}, {dimensions}) vectors, got an array of shape {array.shape}.")
+    if array.shape[1] != dimensions:
+        raise ModelMismatchError(
+            f"{owner}: holds vectors of {dimensions} dimensions, got {array.shape[1]}. "
+            "Embed with the collection's model, or use another collection."
+        )
+    # One pass finds both: the norm of a row with NaN or infinity is not finite.
+    norms = np.einsum("ij,ij->i", array, array, dtype=np.float64)
+    usable = np.isfinite(norms) & (norms > 0)
+    if not usable.all():
+        position = int(np.argmin(usable))
+        fault = "is all zero, so it has no direction" if norms[position] == 0 else "holds NaN or infinity"
+        raise InputError(f"{owner}: the vector at position {position} {fault}.")
+    return array
+
+
+class BoundArray:
+    """A one-dimensional array parameter, its elements already in PostgreSQL's binary form."""
+
+    __slots__ = ("data", "has_null", "length")
+
+    def __init__(self, fields: list[bytes]) -> None:
+        self.length = len(fields)
+        self.has_null = _NULL in fields
+        self.data = b"".join(fields)
+
+
+class TextArray(BoundArray):
+    """text[]"""
+
+    __slots__ = ()
+
+    def __init__(self, values: Iterable[str | None]) -> None:
+        super().__init__([_NULL if value is None else _sized(value.encode()) for value in values])
+
+
+class JsonbArray(BoundArray):
+    """jsonb[], from JSON texts."""
+
+    __slots__ = ()
+
+    def __init__(self, values: Iterable[str | None]) -> None:
+        super().__init__([_NULL if value is None else _sized(b"\x01" + value.encode()) for value in values])
+
+
+class IntegerArray(BoundArray):
+    """integer[]"""
+
+    __slots__ = ()
+
+    def __init__(self, values: Iterable[int]) -> None:
+        super().__init__([_int32(4, value) for value in values])
+
+
+class BytesArray(BoundArray):
+    """bytea[]"""
+
+    __slots__ = ()
+
+    def __init__(self, values: Iterable[bytes]) -> None:
+        super().__init__([_sized(value) for value in values])
+
+
+class VectorArray(BoundArray):
+    """vector[], from the rows of (n, d) float32."""
+
+    __slots__ = ()
+
+    def __init__(self, vectors: Vectors) -> None:
+        super().__init__(_vector_fields(vectors, np.dtype(">f4")))
+
+
+class HalfVectorArray(BoundArray):
+    """halfvec[], from the rows of (n, d) float32."""
+
+    __slots__ = ()
+
+    def __init__(self, vectors: Vectors) -> None:
+        with np.errstate(over="ignore"):  # past float16 a number becomes infinite, which the server refuses
+            super().__init__(_vector_fields(vectors, np.dtype(">f2")))
+
+
+def vector_array(vectors: Vectors, precision: Precision) -> VectorArray | HalfVectorArray:
+    """The rows of (n, d) float32 as a parameter of the collection's precision."""
+    return VectorArray(vectors) if precision == "float32" else HalfVectorArray(vectors)
+
+
+def _sized(data: bytes) -> bytes:
+    return _length(len(data)) + data
+
+
+def _vector_fields(vectors: Vectors, dtype: np.dtype[Any]) -> list[bytes]:
+    """Each row with its length in bytes, its dimension and a zero before its big-endian numbers."""
+    rows, dimensions = vectors.shape
+    step = dimensions * dtype.itemsize
+    head = struct.pack(">ihh", 4 + step, dimensions, 0)
+    data = vectors.astype(dtype).tobytes()
+    return [head + data[start : start + step] for start in range(0, rows * step, step)]
+
+
+class _ArrayDumper(Dumper):
+    format = Format.BINARY
+    element: ClassVar[int]
+
+    def dump(self, obj: BoundArray) -> bytes:
+        dimensions = 1 if obj.length else 0
+        head = struct.pack(">iiI", dimensions, obj.has_null, self.element)
+        return head + struct.pack(">ii", obj.length, 1) + obj.data if obj.length else head
+
+
+def register_types(connection: psycopg.BaseConnection[Any], vector_types: Iterable[TypeInfo]) -> None:
+    """Teaches a driver connection to send numpy arrays as vectors, and bound arrays as they are."""
+    builtin = connection.adapters.types
+    known = {name: builtin[name] for name in ("text", "jsonb", "int4", "bytea")}
+    known |= {info.name: info for info in vector_types}
+    register_vector_info(connection, known["vector"])
+    register_halfvec_info(connection, known["halfvec"])
+    for cls, name in _ARRAYS.items():
+        info = known[name]
+        dumper = type(f"{cls.__name__}Dumper", (_ArrayDumper,), {"oid": info.array_oid, "element": info.oid})
+        connection.adapters.register_dumper(cls, dumper)
+
+
+_ARRAYS: dict[type[BoundArray], str] = {
+    TextArray: "text",
+    JsonbArray: "jsonb",
+    IntegerArray: "int4",
+    BytesArray: "bytea",
+    VectorArray: "vector",
+    HalfVectorArray: "halfvec",
+}

@@ -1,0 +1,238 @@
+"""Connections: one database, reached from threads and from event loops."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, TypeVar
+
+from psycopg.types import TypeInfo
+from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
+from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError, SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+
+from embedpipe.errors import ConfigurationError, DatabaseUnavailableError, SchemaError, StorageError
+from embedpipe.storage.columns import register_types
+from embedpipe.storage.embedded import embedded_url
+
+T = TypeVar("T")
+
+_SCHEMES = ("postgres", "postgresql", "postgresql+psycopg", "postgresql+psycopg2", "postgresql+asyncpg")
+_PREPARED = "embedpipe"
+_POOL = {"pool_size": 10, "max_overflow": 20, "pool_pre_ping": True}
+
+_VECTOR_TYPES = """
+SELECT type.typname, type.oid, type.typarray, extension.extnamespace::regnamespace::text
+FROM pg_extension AS extension JOIN pg_type AS type ON type.typnamespace = extension.extnamespace
+WHERE extension.extname = 'vector' AND type.typname IN ('vector', 'halfvec')
+"""
+_SESSION = """
+SELECT set_config('search_path', current_setting('search_path') || ', ' || %(extension)s, false),
+       set_config('hnsw.ef_search', %(ef_search)s, false),
+       set_config('hnsw.iterative_scan', 'strict_order', false)
+"""
+
+
+class Database:
+    """One PostgreSQL database, with a pool for threads and one for each event loop.
+
+    `url` is any `postgresql://` URL; None means the environment's `EMBEDPIPE_DATABASE_URL`, else the embedded server,
+    which is started when the first connection is made. `schema` is where the tables lie, `ef_search` how many
+    candidates an index search looks at (more is slower and finds more). The URL appears in no repr, message or pickle.
+    """
+
+    def __init__(self, url: str | None = None, *, schema: str = "embedpipe", ef_search: int = 100) -> None:
+        if not 1 <= ef_search <= 1000:
+            raise ConfigurationError(f"ef_search expected 1 to 1000, got {ef_search}.")
+        self.schema = schema
+        self.ef_search = ef_search
+        self._url = None if url is None else _parse_url(url)
+        self._lock = threading.RLock()
+        self._engine: Engine | None = None
+        self._async_engines: dict[asyncio.AbstractEventLoop, AsyncEngine] = {}
+
+    def __repr__(self) -> str:
+        return f"Database(schema={self.schema!r})"
+
+    def __reduce__(self) -> Any:
+        raise ConfigurationError(
+            "A Database is not pickled, since its URL would travel with it. Make one in the other process; "
+            "EMBEDPIPE_DATABASE_URL names the database there."
+        )
+
+    @property
+    def engine(self) -> Engine:
+        """The engine that threads share."""
+        with self._lock:
+            if self._engine is None:
+                self._engine = create_engine(self._resolved_url(), **_POOL)
+                self._listen(self._engine)
+            return self._engine
+
+    def async_engine(self) -> AsyncEngine:
+        """The engine of the running event loop: a pool belongs to one loop."""
+        loop = asyncio.get_running_loop()
+        with self._lock:
+            engine = self._async_engines.get(loop)
+            if engine is None:
+                self._drop_closed_loops()
+                engine = create_async_engine(self._resolved_url(), **_POOL)
+                self._listen(engine.sync_engine)
+                self._async_engines[loop] = engine
+            return engine
+
+    def run(self, operation: Callable[..., T], /, *args: Any, connection: Connection | None = None) -> T:
+        """What the operation returns, run in a transaction that commits unless it raises.
+
+        With a `connection` it runs there, inside the caller's transaction, which the caller ends.
+        """
+        with translated_errors():
+            if connection is not None:
+                return _run_on(connection, operation, *args)
+            with self.engine.begin() as own:
+                return operation(own, *args)
+
+    def read(self, operation: Callable[..., T], /, *args: Any, connection: Connection | None = None) -> T:
+        """As `run`, but without a transaction of its own: for a single statement that only reads."""
+        with translated_errors():
+            if connection is not None:
+                return _run_on(connection, operation, *args)
+            with self.engine.connect() as own:
+                return operation(own.execution_options(isolation_level="AUTOCOMMIT"), *args)
+
+    async def arun(self, operation: Callable[..., T], /, *args: Any, connection: AsyncConnection | None = None) -> T:
+        """As `run`, on the running event loop."""
+        with translated_errors():
+            if connection is not None:
+                return await connection.run_sync(_run_on, operation, *args)
+            async with self.async_engine().begin() as own:
+                return await own.run_sync(operation, *args)
+
+    async def aread(self, operation: Callable[..., T], /, *args: Any, connection: AsyncConnection | None = None) -> T:
+        """As `read`, on the running event loop."""
+        with translated_errors():
+            if connection is not None:
+                return await connection.run_sync(_run_on, operation, *args)
+            async with self.async_engine().connect() as own:
+                reader = await own.execution_options(isolation_level="AUTOCOMMIT")
+                return await reader.run_sync(operation, *args)
+
+    def close(self) -> None:
+        """Closes the connections of threads and of event loops that have ended."""
+        with self._lock:
+            if self._engine is not None:
+                self._engine.dispose()
+                self._engine = None
+            self._drop_closed_loops()
+
+    async def aclose(self) -> None:
+        """Closes the connections of the running event loop, and what `close` closes."""
+        engine = self._async_engines.pop(asyncio.get_running_loop(), None)
+        if engine is not None:
+            await engine.dispose()
+        self.close()
+
+    def _resolved_url(self) -> URL:
+        if self._url is None:
+            self._url = _parse_url(os.environ.get("EMBEDPIPE_DATABASE_URL") or embedded_url())
+        return self._url
+
+    def _drop_closed_loops(self) -> None:
+        for loop in [loop for loop in self._async_engines if loop.is_closed()]:
+            engine = self._async_engines.pop(loop)
+            # A loop may be running in this thread; the driver closes a connection from any other one.
+            closer = threading.Thread(target=lambda engine=engine: asyncio.run(engine.dispose()))
+            closer.start()
+            closer.join()
+
+    def _listen(self, engine: Engine) -> None:
+        event.listen(engine, "connect", self._prepare)
+        event.listen(engine, "checkin", _drop_unprepared)
+
+    def _prepare(self, connection: Any, record: Any) -> None:
+        """Registers pgvector's types and sets the session's search defaults, on a connection that was just opened."""
+        connection.autocommit = True
+        cursor = connection.cursor()
+        cursor.execute(_VECTOR_TYPES)
+        rows = cursor.fetchall()
+        if rows:
+            register_types(record.driver_connection, _type_infos(rows))
+            cursor.execute(_SESSION, {"extension": rows[0][3], "ef_search": str(self.ef_search)})
+            record.info[_PREPARED] = True
+        cursor.close()
+        connection.autocommit = False
+
+
+def _drop_unprepared(connection: Any, record: Any) -> None:
+    """Closes a connection that was opened before the extension was made, so that the next one knows its types."""
+    if connection is not None and _PREPARED not in record.info:
+        record.invalidate()
+
+
+def _run_on(connection: Connection, operation: Callable[..., T], *args: Any) -> T:
+    """Runs the operation on a connection that is not from our pool, which may not know pgvector's types yet."""
+    if connection.dialect.driver not in ("psycopg", "psycopg_async"):
+        raise ConfigurationError(
+            f"connection= expected a connection of postgresql+psycopg://, got one of {connection.dialect.driver}."
+        )
+    if _PREPARED not in connection.info:
+        rows = connection.exec_driver_sql(_VECTOR_TYPES).all()
+        driver: Any = connection.connection.driver_connection
+        register_types(driver, _type_infos(rows))
+        connection.info[_PREPARED] = True
+    return operation(connection, *args)
+
+
+def _type_infos(rows: Sequence[Any]) -> list[TypeInfo]:
+    return [TypeInfo(name, oid, array) for name, oid, array, _ in rows]
+
+
+def _parse_url(url: str) -> URL:
+    try:
+        parsed = make_url(url)
+    except ArgumentError:
+        raise ConfigurationError(  # SQLAlchemy's own message may quote the URL, so it is not chained
+            "The database URL cannot be read; expected postgresql://user:password@host:port/name."
+        ) from None
+    if parsed.drivername not in _SCHEMES:
+        raise ConfigurationError(
+            f"Expected a postgresql:// database URL, got one that starts with {parsed.drivername}://. "
+            "embedpipe stores in PostgreSQL with pgvector."
+        )
+    return parsed.set(drivername="postgresql+psycopg")
+
+
+@contextmanager
+def translated_errors() -> Iterator[None]:
+    """Turns what SQLAlchemy and the driver raise into our own errors, without the statement's parameters or the URL."""
+    try:
+        yield
+    except OperationalError as error:
+        reason = _reason(error)
+        if error.connection_invalidated or error.statement is None:
+            raise DatabaseUnavailableError(
+                f"The database cannot be reached: {reason} Check that the server runs and that the URL names it."
+            ) from error.orig
+        raise StorageError(f"The database refused the operation: {reason}") from error.orig
+    except DBAPIError as error:
+        raise _storage_error(error) from error.orig
+    except SQLAlchemyError as error:
+        raise StorageError(f"The database operation failed: {error}") from error
+
+
+def _storage_error(error: DBAPIError) -> StorageError:
+    state = getattr(error.orig, "sqlstate", None)
+    reason = _reason(error)
+    if state == "42501":
+        return SchemaError(f"The database role lacks a privilege: {reason}")
+    if state in ("42P01", "42704", "3F000"):
+        return SchemaError(f"A table, type or schema is missing: {reason} Was it dropped while in use?")
+    return StorageError(f"The database refused the operation: {reason}")
+
+
+def _reason(error: DBAPIError) -> str:
+    text = str(error.orig).strip().partition("\n")[0]
+    return text if text.endswith(".") else text + "."

@@ -1,0 +1,291 @@
+"""Conditions on metadata, and the SQL they become. Keys and values are bound, never formatted.
+
+    Field("year") >= 2020
+    (Field("lang") == "de") & ~Field("tags").contains("draft")
+    Field("author", "name") == "Ada"          a nested key
+    {"year": {"$gte": 2020, "$lt": 2024}}     LangChain's dictionaries mean the same
+
+Types are kept: "02134" is not 2134, and True is not 1. Order compares numbers with numbers and strings with strings
+(by code point, so that ISO dates sort); anything else does not match. A missing key matches only `!=`, `not_in` and
+what is negated.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import reduce
+from typing import Any, Literal, TypeAlias
+
+from sqlalchemy import ColumnElement, Text, and_, bindparam, cast, false, func, literal, not_, or_, true
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB, TEXT
+
+from embedpipe.errors import InputError
+from embedpipe.storage.json import dumps, storable_text
+
+Operator: TypeAlias = Literal[
+    "==", "<", "<=", ">", ">=", "exists", "like", "ilike", "contains", "substring", "isubstring"
+]
+_ORDER = ("<", "<=", ">", ">=")
+_TEXT = ("like", "ilike", "substring", "isubstring")
+
+
+class Filter:
+    """A condition on metadata; combine with `&`, `|` and `~`."""
+
+    def __and__(self, other: Filter) -> Filter:
+        return And((self, other))
+
+    def __or__(self, other: Filter) -> Filter:
+        return Or((self, other))
+
+    def __invert__(self) -> Filter:
+        return Not(self)
+
+    def __bool__(self) -> bool:
+        raise InputError("A filter has no truth value of its own: combine filters with &, | and ~, not and, or, not.")
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison(Filter):
+    path: tuple[str, ...]
+    operator: Operator
+    value: Any
+
+
+@dataclass(frozen=True, slots=True)
+class And(Filter):
+    """All of them; of none, everything."""
+
+    parts: tuple[Filter, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Or(Filter):
+    """Any of them; of none, nothing."""
+
+    parts: tuple[Filter, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Not(Filter):
+    part: Filter
+
+
+class Field:
+    """A metadata key, or the path to a nested one; comparing it makes a `Filter`. Any text is a key."""
+
+    __slots__ = ("path",)
+    __hash__ = None  # type: ignore[assignment]  # == makes a filter, so that equality says nothing
+
+    def __init__(self, *path: str) -> None:
+        if not path or not all(isinstance(key, str) for key in path):
+            raise InputError(f"Field expected one or more keys as str, got {path!r}.")
+        for key in path:
+            storable_text(key, f"Filter key {key[:100]!r}")
+        self.path = path
+
+    def __eq__(self, value: object) -> Filter:  # type: ignore[override]  # as an expression, not a truth value
+        return self.equals(value)
+
+    def __ne__(self, value: object) -> Filter:  # type: ignore[override]  # as an expression, not a truth value
+        return Not(self.equals(value))
+
+    def __lt__(self, value: Any) -> Filter:
+        return self._compare("<", value)
+
+    def __le__(self, value: Any) -> Filter:
+        return self._compare("<=", value)
+
+    def __gt__(self, value: Any) -> Filter:
+        return self._compare(">", value)
+
+    def __ge__(self, value: Any) -> Filter:
+        return self._compare(">=", value)
+
+    def equals(self, value: Any) -> Filter:
+        """The value itself, of the same type; what `==` means."""
+        return self._compare("==", value)
+
+    def is_in(self, values: Sequence[Any]) -> Filter:
+        """Equal to any of the values."""
+        return Or(tuple(self._compare("==", value) for value in _sequence(values, "is_in")))
+
+    def not_in(self, values: Sequence[Any]) -> Filter:
+        """Equal to none of the values."""
+        return Not(self.is_in(values))
+
+    def between(self, low: Any, high: Any) -> Filter:
+        """At least `low` and at most `high`."""
+        return And((self._compare(">=", low), self._compare("<=", high)))
+
+    def exists(self) -> Filter:
+        """The key is there, also with the value None."""
+        return Comparison(self.path, "exists", True)
+
+    def contains(self, value: Any) -> Filter:
+        """A list that holds the value."""
+        return self._compare("contains", value)
+
+    def like(self, pattern: str) -> Filter:
+        """A string that matches SQL's LIKE pattern."""
+        return self._compare("like", pattern)
+
+    def ilike(self, pattern: str) -> Filter:
+        """As `like`, whatever the case."""
+        return self._compare("ilike", pattern)
+
+    def has_text(self, text: str, *, ignore_case: bool = False) -> Filter:
+        """A string in which the text occurs, character by character."""
+        return self._compare("isubstring" if ignore_case else "substring", text)
+
+    def _compare(self, operator: Operator, value: Any) -> Filter:
+        if operator in _TEXT and not isinstance(value, str):
+            raise InputError(f"Filter {self.path[-1]!r}: {operator} expected a str, got {type(value).__name__}.")
+        if operator in _ORDER and (isinstance(value, bool) or not isinstance(value, (int, float, str))):
+            raise InputError(
+                f"Filter {self.path[-1]!r}: {operator} expected a number or a str, got {type(value).__name__}."
+            )
+        if isinstance(value, str):
+            storable_text(value, f"Filter {self.path[-1][:100]!r}")
+        else:
+            dumps({self.path[-1]: value}, what="Filter")
+        return Comparison(self.path, operator, value)
+
+
+def parse_filter(value: Filter | Mapping[str, Any] | None) -> Filter | None:
+    """The filter that a dictionary in LangChain's notation means; a `Filter` or None stays as it is.
+
+    Several keys, and several operators of one key, are joined by and. A dictionary without operators under a key is a
+    nested path. Raises `InputError` for an operator that does not exist or an operand of the wrong type.
+    """
+    if value is None or isinstance(value, Filter):
+        return value
+    if not isinstance(value, Mapping):
+        raise InputError(f"filter expected a Filter, a dict or None, got {type(value).__name__}.")
+    return And(tuple(_parse_entry((), key, operand) for key, operand in value.items())) if value else None
+
+
+def _parse_entry(path: tuple[str, ...], key: Any, operand: Any) -> Filter:
+    if not isinstance(key, str):
+        raise InputError(f"filter expected keys of type str, got {key!r}.")
+    if key in ("$and", "$or") and not path:
+        parts = tuple(parse_filter(part) or And(()) for part in _sequence(operand, key))
+        return And(parts) if key == "$and" else Or(parts)
+    if key == "$not" and not path:
+        return Not(parse_filter(operand) or And(()))
+    if key.startswith("$"):
+        if not path:
+            raise InputError(f"filter: the operator {key} stands without a field; expected $and, $or or $not there.")
+        return _parse_operator(path, key, operand)
+    if isinstance(operand, Mapping) and operand:
+        return And(tuple(_parse_entry((*path, key), inner, value) for inner, value in operand.items()))
+    return Field(*path, key).equals(operand)
+
+
+def _parse_operator(path: tuple[str, ...], key: str, operand: Any) -> Filter:
+    field = Field(*path)
+    if key == "$exists":
+        if not isinstance(operand, bool):
+            raise InputError(f"filter {path[-1]!r}: $exists expected True or False, got {operand!r}.")
+        return field.exists() if operand else ~field.exists()
+    if key == "$between":
+        bounds = _sequence(operand, key)
+        if len(bounds) != 2:
+            raise InputError(f"filter {path[-1]!r}: $between expected [low, high], got {len(bounds)} values.")
+        return field.between(*bounds)
+    if key == "$not":
+        return Not(And(tuple(_parse_operator(path, inner, value) for inner, value in operand.items())))
+    build: Callable[[Field, Any], Filter] | None = _OPERATORS.get(key)
+    if build is None:
+        known = ", ".join(sorted([*_OPERATORS, "$exists", "$between", "$and", "$or", "$not"]))
+        raise InputError(f"filter {path[-1]!r}: unknown operator {key}. Expected one of {known}.")
+    return build(field, operand)
+
+
+_OPERATORS: dict[str, Callable[[Field, Any], Filter]] = {
+    "$eq": Field.equals,
+    "$ne": Field.__ne__,
+    "$lt": Field.__lt__,
+    "$lte": Field.__le__,
+    "$gt": Field.__gt__,
+    "$gte": Field.__ge__,
+    "$in": Field.is_in,
+    "$nin": Field.not_in,
+    "$like": Field.like,
+    "$ilike": Field.ilike,
+    "$contains": Field.contains,
+}
+
+
+def _sequence(values: Any, operator: str) -> Sequence[Any]:
+    if isinstance(values, (str, bytes)) or not isinstance(values, (Sequence, set, frozenset)):
+        raise InputError(f"filter: {operator} expected a list, got {type(values).__name__}.")
+    return list(values)
+
+
+def where(condition: Filter, metadata: ColumnElement[Any]) -> ColumnElement[bool]:
+    """The condition as SQL over a jsonb column; never NULL, so that negation is exact."""
+    match condition:
+        case And(parts):
+            return and_(true(), *(where(part, metadata) for part in parts))
+        case Or(parts):
+            return or_(false(), *(where(part, metadata) for part in parts))
+        case Not(part):
+            return not_(where(part, metadata))
+        case Comparison():
+            return _comparison(condition, metadata)
+    raise InputError(f"filter expected a Filter, got {type(condition).__name__}.")
+
+
+def _comparison(condition: Comparison, metadata: ColumnElement[Any]) -> ColumnElement[bool]:
+    path, operator, value = condition.path, condition.operator, condition.value
+    if operator == "exists":
+        return _at(metadata, path).is_not(None)
+    if operator == "contains":
+        return metadata.op("@>", is_comparison=True)(_jsonb(_nested(path, [value])))
+    if operator == "==" and not isinstance(value, (dict, list)):
+        return metadata.op("@>", is_comparison=True)(_jsonb(_nested(path, value)))
+    found = _at(metadata, path)
+    if operator == "==":
+        return func.coalesce(found == _jsonb({"v": value})["v"], false())
+    kind = "string" if isinstance(value, str) else "number"
+    is_kind = func.coalesce(func.jsonb_typeof(found) == kind, false())
+    if kind == "number":
+        return and_(is_kind, found.op(operator, is_comparison=True)(_jsonb({"v": value})["v"]))
+    text = _text_at(metadata, path)
+    return and_(is_kind, _text_condition(operator, text, value))
+
+
+def _text_condition(operator: Operator, text: ColumnElement[str], value: str) -> ColumnElement[bool]:
+    operand = literal(value, Text)
+    match operator:
+        case "like":
+            return text.like(operand)
+        case "ilike":
+            return text.ilike(operand)
+        case "substring":
+            return func.strpos(text, operand) > 0
+        case "isubstring":
+            return func.strpos(func.lower(text), func.lower(operand)) > 0
+    return text.collate("C").op(operator, is_comparison=True)(operand)
+
+
+def _nested(path: tuple[str, ...], value: Any) -> dict[str, Any]:
+    return reduce(lambda inner, key: {key: inner}, reversed(path), value)
+
+
+def _jsonb(value: dict[str, Any]) -> ColumnElement[Any]:
+    return cast(bindparam(None, dumps(value, what="Filter"), type_=TEXT), JSONB)
+
+
+def _at(metadata: ColumnElement[Any], path: tuple[str, ...]) -> ColumnElement[Any]:
+    return metadata.op("#>", return_type=JSONB())(_path(path))
+
+
+def _text_at(metadata: ColumnElement[Any], path: tuple[str, ...]) -> ColumnElement[str]:
+    return metadata.op("#>>", return_type=Text())(_path(path))
+
+
+def _path(path: tuple[str, ...]) -> ColumnElement[Any]:
+    return cast(bindparam(None, list(path), type_=ARRAY(TEXT)), ARRAY(TEXT))

@@ -1,0 +1,21 @@
+-- The catalogue: one row for each collection, and one for each model whose vectors it holds.
+-- Tables of a collection are named by its number, never by its name.
+CREATE TABLE collections (
+    number integer GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    name text NOT NULL UNIQUE,
+    language regconfig NOT NULL,
+    created_at timestamptz NOT NULL DEFAULT now()
+);
+
+CREATE TABLE vector_sets (
+    collection integer NOT NULL REFERENCES collections ON DELETE CASCADE,
+    number integer NOT NULL,
+    fingerprint text NOT NULL,
+    model jsonb NOT NULL,
+    dimensions integer NOT NULL,
+    precision text NOT NULL CHECK (precision IN ('float32', 'float16')),
+    active boolean NOT NULL,
+    PRIMARY KEY (collection, number)
+);
+
+CREATE UNIQUE INDEX vector_sets_one_active ON vector_sets (collection) WHERE active;

@@ -1,0 +1,130 @@
+"""What each method of a store does: its arguments checked at once, then one operation on an open collection."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeAlias, TypeVar
+
+from sqlalchemy import Connection
+
+from embedpipe.errors import InputError
+from embedpipe.storage import operations
+from embedpipe.storage.columns import checked_vectors
+from embedpipe.storage.filters import Filter, parse_filter
+from embedpipe.storage.json import storable_text
+from embedpipe.storage.schema import Collection
+from embedpipe.storage.search import Search
+from embedpipe.storage.search import search as run_search
+from embedpipe.types import Chunk, SearchMode, SearchResult, Vectors
+
+T = TypeVar("T")
+Plan: TypeAlias = Callable[[Connection, Collection], T]
+Condition: TypeAlias = Filter | Mapping[str, Any] | None
+
+MAX_K = 10_000
+
+
+def upsert(chunks: Sequence[Chunk], vectors: Any) -> Plan[list[str]]:
+    """Writes the chunks and gives their ids. Of two chunks with one id, the later one counts."""
+    named = operations.with_ids(chunks)
+    rows = operations.checked_rows(named)
+    last = {chunk.id: position for position, chunk in enumerate(named)}
+
+    def plan(connection: Connection, collection: Collection) -> list[str]:
+        checked = _vectors(vectors, collection, count=len(named))
+        positions = list(last.values())
+        operations.upsert(connection, collection, operations.take(rows, positions), checked[positions])
+        return [str(chunk.id) for chunk in named]
+
+    return plan
+
+
+def delete(ids: Sequence[str] | None, document_ids: Sequence[str] | None, condition: Condition) -> Plan[int]:
+    """Removes the chunks that meet every restriction given, and says how many."""
+    if ids is None and document_ids is None and condition is None:
+        raise InputError("delete expected ids, document_ids or filter; to remove everything, call clear().")
+    wanted = _ids(ids, "ids")
+    wanted_documents = _ids(document_ids, "document_ids")
+    parsed = parse_filter(condition)
+    return lambda connection, collection: operations.delete(connection, collection, wanted, wanted_documents, parsed)
+
+
+def get(ids: Sequence[str]) -> Plan[list[Chunk]]:
+    """The chunks with these ids."""
+    wanted = _checked_ids(ids, "ids")
+    return lambda connection, collection: operations.get(connection, collection, wanted)
+
+
+def find(condition: Condition, document_ids: Sequence[str] | None, limit: int | None) -> Plan[list[Chunk]]:
+    parsed = parse_filter(condition)
+    documents = _ids(document_ids, "document_ids")
+    if limit is not None and limit < 1:
+        raise InputError(f"limit expected a positive number or None, got {limit}.")
+    return lambda connection, collection: operations.find(connection, collection, parsed, documents, limit)
+
+
+def search(
+    vector: Any,
+    text: str | None,
+    *,
+    k: int,
+    mode: SearchMode,
+    condition: Condition,
+    threshold: float | None,
+    with_vectors: bool,
+) -> Plan[list[SearchResult]]:
+    """The k best chunks."""
+    if mode not in ("dense", "lexical", "hybrid"):
+        raise InputError(f"mode expected 'dense', 'lexical' or 'hybrid', got {mode!r}.")
+    if type(k) is not int or not 1 <= k <= MAX_K:
+        raise InputError(f"k expected a whole number from 1 to {MAX_K}, got {k!r}.")
+    if mode != "lexical" and vector is None:
+        raise InputError(f"A {mode} search expected a query vector; got none.")
+    if mode != "dense" and text is None:
+        raise InputError(f"A {mode} search expected the query's text; got none.")
+    if threshold is not None and not -1 <= threshold <= 1:
+        raise InputError(f"threshold expected a cosine similarity from -1 to 1, got {threshold!r}.")
+    if threshold is not None and vector is None:
+        raise InputError("threshold is a similarity to the query vector, which a lexical search needs then too.")
+    query = None if text is None else storable_text(text, "query")
+    parsed = parse_filter(condition)
+
+    def plan(connection: Connection, collection: Collection) -> list[SearchResult]:
+        wanted = Search(
+            mode=mode,
+            k=k,
+            vector=None if vector is None else _vectors([vector], collection, count=1)[0],
+            text=query,
+            condition=parsed,
+            threshold=threshold,
+            with_vectors=with_vectors,
+        )
+        return run_search(connection, collection, wanted)
+
+    return plan
+
+
+def create_index(m: int, ef_construction: int) -> Plan[None]:
+    if not 2 <= m <= 100 or not max(4, 2 * m) <= ef_construction <= 1000:
+        raise InputError(
+            "create_index expected m from 2 to 100 and ef_construction from 2 * m to 1000, "
+            f"got {m} and {ef_construction}."
+        )
+    return lambda connection, collection: operations.create_index(
+        connection, collection, m=m, ef_construction=ef_construction
+    )
+
+
+def _vectors(vectors: Any, collection: Collection, *, count: int) -> Vectors:
+    owner = f"Collection {collection.name!r}"
+    return checked_vectors(vectors, count=count, dimensions=collection.model.dimensions, owner=owner)
+
+
+def _ids(ids: Sequence[str] | None, what: str) -> list[str] | None:
+    return None if ids is None else _checked_ids(ids, what)
+
+
+def _checked_ids(ids: Sequence[str], what: str) -> list[str]:
+    if isinstance(ids, str):
+        raise InputError(f"{what} expected a list of str, got one str. Put it into a list.")
+    return [storable_text(value, what) for value in ids]

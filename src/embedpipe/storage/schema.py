@@ -1,0 +1,183 @@
+"""The tables: a catalogue of collections, and for each collection documents, chunks and vectors.
+
+collections, vector_sets, migrations      one row a collection, a model of a collection, a migration
+c<n>_documents                            id, text, hash, metadata
+c<n>_chunks                               key, id, document, text, offsets, metadata, a framework's payload
+c<n>_vectors_<m>                          key, embedding: narrow, since a wide row would keep the planner from the index
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from sqlalchemy import (
+    DDL,
+    BigInteger,
+    Boolean,
+    Column,
+    DateTime,
+    ForeignKey,
+    Identity,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    Table,
+    Text,
+    func,
+)
+from sqlalchemy.dialects.postgresql import JSONB, REGCONFIG
+from sqlalchemy.schema import CreateIndex, CreateTable
+from sqlalchemy.sql.base import Executable
+
+from embedpipe.storage.columns import Precision, vector_column
+from embedpipe.types import ModelSpec
+
+_STORAGE_PLAIN: Any = DDL("ALTER TABLE %(fullname)s ALTER COLUMN embedding SET STORAGE PLAIN")  # type: ignore[no-untyped-call]  # SQLAlchemy leaves DDL untyped
+
+PAGE_BYTES = 8100
+"""What a row may take to stay in one 8 KB page."""
+
+
+@dataclass(frozen=True)
+class Catalogue:
+    """The tables that every collection shares, in one database schema."""
+
+    schema: str
+
+    @cached_property
+    def tables(self) -> MetaData:
+        return MetaData(schema=self.schema)
+
+    @cached_property
+    def collections(self) -> Table:
+        return Table(
+            "collections",
+            self.tables,
+            Column("number", Integer, primary_key=True),
+            Column("name", Text),
+            Column("language", REGCONFIG),
+            Column("created_at", DateTime(timezone=True)),
+        )
+
+    @cached_property
+    def vector_sets(self) -> Table:
+        return Table(
+            "vector_sets",
+            self.tables,
+            Column("collection", Integer, primary_key=True),
+            Column("number", Integer, primary_key=True),
+            Column("fingerprint", Text),
+            Column("model", JSONB),
+            Column("dimensions", Integer),
+            Column("precision", Text),
+            Column("active", Boolean),
+        )
+
+    @cached_property
+    def migrations(self) -> Table:
+        return Table(
+            "migrations",
+            self.tables,
+            Column("number", Integer, primary_key=True, autoincrement=False),
+            Column("applied_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+        )
+
+
+@dataclass(frozen=True)
+class Collection:
+    """One collection as the catalogue records it, and its tables."""
+
+    schema: str
+    number: int
+    name: str
+    language: str
+    vector_set: int
+    model: ModelSpec
+    precision: Precision
+
+    @cached_property
+    def _tables(self) -> MetaData:
+        return MetaData(schema=self.schema)
+
+    @cached_property
+    def documents(self) -> Table:
+        return Table(
+            f"c{self.number}_documents",
+            self._tables,
+            Column("id", Text, primary_key=True),
+            Column("content", Text),
+            Column("hash", LargeBinary, nullable=False),
+            Column("metadata", JSONB, nullable=False),
+            Column("updated_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+        )
+
+    @cached_property
+    def chunks(self) -> Table:
+        name = f"c{self.number}_chunks"
+        table = Table(
+            name,
+            self._tables,
+            Column("key", BigInteger, Identity(always=True), primary_key=True),
+            Column("id", Text, nullable=False, unique=True),
+            Column("document_id", Text),
+            Column("chunk_index", Integer, nullable=False),
+            Column("content", Text, nullable=False),
+            Column("start_index", Integer, nullable=False),
+            Column("end_index", Integer, nullable=False),
+            Column("metadata", JSONB, nullable=False),
+            Column("payload", JSONB),
+        )
+        Index(f"{name}_document", table.c.document_id, table.c.chunk_index)
+        Index(
+            f"{name}_metadata", table.c.metadata, postgresql_using="gin", postgresql_ops={"metadata": "jsonb_path_ops"}
+        )
+        return table
+
+    @cached_property
+    def vectors(self) -> Table:
+        dimensions = self.model.dimensions
+        return Table(
+            f"c{self.number}_vectors_{self.vector_set}",
+            self._tables,
+            Column("key", ForeignKey(self.chunks.c.key, ondelete="CASCADE"), primary_key=True, autoincrement=False),
+            Column("embedding", vector_column(dimensions, self.precision), nullable=False),
+        )
+
+    @property
+    def vector_index(self) -> str:
+        """The name of the vector index."""
+        return f"{self.vectors.name}_hnsw"
+
+    def hnsw_index(self, *, m: int, ef_construction: int) -> Index:
+        """The vector index, by cosine distance; not among the table's own, since it is built after a load."""
+        operators = "vector_cosine_ops" if self.precision == "float32" else "halfvec_cosine_ops"
+        vectors = self.vectors.to_metadata(MetaData())
+        return Index(
+            self.vector_index,
+            vectors.c.embedding,
+            postgresql_using="hnsw",
+            postgresql_ops={"embedding": operators},
+            postgresql_with={"m": m, "ef_construction": ef_construction},
+        )
+
+    def create_statements(self) -> list[Executable]:
+        """DDL for the tables, without the vector index: that is built after a load."""
+        statements: list[Executable] = []
+        for table in (self.documents, self.chunks, self.vectors):
+            statements.append(CreateTable(table))
+            statements += [CreateIndex(index) for index in sorted(table.indexes, key=lambda index: str(index.name))]
+        if self._vector_bytes() <= PAGE_BYTES:
+            # Out of line the heap looks tiny, and the planner prefers a sequential scan over the vector index.
+            statements.append(_STORAGE_PLAIN.against(self.vectors))
+        return statements
+
+    def _vector_bytes(self) -> int:
+        return 64 + self.model.dimensions * (4 if self.precision == "float32" else 2)
+
+
+def default_precision(dimensions: int) -> Precision:
+    """float32, but float16 past 2,000 dimensions, where an index on float32 cannot be built."""
+    return "float32" if dimensions <= 2000 else "float16"

@@ -1,0 +1,133 @@
+"""SQL as pure builders: a collection goes in, a statement comes out. Values are bound by the operations."""
+
+from __future__ import annotations
+
+from typing import Any, TypeAlias
+
+from sqlalchemy import (
+    CTE,
+    BindParameter,
+    ColumnClause,
+    ColumnElement,
+    Delete,
+    Float,
+    Integer,
+    LargeBinary,
+    Select,
+    Subquery,
+    Text,
+    Update,
+    bindparam,
+    column,
+    delete,
+    func,
+    or_,
+    select,
+    update,
+)
+from sqlalchemy.dialects.postgresql import JSONB, Insert, insert
+from sqlalchemy.types import TypeEngine
+
+from embedpipe.storage.filters import Filter, where
+from embedpipe.storage.schema import Collection
+
+Rows: TypeAlias = "Select[*tuple[Any, ...]]"
+
+_STAGED: dict[str, TypeEngine[Any]] = {
+    "id": Text(),
+    "document_id": Text(),
+    "chunk_index": Integer(),
+    "content": Text(),
+    "start_index": Integer(),
+    "end_index": Integer(),
+    "metadata": JSONB(),
+    "payload": JSONB(),
+}
+CHUNK_COLUMNS = tuple(_STAGED)
+
+
+def _staged(collection: Collection, *, with_vectors: bool) -> CTE:
+    """The bound arrays, one for each column, as rows."""
+    types = dict(_STAGED)
+    if with_vectors:
+        types["embedding"] = collection.vectors.c.embedding.type
+    return _bound_rows(types).cte("staged").prefix_with("MATERIALIZED")
+
+
+def _bound_rows(types: dict[str, TypeEngine[Any]]) -> Rows:
+    arrays: list[BindParameter[Any]] = [bindparam(name) for name in types]
+    columns: list[ColumnClause[Any]] = [column(name, type_) for name, type_ in types.items()]
+    rows = func.unnest(*arrays).table_valued(*columns, name="rows").render_derived()
+    return select(*[rows.c[name] for name in types])
+
+
+def upsert(collection: Collection) -> Insert:
+    """Writes the staged chunks and their vectors by chunk id, in the order of the ids: so writers never deadlock."""
+    staged = _staged(collection, with_vectors=True)
+    chunks, vectors = collection.chunks, collection.vectors
+    rows = insert(chunks).from_select(
+        CHUNK_COLUMNS, select(*[staged.c[name] for name in CHUNK_COLUMNS]).order_by(staged.c.id)
+    )
+    changed = {name: rows.excluded[name] for name in CHUNK_COLUMNS if name != "id"}
+    written = (
+        rows.on_conflict_do_update(index_elements=[chunks.c.id], set_=changed)
+        .returning(chunks.c.key, chunks.c.id)
+        .cte("written")
+    )
+    pairs = select(written.c.key, staged.c.embedding).join_from(written, staged, written.c.id == staged.c.id)
+    into = insert(vectors).from_select(["key", "embedding"], pairs)
+    return into.on_conflict_do_update(index_elements=[vectors.c.key], set_={"embedding": into.excluded.embedding})
+
+
+def move(collection: Collection) -> Update:
+    """Rewrites place and metadata of staged chunks that are there already, where they differ; embeds nothing."""
+    staged = _staged(collection, with_vectors=False)
+    chunks = collection.chunks
+    columns = [name for name in CHUNK_COLUMNS if name != "id"]
+    differs = or_(*[chunks.c[name].is_distinct_from(staged.c[name]) for name in columns])
+    return update(chunks).where(chunks.c.id == staged.c.id, differs).values({name: staged.c[name] for name in columns})
+
+
+def upsert_documents(collection: Collection) -> Insert:
+    """Writes the bound documents by id, in the order of the ids: whoever comes second waits for the first."""
+    names = ["id", "content", "hash", "metadata"]
+    rows = _bound_rows({"id": Text(), "content": Text(), "hash": LargeBinary(), "metadata": JSONB()}).subquery("staged")
+    documents = collection.documents
+    into = insert(documents).from_select(names, select(*[rows.c[name] for name in names]).order_by(rows.c.id))
+    changed = {name: into.excluded[name] for name in names if name != "id"}
+    return into.on_conflict_do_update(index_elements=[documents.c.id], set_=changed | {"updated_at": func.now()})
+
+
+def chunk_columns(collection: Collection) -> list[ColumnElement[Any]]:
+    """What a chunk is made of, in the order of `CHUNK_COLUMNS`."""
+    return [collection.chunks.c[name] for name in CHUNK_COLUMNS]
+
+
+def get_chunks(collection: Collection) -> Rows:
+    """The chunks with the bound ids."""
+    ids: BindParameter[Any] = bindparam("ids")
+    return select(*chunk_columns(collection)).where(collection.chunks.c.id == func.any(ids))
+
+
+def delete_chunks(collection: Collection, condition: ColumnElement[bool]) -> Delete:
+    """Removes the chunks under the condition, locked in the order of their ids; their vectors go with them."""
+    chunks = collection.chunks
+    locked = select(chunks.c.key).where(condition).order_by(chunks.c.id).with_for_update().cte("locked")
+    return delete(chunks).where(chunks.c.key.in_(select(locked.c.key)))
+
+
+def dense_candidates(collection: Collection, condition: Filter | None, *, exact: bool) -> Subquery:
+    """Keys and cosine distances of the chunks nearest to the bound `vector`, at most the bound `candidates`.
+
+    `exact` keeps the planner from the vector index, which may return too few.
+    """
+    vectors, chunks = collection.vectors, collection.chunks
+    query = bindparam("vector", type_=vectors.c.embedding.type)
+    distance: ColumnElement[float] = vectors.c.embedding.op("<=>", return_type=Float())(query)
+    rows = select(vectors.c.key, distance.label("distance"))
+    if condition is not None:
+        rows = rows.join(chunks, chunks.c.key == vectors.c.key).where(where(condition, chunks.c.metadata))
+    if exact:
+        every = rows.cte("every").prefix_with("MATERIALIZED")
+        rows, distance = select(every.c.key, every.c.distance), every.c.distance
+    return rows.order_by(distance).limit(bindparam("candidates", type_=Integer())).subquery("dense")

@@ -1,0 +1,246 @@
+"""`PgVectorStore` and `AsyncPgVectorStore`: one collection of chunks and vectors in PostgreSQL.
+
+Both run the same plans: a method of the second is the coroutine of the same name of the first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, TypeVar
+
+from sqlalchemy import Connection
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from embedpipe.storage import catalogue, operations, plans
+from embedpipe.storage.catalogue import CollectionSettings
+from embedpipe.storage.columns import Precision
+from embedpipe.storage.engine import Database
+from embedpipe.storage.plans import Condition, Plan
+from embedpipe.storage.schema import Collection
+from embedpipe.types import Chunk, ModelSpec, SearchMode, SearchResult, Vectors
+
+T = TypeVar("T")
+S = TypeVar("S", bound="BoundStore")
+
+
+class BoundStore:
+    """Which collection of which database, and with what it is made where it is not there yet."""
+
+    def __init__(
+        self,
+        database: Database | str | None = None,
+        *,
+        collection: str = "default",
+        model: ModelSpec | None = None,
+        language: str | None = None,
+        precision: Precision | None = None,
+    ) -> None:
+        self.database = database if isinstance(database, Database) else Database(database)
+        self.name = collection
+        self.settings = CollectionSettings(model, language, precision)
+        self._collection: Collection | None = None
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}(collection={self.name!r})"
+
+    def _rebound(self, kind: type[S]) -> S:
+        other = kind(self.database, collection=self.name)
+        other.settings, other._collection = self.settings, self._collection  # noqa: SLF001 - the same binding
+        return other
+
+    def _open(self, connection: Connection) -> Collection:
+        catalogue.migrate(connection, self.database.schema)
+        return catalogue.open_collection(connection, self.database.schema, self.name, self.settings)
+
+
+class PgVectorStore(BoundStore):
+    """A collection of chunks with their vectors, all of one model.
+
+    `database` is a `Database`, a `postgresql://` URL, or None for `EMBEDPIPE_DATABASE_URL`, else the embedded server.
+    The collection is made at its first use, for `model`; without a model only one that is there can be opened.
+    `language` is the text search configuration of the lexical search (any that PostgreSQL has; English where none is
+    given), `precision` what numbers are stored as (float32; float16 past 2,000 dimensions).
+
+    Every method may raise `DatabaseUnavailableError`, `SchemaError`, `CollectionNotFoundError`, `ModelMismatchError`
+    (also where the collection was made for another model) and `StorageError`; nothing is then written. A
+    `connection=` takes part in the caller's own transaction, which the caller commits. Safe to share between threads.
+    """
+
+    @property
+    def collection(self) -> Collection:
+        """The open collection, with its model and tables."""
+        if self._collection is None:
+            self._collection = self.database.run(self._open)
+        return self._collection
+
+    def to_async(self) -> AsyncPgVectorStore:
+        """The same collection for event loops."""
+        return self._rebound(AsyncPgVectorStore)
+
+    def upsert(self, chunks: Sequence[Chunk], vectors: Any, *, connection: Connection | None = None) -> list[str]:
+        """The ids of the chunks, in order, after they were written: new ids are added, known ones replaced whole.
+
+        `vectors` is an (n, d) array of float32, or what becomes one. A chunk without an id gets a random one. Of two
+        chunks with the same id the later one counts. All are written in one transaction. Raises `InputError` for what
+        cannot be stored exactly, naming the chunk.
+        """
+        return self._run(plans.upsert(chunks, vectors), connection)
+
+    def delete(
+        self,
+        ids: Sequence[str] | None = None,
+        *,
+        document_ids: Sequence[str] | None = None,
+        filter: Condition = None,
+        connection: Connection | None = None,
+    ) -> int:
+        """How many chunks were removed: those that meet every restriction given."""
+        return self._run(plans.delete(ids, document_ids, filter), connection)
+
+    def clear(self, *, connection: Connection | None = None) -> int:
+        """How many chunks were removed: all of them, and all documents."""
+        return self._run(operations.clear, connection)
+
+    def get(self, ids: Sequence[str], *, connection: Connection | None = None) -> list[Chunk]:
+        """The chunks with these ids, in their order; ids that are not there are left out."""
+        return self._read(plans.get(ids), connection)
+
+    def find(
+        self,
+        filter: Condition = None,
+        *,
+        document_ids: Sequence[str] | None = None,
+        limit: int | None = None,
+        connection: Connection | None = None,
+    ) -> list[Chunk]:
+        """The chunks that meet every restriction given, in the order of document and place."""
+        return self._read(plans.find(filter, document_ids, limit), connection)
+
+    def search(
+        self,
+        vector: Vectors | Sequence[float] | None = None,
+        text: str | None = None,
+        *,
+        k: int = 5,
+        mode: SearchMode = "dense",
+        filter: Condition = None,
+        threshold: float | None = None,
+        with_vectors: bool = False,
+        connection: Connection | None = None,
+    ) -> list[SearchResult]:
+        """The k best chunks, best first, ties by id; fewer only where fewer meet the conditions.
+
+        `dense` compares `vector` by cosine, `lexical` ranks by BM25 over the words of `text`, `hybrid` fuses both.
+        `threshold` is the least similarity to `vector`, in every mode. Raises `InputError` for a missing vector or
+        text.
+        """
+        plan = plans.search(
+            vector, text, k=k, mode=mode, condition=filter, threshold=threshold, with_vectors=with_vectors
+        )
+        return self._read(plan, connection)
+
+    def count(self, *, connection: Connection | None = None) -> int:
+        """How many chunks there are."""
+        return self._read(operations.count, connection)
+
+    def create_index(self, *, m: int = 16, ef_construction: int = 64) -> None:
+        """Builds the HNSW index where there is none. Searches before it are exact; build it after the first load."""
+        self._run(plans.create_index(m, ef_construction), None)
+
+    def drop(self) -> None:
+        """Removes the collection with all it holds."""
+        self._run(catalogue.drop_collection, None)
+        self._collection = None
+
+    def _run(self, plan: Plan[T], connection: Connection | None) -> T:
+        return self.database.run(plan, self.collection, connection=connection)
+
+    def _read(self, plan: Plan[T], connection: Connection | None) -> T:
+        return self.database.read(plan, self.collection, connection=connection)
+
+
+class AsyncPgVectorStore(BoundStore):
+    """`PgVectorStore` for event loops: the same constructor, and the same methods as coroutines."""
+
+    async def collection(self) -> Collection:
+        """The open collection, with its model and tables."""
+        if self._collection is None:
+            self._collection = await self.database.arun(self._open)
+        return self._collection
+
+    def to_sync(self) -> PgVectorStore:
+        """The same collection for threads."""
+        return self._rebound(PgVectorStore)
+
+    async def upsert(
+        self, chunks: Sequence[Chunk], vectors: Any, *, connection: AsyncConnection | None = None
+    ) -> list[str]:
+        """As `PgVectorStore.upsert`."""
+        return await self._run(plans.upsert(chunks, vectors), connection)
+
+    async def delete(
+        self,
+        ids: Sequence[str] | None = None,
+        *,
+        document_ids: Sequence[str] | None = None,
+        filter: Condition = None,
+        connection: AsyncConnection | None = None,
+    ) -> int:
+        """As `PgVectorStore.delete`."""
+        return await self._run(plans.delete(ids, document_ids, filter), connection)
+
+    async def clear(self, *, connection: AsyncConnection | None = None) -> int:
+        """As `PgVectorStore.clear`."""
+        return await self._run(operations.clear, connection)
+
+    async def get(self, ids: Sequence[str], *, connection: AsyncConnection | None = None) -> list[Chunk]:
+        """As `PgVectorStore.get`."""
+        return await self._read(plans.get(ids), connection)
+
+    async def find(
+        self,
+        filter: Condition = None,
+        *,
+        document_ids: Sequence[str] | None = None,
+        limit: int | None = None,
+        connection: AsyncConnection | None = None,
+    ) -> list[Chunk]:
+        """As `PgVectorStore.find`."""
+        return await self._read(plans.find(filter, document_ids, limit), connection)
+
+    async def search(
+        self,
+        vector: Vectors | Sequence[float] | None = None,
+        text: str | None = None,
+        *,
+        k: int = 5,
+        mode: SearchMode = "dense",
+        filter: Condition = None,
+        threshold: float | None = None,
+        with_vectors: bool = False,
+        connection: AsyncConnection | None = None,
+    ) -> list[SearchResult]:
+        """As `PgVectorStore.search`."""
+        plan = plans.search(
+            vector, text, k=k, mode=mode, condition=filter, threshold=threshold, with_vectors=with_vectors
+        )
+        return await self._read(plan, connection)
+
+    async def count(self, *, connection: AsyncConnection | None = None) -> int:
+        """As `PgVectorStore.count`."""
+        return await self._read(operations.count, connection)
+
+    async def create_index(self, *, m: int = 16, ef_construction: int = 64) -> None:
+        """As `PgVectorStore.create_index`."""
+        await self._run(plans.create_index(m, ef_construction), None)
+
+    async def drop(self) -> None:
+        """As `PgVectorStore.drop`."""
+        await self._run(catalogue.drop_collection, None)
+        self._collection = None
+
+    async def _run(self, plan: Plan[T], connection: AsyncConnection | None) -> T:
+        return await self.database.arun(plan, await self.collection(), connection=connection)
+
+    async def _read(self, plan: Plan[T], connection: AsyncConnection | None) -> T:
+        return await self.database.aread(plan, await self.collection(), connection=connection)

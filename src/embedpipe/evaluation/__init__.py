@@ -1,0 +1,22 @@
+"""Measuring retrieval on labelled questions: data sets, measures, runs side by side."""
+
+from embedpipe.evaluation.datasets import EvaluationSet, ExcerptSet, load_beir, load_csv, load_excerpts
+from embedpipe.evaluation.measures import DEFAULT_MEASURES, excerpt_scores, measure
+from embedpipe.evaluation.runs import Comparison, Run, compare, evaluate, load_runs, save_runs
+
+__all__ = [
+    "DEFAULT_MEASURES",
+    "Comparison",
+    "EvaluationSet",
+    "ExcerptSet",
+    "Run",
+    "compare",
+    "evaluate",
+    "excerpt_scores",
+    "load_beir",
+    "load_csv",
+    "load_excerpts",
+    "load_runs",
+    "measure",
+    "save_runs",
+]

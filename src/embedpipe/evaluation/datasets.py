@@ -1,0 +1,157 @@
+"""Labelled questions: BEIR folders, a CSV of one's own, and Chroma's questions with gold excerpts."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import io
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from embedpipe.errors import InputError
+from embedpipe.types import Document
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EvaluationSet:
+    """Questions with the documents that answer them.
+
+    `relevant[query_id][document_id]` is a grade over 0. `documents` is empty where the questions go to a collection
+    that is already there.
+    """
+
+    name: str
+    queries: Mapping[str, str]
+    relevant: Mapping[str, Mapping[str, int]]
+    documents: Sequence[Document] = ()
+
+
+def load_beir(folder: Path | str, *, split: str = "test") -> EvaluationSet:
+    """A folder with corpus.jsonl, queries.jsonl and qrels.tsv or qrels/<split>.tsv, each plain or `.gz`.
+
+    Only queries with a judgement over 0 come along. A title goes into the document's metadata and, with a line break,
+    before its text. `InputError` names the file and line that cannot be read.
+    """
+    folder = Path(folder)
+    documents = [_beir_document(row) for row in _json_lines(_find(folder, "corpus.jsonl"))]
+    relevant = _judgements(_find(folder, "qrels.tsv", f"qrels/{split}.tsv"))
+    queries = {str(row["_id"]): str(row["text"]) for row in _json_lines(_find(folder, "queries.jsonl"))}
+    missing = sorted(relevant.keys() - queries.keys())
+    if missing:
+        raise InputError(f"{folder}: {len(missing)} judged queries are not in queries.jsonl, such as {missing[0]!r}.")
+    asked = {query_id: queries[query_id] for query_id in relevant}
+    return EvaluationSet(name=folder.name, queries=asked, relevant=relevant, documents=documents)
+
+
+def load_csv(path: Path | str) -> EvaluationSet:
+    """A CSV with the columns `query` and `document_id`, and `relevance` where grades differ: one row a judgement.
+
+    The documents are those of the collection that is asked. `InputError` names the row that cannot be read.
+    """
+    path = Path(path)
+    queries: dict[str, str] = {}
+    relevant: dict[str, dict[str, int]] = {}
+    for number, row in enumerate(csv.DictReader(io.StringIO(_text(path))), 2):
+        query, document_id = (row.get("query") or "").strip(), (row.get("document_id") or "").strip()
+        if not query or not document_id:
+            raise InputError(f"{path}, line {number}: the columns query and document_id must both hold a text.")
+        queries[query] = query
+        relevant.setdefault(query, {})[document_id] = _grade(row.get("relevance") or "1", f"{path}, line {number}")
+    if not queries:
+        raise InputError(f"{path} holds no rows; it needs a header with query,document_id and a row a judgement.")
+    return EvaluationSet(name=path.name, queries=queries, relevant=relevant)
+
+
+class Excerpt(NamedTuple):
+    """`end - start` characters of a document."""
+
+    document_id: str
+    start: int
+    end: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExcerptSet:
+    """Questions with the excerpts, in characters, that answer them."""
+
+    documents: Sequence[Document]
+    questions: Sequence[tuple[str, tuple[Excerpt, ...]]]
+
+
+def load_excerpts(folder: Path | str) -> ExcerptSet:
+    """A folder in the form of Chroma's chunking evaluation: corpora/*.md and questions.csv."""
+    folder = Path(folder)
+    documents = [
+        Document(id=path.stem, text=path.read_text(encoding="utf-8"))
+        for path in sorted(_existing(folder / "corpora").glob("*.md"))
+    ]
+    rows = csv.DictReader(io.StringIO(_text(_find(folder, "questions.csv"))))
+    questions = [(row["question"], _excerpts(row)) for row in rows]
+    return ExcerptSet(documents=documents, questions=questions)
+
+
+def _excerpts(row: Mapping[str, str]) -> tuple[Excerpt, ...]:
+    references = json.loads(row["references"])
+    return tuple(Excerpt(row["corpus_id"], item["start_index"], item["end_index"]) for item in references)
+
+
+def _beir_document(row: Mapping[str, Any]) -> Document:
+    title, text = str(row.get("title") or ""), str(row["text"])
+    whole = f"{title}\n{text}" if title else text
+    return Document(id=str(row["_id"]), text=whole, metadata={"title": title} if title else {})
+
+
+def _judgements(path: Path) -> dict[str, dict[str, int]]:
+    relevant: dict[str, dict[str, int]] = {}
+    for number, line in enumerate(_text(path).split("\n"), 1):
+        fields = line.rstrip("\r").split("\t")
+        if fields == [""] or (number == 1 and fields[-1] == "score"):
+            continue
+        if len(fields) != 3:
+            raise InputError(
+                f"{path}, line {number}: expected query-id, corpus-id and score between tabs; got {line!r}."
+            )
+        grade = _grade(fields[2], f"{path}, line {number}")
+        if grade > 0:
+            relevant.setdefault(fields[0], {})[fields[1]] = grade
+    return relevant
+
+
+def _grade(value: str, where: str) -> int:
+    try:
+        return int(value)
+    except ValueError:
+        raise InputError(f"{where}: a relevance must be a whole number; got {value!r}.") from None
+
+
+def _json_lines(path: Path) -> Iterator[dict[str, Any]]:
+    for number, line in enumerate(_text(path).split("\n"), 1):
+        if not line.strip():
+            continue
+        try:
+            row = json.loads(line)
+            yield {"_id": row["_id"], "text": row["text"], "title": row.get("title")}
+        except (ValueError, KeyError, TypeError) as error:
+            raise InputError(f'{path}, line {number}: expected {{"_id": ..., "text": ...}}; {error!r}.') from error
+
+
+def _find(folder: Path, *names: str) -> Path:
+    candidates = [folder / f"{name}{ending}" for name in names for ending in ("", ".gz")]
+    for path in candidates:
+        if path.is_file():
+            return path
+    raise InputError(f"no {' or '.join(names)} (plain or .gz) in {folder}.")
+
+
+def _existing(path: Path) -> Path:
+    if not path.exists():
+        raise InputError(f"{path} is not there.")
+    return path
+
+
+def _text(path: Path) -> str:
+    data = _existing(path).read_bytes()
+    return (gzip.decompress(data) if path.suffix == ".gz" else data).decode("utf-8-sig")

@@ -1,0 +1,75 @@
+"""How good rankings are: recall, precision, nDCG, MRR, MAP, and how well chunks hit gold excerpts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple
+
+from embedpipe._optional import require
+from embedpipe.errors import ConfigurationError
+from embedpipe.evaluation.datasets import Excerpt
+from embedpipe.types import SearchResult
+
+DEFAULT_MEASURES = ("nDCG@10", "R@5", "R@10", "P@5", "RR@10", "AP@10")
+"""In the names of ir-measures: R is recall, P precision, RR the reciprocal rank (its mean is MRR), AP's mean is MAP."""
+
+
+def ranking(results: Iterable[SearchResult]) -> list[str]:
+    """Document ids, best first, each where its best chunk stands."""
+    return list(dict.fromkeys(result.document_id or result.id for result in results))
+
+
+def measure(
+    relevant: Mapping[str, Mapping[str, int]],
+    rankings: Mapping[str, Sequence[str]],
+    measures: Sequence[str] = DEFAULT_MEASURES,
+) -> dict[str, dict[str, float]]:
+    """{measure: {query_id: value}} for every judged query; one that has no ranking counts 0.
+
+    Computed by ir-measures, which runs trec_eval. `ConfigurationError` for a measure that it does not know.
+    """
+    library = require("ir_measures", extra="evaluate")
+    wanted = {name: _parsed(library, name) for name in measures}
+    judged = {query_id: dict(grades) for query_id, grades in relevant.items()}
+    run = {
+        query_id: {document_id: float(-place) for place, document_id in enumerate(rankings.get(query_id, ()))}
+        for query_id in judged
+    }
+    values = {name: dict.fromkeys(judged, 0.0) for name in measures}
+    names = {parsed: name for name, parsed in wanted.items()}
+    for item in library.iter_calc(list(wanted.values()), judged, run):
+        values[names[item.measure]][item.query_id] = float(item.value)
+    return values
+
+
+def _parsed(library: object, name: str) -> object:
+    try:
+        return library.parse_measure(name)  # type: ignore[attr-defined]
+    except (NameError, ValueError, SyntaxError) as error:
+        raise ConfigurationError(f"{name!r} is no measure of ir-measures; such as {DEFAULT_MEASURES} are.") from error
+
+
+class ExcerptScores(NamedTuple):
+    """Shares of characters, from 0 to 1."""
+
+    recall: float
+    precision: float
+    iou: float
+
+
+def excerpt_scores(gold: Sequence[Excerpt], retrieved: Sequence[Excerpt]) -> ExcerptScores:
+    """How the retrieved chunks cover the gold excerpts, after Chroma's "Evaluating Chunking Strategies".
+
+    With H the characters of the gold that retrieved chunks cover: recall is H / gold, precision H / retrieved (where
+    chunks overlap, both count), IoU H / (retrieved + gold that is not covered).
+    """
+    wanted = _characters(gold)
+    hit = len(wanted & _characters(retrieved))
+    length = sum(chunk.end - chunk.start for chunk in retrieved)
+    if not wanted or not length:
+        return ExcerptScores(0.0, 0.0, 0.0)
+    return ExcerptScores(hit / len(wanted), hit / length, hit / (length + len(wanted) - hit))
+
+
+def _characters(excerpts: Iterable[Excerpt]) -> set[tuple[str, int]]:
+    return {(excerpt.document_id, place) for excerpt in excerpts for place in range(excerpt.start, excerpt.end)}

@@ -2,5 +2,6 @@
 
 from embedpipe.chunking.recursive import RecursiveChunker
 from embedpipe.chunking.separators import Separator
+from embedpipe.chunking.tokens import TokenChunker
 
-__all__ = ["RecursiveChunker", "Separator"]
+__all__ = ["RecursiveChunker", "Separator", "TokenChunker"]

@@ -3,44 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol
 
+from embedpipe.chunking._measure import Measure
 from embedpipe.chunking._spans import Span
 from embedpipe.chunking.clusters import cluster_ceiling, cluster_floor
 from embedpipe.chunking.separators import Separator
-
-
-class Measure(Protocol):
-    """How far a chunk may reach."""
-
-    def reach(self, start: int, stop: int) -> int:
-        """`stop` or more where `text[start:stop]` fits; else the furthest end at which it may, at least `start`."""
-        ...
-
-    def fits(self, start: int, end: int) -> bool:
-        """Whether `text[start:end]`, less the space around it, is within the size. For ends up to `reach`."""
-        ...
-
-    def back(self, end: int) -> int:
-        """The start of the overlap that the chunk after `end` may take; `end` for none."""
-        ...
-
-
-class CharacterMeasure:
-    """Sizes in code points."""
-
-    def __init__(self, size: int, overlap: int) -> None:
-        self._size = size
-        self._overlap = overlap
-
-    def reach(self, start: int, stop: int) -> int:
-        return start + self._size
-
-    def fits(self, start: int, end: int) -> bool:
-        return True
-
-    def back(self, end: int) -> int:
-        return end - self._overlap
 
 
 class _Places:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from embedpipe.chunking._descent import CharacterMeasure, Descent
+from embedpipe.chunking._descent import Descent
+from embedpipe.chunking._measure import Unit, check_unit, measure_of
 from embedpipe.chunking._spans import check_sizes, check_text, make_chunks
 from embedpipe.chunking.separators import Separator, as_separators, separators_for
 from embedpipe.types import Chunk
@@ -24,20 +25,25 @@ class RecursiveChunker:
     chunk_overlap: int = 0
     language: str = "prose"
     separators: Sequence[str | Separator] | None = None
+    unit: Unit = "characters"
+    tokenizer: str = "cl100k_base"
 
     def __post_init__(self) -> None:
         check_sizes(self.chunk_size, self.chunk_overlap)
         separators_for(self.language)
         if self.separators is not None:
             object.__setattr__(self, "separators", as_separators(self.separators))
+        check_unit(self.unit, self.tokenizer)
 
     def chunk(self, text: str) -> list[Chunk]:
-        """Chunks of at most `chunk_size` characters, in order, less the space around each.
+        """Chunks of at most `chunk_size` characters or tokens, in order, less the space around each.
 
         The next chunk begins up to `chunk_overlap` before the end of the last, at a separator where one is near.
         Raises `InputError` for what is not a str.
         """
         check_text(text)
         separators = separators_for(self.language) if self.separators is None else as_separators(self.separators)
-        measure = CharacterMeasure(self.chunk_size, self.chunk_overlap)
+        measure = measure_of(
+            text, unit=self.unit, tokenizer=self.tokenizer, size=self.chunk_size, overlap=self.chunk_overlap
+        )
         return make_chunks(text, Descent(text, separators, measure, overlap=self.chunk_overlap > 0).run())

@@ -21,7 +21,9 @@ BYTES_PER_ESTIMATED_TOKEN = 3
 """Rather too few than too many: English has about 4.5 UTF-8 bytes to a token, Chinese and Arabic about 3."""
 
 _SURROGATE = re.compile("[\ud800-\udfff]")
-_SPACE_AFTER_WORD = re.compile(r"(?<=\S)[^\S\r\n]")
+# The patterns by which these encodings split a text all begin anew at a space behind a word, and at a mark behind a
+# letter or digit; not at an apostrophe, which may belong to the word.
+_SPACE_OR_MARK = re.compile(r"(?<=\S) |(?<=[^\W_])[.,;:!?()\[\]\"“”«»—–\-/…。，、；：！？（）「」『』《》।]")
 
 
 class TokenCounter(Protocol):
@@ -46,13 +48,17 @@ class TokenCounter(Protocol):
 
 def _printable(text: str) -> str:
     """The same number of code points without lone surrogates, which no encoding holds."""
-    return text if text.isascii() else _SURROGATE.sub("\ufffd", text)
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return _SURROGATE.sub("\ufffd", text)
+    return text
 
 
 class TiktokenCounter:
     """Counts with one of tiktoken's encodings."""
 
-    restarts = _SPACE_AFTER_WORD
+    restarts = _SPACE_OR_MARK
 
     def __init__(self, encoding: Any) -> None:
         self.name: str = encoding.name
@@ -89,13 +95,13 @@ def _code_points(text: str) -> npt.NDArray[np.int64]:
 class ModelCounter:
     """Counts with a local model's own tokenizer, a `tokenizers.Tokenizer`."""
 
-    restarts = None
-
     def __init__(self, name: str, tokenizer: Any) -> None:
         tokenizer.no_truncation()
         tokenizer.no_padding()
         self.name = name
         self._tokenizer = tokenizer
+        splits_at_both = type(tokenizer.pre_tokenizer).__name__ in {"BertPreTokenizer", "ByteLevel"}
+        self.restarts: re.Pattern[str] | None = _SPACE_OR_MARK if splits_at_both else None
 
     def count(self, text: str) -> int:
         return len(self._encode(text).ids)

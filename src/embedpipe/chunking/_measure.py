@@ -1,0 +1,176 @@
+"""How far a chunk may reach: in code points, or in tokens of a text that is encoded once."""
+
+from __future__ import annotations
+
+import re
+from bisect import bisect_right
+from collections.abc import Iterator
+from typing import Literal, Protocol, TypeAlias, get_args
+
+import numpy as np
+import numpy.typing as npt
+
+from embedpipe.errors import ConfigurationError
+from embedpipe.text.tokens import TokenCounter, token_counter
+
+_NOT_SPACE = re.compile(r"\S")
+_BLOCK = 1 << 16
+
+Unit: TypeAlias = Literal["characters", "tokens"]
+
+
+class Measure(Protocol):
+    """How far a chunk may reach. A chunk's size is that of its text less the space around it."""
+
+    def reach(self, start: int, stop: int) -> int:
+        """`stop` or more where `text[start:stop]` fits; else the furthest end at which it may, at least `start`."""
+        ...
+
+    def fits(self, start: int, end: int) -> bool:
+        """Whether `text[start:end]` is within the size, for ends up to `reach`."""
+        ...
+
+    def back(self, end: int) -> int:
+        """Where the overlap begins that a chunk behind `end` may take, `end` itself for none."""
+        ...
+
+
+class CharacterMeasure:
+    """Sizes in code points."""
+
+    def __init__(self, size: int, overlap: int) -> None:
+        self._size = size
+        self._overlap = overlap
+
+    def reach(self, start: int, stop: int) -> int:
+        return start + self._size
+
+    def fits(self, start: int, end: int) -> bool:
+        return True
+
+    def back(self, end: int) -> int:
+        return end - self._overlap
+
+
+class TokenMeasure:
+    """Sizes in tokens of a chunk's own text.
+
+    The text is encoded once. A chunk that begins or ends inside a stretch the encoder treats as one has other tokens
+    there than the whole text has: that stretch alone is encoded again, so that the count is exact.
+    """
+
+    def __init__(self, text: str, counter: TokenCounter, *, size: int, overlap: int) -> None:
+        self._text = text
+        self._counter = counter
+        self._size = size
+        self._overlap = overlap
+        self._ends = memoryview(token_ends(text, counter).data)  # bisected without a numpy scalar for each look
+        self._reached = (-1, 0)  # what was found for the chunk that is open
+        self._opened = (-1, 0, 0)
+
+    def reach(self, start: int, stop: int) -> int:
+        if self._reached[0] != start:
+            self._reached = (start, self._furthest(start))
+        limit = self._reached[1]
+        if limit >= stop:
+            return stop if self.fits(start, stop) else stop - 1
+        return limit
+
+    def fits(self, start: int, end: int) -> bool:
+        match = _NOT_SPACE.search(self._text, start, end)
+        if match is None:
+            return True
+        start = match.start()
+        return self._count(start, start + len(self._text[start:end].rstrip())) <= self._size
+
+    def back(self, end: int) -> int:
+        begun = self._before(end) - self._overlap
+        return self._ends[begun - 1] if begun > 0 else 0
+
+    def _before(self, position: int) -> int:
+        """How many tokens of the text end at or before the position."""
+        return bisect_right(self._ends, position)
+
+    def _position(self, token: int) -> int:
+        """Where the token of that number has ended and no code point is left half."""
+        if token >= len(self._ends):
+            return len(self._text)
+        end = self._ends[token - 1] if token else 0
+        return end - 1 if token and end == self._ends[token] else end
+
+    def _furthest(self, start: int) -> int:
+        match = _NOT_SPACE.search(self._text, start)
+        if match is None:
+            return len(self._text)
+        start = match.start()
+        limit = self._position(self._before(start) + self._size)
+        if head := self._head(start, limit):
+            restart, tokens = head
+            limit = self._position(self._before(restart) + self._size - tokens)
+        match = _NOT_SPACE.search(self._text, max(limit, start))  # space at the end is not counted
+        return match.start() if match else len(self._text)
+
+    def _head(self, start: int, end: int) -> tuple[int, int] | None:
+        """The first place in (start, end) where the encoder starts afresh, and the tokens before it."""
+        opened, restart, tokens = self._opened
+        if opened != start or restart >= end:
+            match = self._counter.restarts.search(self._text, start + 1, end) if self._counter.restarts else None
+            if match is None:
+                return None
+            restart = match.start()
+            tokens = self._counter.count(self._text[start:restart])
+            self._opened = (start, restart, tokens)
+        return restart, tokens
+
+    def _last_restart(self, first: int, end: int) -> int:
+        """The last such place up to the end, `first` being one."""
+        restarts, window = self._counter.restarts, 16
+        if restarts is None or restarts.match(self._text, end):
+            return end
+        while end - window > first:
+            places = [match.start() for match in restarts.finditer(self._text, end - window, end)]
+            if places:
+                return places[-1]
+            window *= 4
+        return first
+
+    def _count(self, start: int, end: int) -> int:
+        head = self._head(start, end)
+        if head is None:
+            return self._counter.count(self._text[start:end])
+        first, tokens = head
+        last = self._last_restart(first, end)
+        tail = self._counter.count(self._text[last:end]) if last < end else 0
+        return tokens + self._before(last) - self._before(first) + tail
+
+
+def check_unit(unit: object, tokenizer: str) -> None:
+    """Raises `ConfigurationError` for an unknown unit or tokenizer."""
+    if unit not in get_args(Unit):
+        raise ConfigurationError(f"Expected the unit as one of {', '.join(get_args(Unit))}; got {unit!r}.")
+    if unit == "tokens":
+        token_counter(tokenizer)
+
+
+def measure_of(text: str, *, unit: Unit, tokenizer: str, size: int, overlap: int) -> Measure:
+    """The measure of that unit over the text."""
+    if unit == "characters":
+        return CharacterMeasure(size, overlap)
+    return TokenMeasure(text, token_counter(tokenizer), size=size, overlap=overlap)
+
+
+def token_ends(text: str, counter: TokenCounter) -> npt.NDArray[np.int32]:
+    """(tokens,) int32, ascending: where each token of the text ends."""
+    parts = [(counter.ends(text[start:end]) + start).astype(np.int32) for start, end in _blocks(text, counter)]
+    return np.concatenate(parts) if parts else np.empty(0, dtype=np.int32)
+
+
+def _blocks(text: str, counter: TokenCounter) -> Iterator[tuple[int, int]]:
+    """Stretches of bounded length, cut where the encoder starts afresh if there is such a place."""
+    start = 0
+    while start < len(text):
+        end = start + _BLOCK
+        match = counter.restarts.search(text, end, end + _BLOCK) if counter.restarts else None
+        end = match.start() if match else min(end, len(text))
+        yield start, end
+        start = end

@@ -1,0 +1,38 @@
+"""Windows of tokens."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from embedpipe.chunking._descent import Descent
+from embedpipe.chunking._measure import measure_of
+from embedpipe.chunking._spans import check_sizes, check_text, make_chunks
+from embedpipe.text.tokens import token_counter
+from embedpipe.types import Chunk
+
+
+@dataclass(frozen=True, kw_only=True)
+class TokenChunker:
+    """Cuts into windows of `chunk_size` tokens, at whatever place fills them, outside grapheme clusters.
+
+    `tokenizer` is a tiktoken encoding, an OpenAI model, or a local model's name or folder.
+    """
+
+    chunk_size: int = 256
+    chunk_overlap: int = 0
+    tokenizer: str = "cl100k_base"
+
+    def __post_init__(self) -> None:
+        check_sizes(self.chunk_size, self.chunk_overlap)
+        token_counter(self.tokenizer)
+
+    def chunk(self, text: str) -> list[Chunk]:
+        """Chunks of at most `chunk_size` tokens, each encoded by itself, in order, less the space around each.
+
+        One grapheme cluster of more tokens than that is a chunk alone. What spells a special token is plain text.
+        Raises `InputError` for what is not a str.
+        """
+        check_text(text)
+        size, overlap = self.chunk_size, self.chunk_overlap
+        measure = measure_of(text, unit="tokens", tokenizer=self.tokenizer, size=size, overlap=overlap)
+        return make_chunks(text, Descent(text, (), measure, overlap=overlap > 0).run())

@@ -1,0 +1,90 @@
+"""What holds for every chunker, whatever the text."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import regex
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from unit.chunking.samples import LONG, NAUGHTY, texts
+
+from embedpipe.chunking import RecursiveChunker, TokenChunker
+from embedpipe.errors import ConfigurationError, InputError
+from embedpipe.text.tokens import token_counter
+from embedpipe.types import Chunker
+
+TOKENIZER = "cl100k_base"
+
+Size = Callable[[str], int]
+tokens: Size = token_counter(TOKENIZER).count
+
+BUILDERS: dict[str, tuple[Size, Callable[..., Chunker]]] = {
+    "recursive": (len, RecursiveChunker),
+    "recursive, LangChain's separators": (
+        len,
+        lambda **sizes: RecursiveChunker(separators=("\n\n", "\n", " ", ""), **sizes),
+    ),
+    "recursive, Markdown": (len, lambda **sizes: RecursiveChunker(language="markdown", **sizes)),
+    "recursive, tokens": (tokens, lambda **sizes: RecursiveChunker(unit="tokens", **sizes)),
+    "tokens": (tokens, TokenChunker),
+}
+
+
+def check(chunker: Chunker, text: str, *, size: Size, limit: int, overlap: int) -> None:
+    chunks = chunker.chunk(text)
+    assert chunks == chunker.chunk(text)
+    covered = bytearray(len(text))
+    for number, chunk in enumerate(chunks):
+        assert text[chunk.start_index : chunk.end_index] == chunk.text
+        assert chunk.text
+        assert not chunk.text.isspace()
+        assert chunk.chunk_index == number
+        assert size(chunk.text) <= limit or len(regex.findall(r"\X", chunk.text)) == 1 or len(chunk.text) == 1
+        covered[chunk.start_index : chunk.end_index] = b"\1" * len(chunk.text)
+    assert all(seen or char.isspace() for seen, char in zip(covered, text, strict=True))
+    for before, after in zip(chunks, chunks[1:], strict=False):
+        assert before.start_index < after.start_index
+        assert before.end_index < after.end_index
+        if not overlap:
+            assert before.end_index <= after.start_index
+
+
+@pytest.mark.parametrize("name", BUILDERS)
+@given(text=texts, limit=st.integers(1, 40), overlap=st.integers(0, 39))
+@settings(max_examples=150, deadline=None)
+def test_invariants(name: str, text: str, limit: int, overlap: int) -> None:
+    size, build = BUILDERS[name]
+    overlap = overlap % limit
+    check(build(chunk_size=limit, chunk_overlap=overlap), text, size=size, limit=limit, overlap=overlap)
+
+
+@pytest.mark.parametrize("name", BUILDERS)
+@pytest.mark.parametrize(("limit", "overlap"), [(1, 0), (2, 1), (7, 3), (1000, 200)])
+def test_naughty_strings(name: str, limit: int, overlap: int) -> None:
+    size, build = BUILDERS[name]
+    for text in NAUGHTY:
+        check(build(chunk_size=limit, chunk_overlap=overlap), text, size=size, limit=limit, overlap=overlap)
+
+
+@pytest.mark.parametrize("name", BUILDERS)
+@pytest.mark.parametrize("kind", LONG)
+def test_a_megabyte_of_one_thing(name: str, kind: str) -> None:
+    size, build = BUILDERS[name]
+    check(build(chunk_size=500, chunk_overlap=50), LONG[kind], size=size, limit=500, overlap=50)
+
+
+@pytest.mark.parametrize("name", BUILDERS)
+@pytest.mark.parametrize("sizes", [{"chunk_size": 0}, {"chunk_size": -1}, {"chunk_size": 5, "chunk_overlap": 5}])
+def test_sizes_that_cannot_work_are_refused(name: str, sizes: dict[str, Any]) -> None:
+    with pytest.raises(ConfigurationError, match=r"Expected chunk_\w+ .*got"):
+        BUILDERS[name][1](**sizes)
+
+
+@pytest.mark.parametrize("name", BUILDERS)
+@pytest.mark.parametrize("text", [None, b"bytes", 3, ["a"]])
+def test_what_is_not_a_text_is_refused(name: str, text: object) -> None:
+    with pytest.raises(InputError, match="Expected the text to chunk as str"):
+        BUILDERS[name][1]().chunk(text)

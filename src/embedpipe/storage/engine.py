@@ -22,7 +22,7 @@ T = TypeVar("T")
 
 _SCHEMES = ("postgres", "postgresql", "postgresql+psycopg", "postgresql+psycopg2", "postgresql+asyncpg")
 _PREPARED = "embedpipe"
-_POOL = {"pool_size": 10, "max_overflow": 20, "pool_pre_ping": True}
+_OPTIONS: dict[str, Any] = {"pool_size": 10, "max_overflow": 20, "pool_pre_ping": True, "hide_parameters": True}
 
 _VECTOR_TYPES = """
 SELECT type.typname, type.oid, type.typarray, extension.extnamespace::regnamespace::text
@@ -68,7 +68,7 @@ class Database:
         """The engine that threads share."""
         with self._lock:
             if self._engine is None:
-                self._engine = create_engine(self._resolved_url(), **_POOL)
+                self._engine = create_engine(self._resolved_url(), **_OPTIONS)
                 self._listen(self._engine)
             return self._engine
 
@@ -79,7 +79,7 @@ class Database:
             engine = self._async_engines.get(loop)
             if engine is None:
                 self._drop_closed_loops()
-                engine = create_async_engine(self._resolved_url(), **_POOL)
+                engine = create_async_engine(self._resolved_url(), **_OPTIONS)
                 self._listen(engine.sync_engine)
                 self._async_engines[loop] = engine
             return engine

@@ -7,12 +7,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import BindParameter, Connection, and_, bindparam, func, select, text, true
+from sqlalchemy import BindParameter, ColumnElement, Connection, and_, bindparam, exists, func, select, text, true
 from sqlalchemy.schema import CreateIndex
 
 from embedpipe.errors import InputError
 from embedpipe.storage import lexical, statements
-from embedpipe.storage.columns import BoundArray, BytesArray, IntegerArray, JsonbArray, TextArray, vector_array
+from embedpipe.storage.columns import BoundArray, IntegerArray, JsonbArray, TextArray, vector_array
 from embedpipe.storage.filters import Filter, where
 from embedpipe.storage.json import dumps, storable_text
 from embedpipe.storage.schema import Collection
@@ -20,16 +20,6 @@ from embedpipe.types import Chunk, Vectors
 
 _BATCH_ROWS = 1000
 _MAX_ID_BYTES = 2000  # a B-tree entry must fit a third of a page
-
-
-@dataclass(frozen=True, slots=True)
-class DocumentRow:
-    """A document as it is stored; `text` is None where the collection declines to keep it."""
-
-    id: str
-    text: str | None
-    hash: bytes
-    metadata: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,14 +33,14 @@ class ChunkRows:
     def arrays(self, start: int, stop: int) -> dict[str, BoundArray]:
         part = self.chunks[start:stop]
         return {
-            "id": TextArray(chunk.id for chunk in part),
-            "document_id": TextArray(chunk.document_id for chunk in part),
-            "chunk_index": IntegerArray(chunk.chunk_index for chunk in part),
-            "content": TextArray(chunk.text for chunk in part),
-            "start_index": IntegerArray(chunk.start_index for chunk in part),
-            "end_index": IntegerArray(chunk.end_index for chunk in part),
-            "metadata": JsonbArray(self.metadata[start:stop]),
-            "payload": JsonbArray(self.payload[start:stop]),
+            "staged_id": TextArray(chunk.id for chunk in part),
+            "staged_document_id": TextArray(chunk.document_id for chunk in part),
+            "staged_chunk_index": IntegerArray(chunk.chunk_index for chunk in part),
+            "staged_content": TextArray(chunk.text for chunk in part),
+            "staged_start_index": IntegerArray(chunk.start_index for chunk in part),
+            "staged_end_index": IntegerArray(chunk.end_index for chunk in part),
+            "staged_metadata": JsonbArray(self.metadata[start:stop]),
+            "staged_payload": JsonbArray(self.payload[start:stop]),
         }
 
 
@@ -94,7 +84,7 @@ def upsert(connection: Connection, collection: Collection, rows: ChunkRows, vect
     statement = statements.upsert(collection)
     for start, stop in _batches(len(order)):
         arrays = ordered.arrays(start, stop)
-        arrays["embedding"] = vector_array(sorted_vectors[start:stop], collection.precision)
+        arrays["staged_embedding"] = vector_array(sorted_vectors[start:stop], collection.precision)
         connection.execute(statement, arrays)
         lexical.index(connection, collection, [str(chunk.id) for chunk in ordered.chunks[start:stop]])
 
@@ -103,43 +93,13 @@ def move(connection: Connection, collection: Collection, rows: ChunkRows) -> int
     """How many of the chunks are there; place, metadata and payload of these are rewritten where they differ."""
     statement = statements.move(collection)
     ids = collection.chunks.c.id
-    present = select(func.count()).select_from(collection.chunks).where(ids == func.any(bindparam("id")))
+    present = select(func.count()).select_from(collection.chunks).where(ids == func.any(bindparam("staged_id")))
     found = 0
     for start, stop in _batches(len(rows.chunks)):
         arrays = rows.arrays(start, stop)
         connection.execute(statement, arrays)
-        found += connection.scalar(present, {"id": arrays["id"]}) or 0
+        found += connection.scalar(present, {"staged_id": arrays["staged_id"]}) or 0
     return found
-
-
-def upsert_documents(connection: Connection, collection: Collection, rows: Sequence[DocumentRow]) -> None:
-    """Writes documents by id, and holds their rows until the transaction ends."""
-    statement = statements.upsert_documents(collection)
-    for start, stop in _batches(len(rows)):
-        part = rows[start:stop]
-        connection.execute(
-            statement,
-            {
-                "id": TextArray(row.id for row in part),
-                "content": TextArray(row.text for row in part),
-                "hash": BytesArray(row.hash for row in part),
-                "metadata": JsonbArray(row.metadata for row in part),
-            },
-        )
-
-
-def document_hashes(connection: Connection, collection: Collection, ids: Sequence[str]) -> dict[str, bytes]:
-    """The hash of each of these documents that is stored."""
-    documents = collection.documents
-    statement = select(documents.c.id, documents.c.hash).where(documents.c.id == func.any(bindparam("ids")))
-    return {row.id: bytes(row.hash) for row in connection.execute(statement, {"ids": TextArray(ids)})}
-
-
-def chunk_ids(connection: Connection, collection: Collection, document_ids: Sequence[str]) -> set[str]:
-    """The ids of the chunks of these documents."""
-    chunks = collection.chunks
-    statement = select(chunks.c.id).where(chunks.c.document_id == func.any(bindparam("ids")))
-    return set(connection.scalars(statement, {"ids": TextArray(document_ids)}))
 
 
 def get(connection: Connection, collection: Collection, ids: Sequence[str]) -> list[Chunk]:
@@ -171,19 +131,30 @@ def delete(
     document_ids: Sequence[str] | None,
     condition: Filter | None,
 ) -> int:
-    """How many chunks went: those that meet every restriction given. Documents named go with their chunks."""
+    """How many chunks went: those that meet every restriction given.
+
+    A document that lost its last chunk goes too; one that lost some is taken for changed by the next ingest.
+    """
     selected = _selected(collection, ids=ids, document_ids=document_ids, condition=condition)
-    lexical.remove(connection, collection, selected)
-    gone = connection.execute(statements.delete_chunks(collection, selected)).rowcount
-    if document_ids is not None and ids is None and condition is None:
-        documents = collection.documents
-        connection.execute(documents.delete().where(documents.c.id == func.any(_text_array(document_ids))))
+    chunks, documents = collection.chunks, collection.documents
+    touched = list(connection.scalars(select(chunks.c.document_id).where(selected).distinct()))
+    gone = delete_where(connection, collection, selected)
+    of_touched = documents.c.id == func.any(_text_array([*filter(None, touched), *(document_ids or [])]))
+    has_chunks = exists().where(chunks.c.document_id == documents.c.id)
+    connection.execute(documents.update().where(of_touched, has_chunks).values(hash=b""))
+    connection.execute(documents.delete().where(of_touched, ~has_chunks))
     return gone
+
+
+def delete_where(connection: Connection, collection: Collection, selected: ColumnElement[bool]) -> int:
+    """How many chunks went, with their vectors and words: those for which the condition holds."""
+    lexical.remove(connection, collection, selected)
+    return connection.execute(statements.delete_chunks(collection, selected)).rowcount
 
 
 def clear(connection: Connection, collection: Collection) -> int:
     """How many chunks went: all of them, with all documents."""
-    gone = delete(connection, collection, None, None, None)
+    gone = delete_where(connection, collection, true())
     connection.execute(collection.documents.delete())
     return gone
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, TypeAlias, TypeVar
 
 from sqlalchemy import Connection
 
 from embedpipe.errors import InputError
-from embedpipe.storage import operations
+from embedpipe.storage import documents, operations
 from embedpipe.storage.columns import checked_vectors
 from embedpipe.storage.filters import Filter, parse_filter
 from embedpipe.storage.json import storable_text
@@ -104,6 +105,27 @@ def search(
     return plan
 
 
+def known_documents(document_ids: Sequence[str]) -> Plan[documents.Known]:
+    """What is stored of these documents."""
+    ids = _checked_ids(document_ids, "document_ids")
+    return lambda connection, collection: documents.known(connection, collection, ids)
+
+
+def write_documents(batch: documents.DocumentBatch) -> Plan[int]:
+    """Writes documents with their chunks."""
+
+    def plan(connection: Connection, collection: Collection) -> int:
+        checked = _vectors(batch.vectors, collection, count=len(batch.new.chunks))
+        return documents.write(connection, collection, replace(batch, vectors=checked))
+
+    return plan
+
+
+def prune_documents(seen: Sequence[str]) -> Plan[tuple[int, int]]:
+    """Removes all documents but those seen."""
+    return lambda connection, collection: documents.prune(connection, collection, seen)
+
+
 def create_index(m: int, ef_construction: int) -> Plan[None]:
     if not 2 <= m <= 100 or not max(4, 2 * m) <= ef_construction <= 1000:
         raise InputError(
@@ -113,6 +135,17 @@ def create_index(m: int, ef_construction: int) -> Plan[None]:
     return lambda connection, collection: operations.create_index(
         connection, collection, m=m, ef_construction=ef_construction
     )
+
+
+def ensure_index(min_rows: int) -> Plan[bool]:
+    """Builds the vector index with its usual settings where the collection is large enough."""
+
+    def plan(connection: Connection, collection: Collection) -> bool:
+        if operations.count(connection, collection) >= min_rows:
+            operations.create_index(connection, collection, m=16, ef_construction=64)
+        return operations.has_index(connection, collection)
+
+    return plan
 
 
 def _vectors(vectors: Any, collection: Collection, *, count: int) -> Vectors:

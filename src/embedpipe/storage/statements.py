@@ -55,7 +55,7 @@ def _staged(collection: Collection, *, with_vectors: bool) -> CTE:
 
 
 def _bound_rows(types: dict[str, TypeEngine[Any]]) -> Rows:
-    arrays: list[BindParameter[Any]] = [bindparam(name) for name in types]
+    arrays: list[BindParameter[Any]] = [bindparam(f"staged_{name}") for name in types]
     columns: list[ColumnClause[Any]] = [column(name, type_) for name, type_ in types.items()]
     rows = func.unnest(*arrays).table_valued(*columns, name="rows").render_derived()
     return select(*[rows.c[name] for name in types])

@@ -14,6 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from embedpipe.storage import catalogue, operations, plans
 from embedpipe.storage.catalogue import CollectionSettings
 from embedpipe.storage.columns import Precision
+from embedpipe.storage.documents import DocumentBatch, Known
 from embedpipe.storage.engine import Database
 from embedpipe.storage.plans import Condition, Plan
 from embedpipe.storage.schema import Collection
@@ -147,6 +148,22 @@ class PgVectorStore(BoundStore):
         """Builds the HNSW index where there is none. Searches before it are exact; build it after the first load."""
         self._run(plans.create_index(m, ef_construction), None)
 
+    def known_documents(self, document_ids: Sequence[str]) -> Known:
+        """The hashes of these documents and the ids of their chunks, where they are stored."""
+        return self._run(plans.known_documents(document_ids), None)
+
+    def write_documents(self, batch: DocumentBatch) -> int:
+        """How many stale chunks went, after the documents and their chunks were written in one transaction."""
+        return self._run(plans.write_documents(batch), None)
+
+    def prune_documents(self, seen: Sequence[str]) -> tuple[int, int]:
+        """How many documents and chunks went: all documents but those seen."""
+        return self._run(plans.prune_documents(seen), None)
+
+    def ensure_index(self, *, min_rows: int) -> bool:
+        """Whether there is a vector index now: it is built where there are at least `min_rows` chunks."""
+        return self._run(plans.ensure_index(min_rows), None)
+
     def drop(self) -> None:
         """Removes the collection with all it holds."""
         self._run(catalogue.drop_collection, None)
@@ -233,6 +250,22 @@ class AsyncPgVectorStore(BoundStore):
     async def create_index(self, *, m: int = 16, ef_construction: int = 64) -> None:
         """As `PgVectorStore.create_index`."""
         await self._run(plans.create_index(m, ef_construction), None)
+
+    async def known_documents(self, document_ids: Sequence[str]) -> Known:
+        """As `PgVectorStore.known_documents`."""
+        return await self._run(plans.known_documents(document_ids), None)
+
+    async def write_documents(self, batch: DocumentBatch) -> int:
+        """As `PgVectorStore.write_documents`."""
+        return await self._run(plans.write_documents(batch), None)
+
+    async def prune_documents(self, seen: Sequence[str]) -> tuple[int, int]:
+        """As `PgVectorStore.prune_documents`."""
+        return await self._run(plans.prune_documents(seen), None)
+
+    async def ensure_index(self, *, min_rows: int) -> bool:
+        """As `PgVectorStore.ensure_index`."""
+        return await self._run(plans.ensure_index(min_rows), None)
 
     async def drop(self) -> None:
         """As `PgVectorStore.drop`."""

@@ -1,0 +1,146 @@
+"""`SemanticSearchService`: the stages wired. Documents go in, results come out; read this file first."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Iterable
+from dataclasses import replace
+
+from embedpipe.chunking import RecursiveChunker
+from embedpipe.embedding import EmbeddingGenerator
+from embedpipe.errors import InputError
+from embedpipe.ingest import IngestSettings, ProcessingStats, Progress, adrive, drive, ingest_flow
+from embedpipe.storage import AsyncPgVectorStore, Database, PgVectorStore
+from embedpipe.storage.plans import Condition
+from embedpipe.types import Chunker, Document, EmbeddingModel, Reranker, SearchMode, SearchResult
+
+logger = logging.getLogger(__name__)
+
+INDEX_FROM = 10_000
+"""From so many chunks on, an ingest builds the vector index; below, an exact scan is as fast."""
+
+_RERANKED = 50
+
+
+class SemanticSearchService:
+    """Documents in a collection, found by meaning, by words, or by both.
+
+    `model` is a model's name, a backend or an `EmbeddingGenerator`; `database` a `Database`, a `postgresql://` URL, or
+    None for `EMBEDPIPE_DATABASE_URL`, else the embedded server. `chunker` None stores each document as one chunk.
+    `language` is the text search configuration of a new collection. With a `reranker`, a search reranks its candidates.
+    """
+
+    def __init__(
+        self,
+        model: str | EmbeddingModel | EmbeddingGenerator = "all-MiniLM-L6-v2",
+        *,
+        database: Database | str | None = None,
+        collection: str = "default",
+        chunker: Chunker | None = RecursiveChunker(),  # noqa: B008 - frozen
+        language: str | None = None,
+        reranker: Reranker | None = None,
+    ) -> None:
+        self.generator = model if isinstance(model, EmbeddingGenerator) else EmbeddingGenerator(model)
+        self.store = PgVectorStore(database, collection=collection, model=self.generator.spec, language=language)
+        self.settings = IngestSettings(chunker=chunker)
+        self.reranker = reranker
+        self._async_store: AsyncPgVectorStore | None = None
+
+    def __repr__(self) -> str:
+        return f"SemanticSearchService(model={self.generator.spec.name!r}, collection={self.store.name!r})"
+
+    def ingest(
+        self, documents: Iterable[Document], *, prune: bool = False, on_progress: Progress | None = None
+    ) -> ProcessingStats:
+        """What became of the documents: only chunks that are new are embedded, and what a document lost is removed.
+
+        Each batch of documents is written in one transaction, after it was embedded. `prune` removes documents that
+        were ingested before and did not come now. A document that fails is in the report's `failures` and in the log,
+        and costs no other. Raises `InputError` for what is no `Document`, and `StorageError`s.
+        """
+        flow = ingest_flow(documents, replace(self.settings, prune=prune), self.generator.spec, on_progress)
+        stats = drive(flow, self.generator, self.store)
+        self.store.ensure_index(min_rows=INDEX_FROM)
+        return stats
+
+    async def aingest(
+        self, documents: Iterable[Document], *, prune: bool = False, on_progress: Progress | None = None
+    ) -> ProcessingStats:
+        """As `ingest`, on the running event loop."""
+        flow = ingest_flow(documents, replace(self.settings, prune=prune), self.generator.spec, on_progress)
+        stats = await adrive(flow, self.generator, self.async_store)
+        await self.async_store.ensure_index(min_rows=INDEX_FROM)
+        return stats
+
+    def search(
+        self,
+        query: str,
+        k: int = 5,
+        *,
+        mode: SearchMode = "hybrid",
+        filter: Condition = None,
+        threshold: float | None = None,
+        candidates: int | None = None,
+    ) -> list[SearchResult]:
+        """The k best chunks, best first; fewer only where fewer meet the conditions.
+
+        `threshold` is the least cosine similarity to the query, in every mode. With a reranker, `candidates` chunks
+        (50, or k if more) are searched and reranked. Raises `InputError` for an empty query or what the store refuses.
+        """
+        wanted = self._wanted(k, candidates)
+        vector = None
+        if mode != "lexical" or threshold is not None:
+            vector = self.generator.generate(query, kind="query").embedding
+        results = self.store.search(vector, _checked(query), k=wanted, mode=mode, filter=filter, threshold=threshold)
+        return results if self.reranker is None else self.reranker.rerank(query, results)[:k]
+
+    async def asearch(
+        self,
+        query: str,
+        k: int = 5,
+        *,
+        mode: SearchMode = "hybrid",
+        filter: Condition = None,
+        threshold: float | None = None,
+        candidates: int | None = None,
+    ) -> list[SearchResult]:
+        """As `search`, on the running event loop."""
+        wanted = self._wanted(k, candidates)
+        vector = None
+        if mode != "lexical" or threshold is not None:
+            vector = (await self.generator.agenerate(query, kind="query")).embedding
+        results = await self.async_store.search(
+            vector, _checked(query), k=wanted, mode=mode, filter=filter, threshold=threshold
+        )
+        if self.reranker is None:
+            return results
+        return (await asyncio.to_thread(self.reranker.rerank, query, results))[:k]
+
+    @property
+    def async_store(self) -> AsyncPgVectorStore:
+        """The service's collection, for event loops."""
+        if self._async_store is None:
+            self._async_store = self.store.to_async()
+        return self._async_store
+
+    def close(self) -> None:
+        """Closes the connections to the database."""
+        self.store.database.close()
+
+    async def aclose(self) -> None:
+        """Closes the connections of the running event loop, and those of threads."""
+        await self.store.database.aclose()
+
+    def _wanted(self, k: int, candidates: int | None) -> int:
+        if self.reranker is None:
+            if candidates is not None:
+                raise InputError("candidates is what a reranker chooses from, and the service has none.")
+            return k
+        return max(k, _RERANKED if candidates is None else candidates)
+
+
+def _checked(query: str) -> str:
+    if type(query) is not str or not query.strip():
+        raise InputError(f"The query expected text, got {query!r:.100}.")
+    return query

@@ -1,0 +1,94 @@
+"""Documents with their chunks, written together: what is new goes in, what moved is moved, what was lost goes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import Connection, and_, bindparam, delete, func, not_, select
+
+from embedpipe.errors import EmbedPipeError
+from embedpipe.storage import operations, statements
+from embedpipe.storage.columns import BytesArray, JsonbArray, TextArray
+from embedpipe.storage.schema import Collection
+from embedpipe.types import Vectors
+
+
+class ConcurrentChangeError(EmbedPipeError):
+    """Another writer removed chunks that this write counted on; to be planned again from the database's state."""
+
+
+@dataclass(frozen=True, slots=True)
+class DocumentRow:
+    """A document as it is stored; `text` is None where it is not to be kept, `metadata` is JSON."""
+
+    id: str
+    text: str | None
+    hash: bytes
+    metadata: str
+
+
+@dataclass(frozen=True, slots=True)
+class DocumentBatch:
+    """Documents, their chunks that are stored already, and their new ones with vectors (n, d)."""
+
+    documents: Sequence[DocumentRow]
+    kept: operations.ChunkRows
+    new: operations.ChunkRows
+    vectors: Vectors
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What the database has of some documents: their hashes, and the ids of their chunks."""
+
+    hashes: dict[str, bytes]
+    chunk_ids: set[str]
+
+
+def known(connection: Connection, collection: Collection, document_ids: Sequence[str]) -> Known:
+    """What is stored of these documents."""
+    documents, chunks = collection.documents, collection.chunks
+    ids = TextArray(document_ids)
+    hashes = select(documents.c.id, documents.c.hash).where(documents.c.id == func.any(bindparam("ids")))
+    stored = select(chunks.c.id).where(chunks.c.document_id == func.any(bindparam("ids")))
+    return Known(
+        {row.id: bytes(row.hash) for row in connection.execute(hashes, {"ids": ids})},
+        set(connection.scalars(stored, {"ids": ids})),
+    )
+
+
+def write(connection: Connection, collection: Collection, batch: DocumentBatch) -> int:
+    """How many stale chunks went, after documents and chunks were written.
+
+    Who writes the same documents at the same time waits for the other. Raises `ConcurrentChangeError` where a kept
+    chunk is no longer there.
+    """
+    _upsert_documents(connection, collection, batch.documents)
+    chunks = collection.chunks
+    of_documents = chunks.c.document_id == func.any(bindparam(None, TextArray(row.id for row in batch.documents)))
+    current = [str(chunk.id) for chunk in (*batch.kept.chunks, *batch.new.chunks)]
+    stale = and_(of_documents, not_(chunks.c.id == func.any(bindparam(None, TextArray(current)))))
+    gone = operations.delete_where(connection, collection, stale)
+    if operations.move(connection, collection, batch.kept) < len(batch.kept.chunks):
+        raise ConcurrentChangeError("Chunks that were to be kept are gone: another writer changed these documents.")
+    operations.upsert(connection, collection, batch.new, batch.vectors)
+    return gone
+
+
+def prune(connection: Connection, collection: Collection, seen: Sequence[str]) -> tuple[int, int]:
+    """How many documents and chunks went: all documents but those seen."""
+    documents, chunks = collection.documents, collection.chunks
+    unseen = select(documents.c.id).where(not_(documents.c.id == func.any(bindparam(None, TextArray(seen)))))
+    gone = operations.delete_where(connection, collection, chunks.c.document_id.in_(unseen))
+    return connection.execute(delete(documents).where(documents.c.id.in_(unseen))).rowcount, gone
+
+
+def _upsert_documents(connection: Connection, collection: Collection, rows: Sequence[DocumentRow]) -> None:
+    values = {
+        "staged_id": TextArray(row.id for row in rows),
+        "staged_content": TextArray(row.text for row in rows),
+        "staged_hash": BytesArray(row.hash for row in rows),
+        "staged_metadata": JsonbArray(row.metadata for row in rows),
+    }
+    connection.execute(statements.upsert_documents(collection), values)

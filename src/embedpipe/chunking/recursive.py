@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from embedpipe.chunking._descent import Descent
 from embedpipe.chunking._measure import Unit, check_unit, measure_of
+from embedpipe.chunking._plain import PlainDescent
 from embedpipe.chunking._spans import check_sizes, check_text, make_chunks
 from embedpipe.chunking.separators import Separator, as_separators, separators_for
 from embedpipe.types import Chunk
@@ -18,7 +19,8 @@ class RecursiveChunker:
 
     `separators` replaces those of the `language` ("prose", "markdown", "html", "python", "javascript", "java", "go",
     "rust", "cpp", "sql"). With the same separators, no overlap and sizes in characters the chunks are the texts that
-    LangChain's RecursiveCharacterTextSplitter gives.
+    LangChain's RecursiveCharacterTextSplitter gives. `unit` is "characters" or "tokens", those of `tokenizer`: a
+    tiktoken encoding, an OpenAI model, or a local model's name or folder.
     """
 
     chunk_size: int = 1000
@@ -30,20 +32,21 @@ class RecursiveChunker:
 
     def __post_init__(self) -> None:
         check_sizes(self.chunk_size, self.chunk_overlap)
+        check_unit(self.unit, self.tokenizer)
         separators_for(self.language)
         if self.separators is not None:
             object.__setattr__(self, "separators", as_separators(self.separators))
-        check_unit(self.unit, self.tokenizer)
 
     def chunk(self, text: str) -> list[Chunk]:
         """Chunks of at most `chunk_size` characters or tokens, in order, less the space around each.
 
-        The next chunk begins up to `chunk_overlap` before the end of the last, at a separator where one is near.
-        Raises `InputError` for what is not a str.
+        The next chunk begins up to `chunk_overlap` before the end of the last, at a separator where one is near. One
+        grapheme cluster of more than `chunk_size` is a chunk alone. Raises `InputError` for what is not a str.
         """
         check_text(text)
+        size, overlap = self.chunk_size, self.chunk_overlap
         separators = separators_for(self.language) if self.separators is None else as_separators(self.separators)
-        measure = measure_of(
-            text, unit=self.unit, tokenizer=self.tokenizer, size=self.chunk_size, overlap=self.chunk_overlap
-        )
-        return make_chunks(text, Descent(text, separators, measure, overlap=self.chunk_overlap > 0).run())
+        if self.unit == "characters" and not overlap:
+            return make_chunks(text, PlainDescent(text, separators, size).run())
+        measure = measure_of(text, unit=self.unit, tokenizer=self.tokenizer, size=size, overlap=overlap)
+        return make_chunks(text, Descent(text, separators, measure, overlap=overlap > 0).run())

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import pairwise
 from typing import Any
 
 import pytest
 import regex
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from unit.chunking.samples import LONG, NAUGHTY, texts
 
+from chunking_samples import LONG, NAUGHTY, texts
 from embedpipe.chunking import RecursiveChunker, TokenChunker
 from embedpipe.errors import ConfigurationError, InputError
 from embedpipe.text.tokens import token_counter
@@ -45,9 +46,11 @@ def check(chunker: Chunker, text: str, *, size: Size, limit: int, overlap: int) 
         assert size(chunk.text) <= limit or len(regex.findall(r"\X", chunk.text)) == 1 or len(chunk.text) == 1
         covered[chunk.start_index : chunk.end_index] = b"\1" * len(chunk.text)
     assert all(seen or char.isspace() for seen, char in zip(covered, text, strict=True))
-    for before, after in zip(chunks, chunks[1:], strict=False):
+    for before, after in pairwise(chunks):
         assert before.start_index < after.start_index
         assert before.end_index < after.end_index
+        if size is len:
+            assert before.end_index - after.start_index <= overlap
         if not overlap:
             assert before.end_index <= after.start_index
 
@@ -87,4 +90,4 @@ def test_sizes_that_cannot_work_are_refused(name: str, sizes: dict[str, Any]) ->
 @pytest.mark.parametrize("text", [None, b"bytes", 3, ["a"]])
 def test_what_is_not_a_text_is_refused(name: str, text: object) -> None:
     with pytest.raises(InputError, match="Expected the text to chunk as str"):
-        BUILDERS[name][1]().chunk(text)
+        BUILDERS[name][1]().chunk(text)  # type: ignore[arg-type]

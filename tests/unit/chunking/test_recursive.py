@@ -7,7 +7,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from langchain_text_splitters import RecursiveCharacterTextSplitter
 
+from chunking_samples import texts
 from embedpipe.chunking import RecursiveChunker, Separator
+from embedpipe.chunking._descent import Descent
+from embedpipe.chunking._measure import CharacterMeasure
+from embedpipe.chunking._plain import PlainDescent
+from embedpipe.chunking.separators import separators_for
 from embedpipe.errors import ConfigurationError, InputError
 
 DEFAULT = ("\n\n", "\n", " ", "")
@@ -35,6 +40,13 @@ def test_same_texts_as_langchain_on_prose(size: int) -> None:
     text = "".join(f"Para {i}. {'word ' * (i % 60)}\n{'x' * (i % 90)}\n\n{' ' * (i % 5)}" for i in range(400))
     chunks = RecursiveChunker(chunk_size=size, separators=DEFAULT).chunk(text)
     assert [chunk.text for chunk in chunks] == peer_texts(text, size=size, separators=DEFAULT)
+
+
+@given(text=texts, size=st.integers(1, 30), language=st.sampled_from(["prose", "markdown", "html", "python"]))
+def test_both_descents_agree(text: str, size: int, language: str) -> None:
+    separators = separators_for(language)
+    general = Descent(text, separators, CharacterMeasure(size, 0), overlap=False).run()
+    assert PlainDescent(text, separators, size).run() == general
 
 
 def test_a_separator_may_stay_with_the_chunk_before() -> None:

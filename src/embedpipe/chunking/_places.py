@@ -1,0 +1,45 @@
+"""Where one separator lets a text be cut."""
+
+from __future__ import annotations
+
+from embedpipe.chunking.separators import Separator
+
+
+class Places:
+    """The cuts at a separator. Its occurrences are read from left to right and do not overlap."""
+
+    def __init__(self, text: str, separator: Separator) -> None:
+        self._text = text
+        self.separator, self.cut = separator
+        self._size = len(separator.text)
+        self.overlaps = any(separator.text.startswith(separator.text[k:]) for k in range(1, self._size))
+
+    def last(self, cursor: int, limit: int, stop: int) -> int:
+        """The last place in (cursor, limit], at most `stop`; -1 for none."""
+        lowest = cursor if self.cut else cursor + 1
+        found = self._text.rfind(self.separator, lowest, min(limit - self.cut + self._size, stop))
+        if self.overlaps and found >= 0:
+            found = self.aligned(found, cursor)
+        return found + self.cut if found >= 0 else -1
+
+    def first(self, cursor: int, stop: int) -> int:
+        """The first place behind the cursor; `stop` for none."""
+        lowest = cursor if self.cut else cursor + 1
+        if self.overlaps and not self.cut and self._text.startswith(self.separator, cursor):
+            lowest = cursor + self._size
+        lowest = self._text.find(self.separator[0], lowest, stop)  # one character is found ten times as fast
+        found = self._text.find(self.separator, lowest, stop) if lowest >= 0 else -1
+        return found + self.cut if found >= 0 else stop
+
+    def aligned(self, found: int, cursor: int) -> int:
+        """The last occurrence up to `found`, counted from the cursor in a run such as "\\n\\n\\n"; -1 for none."""
+        text, size = self._text, self._size
+        if text.find(self.separator, max(found - size + 1, cursor), found + size - 1) < 0:
+            return found
+        last = -1
+        begun = text.find(self.separator, cursor, found + size)
+        while begun >= 0:
+            if begun + self.cut > cursor:
+                last = begun
+            begun = text.find(self.separator, begun + size, found + size)
+        return last

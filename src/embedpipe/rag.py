@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
@@ -40,9 +40,13 @@ _LOG = logging.getLogger(__name__)
 class Searches(Protocol):
     """What a pipeline needs of a search service."""
 
-    def search(self, query: str, k: int, **options: Any) -> list[SearchResult]: ...
+    @property
+    def search(self) -> Callable[..., list[SearchResult]]:
+        """search(query, k, **options)"""
+        ...
 
-    async def asearch(self, query: str, k: int, **options: Any) -> list[SearchResult]: ...
+    @property
+    def asearch(self) -> Callable[..., Awaitable[list[SearchResult]]]: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +90,11 @@ class RAGPipeline:
         self._context = context or ContextSettings()
         self._counter = counter
         self._extractive = extractive or ExtractiveAnswerer()
+
+    @property
+    def generates(self) -> bool:
+        """Whether a language model writes the answers; they are quoted sentences otherwise."""
+        return self._llm is not None
 
     def query(self, question: str, *, k: int | None = None, **search: Any) -> RAGResponse:
         """The answer, its statements with their checked citations, and its numbered sources."""

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from html import escape
+from typing import Any
 
 from embedpipe.answering.citations import Citation, Statement
 from embedpipe.retrieval.context import Passage
@@ -47,6 +48,32 @@ class RAGResponse:
     def problems(self) -> list[Citation]:
         """The citations that did not hold."""
         return [citation for citation in self.citations if not citation.valid]
+
+    def to_dict(self) -> dict[str, Any]:
+        """What JSON holds of it: the sources by number, document and place, the statements with their citations."""
+        return {
+            "question": self.question,
+            "answer": self.answer,
+            "statements": [asdict(statement) for statement in self.statements],
+            "sources": [
+                {
+                    "number": number,
+                    "document_id": source.document_id,
+                    "start_index": source.start_index,
+                    "end_index": source.end_index,
+                    "score": source.score,
+                    "chunk_ids": [result.id for result in source.results],
+                    "text": source.text,
+                    "metadata": source.metadata,
+                }
+                for number, source in enumerate(self.sources, 1)
+            ],
+            "model": self.model,
+            "tokens_used": self.tokens_used,
+            "truncated": self.truncated,
+            "left_out": [result.id for result in self.left_out],
+            "timings": dict(self.timings),
+        }
 
     def _repr_html_(self) -> str:
         return "".join(_html(self))

@@ -30,7 +30,7 @@ from embedpipe.evaluation.runs import randomization_p
 from embedpipe.types import SearchResult
 from searching import result
 
-DATA = Path(__file__).parents[3] / "shared" / "data"
+DATA = Path(__file__).parents[4] / "shared" / "data"
 needs_data = pytest.mark.skipif(not DATA.is_dir(), reason="the labelled data is not beside this checkout")
 
 GRADES = {"q": {"a": 3, "b": 2, "c": 1}}

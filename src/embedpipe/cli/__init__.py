@@ -1,0 +1,20 @@
+"""The `embedpipe` command."""
+
+from __future__ import annotations
+
+import sys
+
+from embedpipe._optional import require
+from embedpipe.errors import EmbedPipeError
+
+
+def main() -> None:
+    """Runs the command line; a mistake ends in one message on stderr and exit code 1, a wrong usage in 2."""
+    try:
+        require("typer", extra="cli")
+        require("rich", extra="cli")
+        from embedpipe.cli.app import app
+
+        app()
+    except EmbedPipeError as error:
+        sys.exit(f"error: {error}")

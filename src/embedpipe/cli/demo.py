@@ -1,0 +1,68 @@
+"""The demonstration: Python's reference documentation, which every Python carries, searched and asked."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from rich.text import Text
+
+from embedpipe.cli.commands import ingest_with_progress, stats_json, summary
+from embedpipe.cli.render import console, hits_table, result_json, show_answer, write_json
+from embedpipe.errors import ConfigurationError
+from embedpipe.rag import RAGPipeline
+from embedpipe.types import Document
+
+if TYPE_CHECKING:
+    from embedpipe.service import SemanticSearchService
+
+COLLECTION = "demo"
+QUESTIONS = (
+    "When is the finally clause executed?",
+    "What does the with statement do with an exception raised in its block?",
+    "How can a class make its instances callable?",
+    "Why should a mutable object not be used as a default parameter value?",
+    "What is the difference between __getattr__ and __getattribute__?",
+)
+
+
+def python_reference() -> list[Document]:
+    """The topics of `pydoc_data`, each under its name; `ConfigurationError` where this Python came without them."""
+    try:
+        topics: Mapping[str, str] = import_module("pydoc_data.topics").topics
+    except ImportError as error:
+        raise ConfigurationError(
+            "this Python came without its reference documentation (pydoc_data): use another, such as python.org's."
+        ) from error
+    return [Document(id=name, text=text, metadata=_metadata(text)) for name, text in topics.items() if text.strip()]
+
+
+def _metadata(text: str) -> dict[str, str]:
+    title = text.strip().partition("\n")[0].strip()
+    return {"title": title, "kind": "statement" if "statement" in title.lower() else "reference"}
+
+
+def run_demo(service: SemanticSearchService, *, as_json: bool) -> None:
+    """Ingests the reference, then searches and answers each of `QUESTIONS`."""
+    documents = python_reference()
+    if not as_json:
+        console.print(f"Python's reference documentation: {len(documents)} topics into the collection {COLLECTION!r}")
+    stats = ingest_with_progress(service, documents)
+    stats.raise_for_failures()
+    rag = RAGPipeline(service)
+    if as_json:
+        write_json({"ingest": stats_json(stats), "questions": [_asked(service, rag, q) for q in QUESTIONS]})
+        return
+    console.print(summary(stats))
+    for question in QUESTIONS:
+        console.rule(Text(question, style="bold"), align="left")
+        console.print(hits_table(service.search(question)))
+        console.print()
+        show_answer(rag.query(question))
+    console.print("\nAsk more: embedpipe ask -c demo 'How do I …?'   Search: embedpipe search -c demo 'lambda'")
+
+
+def _asked(service: SemanticSearchService, rag: RAGPipeline, question: str) -> dict[str, Any]:
+    hits = [result_json(result) for result in service.search(question)]
+    return {"hits": hits, "answer": rag.query(question).to_dict()}

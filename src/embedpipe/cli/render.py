@@ -1,0 +1,142 @@
+"""What the commands show: tables, answers, and the same as JSON."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from embedpipe.rag import Citation, RAGResponse
+from embedpipe.types import SearchResult
+
+console = Console()
+errors = Console(stderr=True)
+
+_STATUS = {
+    "quoted": ("✓ quoted", "green"),
+    "paraphrased": ("≈ paraphrased", "green"),
+    "unsupported": ("✗ not in the source", "red"),
+    "misquoted": ("✗ misquoted", "red"),
+    "unknown_source": ("✗ no such source", "red"),
+}
+
+
+def write_json(value: object) -> None:
+    """One JSON document on stdout."""
+    sys.stdout.write(json.dumps(value, ensure_ascii=False, indent=2) + "\n")
+
+
+def result_json(result: SearchResult) -> dict[str, Any]:
+    return {
+        "id": result.id,
+        "document_id": result.document_id,
+        "start_index": result.chunk.start_index,
+        "end_index": result.chunk.end_index,
+        "score": result.score,
+        "similarity": result.similarity,
+        "dense_rank": result.dense_rank,
+        "lexical_score": result.lexical_score,
+        "lexical_rank": result.lexical_rank,
+        "rerank_score": result.rerank_score,
+        "text": result.text,
+        "metadata": result.metadata,
+    }
+
+
+def hits_table(results: Sequence[SearchResult]) -> Table:
+    """The results with the scores and ranks of both legs; under each, its place in the document and its text."""
+    table = new_table()
+    for name in ("#", "score", "dense (rank)", "lexical (rank)"):
+        table.add_column(name, justify="right", no_wrap=True)
+    table.add_column("document [start:end]", ratio=1, no_wrap=True, overflow="ellipsis")
+    for place, result in enumerate(results, 1):
+        document = Text(
+            f"{_tail(result.document_id or result.id)} [{result.chunk.start_index}:{result.chunk.end_index}]"
+        )
+        document.append("\n" + " ".join(result.text.split())[:200], style="dim")
+        table.add_row(
+            str(place),
+            f"{result.score:.4f}",
+            _leg(result.similarity, result.dense_rank),
+            _leg(result.lexical_score, result.lexical_rank),
+            document,
+        )
+    return table
+
+
+def new_table() -> Table:
+    return Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, header_style="bold")
+
+
+def _leg(score: float | None, rank: int | None) -> str:
+    return "-" if score is None else f"{score:.3f} ({rank or '-'})"
+
+
+def _tail(document_id: str) -> str:
+    return document_id if len(document_id) <= 40 else f"…{document_id[-39:]}"
+
+
+def show_answer(response: RAGResponse) -> None:
+    """The answer, then each citation with what its check found and where the words stand."""
+    answer = Text()
+    for statement in response.statements:
+        answer.append(statement.text)
+        for citation in statement.citations:
+            answer.append(f" [{citation.source}]", style=_STATUS[citation.status][1])
+        answer.append("\n")
+    console.print(answer if response.statements else Text(response.answer + "\n"))
+    show_citations(response)
+
+
+def show_citations(response: RAGResponse) -> None:
+    for citation in response.citations:
+        console.print(_citation_line(citation), no_wrap=True, overflow="ellipsis")
+    footer = [response.model or "no language model: sentences quoted from the sources"]
+    if response.tokens_used is not None:
+        footer.append(f"{response.tokens_used} tokens")
+    if response.truncated:
+        footer.append("the answer was cut off at the model's token limit")
+    if response.left_out:
+        footer.append(f"{len(response.left_out)} results had no room in the context")
+    footer.append(f"answered in {response.timings['total']:.2f} s")
+    console.print(Text(" · ".join(footer), style="dim"))
+
+
+def _citation_line(citation: Citation) -> Text:
+    words, style = _STATUS[citation.status]
+    line = Text(f"  [{citation.source}] ")
+    line.append(words, style=style)
+    if citation.start_index is not None:
+        line.append(f"  {_tail(citation.document_id or '')} [{citation.start_index}:{citation.end_index}]  ")
+        line.append(f"“{' '.join((citation.quote or '').split())}”", style="dim")
+    return line
+
+
+def models_table(rows: Iterable[Mapping[str, Any]]) -> Table:
+    table = new_table()
+    for name in ("model", "provider", "dimensions", "max_tokens", "USD per 1M tokens"):
+        table.add_column(name, justify="left" if name in ("model", "provider") else "right")
+    for row in rows:
+        price = row["price_per_million"]
+        table.add_row(
+            row["name"],
+            row["provider"],
+            str(row["dimensions"]),
+            str(row["max_tokens"]),
+            f"{price:.2f}" if price else "-",
+        )
+    return table
+
+
+def write_fact(name: str, value: str, *, as_json: bool) -> None:
+    """The bare value, for other programs to read, or it under its name."""
+    if as_json:
+        write_json({name: value})
+    else:
+        sys.stdout.write(value + "\n")

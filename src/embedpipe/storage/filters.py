@@ -17,10 +17,11 @@ from dataclasses import dataclass
 from functools import reduce
 from typing import Any, Literal, TypeAlias
 
-from sqlalchemy import ColumnElement, Text, and_, bindparam, cast, false, func, literal, not_, or_, true
+from sqlalchemy import Column, ColumnElement, Text, and_, bindparam, cast, false, func, literal, not_, or_, true
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB, TEXT
 
 from embedpipe.errors import InputError
+from embedpipe.storage.columns import TextArray
 from embedpipe.storage.json import dumps, storable_text
 
 Operator: TypeAlias = Literal[
@@ -70,6 +71,18 @@ class Or(Filter):
 @dataclass(frozen=True, slots=True)
 class Not(Filter):
     part: Filter
+
+
+@dataclass(frozen=True, slots=True)
+class Among(Filter):
+    """Chunks whose own id, or whose document's, is one of these."""
+
+    column: Literal["id", "document_id"]
+    ids: Sequence[str]
+
+    def __post_init__(self) -> None:
+        for value in self.ids:
+            storable_text(value, f"Filter on {self.column}")
 
 
 class Field:
@@ -224,8 +237,8 @@ def _sequence(values: Any, operator: str) -> Sequence[Any]:
     return list(values)
 
 
-def where(condition: Filter, metadata: ColumnElement[Any]) -> ColumnElement[bool]:
-    """The condition as SQL over a jsonb column; never NULL, so that negation is exact."""
+def where(condition: Filter, metadata: Column[Any]) -> ColumnElement[bool]:
+    """The condition as SQL over the jsonb column of a table of chunks; never NULL, so that negation is exact."""
     match condition:
         case And(parts):
             return and_(true(), *(where(part, metadata) for part in parts))
@@ -233,6 +246,9 @@ def where(condition: Filter, metadata: ColumnElement[Any]) -> ColumnElement[bool
             return or_(false(), *(where(part, metadata) for part in parts))
         case Not(part):
             return not_(where(part, metadata))
+        case Among(column, ids):
+            named = metadata.table.c[column]
+            return and_(named.is_not(None), named == func.any(bindparam(None, TextArray(ids), unique=True)))
         case Comparison():
             return _comparison(condition, metadata)
     raise InputError(f"filter expected a Filter, got {type(condition).__name__}.")

@@ -29,7 +29,7 @@ class Call:
 
     A text's number is its place in `texts`; `numbers` gives the number of each text of the caller, -1 for one that is
     in `invalid`, which holds errors by the caller's positions. `errors` are by number. Numbers from `len(texts)` on are
-    pieces of a text; `cut` are the texts that are not embedded as they stand.
+    pieces of a text; `keys` are the texts' keys in the cache; `cut` are the texts that are not embedded as they stand.
     """
 
     kind: Kind
@@ -39,6 +39,7 @@ class Call:
     vectors: Vectors
     counts: npt.NDArray[np.int64]
     cached: npt.NDArray[np.bool_]
+    keys: Sequence[bytes] = ()
     errors: dict[int, EmbeddingError] = field(default_factory=dict)
     cut: set[int] = field(default_factory=set)
     requests: int = 0
@@ -53,9 +54,12 @@ class Call:
         """A call for the texts, in which equal ones share a number."""
         invalid = faults(texts)
         index: dict[str, int] = {}
-        numbers = [
-            -1 if position in invalid else index.setdefault(text, len(index)) for position, text in enumerate(texts)
-        ]
+        if invalid:
+            numbers = [
+                -1 if position in invalid else index.setdefault(text, len(index)) for position, text in enumerate(texts)
+            ]
+        else:
+            numbers = [index.setdefault(text, len(index)) for text in texts]
         size = len(index)
         return cls(
             kind,

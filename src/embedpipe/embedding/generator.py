@@ -17,8 +17,10 @@ from embedpipe.embedding.limiter import RateLimiter
 from embedpipe.embedding.models import named
 from embedpipe.embedding.overlong import OnTooLong
 from embedpipe.embedding.planning import Planner
+from embedpipe.embedding.recall import Recall
 from embedpipe.embedding.results import EmbeddingAttempt, EmbeddingBatch, EmbeddingResult
 from embedpipe.embedding.sending import Progress, Sender
+from embedpipe.embedding.stores import CacheLike, opened
 from embedpipe.errors import EmbeddingError, EmbedPipeError, InputError, TokenLimitError
 from embedpipe.text import clean as cleaning
 from embedpipe.types import EmbeddingModel, Kind, ModelSpec, Vectors
@@ -28,7 +30,8 @@ class EmbeddingGenerator:
     """Embeds texts with one model: validated, each distinct text once, batched, retried, checked, in order.
 
     `model` is a name ("text-embedding-3-small", "all-MiniLM-L6-v2", a folder, "openai:...", "local:...", "cohere:...")
-    or a backend. `api_key`, `base_url` and `dimensions` go to a provider's model. `max_retries` is short for
+    or a backend. `api_key`, `base_url` and `dimensions` go to a provider's model. `cache` is a folder, a redis://
+    URL or anything with `get_many` and `put_many`. `max_retries` is short for
     `Retry(attempts=max_retries + 1)`. `on_too_long` says what becomes of a text over the model's limit: "split" gives
     the mean of its pieces' vectors weighted by their tokens, at length 1; "truncate" embeds its beginning and logs it;
     "error" raises `TokenLimitError`. `clean_text` cleans every text first, `normalize` brings every vector to
@@ -44,6 +47,7 @@ class EmbeddingGenerator:
         api_key: str | None = None,
         base_url: str | None = None,
         dimensions: int | None = None,
+        cache: CacheLike | None = None,
         max_retries: int | None = None,
         limits: Limits | None = None,
         retry: Retry | None = None,
@@ -52,6 +56,7 @@ class EmbeddingGenerator:
         normalize: bool = False,
     ) -> None:
         self._settings = {
+            "cache": cache,
             "limits": limits,
             "retry": retry,
             "max_retries": max_retries,
@@ -68,6 +73,7 @@ class EmbeddingGenerator:
             self.retry = replace(self.retry, attempts=max_retries + 1)
         self._planner = Planner(model, self.limits, on_too_long)
         self._sender = Sender(model, limiter=RateLimiter(self.limits), retry=self.retry)
+        self._cache = None if cache is None else opened(cache)
         self._clean = clean_text
         self._normalize = normalize
 
@@ -75,6 +81,11 @@ class EmbeddingGenerator:
     def spec(self) -> ModelSpec:
         """What the vectors are: the model's own specification, normalised where that was asked for."""
         return replace(self.model.spec, normalized=True) if self._normalize else self.model.spec
+
+    @cached_property
+    def _recall(self) -> Recall | None:
+        """Made late, since only the model's specification tells what a key is."""
+        return Recall(self._cache, self.spec, on_too_long=self._planner.on_too_long) if self._cache else None
 
     def generate(self, text: str, kind: Kind = "document") -> EmbeddingResult:
         """The text's vector, (d,) float32. Errors as `generate_batch`."""
@@ -121,7 +132,8 @@ class EmbeddingGenerator:
         call = Call.of(texts, kind=kind, dimensions=self.spec.dimensions)
         if strict and call.invalid:
             raise merged(call.invalid)
-        planned = self._planner.plan(call, range(len(call.texts)))
+        missing = self._recall.look_up(call) if self._recall else range(len(call.texts))
+        planned = self._planner.plan(call, missing)
         if strict and call.errors:
             raise merged(call.failures)
         return call, Flow(planned)
@@ -147,7 +159,9 @@ class EmbeddingGenerator:
         return None
 
     def _take(self, call: Call, batch: Batch, vectors: Vectors) -> None:
-        call.fill(batch, unit(vectors) if self._normalize else vectors)
+        whole = call.fill(batch, unit(vectors) if self._normalize else vectors)
+        if self._recall and whole:
+            self._recall.keep(call, whole)
 
     def __repr__(self) -> str:
         return f"EmbeddingGenerator({self.model!r})"

@@ -25,8 +25,15 @@ def fault(text: object) -> str | None:
     return None
 
 
+def _plain(text: object) -> bool:
+    """Whether the text is without a fault at first sight, which nearly all are."""
+    return type(text) is str and text.isascii() and not text.isspace() and text != ""
+
+
 def faults(texts: Sequence[object]) -> dict[int, InputError]:
     """An `InputError` for each text that cannot be embedded, by its position."""
+    if all(map(_plain, texts)):
+        return {}
     found = ((position, fault(text)) for position, text in enumerate(texts))
     return {position: InputError(f"At position {position}: {reason}.") for position, reason in found if reason}
 

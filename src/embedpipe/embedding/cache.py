@@ -1,0 +1,125 @@
+"""Vectors that are kept: the protocol of a cache, and what an entry's key and bytes are."""
+
+from __future__ import annotations
+
+import hashlib
+import struct
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, Protocol, TypeAlias, runtime_checkable
+
+import numpy as np
+import numpy.typing as npt
+
+from embedpipe.types import Kind, ModelSpec, Vectors
+
+Cut: TypeAlias = Literal["whole", "split", "truncate"]
+Precision: TypeAlias = Literal["float32", "float16"]
+
+KEY_SIZE = 32
+_HEADER = struct.Struct("<IBBHI")  # checksum of what follows, dtype, cut, length of the model's name, tokens
+_CHECKED_FROM = 4
+_DTYPES: dict[Precision, tuple[int, str]] = {"float32": (1, "<f4"), "float16": (2, "<f2")}
+_CUTS: tuple[Cut, ...] = ("whole", "split", "truncate")
+
+
+@runtime_checkable
+class VectorCache(Protocol):
+    """What keeps entries: keys of 32 bytes, values of any. Both methods are called from several threads at once.
+
+    An entry may be dropped at any time. A `precision` attribute of "float16" asks for half the bytes. Equal keys have
+    equal values, so that it does not matter which of two is kept.
+    """
+
+    def get_many(self, keys: Sequence[bytes]) -> list[bytes | None]:
+        """The value of each key in order, None where there is none."""
+        ...
+
+    def put_many(self, entries: Sequence[tuple[bytes, bytes]]) -> None:
+        """Keeps each (key, value)."""
+        ...
+
+
+class KeyMaker:
+    """Keys for the texts of one model and kind.
+
+    The first half is the model's whole fingerprint, the second a hash of kind and text (SHA-256, cut to 16 bytes).
+    """
+
+    def __init__(self, spec: ModelSpec, kind: Kind) -> None:
+        self._model = bytes.fromhex(spec.fingerprint)
+        self._start = hashlib.sha256(self._model + kind.encode() + b"\0")
+
+    def keys(self, texts: Sequence[str]) -> list[bytes]:
+        """(n,) keys of 32 bytes."""
+        made = []
+        for text in texts:
+            hashed = self._start.copy()
+            hashed.update(text.encode())
+            made.append(self._model + hashed.digest()[:16])
+        return made
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Found:
+    """Entries that were read: the places they were asked at, their vectors (n, d) and their tokens (n,)."""
+
+    places: Sequence[int]
+    vectors: npt.NDArray[np.floating]
+    tokens: npt.NDArray[np.uint32]
+
+
+def encode(
+    keys: Sequence[bytes], vectors: Vectors, *, tokens: Sequence[int], cuts: Sequence[Cut], model: str, to: Precision
+) -> list[tuple[bytes, bytes]]:
+    """Entries for the vectors: a header, the model's name and the vector, behind a checksum that covers the key."""
+    code, dtype = _DTYPES[to]
+    name = model.encode()[:255]
+    rows = np.ascontiguousarray(vectors, dtype=dtype)
+    entries = []
+    for key, row, count, cut in zip(keys, rows, tokens, cuts, strict=True):
+        body = _HEADER.pack(0, code, _CUTS.index(cut), len(name), count)[_CHECKED_FROM:] + name + row.tobytes()
+        entries.append((key, zlib.crc32(body, zlib.crc32(key)).to_bytes(4, "little") + body))
+    return entries
+
+
+def decode(
+    keys: Sequence[bytes], values: Sequence[bytes | None], *, dimensions: int, cut: Cut
+) -> tuple[list[Found], int]:
+    """The entries that are there, intact, and cut no other way than `cut`; and how many are damaged."""
+    groups: dict[tuple[int, bytes], list[int]] = {}
+    damaged = 0
+    check = zlib.crc32
+    for place, (key, value) in enumerate(zip(keys, values, strict=True)):
+        if value is None:
+            continue
+        if value[:_CHECKED_FROM] == check(memoryview(value)[_CHECKED_FROM:], check(key)).to_bytes(4, "little"):
+            groups.setdefault((len(value), value[4:8]), []).append(place)
+        else:
+            damaged += 1
+    found = []
+    for (size, kind), places in groups.items():
+        layout = _layout(size, kind, dimensions=dimensions, cut=cut)
+        if layout is not None:
+            rows = np.frombuffer(b"".join([values[place] or b"" for place in places]), dtype=layout)
+            found.append(Found(places=places, vectors=rows["vector"], tokens=rows["tokens"]))
+    return found, damaged
+
+
+def _layout(size: int, kind: bytes, *, dimensions: int, cut: Cut) -> np.dtype[np.void] | None:
+    """How an entry of this size and beginning is laid out; None where it holds a vector cut another way."""
+    code, cut_code, name_size = struct.unpack("<BBH", kind)
+    element = dict(_DTYPES.values()).get(code)
+    if element is None or _CUTS[cut_code] not in ("whole", cut):
+        return None
+    layout = np.dtype(
+        [("head", "V8"), ("tokens", "<u4"), ("name", f"V{name_size}"), ("vector", element, (dimensions,))]
+    )
+    return layout if layout.itemsize == size else None
+
+
+def model_of(value: bytes) -> str:
+    """The name of the model that an entry's vector is of."""
+    size = _HEADER.unpack_from(value)[3]
+    return value[_HEADER.size : _HEADER.size + size].decode(errors="replace")

@@ -1,0 +1,69 @@
+"""A call's texts in the cache: looked up before anything is counted, kept as they arrive."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+
+import numpy as np
+
+from embedpipe.embedding.cache import Cut, KeyMaker, Precision, VectorCache, decode, encode
+from embedpipe.embedding.call import Call
+from embedpipe.embedding.overlong import OnTooLong
+from embedpipe.types import Kind, ModelSpec
+
+_BLOCK = 1024  # what is read at once stays small
+
+logger = logging.getLogger(__name__)
+
+
+class Recall:
+    """The cache of one model's vectors. A cache that fails costs time, never a vector: its error is logged."""
+
+    def __init__(self, cache: VectorCache, spec: ModelSpec, *, on_too_long: OnTooLong) -> None:
+        self._cache = cache
+        self._spec = spec
+        self._cut: Cut = "whole" if on_too_long == "error" else on_too_long
+        self._precision: Precision = getattr(cache, "precision", "float32")
+        kinds: tuple[Kind, ...] = ("document", "query")
+        self._makers = {kind: KeyMaker(spec, kind) for kind in kinds}
+
+    def look_up(self, call: Call) -> Sequence[int]:
+        """Fills in what the cache has; the numbers of the texts that it has not."""
+        call.keys = self._makers[call.kind].keys(call.texts)
+        damaged = 0
+        try:
+            for start in range(0, len(call.keys), _BLOCK):
+                damaged += self._read(call, start)
+        except Exception:
+            logger.exception("The cache %r cannot be read: what it may hold is embedded again.", self._cache)
+        if damaged:
+            logger.warning("%d entries of the cache %r are damaged: embedded again.", damaged, self._cache)
+        return np.flatnonzero(~call.cached).tolist()
+
+    def _read(self, call: Call, start: int) -> int:
+        keys = call.keys[start : start + _BLOCK]
+        values = self._cache.get_many(keys)
+        groups, damaged = decode(keys, values, dimensions=self._spec.dimensions, cut=self._cut)
+        for found in groups:
+            whole = len(found.places) == len(keys)
+            place = slice(start, start + len(keys)) if whole else np.add(found.places, start)
+            call.vectors[place] = found.vectors
+            call.counts[place] = found.tokens
+            call.cached[place] = True
+        return damaged
+
+    def keep(self, call: Call, numbers: Sequence[int]) -> None:
+        """Puts the vectors of these texts into the cache."""
+        entries = encode(
+            [call.keys[number] for number in numbers],
+            call.vectors[numbers],
+            tokens=call.counts[numbers].tolist(),
+            cuts=[self._cut if number in call.cut else "whole" for number in numbers],
+            model=self._spec.name,
+            to=self._precision,
+        )
+        try:
+            self._cache.put_many(entries)
+        except Exception:
+            logger.exception("The cache %r cannot be written: %d vectors are not kept.", self._cache, len(entries))

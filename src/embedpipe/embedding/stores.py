@@ -1,0 +1,89 @@
+"""Other keepers of vectors behind the cache's protocol: Redis and LangChain's byte stores."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Protocol, TypeAlias, runtime_checkable
+
+from embedpipe._optional import require
+from embedpipe.embedding.cache import VectorCache
+from embedpipe.embedding.file_cache import FileCache
+from embedpipe.errors import ConfigurationError
+
+
+@runtime_checkable
+class ByteStore(Protocol):
+    """The part of LangChain's `ByteStore` that is used here."""
+
+    def mget(self, keys: Sequence[str]) -> list[bytes | None]: ...
+
+    def mset(self, key_value_pairs: Sequence[tuple[str, bytes]]) -> None: ...
+
+
+CacheLike: TypeAlias = VectorCache | ByteStore | Path | str
+
+
+def opened(cache: CacheLike) -> VectorCache:
+    """The cache itself, else one over a folder, a redis:// URL or a byte store."""
+    if isinstance(cache, VectorCache):
+        return cache
+    if isinstance(cache, str) and cache.startswith(("redis://", "rediss://", "unix://")):
+        return RedisCache(cache)
+    if isinstance(cache, str | Path):
+        return FileCache(cache)
+    if isinstance(cache, ByteStore):
+        return ByteStoreCache(cache)
+    raise ConfigurationError(
+        f"A folder, a redis:// URL or an object with get_many and put_many was expected as cache=, and "
+        f"{type(cache).__name__} came. See embedpipe.embedding.VectorCache."
+    )
+
+
+class RedisCache:
+    """Entries in Redis, under `prefix` and the key in hexadecimal digits.
+
+    `client` is a URL or a `redis.Redis` (not one that decodes its replies). `ttl_s` lets entries expire; for a bound on
+    memory set Redis's own `maxmemory` and an `allkeys` policy.
+    """
+
+    def __init__(self, client: Any, *, prefix: str = "embedpipe:", ttl_s: int | None = None) -> None:
+        if isinstance(client, str):
+            client = require("redis", extra="redis").Redis.from_url(client)
+        self._client = client
+        self._prefix = prefix
+        self._ttl_s = ttl_s
+
+    def get_many(self, keys: Sequence[bytes]) -> list[bytes | None]:
+        """The value of each key in order, None where there is none."""
+        values: list[bytes | None] = self._client.mget([self._prefix + key.hex() for key in keys])
+        return values
+
+    def put_many(self, entries: Sequence[tuple[bytes, bytes]]) -> None:
+        """Keeps each (key, value), in one round trip."""
+        with self._client.pipeline(transaction=False) as pipeline:
+            for key, value in entries:
+                pipeline.set(self._prefix + key.hex(), value, ex=self._ttl_s)
+            pipeline.execute()
+
+    def __repr__(self) -> str:
+        return f"RedisCache(prefix={self._prefix!r}, ttl_s={self._ttl_s})"
+
+
+class ByteStoreCache:
+    """Entries in a LangChain `ByteStore`, under `prefix` and the key in hexadecimal digits."""
+
+    def __init__(self, store: ByteStore, *, prefix: str = "embedpipe-") -> None:
+        self._store = store
+        self._prefix = prefix
+
+    def get_many(self, keys: Sequence[bytes]) -> list[bytes | None]:
+        """The value of each key in order, None where there is none."""
+        return self._store.mget([self._prefix + key.hex() for key in keys])
+
+    def put_many(self, entries: Sequence[tuple[bytes, bytes]]) -> None:
+        """Keeps each (key, value)."""
+        self._store.mset([(self._prefix + key.hex(), value) for key, value in entries])
+
+    def __repr__(self) -> str:
+        return f"ByteStoreCache({type(self._store).__name__}, prefix={self._prefix!r})"

@@ -6,7 +6,7 @@ import asyncio
 import base64
 import json
 import weakref
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from functools import cached_property
 from typing import Any
 
@@ -93,16 +93,16 @@ class OpenAIModel:
         try:
             raw = client.embeddings.with_raw_response.create(**self._request(texts))
         except _api_error() as error:
-            raise _translated(error) from error
+            raise _translated(error, self._secret) from self._secret.safe(error)
         return Reply(vectors=_vectors(raw.content, len(texts)), headers=_headers(raw.headers))
 
     async def afetch(self, texts: Sequence[str], kind: Kind) -> Reply:
         """One request, as `fetch`."""
-        client = self._async_client()
+        client = await self._async_client()
         try:
             raw = await client.embeddings.with_raw_response.create(**self._request(texts))
         except _api_error() as error:
-            raise _translated(error) from error
+            raise _translated(error, self._secret) from self._secret.safe(error)
         return Reply(vectors=_vectors(raw.content, len(texts)), headers=_headers(raw.headers))
 
     def _request(self, texts: Sequence[str]) -> dict[str, Any]:
@@ -119,16 +119,18 @@ class OpenAIModel:
             self._sync = (openai.AzureOpenAI if azure else openai.OpenAI)(**self._client_settings())
         return self._sync
 
-    def _async_client(self) -> Any:
-        """One client for each event loop: its connections live and die with the loop."""
+    async def _async_client(self) -> Any:
+        """One client for each event loop, whose connections live and die with the loop."""
         import openai
 
         loop = asyncio.get_running_loop()
-        client = self._async.get(loop)
+        client, _ = self._async.get(loop, (None, None))
         if client is None:
             azure = self._settings[3] is not None
             client = (openai.AsyncAzureOpenAI if azure else openai.AsyncOpenAI)(**self._client_settings())
-            self._async[loop] = client
+            holder = _held(client)
+            await anext(holder)
+            self._async[loop] = (client, holder)
         return client
 
     def _client_settings(self) -> dict[str, Any]:
@@ -144,6 +146,14 @@ class OpenAIModel:
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _rebuild, self._settings
+
+
+async def _held(client: Any) -> AsyncGenerator[None, None]:
+    """Closes the client with its loop: an event loop that ends closes the async generators that began in it."""
+    try:
+        yield
+    finally:
+        await client.close()
 
 
 def _rebuild(
@@ -210,15 +220,13 @@ def _shown(value: object) -> str:
     return text if len(text) <= 80 else text[:77] + "..."
 
 
-def _translated(error: Any) -> EmbeddingError:
-    """The provider's error as ours.
-
-    The provider's own words on a refused key are left out: they quote a part of it.
-    """
+def _translated(error: Any, secret: Secret) -> EmbeddingError:
+    """The provider's error as ours; of a refused key not its own words, which quote a part of it."""
     status = getattr(error, "status_code", None)
     if status is None:
         return ProviderError(
-            f"A reply from the embeddings provider was expected, and the request failed: {error}. "
+            f"A reply from the embeddings provider was expected, and the request failed: {secret.redact(str(error))} "
+            f"({type(error.__cause__).__name__}). "
             "Check the network and base_url."
         )
     if status in (401, 403):
@@ -226,7 +234,7 @@ def _translated(error: Any) -> EmbeddingError:
             f"The embeddings provider refused the key (HTTP {status}). Check api_key= or its environment variable, "
             "and that the key may use this model."
         )
-    message = f"{_reason(error)} (HTTP {status})"
+    message = f"{secret.redact(_reason(error))} (HTTP {status})"
     if status == 429:
         return RateLimitError(
             f"The embeddings provider's rate limit holds: {message}. Lower Limits(requests_per_minute=, "

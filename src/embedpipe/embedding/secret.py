@@ -34,6 +34,15 @@ class Secret:
             )
         return key
 
+    def redact(self, text: str) -> str:
+        """The text without the key."""
+        key = self._read() or os.environ.get(self.variable)
+        return text.replace(key, "***") if key else text
+
+    def safe(self, error: Exception) -> Exception | None:
+        """The error, for a `raise ... from`; None where its words hold the key."""
+        return error if self.redact(str(error)) == str(error) else None
+
     def __repr__(self) -> str:
         return f"Secret({self.variable})"
 

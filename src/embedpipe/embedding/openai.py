@@ -116,7 +116,9 @@ class OpenAIModel:
 
         if self._sync is None:
             azure = self._settings[3] is not None
-            self._sync = (openai.AzureOpenAI if azure else openai.OpenAI)(**self._client_settings())
+            client = (openai.AzureOpenAI if azure else openai.OpenAI)(**self._client_settings())
+            weakref.finalize(self, client.close)
+            self._sync = client
         return self._sync
 
     async def _async_client(self) -> Any:

@@ -13,6 +13,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.schema import CreateSchema, CreateTable, DropTable
 
 from embedpipe.errors import CollectionNotFoundError, ConfigurationError, ModelMismatchError, SchemaError
+from embedpipe.storage import lexical_schema
 from embedpipe.storage.columns import Precision
 from embedpipe.storage.json import storable_text
 from embedpipe.storage.schema import Catalogue, Collection, default_precision
@@ -145,7 +146,8 @@ def list_collections(connection: Connection, schema: str) -> list[str]:
 
 def drop_collection(connection: Connection, collection: Collection) -> None:
     """Removes the collection with all it holds."""
-    for table in (collection.vectors, collection.chunks, collection.documents):
+    words = lexical_schema.tables(collection)
+    for table in (words.index, words.terms, words.deltas, collection.vectors, collection.chunks, collection.documents):
         connection.execute(DropTable(table, if_exists=True))
     collections = Catalogue(collection.schema).collections
     connection.execute(delete(collections).where(collections.c.number == collection.number))
@@ -172,7 +174,7 @@ def _create(
         )
     )
     collection = Collection(schema, number, name, language, 1, model, precision)
-    for statement in collection.create_statements():
+    for statement in (*collection.create_statements(), *lexical_schema.create_statements(collection)):
         connection.execute(statement)
     logger.info("Made collection %r for %s", name, model.name)
     return collection

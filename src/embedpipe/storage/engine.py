@@ -7,16 +7,18 @@ import os
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from psycopg.types import TypeInfo
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError, SQLAlchemyError
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from embedpipe.errors import ConfigurationError, DatabaseUnavailableError, SchemaError, StorageError
 from embedpipe.storage.columns import register_types
 from embedpipe.storage.embedded import embedded_url
+
+if TYPE_CHECKING:
+    from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 T = TypeVar("T")
 
@@ -74,6 +76,8 @@ class Database:
 
     def async_engine(self) -> AsyncEngine:
         """The engine of the running event loop: a pool belongs to one loop."""
+        from sqlalchemy.ext.asyncio import create_async_engine  # a tenth of the package's import time
+
         loop = asyncio.get_running_loop()
         with self._lock:
             engine = self._async_engines.get(loop)

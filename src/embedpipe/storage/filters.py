@@ -179,14 +179,19 @@ def parse_filter(value: Filter | Mapping[str, Any] | None) -> Filter | None:
     return And(tuple(_parse_entry((), key, operand) for key, operand in value.items())) if value else None
 
 
+def _parse_part(part: Any) -> Filter:
+    parsed = parse_filter(part)
+    return And(()) if parsed is None else parsed
+
+
 def _parse_entry(path: tuple[str, ...], key: Any, operand: Any) -> Filter:
     if not isinstance(key, str):
         raise InputError(f"filter expected keys of type str, got {key!r}.")
     if key in ("$and", "$or") and not path:
-        parts = tuple(parse_filter(part) or And(()) for part in _sequence(operand, key))
+        parts = tuple(_parse_part(part) for part in _sequence(operand, key))
         return And(parts) if key == "$and" else Or(parts)
     if key == "$not" and not path:
-        return Not(parse_filter(operand) or And(()))
+        return Not(_parse_part(operand))
     if key.startswith("$"):
         if not path:
             raise InputError(f"filter: the operator {key} stands without a field; expected $and, $or or $not there.")

@@ -11,7 +11,8 @@ from typing import Any
 from embedpipe.errors import InputError
 
 _quote = json.encoder.encode_basestring
-_NUMERIC_DIGITS = 4000  # Python refuses to read longer integers back
+_MAX_DIGITS = 4000  # Python reads integers of up to 4,300 digits back
+_BITS_PER_DIGIT = 3.322
 
 
 def dumps(value: Mapping[str, Any] | None, *, what: str) -> str | None:
@@ -86,8 +87,8 @@ def _string(value: str, what: str, path: str) -> str:
 
 
 def _integer(value: int, what: str, path: str) -> str:
-    if value.bit_length() > _NUMERIC_DIGITS * 3:
-        raise InputError(f"{what}: the integer under {path} has more than {_NUMERIC_DIGITS} digits.")
+    if value.bit_length() > _MAX_DIGITS * _BITS_PER_DIGIT:
+        raise InputError(f"{what}: the integer under {path} has more than {_MAX_DIGITS} digits. Store it as a str.")
     return str(value)
 
 

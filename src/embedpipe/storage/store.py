@@ -6,10 +6,9 @@ Both run the same plans: a method of the second is the coroutine of the same nam
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from sqlalchemy import Connection
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from embedpipe.storage import catalogue, operations, plans
 from embedpipe.storage.catalogue import CollectionSettings
@@ -19,6 +18,9 @@ from embedpipe.storage.engine import Database
 from embedpipe.storage.plans import Condition, Plan
 from embedpipe.storage.schema import Collection
 from embedpipe.types import Chunk, ModelSpec, SearchMode, SearchResult, Vectors
+
+if TYPE_CHECKING:
+    from sqlalchemy.ext.asyncio import AsyncConnection
 
 T = TypeVar("T")
 S = TypeVar("S", bound="BoundStore")

@@ -1,0 +1,263 @@
+"""Ingest: what a source holds is what the collection holds, and nothing is embedded twice."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import pytest
+
+from embedpipe import Document, SemanticSearchService
+from embedpipe.errors import InputError, ModelMismatchError, ProviderError, StorageError
+from embedpipe.ingest import ProcessingStats
+from embedpipe.storage import Database
+from embedpipe.testing import FakeEmbeddingModel
+from embedpipe.types import Kind, ModelSpec, Vectors
+
+PARAGRAPHS = [f"Paragraph {i} speaks of {word}. " * 12 for i, word in enumerate(["cats", "dogs", "birds", "fish"])]
+
+
+class Recording:
+    """A fake model that remembers what it embedded, and refuses texts that hold a word."""
+
+    def __init__(self, refuse: str | None = None) -> None:
+        self.model = FakeEmbeddingModel(dimensions=16)
+        self.spec: ModelSpec = self.model.spec
+        self.embedded: list[str] = []
+        self.refuse = refuse
+
+    def embed(self, texts: Sequence[str], kind: Kind) -> Vectors:
+        if self.refuse is not None and any(self.refuse in text for text in texts):
+            raise ProviderError("the model refuses this", status=400)
+        if kind == "document":
+            self.embedded += texts
+        return self.model.embed(texts, kind)
+
+
+@pytest.fixture
+def model() -> Recording:
+    return Recording()
+
+
+@pytest.fixture(params=["sync", "async"])
+async def service(request: pytest.FixtureRequest, database: Database, model: Recording) -> Any:
+    made = SemanticSearchService(model, database=database, chunker=_chunker())
+    made.run = _runner(made, request.param)  # type: ignore[attr-defined]  # one face for both twins
+    yield made
+    await made.aclose()
+
+
+def _chunker() -> Any:
+    from embedpipe import RecursiveChunker
+
+    return RecursiveChunker(chunk_size=500)
+
+
+def _runner(service: SemanticSearchService, kind: str) -> Any:
+    async def run(documents: Any, **options: Any) -> ProcessingStats:
+        if kind == "async":
+            return await service.aingest(documents, **options)
+        return service.ingest(documents, **options)
+
+    return run
+
+
+def document(id: str, *paragraphs: str, **metadata: Any) -> Document:
+    return Document(id=id, text="\n\n".join(paragraphs), metadata=metadata)
+
+
+def stored(service: SemanticSearchService) -> dict[str, str]:
+    """Each document's text, put together again from its chunks."""
+    texts: dict[str, list[str]] = {}
+    for chunk in service.store.find():
+        texts.setdefault(str(chunk.document_id), []).append(chunk.text)
+    return {name: "\n\n".join(parts) for name, parts in texts.items()}
+
+
+async def test_a_second_ingest_embeds_nothing(service: Any, model: Recording) -> None:
+    documents = [document("a", *PARAGRAPHS, lang="en"), document("b", PARAGRAPHS[0])]
+    first = await service.run(documents)
+    assert (first.added, first.chunks_embedded, first.kept) == (2, 5, 0)
+    assert sorted(model.embedded) == sorted({text.strip() for text in PARAGRAPHS})
+    second = await service.run(documents)
+    assert (second.added, second.changed, second.kept, second.chunks_embedded) == (0, 0, 2, 0)
+    assert len(model.embedded) == 4
+
+
+async def test_offsets_point_into_the_document(service: Any) -> None:
+    source = document("a", *PARAGRAPHS)
+    await service.run([source])
+    chunks = service.store.find()
+    assert len(chunks) == 4
+    assert all(source.text[chunk.start_index : chunk.end_index] == chunk.text for chunk in chunks)
+
+
+async def test_only_what_is_new_is_embedded(service: Any, model: Recording) -> None:
+    one, two, three, four = PARAGRAPHS
+    await service.run([document("a", one, two, three)])
+    before = {chunk.text: chunk.id for chunk in service.store.find()}
+    model.embedded.clear()
+    changed = document("a", four, one, three)
+    report = await service.run([changed])
+    assert model.embedded == [four.strip()]
+    assert (report.changed, report.chunks_embedded, report.chunks_kept, report.chunks_removed) == (1, 1, 2, 1)
+    after = service.store.find()
+    assert [chunk.text for chunk in after] == [four.strip(), one.strip(), three.strip()]
+    assert all(changed.text[chunk.start_index : chunk.end_index] == chunk.text for chunk in after)
+    assert {chunk.text: chunk.id for chunk in after if chunk.text in before}.items() <= before.items()
+
+
+async def test_new_metadata_embeds_nothing(service: Any, model: Recording) -> None:
+    await service.run([document("a", *PARAGRAPHS, year=2020)])
+    model.embedded.clear()
+    report = await service.run([document("a", *PARAGRAPHS, year=2021)])
+    assert (report.changed, report.chunks_embedded, report.chunks_kept) == (1, 0, 4)
+    assert model.embedded == []
+    assert {chunk.metadata["year"] for chunk in service.store.find()} == {2021}
+
+
+async def test_the_same_paragraph_twice_is_two_chunks(service: Any, model: Recording) -> None:
+    await service.run([document("a", PARAGRAPHS[0], PARAGRAPHS[1], PARAGRAPHS[0])])
+    assert service.store.count() == 3
+    assert len(model.embedded) == 2
+
+
+async def test_prune_removes_what_the_source_no_longer_has(service: Any) -> None:
+    await service.run([document("a", PARAGRAPHS[0]), document("b", PARAGRAPHS[1])])
+    kept = await service.run([document("a", PARAGRAPHS[0])])
+    assert (kept.removed, service.store.count()) == (0, 2)
+    pruned = await service.run([document("a", PARAGRAPHS[0])], prune=True)
+    assert (pruned.removed, pruned.chunks_removed) == (1, 1)
+    assert set(stored(service)) == {"a"}
+
+
+async def test_a_document_that_fails_costs_no_other(service: Any, model: Recording) -> None:
+    model.refuse = "dogs"
+    documents = [
+        document("good", PARAGRAPHS[0]),
+        document("half", PARAGRAPHS[2], PARAGRAPHS[1]),
+        document("blank", "  \n "),
+        document("nul", "a\x00b"),
+        document("tuple", PARAGRAPHS[3], bad=(1, 2)),
+    ]
+    report = await service.run(documents)
+    assert set(report.failures) == {"half", "blank", "nul", "tuple"}
+    assert (report.added, report.documents) == (1, 5)
+    assert "white space" in str(report.failures["blank"])
+    assert "tuple" in str(report.failures["tuple"])
+    assert set(stored(service)) == {"good"}
+    with pytest.raises(InputError):
+        report.raise_for_failures()
+    model.refuse = None
+    model.embedded.clear()
+    again = await service.run(documents[:2])
+    assert (again.added, again.kept) == (1, 1)
+    assert set(stored(service)) == {"good", "half"}
+
+
+async def test_a_failure_leaves_what_was_stored(service: Any, model: Recording) -> None:
+    await service.run([document("a", PARAGRAPHS[0])])
+    model.refuse = "dogs"
+    report = await service.run([document("a", PARAGRAPHS[1])])
+    assert set(report.failures) == {"a"}
+    assert stored(service) == {"a": PARAGRAPHS[0].strip()}
+
+
+async def test_a_document_that_comes_twice_is_said(service: Any) -> None:
+    report = await service.run([document("a", PARAGRAPHS[0]), document("a", PARAGRAPHS[1])])
+    assert "twice" in str(next(iter(report.failures.values())))
+    assert stored(service) == {"a": PARAGRAPHS[0].strip()}
+
+
+async def test_what_is_no_document_is_refused(service: Any) -> None:
+    with pytest.raises(InputError, match="type Document"):
+        await service.run(["just text"])
+    with pytest.raises(InputError, match="id and text"):
+        await service.run([Document(id=5, text="x")])  # type: ignore[arg-type]  # what a caller without types might pass
+
+
+async def test_a_chunk_deleted_by_hand_comes_back(service: Any) -> None:
+    documents = [document("a", *PARAGRAPHS)]
+    await service.run(documents)
+    chunks = service.store.find()
+    service.store.delete([str(chunks[1].id)])
+    report = await service.run(documents)
+    assert (report.changed, report.chunks_embedded, report.chunks_kept) == (1, 1, 3)
+    assert service.store.find() == chunks
+
+
+async def test_progress_and_report_read_well(service: Any) -> None:
+    seen: list[int] = []
+    report = await service.run([document("a", PARAGRAPHS[0])], on_progress=lambda stats: seen.append(stats.documents))
+    assert seen == [1]
+    assert "1 documents" in str(report)
+    assert "1 added" in str(report)
+
+
+def test_documents_are_streamed_in_batches(database: Database, model: Recording) -> None:
+    service = SemanticSearchService(model, database=database, chunker=None)
+    pulled = 0
+
+    def source() -> Iterator[Document]:
+        nonlocal pulled
+        for i in range(600):
+            pulled += 1
+            yield document(str(i), f"Text number {i}")
+
+    written_when_pulled: list[tuple[int, int]] = []
+    service.ingest(source(), on_progress=lambda stats: written_when_pulled.append((stats.added, pulled)))
+    assert [added for added, _ in written_when_pulled] == [256, 512, 600]
+    assert [pulled for _, pulled in written_when_pulled] == [256, 512, 600]
+
+
+def test_a_database_that_refuses_writes_nothing(database: Database, model: Recording) -> None:
+    service = SemanticSearchService(model, database=database)
+    service.ingest([document("a", PARAGRAPHS[0])])
+    table = service.store.collection.chunks.fullname
+    with database.engine.begin() as connection:
+        connection.exec_driver_sql(f"ALTER TABLE {table} ADD CONSTRAINT no_dogs CHECK (content NOT LIKE '%%dogs%%')")
+    with pytest.raises(StorageError, match="no_dogs"):
+        service.ingest([document("a", PARAGRAPHS[2]), document("b", PARAGRAPHS[1])])
+    assert stored(service) == {"a": PARAGRAPHS[0].strip()}
+
+
+def test_another_model_is_refused_by_both_names(database: Database) -> None:
+    SemanticSearchService(FakeEmbeddingModel(name="first"), database=database).ingest([document("a", "text")])
+    other = SemanticSearchService(FakeEmbeddingModel(name="second"), database=database)
+    with pytest.raises(ModelMismatchError, match=r"first.*second"):
+        other.ingest([document("b", "text")])
+    with pytest.raises(ModelMismatchError, match=r"first.*second"):
+        other.search("text")
+
+
+def test_two_ingests_of_the_same_documents_end_as_one(database: Database) -> None:
+    versions = [
+        [document(str(i), *np.random.default_rng(i + seed).permutation(PARAGRAPHS)[: 2 + seed]) for i in range(40)]
+        for seed in range(2)
+    ]
+    failures: list[BaseException] = []
+
+    def ingest(version: int) -> None:
+        service = SemanticSearchService(Recording(), database=database, chunker=_chunker())
+        try:
+            for _ in range(4):
+                service.ingest(versions[version])
+        except BaseException as error:  # noqa: BLE001 - reported by the test's own thread
+            failures.append(error)
+
+    SemanticSearchService(Recording(), database=database).store.count()
+    threads = [threading.Thread(target=ingest, args=(number % 2,)) for number in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert failures == []
+    service = SemanticSearchService(Recording(), database=database, chunker=_chunker())
+    whole = stored(service)
+    for i in range(40):
+        assert whole[str(i)] in {"\n\n".join(p.strip() for p in v[i].text.split("\n\n")) for v in versions}
+    report = service.ingest(versions[0])
+    assert report.documents == 40
+    assert stored(service) == {d.id: "\n\n".join(part.strip() for part in d.text.split("\n\n")) for d in versions[0]}

@@ -1,0 +1,358 @@
+"""Both stores over one suite: what is written comes back exactly, or is refused before anything is written."""
+
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from sqlalchemy import event, text
+
+from embedpipe.errors import (
+    CollectionNotFoundError,
+    ConfigurationError,
+    DatabaseUnavailableError,
+    InputError,
+    ModelMismatchError,
+    SchemaError,
+)
+from embedpipe.storage import AsyncPgVectorStore, Database, Field, PgVectorStore
+from embedpipe.types import Chunk, ModelSpec, SearchResult, Vectors
+from stores import awaitable
+
+D = 16
+SPEC = ModelSpec(name="unit-test", dimensions=D)
+AWKWARD = ["1", "foo", "a b", "'; DROP TABLE x; --", '"', "%s", ":name", "\\", "ü漢😀", "x" * 500]
+
+
+def vectors(n: int, seed: int = 0, dimensions: int = D) -> Vectors:
+    return np.random.default_rng(seed).standard_normal((n, dimensions)).astype(np.float32)
+
+
+@pytest.fixture(params=["sync", "async"])
+async def store(request: pytest.FixtureRequest, database: Database) -> Any:
+    yield awaitable(request.param, database, model=SPEC)
+    await database.aclose()
+
+
+async def test_chunks_come_back_exactly_as_they_were_written(store: Any) -> None:
+    chunks = [
+        Chunk(
+            text=f"Text {i}: naïve 漢字 🏳️‍🌈 {name}",
+            start_index=i,
+            end_index=i + 9,
+            chunk_index=i,
+            metadata={name: [1, 2.0, None, True, {"deep": "02134"}], "id": "kept", "big": 1e23},
+            document_id=f"doc {name}",
+            id=name,
+            payload={"of": "a framework"} if i % 2 else None,
+        )
+        for i, name in enumerate(AWKWARD)
+    ]
+    assert await store.upsert(chunks, vectors(len(chunks))) == AWKWARD
+    assert await store.get([*reversed(AWKWARD), "not there"]) == chunks[::-1]
+    assert await store.count() == len(chunks)
+
+
+async def test_upsert_replaces_by_id_and_the_later_of_two_counts(store: Any) -> None:
+    await store.upsert([Chunk.whole("old", id="a"), Chunk.whole("stays", id="b")], vectors(2))
+    ids = await store.upsert([Chunk.whole("first", id="a"), Chunk.whole("second", id="a")], vectors(2, seed=1))
+    assert ids == ["a", "a"]
+    assert [chunk.text for chunk in await store.get(["a", "b"])] == ["second", "stays"]
+    [hit] = await store.search(vectors(2, seed=1)[1], k=1)
+    assert (hit.id, round(hit.similarity, 6)) == ("a", 1.0)
+
+
+async def test_a_chunk_without_an_id_gets_one(store: Any) -> None:
+    first, second = await store.upsert([Chunk.whole("same"), Chunk.whole("same")], vectors(2))
+    assert first != second
+    assert [chunk.text for chunk in await store.get([first, second])] == ["same", "same"]
+
+
+async def test_nothing_is_an_upsert_too(store: Any) -> None:
+    assert await store.upsert([], np.empty((0, D))) == []
+    assert await store.upsert([], []) == []
+    assert await store.search(vectors(1)[0]) == []
+    assert await store.get([]) == []
+
+
+async def test_search_is_exact_by_cosine_best_first_ties_by_id(store: Any) -> None:
+    stored, query = vectors(300), vectors(1, seed=9)[0]
+    stored[10] = stored[20] * 2  # the same direction
+    await store.upsert([Chunk.whole(str(i), id=f"{i:03}") for i in range(300)], stored)
+    unit = stored / np.linalg.norm(stored, axis=1, keepdims=True)
+    cosine = unit @ (query / np.linalg.norm(query))
+    expected = sorted(range(300), key=lambda i: (-round(float(cosine[i]), 6), i))[:50]
+    hits = await store.search(query, k=50)
+    assert [int(hit.id) for hit in hits] == expected
+    np.testing.assert_allclose([hit.similarity for hit in hits], cosine[expected], atol=1e-6)
+    assert [hit.dense_rank for hit in hits] == list(range(1, 51))
+    assert all(hit.score == hit.similarity and hit.vector is None for hit in hits)
+    [again] = await store.search(stored[7], k=1, with_vectors=True)
+    np.testing.assert_array_equal(again.vector, stored[7])
+
+
+async def test_threshold_is_the_least_similarity(store: Any) -> None:
+    stored = vectors(100)
+    await store.upsert([Chunk.whole(str(i), id=str(i)) for i in range(100)], stored)
+    every = await store.search(stored[0], k=100)
+    some = await store.search(stored[0], k=100, threshold=0.1)
+    assert some == [hit for hit in every if hit.similarity >= 0.1]
+    assert 0 < len(some) < 100
+
+
+async def test_delete_by_id_by_document_and_by_filter(store: Any) -> None:
+    chunks = [Chunk.whole(str(i), id=str(i), document_id=f"d{i % 3}", metadata={"even": i % 2 == 0}) for i in range(12)]
+    await store.upsert(chunks, vectors(12))
+    assert await store.delete(["0", "1", "not there"]) == 2
+    assert await store.delete(document_ids=["d2"]) == 4
+    assert await store.delete(filter=Field("even") == True) == 3  # noqa: E712 - a filter, not a truth value
+    assert sorted(chunk.id for chunk in await store.find()) == ["3", "7", "9"]
+    assert await store.delete(["3"], filter={"even": True}) == 0
+    with pytest.raises(InputError, match="clear"):
+        await store.delete()
+    assert await store.clear() == 3
+    assert await store.count() == 0
+
+
+async def test_find_keeps_the_order_of_the_document(store: Any) -> None:
+    chunks = [Chunk(str(i), i, i + 1, i, {"n": i}, "d", f"{9 - i}") for i in range(5)]
+    await store.upsert(chunks[::-1], vectors(5))
+    assert await store.find(document_ids=["d"]) == chunks
+    assert await store.find(Field("n") >= 3) == chunks[3:]
+    assert await store.find(limit=2) == chunks[:2]
+
+
+@pytest.mark.parametrize(
+    ("chunk", "says"),
+    [
+        (Chunk.whole("a\x00b", id="x"), "NUL"),
+        (Chunk.whole("\ud800", id="x"), "surrogate"),
+        (Chunk.whole("a", id=""), "not empty"),
+        (Chunk.whole("a", id="x" * 2001), "2000 bytes"),
+        (Chunk.whole("a", id="x", document_id="\x00"), "NUL"),
+        (Chunk.whole("a", id="x", metadata={"k": (1,)}), "tuple"),
+        (Chunk.whole("a", id="x", metadata={"k": float("nan")}), "nan"),
+        (Chunk.whole("a", id="x")._replace(payload={"k": {1}}), "set"),
+    ],
+)
+async def test_what_cannot_be_stored_is_named_and_nothing_is_written(store: Any, chunk: Chunk, says: str) -> None:
+    await store.upsert([Chunk.whole("before", id="before")], vectors(1))
+    with pytest.raises(InputError, match=says):
+        await store.upsert([Chunk.whole("good", id="good"), chunk], vectors(2))
+    assert [kept.id for kept in await store.find()] == ["before"]
+
+
+async def test_bad_vectors_are_refused_and_nothing_is_written(store: Any) -> None:
+    two = [Chunk.whole("a", id="a"), Chunk.whole("b", id="b")]
+    with pytest.raises(ModelMismatchError, match="16 dimensions, got 8"):
+        await store.upsert(two, vectors(2, dimensions=8))
+    with pytest.raises(InputError, match="expected \\(2, 16\\)"):
+        await store.upsert(two, vectors(3))
+    with pytest.raises(InputError, match="position 1 holds NaN"):
+        await store.upsert(two, np.vstack([vectors(1), np.full((1, D), np.nan)]))
+    with pytest.raises(InputError, match="all zero"):
+        await store.upsert(two, np.zeros((2, D)))
+    with pytest.raises(InputError, match="array of numbers"):
+        await store.upsert(two, [["x"] * D, [1.0] * D])
+    assert await store.count() == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        ({}, "query vector"),
+        ({"vector": np.ones(D), "k": 0}, "k expected"),
+        ({"vector": np.ones(D), "k": 2.5}, "k expected"),
+        ({"vector": np.ones(D), "mode": "fuzzy"}, "mode expected"),
+        ({"vector": np.ones(D), "mode": "hybrid"}, "query's text"),
+        ({"vector": np.ones(D), "threshold": 3}, "threshold expected"),
+        ({"text": "a", "mode": "lexical", "threshold": 0.5}, "query vector"),
+        ({"vector": np.ones(3)}, "16 dimensions, got 3"),
+        ({"vector": np.ones(D), "text": "\x00", "mode": "hybrid"}, "NUL"),
+        ({"vector": np.ones(D), "filter": {"a": {"$foo": 1}}}, "unknown operator"),
+    ],
+)
+async def test_bad_searches_are_refused(store: Any, arguments: dict[str, Any], says: str) -> None:
+    with pytest.raises((InputError, ModelMismatchError), match=says):
+        await store.search(**arguments)
+
+
+async def test_a_callers_transaction_decides(store: Any, database: Database) -> None:
+    chunk = [Chunk.whole("mine", id="mine")]
+    await store.count()  # makes the collection
+    if isinstance(store, AsyncPgVectorStore):
+        async with database.async_engine().connect() as connection:
+            await store.upsert(chunk, vectors(1), connection=connection)
+            assert await store.count(connection=connection) == 1
+            await connection.rollback()
+    else:
+        with database.engine.connect() as connection:
+            await store.upsert(chunk, vectors(1), connection=connection)
+            assert await store.count(connection=connection) == 1
+            connection.rollback()
+    assert await store.count() == 0
+
+
+async def test_collections_are_apart_whatever_their_names(database: Database) -> None:
+    names = ["a", "A", 'b"; DROP SCHEMA embedpipe CASCADE; --', "😀", "c.d"]
+    stores = [PgVectorStore(database, collection=name, model=SPEC) for name in names]
+    for number, store in enumerate(stores):
+        store.upsert([Chunk.whole(str(number), id="same id")], vectors(1))
+    assert [store.get(["same id"])[0].text for store in stores] == [str(number) for number in range(5)]
+    stores[0].drop()
+    with pytest.raises(CollectionNotFoundError, match="'a'"):
+        PgVectorStore(database, collection="a").count()
+    assert stores[1].count() == 1
+
+
+def test_a_collection_keeps_its_model_language_and_precision(database: Database) -> None:
+    PgVectorStore(database, model=SPEC, language="german").count()
+    other = ModelSpec(name="other-model", dimensions=D)
+    with pytest.raises(ModelMismatchError, match=r"unit-test.*other-model"):
+        PgVectorStore(database, model=other).count()
+    with pytest.raises(ConfigurationError, match=r"'german'.*'french'"):
+        PgVectorStore(database, model=SPEC, language="french").count()
+    with pytest.raises(ConfigurationError, match=r"float32.*float16"):
+        PgVectorStore(database, model=SPEC, precision="float16").count()
+    assert PgVectorStore(database).count() == 0
+    with pytest.raises(ConfigurationError, match=r"klingon.*english"):
+        PgVectorStore(database, collection="new", model=SPEC, language="klingon").count()
+    with pytest.raises(CollectionNotFoundError):
+        PgVectorStore(database, collection="new").count()
+
+
+def test_half_precision_rounds_and_says_where_it_cannot(database: Database) -> None:
+    store = PgVectorStore(database, model=SPEC, precision="float16")
+    stored = vectors(20)
+    store.upsert([Chunk.whole(str(i), id=str(i)) for i in range(20)], stored)
+    [hit] = store.search(stored[3], k=1, with_vectors=True)
+    assert hit.id == "3"
+    assert hit.vector is not None
+    np.testing.assert_array_equal(hit.vector, stored[3].astype(np.float16).astype(np.float32))
+
+
+@pytest.mark.parametrize(
+    ("url", "error", "says"),
+    [
+        ("postgresql://user:s3cret@127.0.0.1:1/db", DatabaseUnavailableError, "cannot be reached"),
+        ("mysql://user:s3cret@127.0.0.1/db", ConfigurationError, "postgresql://"),
+        ("s3cret nonsense", ConfigurationError, "postgresql://user:password"),
+    ],
+)
+def test_an_unusable_url_is_an_error_that_does_not_show_it(url: str, error: type[Exception], says: str) -> None:
+    with pytest.raises(error, match=says) as caught:
+        PgVectorStore(url, model=SPEC).count()
+    shown = [str(caught.value), repr(caught.value), str(caught.value.__cause__)]
+    assert not any("s3cret" in part for part in shown)
+
+
+def test_urls_of_other_drivers_are_taken(database_url: str) -> None:
+    for scheme in ("postgres", "postgresql+psycopg2", "postgresql+asyncpg", "postgresql+psycopg"):
+        database = Database(database_url.replace("postgresql", scheme, 1))
+        assert PgVectorStore(database, model=SPEC).count() == 0
+        assert database_url not in repr(database)
+        database.close()
+
+
+def test_a_role_without_privileges_is_told_so(database: Database, database_url: str) -> None:
+    with database.engine.begin() as connection:
+        connection.execute(text("CREATE ROLE reader LOGIN"))
+    reader = Database(database_url.replace("postgres@", "reader@"), schema="elsewhere")
+    with pytest.raises(SchemaError, match="privilege"):
+        PgVectorStore(reader, model=SPEC).count()
+    reader.close()
+    with database.engine.begin() as connection:
+        connection.execute(text("DROP ROLE reader"))
+
+
+@pytest.mark.parametrize(("dimensions", "precision"), [(384, "float32"), (1536, "float32"), (3072, "float16")])
+def test_the_planner_uses_the_index(database: Database, dimensions: int, precision: str) -> None:
+    store = PgVectorStore(database, model=ModelSpec(name="wide", dimensions=dimensions))
+    stored = vectors(3000, dimensions=dimensions)
+    store.upsert([Chunk.whole(f"chunk {i}", id=str(i)) for i in range(3000)], stored)
+    store.create_index(m=8, ef_construction=32)
+    assert store.collection.precision == precision
+    plan, hits = plan_of(store, stored[5])
+    assert hits[0].id == "5"
+    assert f"Index Scan using {store.collection.vector_index}" in plan
+
+
+def plan_of(store: PgVectorStore, query: Vectors) -> tuple[str, list[SearchResult]]:
+    """The server's plan of the statement that a search sends, and what the search gave."""
+    sent: list[tuple[str, Any]] = []
+
+    def remember(connection: Any, cursor: Any, statement: str, parameters: Any, context: Any, many: bool) -> None:
+        sent.append((statement, parameters))
+
+    with store.database.engine.connect() as connection:
+        event.listen(connection, "before_cursor_execute", remember)
+        hits = store.search(query, k=5, connection=connection)
+        event.remove(connection, "before_cursor_execute", remember)
+        [(statement, parameters)] = sent
+        return "\n".join(connection.exec_driver_sql("EXPLAIN " + statement, parameters).scalars()), hits
+
+
+def test_an_index_search_under_a_filter_never_under_returns(database: Database) -> None:
+    store = PgVectorStore(database, model=SPEC)
+    stored = vectors(2000)
+    chunks = [Chunk.whole(str(i), id=str(i), metadata={"rare": i % 250 == 0, "n": i}) for i in range(2000)]
+    store.upsert(chunks, stored)
+    store.create_index(m=4, ef_construction=8)
+    for query in vectors(20, seed=5):
+        hits = store.search(query, k=8, filter={"rare": True})
+        cosine = stored[::250] @ query / np.linalg.norm(stored[::250], axis=1)
+        assert [int(hit.id) for hit in hits] == [int(i) * 250 for i in np.argsort(-cosine)]
+    assert len(store.search(query, k=1500)) == 1500
+
+
+def test_writers_of_overlapping_ids_end_consistent(database: Database) -> None:
+    store = PgVectorStore(database, model=SPEC)
+    store.count()
+    failures: list[BaseException] = []
+
+    def write(writer: int) -> None:
+        order = np.random.default_rng(writer).permutation(200)
+        try:
+            for _ in range(5):
+                chunks = [Chunk.whole(f"{writer} wrote {i}", id=str(i)) for i in order]
+                store.upsert(chunks, np.full((200, D), writer + 1.0))
+        except BaseException as error:  # noqa: BLE001 - reported by the test's own thread
+            failures.append(error)
+
+    threads = [threading.Thread(target=write, args=(number,)) for number in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert failures == []
+    assert store.count() == 200
+    for hit in store.search(np.ones(D), k=200, with_vectors=True):
+        assert hit.vector is not None
+        assert hit.vector[0] == int(hit.text.split()[0]) + 1  # text and vector of one writer
+
+
+def test_a_database_is_not_pickled(database: Database) -> None:
+    import pickle
+
+    with pytest.raises(ConfigurationError, match="EMBEDPIPE_DATABASE_URL"):
+        pickle.dumps(PgVectorStore(database))
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(hostile=st.text(max_size=30) | st.sampled_from(AWKWARD))
+def test_hostile_text_anywhere_is_right_or_refused(database: Database, hostile: str) -> None:
+    store = PgVectorStore(database, collection="hostile", model=SPEC)
+    chunk = Chunk.whole("x" + hostile, id=f"i{hostile}", document_id=f"d{hostile}", metadata={hostile: hostile})
+    try:
+        store.upsert([chunk], vectors(1))
+    except InputError:
+        assert "\x00" in hostile or not hostile.isprintable()
+        return
+    assert store.get([f"i{hostile}"]) == [chunk]
+    assert chunk in store.find(Field(hostile) == hostile)
+    assert chunk in store.find({hostile: {"$in": [hostile, 1]}}) or hostile.startswith("$")
+    assert store.delete(document_ids=[f"d{hostile}"]) == 1

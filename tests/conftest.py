@@ -7,6 +7,7 @@ import os
 from collections.abc import Iterator
 from itertools import count
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 import psycopg
@@ -33,9 +34,20 @@ _numbers = count()
 
 
 @pytest.fixture(scope="session")
-def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder that the tests' own server, and whatever else embedpipe keeps for a user, lies in."""
-    return tmp_path_factory.mktemp("home")
+def home() -> Iterator[Path]:
+    """The folder that the tests' own server, and whatever else embedpipe keeps for a user, lies in.
+
+    None of pytest's: those are closed to other users anew whenever a run starts, and under root the server is one.
+    """
+    with TemporaryDirectory(prefix="embedpipe-test-") as name:
+        yield Path(name)
+
+
+@pytest.fixture
+def server_folder(home: Path) -> Iterator[Path]:
+    """An empty folder for a server of the test's own."""
+    with TemporaryDirectory(prefix="server-", dir=home) as name:
+        yield Path(name)
 
 
 @pytest.fixture(autouse=True)

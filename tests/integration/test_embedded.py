@@ -62,8 +62,8 @@ class User:
 
 
 @pytest.fixture
-def folder(tmp_path: Path) -> Iterator[Path]:
-    path = tmp_path / "server"
+def folder(server_folder: Path) -> Iterator[Path]:
+    path = server_folder / "server"
     yield path
     stop_embedded(path)
 
@@ -191,8 +191,8 @@ def test_a_forked_child_keeps_the_server_when_its_parent_ends(folder: Path) -> N
     ["with space", """quo'te" \\ $HOME `id` %41 ;#""", "名前-ü-🙂", "comma,colon:at@", "x" * 200],
     ids=["space", "quotes", "unicode", "separators", "long"],
 )
-def test_any_folder_name(tmp_path: Path, name: str) -> None:
-    folder = tmp_path / name
+def test_any_folder_name(server_folder: Path, name: str) -> None:
+    folder = server_folder / name
     try:
         url = embedded_url(folder)
         assert answers(url)
@@ -202,9 +202,9 @@ def test_any_folder_name(tmp_path: Path, name: str) -> None:
     assert not stop_embedded(folder)
 
 
-def test_the_socket_is_the_owners_alone(tmp_path: Path) -> None:
+def test_the_socket_is_the_owners_alone(server_folder: Path) -> None:
     for name in ("short", "long" * 40):
-        folder = tmp_path / name
+        folder = server_folder / name
         try:
             embedded_url(folder)
             postmaster = running_postmaster(folder / "18")

@@ -1,0 +1,16 @@
+"""The parts of embedpipe as LangChain components, each over the core object that it is given."""
+
+from embedpipe.langchain.compressors import EmbedPipeReranker
+from embedpipe.langchain.embeddings import EmbedPipeEmbeddings
+from embedpipe.langchain.retrievers import HybridRetriever
+from embedpipe.langchain.text_splitters import ChunkerTextSplitter, RecursiveTextSplitter
+from embedpipe.langchain.vectorstores import EmbedPipeVectorStore
+
+__all__ = [
+    "ChunkerTextSplitter",
+    "EmbedPipeEmbeddings",
+    "EmbedPipeReranker",
+    "EmbedPipeVectorStore",
+    "HybridRetriever",
+    "RecursiveTextSplitter",
+]

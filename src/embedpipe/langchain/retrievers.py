@@ -1,0 +1,52 @@
+"""A search service as LangChain's retriever."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from langchain_core.callbacks import AsyncCallbackManagerForRetrieverRun, CallbackManagerForRetrieverRun
+from langchain_core.documents import Document
+from langchain_core.retrievers import BaseRetriever, LangSmithRetrieverParams
+from pydantic import ConfigDict, Field
+
+from embedpipe.langchain._documents import checked_options, to_documents
+from embedpipe.service import SemanticSearchService
+from embedpipe.storage import Filter
+from embedpipe.types import SearchMode
+
+_OPTIONS = ("k", "mode", "filter", "threshold", "candidates")
+
+
+class HybridRetriever(BaseRetriever):
+    """Retrieves with a `SemanticSearchService`: the k best chunks as documents, with exactly their metadata.
+
+    `k`, `mode`, `filter`, `threshold` and `candidates` are the service's, set here or for one call:
+    `retriever.invoke(question, k=3)`. An option that does not exist is refused, here by pydantic and in a call with
+    `InputError`; all else that goes wrong is what the service raises.
+    """
+
+    model_config = ConfigDict(arbitrary_types_allowed=True, extra="forbid")
+
+    service: SemanticSearchService = Field(exclude=True)
+    k: int = Field(default=5, ge=1)
+    mode: SearchMode = "hybrid"
+    filter: dict[str, Any] | Filter | None = None
+    threshold: float | None = Field(default=None, ge=-1, le=1)
+    candidates: int | None = Field(default=None, ge=1)
+
+    def _options(self, given: dict[str, Any]) -> dict[str, Any]:
+        own = {name: getattr(self, name) for name in _OPTIONS}
+        return {**own, **checked_options(given, *_OPTIONS)}
+
+    def _get_relevant_documents(
+        self, query: str, *, run_manager: CallbackManagerForRetrieverRun, **kwargs: Any
+    ) -> list[Document]:
+        return to_documents(self.service.search(query, **self._options(kwargs)))
+
+    async def _aget_relevant_documents(
+        self, query: str, *, run_manager: AsyncCallbackManagerForRetrieverRun, **kwargs: Any
+    ) -> list[Document]:
+        return to_documents(await self.service.asearch(query, **self._options(kwargs)))
+
+    def _get_ls_params(self, **_kwargs: Any) -> LangSmithRetrieverParams:
+        return LangSmithRetrieverParams(ls_retriever_name="embedpipe-hybrid", ls_vector_store_provider="embedpipe")

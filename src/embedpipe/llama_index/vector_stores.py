@@ -1,0 +1,199 @@
+"""A collection as LlamaIndex's vector store."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any
+
+from llama_index.core.bridge.pydantic import ConfigDict, PrivateAttr
+from llama_index.core.embeddings import BaseEmbedding
+from llama_index.core.schema import BaseNode
+from llama_index.core.vector_stores import MetadataFilters, VectorStoreQuery, VectorStoreQueryResult
+from llama_index.core.vector_stores.types import BasePydanticVectorStore
+
+from embedpipe.errors import CollectionNotFoundError, ConfigurationError, InputError
+from embedpipe.llama_index._nodes import embeddings_of, to_chunk, to_node
+from embedpipe.llama_index._queries import search_arguments, to_result
+from embedpipe.llama_index.embeddings import EmbedPipeEmbedding
+from embedpipe.llama_index.filters import to_condition
+from embedpipe.storage import AsyncPgVectorStore, Filter, PgVectorStore
+from embedpipe.storage.binding import bound
+from embedpipe.storage.filters import Among, And
+from embedpipe.types import Chunk, ModelSpec
+
+
+class EmbedPipeVectorStore(BasePydanticVectorStore):
+    """LlamaIndex vector store over a `PgVectorStore`; node ids are chunk ids, writing is by id.
+
+    Without a `store` it is the `collection` of the default database (`EMBEDPIPE_DATABASE_URL`, else the embedded
+    server). `embed_model` binds a new collection to its model, and an `EmbedPipeEmbedding` has a collection of another
+    model's vectors refused; without it a new collection is bound to the dimensions of the first nodes alone.
+
+    Modes: default and mmr (dense), sparse and text_search (BM25), hybrid and semantic_hybrid (fused); `alpha` weighs
+    the dense leg. Scores: the cosine similarity, the BM25 score, or the fused score from 0 to 1. Nodes come back
+    exactly as they were, without their vectors. Serialised it names the collection, not the database. Raises
+    `InputError` for what cannot be served, and what the store raises.
+    """
+
+    model_config = ConfigDict(arbitrary_types_allowed=True, extra="forbid")
+
+    stores_text: bool = True
+    flat_metadata: bool = False
+    collection: str = "default"
+
+    _given: PgVectorStore | None = PrivateAttr()
+    _embed_model: BaseEmbedding | None = PrivateAttr()
+    _store: PgVectorStore | None = PrivateAttr(default=None)
+
+    def __init__(
+        self, store: PgVectorStore | None = None, *, embed_model: BaseEmbedding | None = None, **fields: Any
+    ) -> None:
+        if store is not None:
+            fields = {**fields, "collection": store.name}
+        super().__init__(**fields)
+        self._given = store
+        self._embed_model = embed_model
+
+    @classmethod
+    def class_name(cls) -> str:
+        return "EmbedPipeVectorStore"
+
+    def __repr__(self) -> str:
+        return f"EmbedPipeVectorStore(collection={self.collection!r})"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        if self._given is not None:
+            raise ConfigurationError(
+                "A vector store that was given its database is not pickled, since the URL would travel with it. Make "
+                "one in the other process; EMBEDPIPE_DATABASE_URL names the database there."
+            )
+        return _rebuilt, (type(self), self._embed_model, self.model_dump())
+
+    @property
+    def client(self) -> PgVectorStore:
+        """The store itself."""
+        return self._opened()
+
+    def _opened(self, dimensions: int | None = None) -> PgVectorStore:
+        """The store, for the model where that is known: by `embed_model`, or by a vector's dimensions."""
+        if self._store is None:
+            given = self._given or PgVectorStore(collection=self.collection)
+            spec = self._spec(given, dimensions)
+            if spec is None and given.settings.model is None and dimensions is None:
+                return given
+            self._store = given if spec is None else bound(given, spec)
+        return self._store
+
+    def _spec(self, given: PgVectorStore, dimensions: int | None) -> ModelSpec | None:
+        """The model to bind the store to, None where it knows its own."""
+        if isinstance(self._embed_model, EmbedPipeEmbedding):
+            return self._embed_model.generator.spec
+        if given.settings.model is not None or dimensions is None:
+            return None
+        try:
+            given.collection  # noqa: B018 - opened, to see whether it is there
+        except CollectionNotFoundError:
+            model = self._embed_model
+            name = "unnamed" if model is None else f"{model.class_name()}:{model.model_name}"
+            return ModelSpec(name=name, dimensions=dimensions, normalized=False)
+        return None
+
+    async def _aopened(self, dimensions: int | None = None) -> AsyncPgVectorStore:
+        if self._store is None:
+            return (await asyncio.to_thread(self._opened, dimensions)).to_async()
+        return self._store.to_async()
+
+    def add(self, nodes: Sequence[BaseNode], **kwargs: Any) -> list[str]:
+        """The ids of the nodes, in order, after they were written in one transaction; known ids are written over."""
+        chunks, vectors = _prepared(nodes, kwargs)
+        return self._opened(len(vectors[0])).upsert(chunks, vectors) if chunks else []
+
+    async def async_add(self, nodes: Sequence[BaseNode], **kwargs: Any) -> list[str]:
+        """As `add`."""
+        chunks, vectors = _prepared(nodes, kwargs)
+        return await (await self._aopened(len(vectors[0]))).upsert(chunks, vectors) if chunks else []
+
+    def delete(self, ref_doc_id: str, **delete_kwargs: Any) -> None:
+        """Removes the nodes of a document."""
+        _refuse(delete_kwargs)
+        self._opened().delete(document_ids=[ref_doc_id])
+
+    async def adelete(self, ref_doc_id: str, **delete_kwargs: Any) -> None:
+        """As `delete`."""
+        _refuse(delete_kwargs)
+        await (await self._aopened()).delete(document_ids=[ref_doc_id])
+
+    def delete_nodes(
+        self, node_ids: list[str] | None = None, filters: MetadataFilters | None = None, **delete_kwargs: Any
+    ) -> None:
+        """Removes the nodes that have one of the ids and meet the filters; to remove all, call `clear`."""
+        _refuse(delete_kwargs)
+        self._opened().delete(node_ids, filter=to_condition(filters))
+
+    async def adelete_nodes(
+        self, node_ids: list[str] | None = None, filters: MetadataFilters | None = None, **delete_kwargs: Any
+    ) -> None:
+        """As `delete_nodes`."""
+        _refuse(delete_kwargs)
+        await (await self._aopened()).delete(node_ids, filter=to_condition(filters))
+
+    def get_nodes(self, node_ids: list[str] | None = None, filters: MetadataFilters | None = None) -> list[BaseNode]:
+        """The nodes that have one of the ids and meet the filters, in the order of document and place."""
+        return [to_node(chunk) for chunk in self._opened().find(_selection(node_ids, filters))]
+
+    async def aget_nodes(
+        self, node_ids: list[str] | None = None, filters: MetadataFilters | None = None
+    ) -> list[BaseNode]:
+        """As `get_nodes`."""
+        return [to_node(chunk) for chunk in await (await self._aopened()).find(_selection(node_ids, filters))]
+
+    def clear(self) -> None:
+        """Removes every node."""
+        self._opened().clear()
+
+    async def aclear(self) -> None:
+        """As `clear`."""
+        await (await self._aopened()).clear()
+
+    def query(self, query: VectorStoreQuery, **kwargs: Any) -> VectorStoreQueryResult:
+        """The best nodes, best first."""
+        _refuse(kwargs)
+        arguments = search_arguments(query)
+        return to_result(query, self._opened(_dimensions(query)).search(**arguments))
+
+    async def aquery(self, query: VectorStoreQuery, **kwargs: Any) -> VectorStoreQueryResult:
+        """As `query`."""
+        _refuse(kwargs)
+        arguments = search_arguments(query)
+        return to_result(query, await (await self._aopened(_dimensions(query))).search(**arguments))
+
+
+def _rebuilt(
+    kind: type[EmbedPipeVectorStore], embed_model: BaseEmbedding | None, fields: dict[str, Any]
+) -> EmbedPipeVectorStore:
+    fields.pop("class_name", None)
+    return kind(embed_model=embed_model, **fields)
+
+
+def _prepared(nodes: Sequence[BaseNode], options: dict[str, Any]) -> tuple[list[Chunk], list[list[float]]]:
+    _refuse(options)
+    listed = list(nodes)
+    return [to_chunk(node) for node in listed], embeddings_of(listed)
+
+
+def _selection(node_ids: list[str] | None, filters: MetadataFilters | None) -> Filter | None:
+    condition = to_condition(filters)
+    if node_ids is None:
+        return condition
+    named = Among("id", tuple(node_ids))
+    return named if condition is None else And((named, condition))
+
+
+def _dimensions(query: VectorStoreQuery) -> int | None:
+    return None if query.query_embedding is None else len(query.query_embedding)
+
+
+def _refuse(options: dict[str, Any]) -> None:
+    if options:
+        raise InputError(f"Unknown options {sorted(options)}: none are taken here.")

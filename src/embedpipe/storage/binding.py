@@ -1,0 +1,31 @@
+"""A store bound to the model that its caller embeds with."""
+
+from __future__ import annotations
+
+from embedpipe.errors import ModelMismatchError
+from embedpipe.storage.store import PgVectorStore
+from embedpipe.types import ModelSpec
+
+
+def bound(store: PgVectorStore, model: ModelSpec) -> PgVectorStore:
+    """The same collection for that model, which makes it where it is not there yet.
+
+    Raises `ModelMismatchError` where the store is bound to another model; where the collection turns out to hold
+    another model's vectors, its first use does.
+    """
+    own = store.settings.model
+    if own is None:
+        return PgVectorStore(
+            store.database,
+            collection=store.name,
+            model=model,
+            language=store.settings.language,
+            precision=store.settings.precision,
+        )
+    if own.fingerprint != model.fingerprint:
+        raise ModelMismatchError(
+            f"The store of collection {store.name!r} is bound to {own.name} ({own.dimensions} dimensions, fingerprint "
+            f"{own.fingerprint[:8]}), the embedding is {model.name} ({model.dimensions}, {model.fingerprint[:8]}). "
+            "Give both the same model."
+        )
+    return store

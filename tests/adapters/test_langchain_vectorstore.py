@@ -1,0 +1,253 @@
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+import numpy as np
+import pytest
+from langchain_core.documents import Document
+from langchain_core.embeddings import DeterministicFakeEmbedding
+from langchain_core.indexing import InMemoryRecordManager, aindex, index
+from langchain_core.load import dumps
+from langchain_core.vectorstores import VectorStore
+from langchain_tests.integration_tests import VectorStoreIntegrationTests
+from langchain_tests.integration_tests.vectorstores import EMBEDDING_SIZE
+
+from embedpipe.embedding import EmbeddingGenerator
+from embedpipe.errors import InputError, ModelMismatchError, StorageError
+from embedpipe.langchain import EmbedPipeEmbeddings, EmbedPipeVectorStore
+from embedpipe.storage import Database, Field, PgVectorStore
+from embedpipe.testing import FakeEmbeddingModel
+from embedpipe.types import ModelSpec
+
+SPEC = ModelSpec(name="random", dimensions=EMBEDDING_SIZE, normalized=False)
+TEXTS = ["Oranges are sweet", "Bananas are yellow", "Lemons are sour", "The sky is blue"]
+YEARS: list[dict[str, Any]] = [{"year": 2019}, {"year": 2020}, {"year": 2021}, {"year": 2022, "tags": ["sky"]}]
+IDS = ["orange", "banana", "lemon", "sky"]
+
+
+class TestStandard(VectorStoreIntegrationTests):
+    @pytest.fixture
+    async def vectorstore(self, database: Database) -> AsyncIterator[VectorStore]:
+        yield EmbedPipeVectorStore(store=PgVectorStore(database, model=SPEC), embedding=self.get_embeddings())
+        await database.aclose()
+
+
+@pytest.fixture
+def empty(database: Database) -> EmbedPipeVectorStore:
+    embedding = DeterministicFakeEmbedding(size=EMBEDDING_SIZE)
+    return EmbedPipeVectorStore(store=PgVectorStore(database, model=SPEC), embedding=embedding)
+
+
+@pytest.fixture
+def fruit(empty: EmbedPipeVectorStore) -> EmbedPipeVectorStore:
+    assert empty.add_texts(TEXTS, YEARS, ids=IDS) == IDS
+    return empty
+
+
+def ids(documents: list[Document]) -> list[str | None]:
+    return [document.id for document in documents]
+
+
+class TestWriting:
+    def test_generators_are_written_whole(self, empty: EmbedPipeVectorStore) -> None:
+        assert empty.add_texts((text for text in TEXTS), ({"n": i} for i in range(4)), ids=IDS) == IDS
+        written = empty.add_documents(Document(page_content=text) for text in TEXTS)
+        assert len(set(written) | set(IDS)) == 8
+        assert [d.page_content for d in empty.get_by_ids(written)] == TEXTS
+
+    def test_the_ids_given_beat_the_documents_own_and_none_asks_for_one(self, empty: EmbedPipeVectorStore) -> None:
+        documents = [
+            Document(page_content=text, id=own) for text, own in zip(TEXTS, ["a", "b", None, None], strict=True)
+        ]
+        written = empty.add_documents(documents, ids=["x", None, "z", None])
+        assert written[:3] == ["x", "b", "z"]
+        assert written[3]
+        assert [d.page_content for d in empty.get_by_ids(written)] == TEXTS
+        assert ids(documents) == ["a", "b", None, None]
+
+    @pytest.mark.parametrize("batch_size", [1, 3, 100])
+    def test_batches(self, empty: EmbedPipeVectorStore, batch_size: int) -> None:
+        assert empty.add_texts(TEXTS, ids=IDS, batch_size=batch_size) == IDS
+        assert empty.store.count() == 4
+
+    def test_metadata_comes_back_equal_whatever_its_keys(self, empty: EmbedPipeVectorStore) -> None:
+        metadata = {"id": 7, "text": "x", "a.b\"c'": [1, 1.5, None, {"ü🙂": True}], "score": 0.1, "": ""}
+        document = Document(page_content="Ünïcode 🙂", metadata=metadata, id="%s :name $1 'q'")
+        empty.add_documents([document])
+        assert empty.get_by_ids(["%s :name $1 'q'"]) == [document]
+        assert empty.similarity_search("x", k=1) == [document]
+
+    def test_a_splitters_start_index_becomes_the_offset(self, empty: EmbedPipeVectorStore) -> None:
+        empty.add_texts(["abc"], [{"start_index": 10}], ids=["a"])
+        chunk = empty.store.get(["a"])[0]
+        assert (chunk.start_index, chunk.end_index) == (10, 13)
+
+    def test_what_does_not_fit_together_is_refused_and_nothing_written(self, empty: EmbedPipeVectorStore) -> None:
+        with pytest.raises(InputError, match="one metadata for each of 4"):
+            empty.add_texts(TEXTS, YEARS[:2])
+        with pytest.raises(InputError, match="one id for each of 4"):
+            empty.add_documents([Document(page_content=text) for text in TEXTS], ids=["a"])
+        with pytest.raises(InputError, match="one str"):
+            empty.add_texts("Oranges")
+        with pytest.raises(InputError, match="'chunk_size'"):
+            empty.add_texts(TEXTS, chunk_size=3)
+        with pytest.raises(InputError, match="when"):
+            empty.add_texts(["fine", "not"], [{}, {"when": object()}])
+        assert empty.store.count() == 0
+
+
+class TestDeleting:
+    def test_by_ids_by_filter_and_all(self, fruit: EmbedPipeVectorStore) -> None:
+        assert fruit.delete([])
+        assert fruit.delete(["orange", "not there"])
+        assert fruit.delete(filter={"year": {"$gte": 2022}})
+        assert ids(fruit.get_by_ids(IDS)) == ["banana", "lemon"]
+        with pytest.raises(InputError, match="'where'"):
+            fruit.delete(where={"year": 2020})
+        assert fruit.delete()
+        assert fruit.store.count() == 0
+
+
+class TestSearching:
+    def test_the_score_is_the_cosine_distance(self, fruit: EmbedPipeVectorStore) -> None:
+        query = np.array(fruit.embeddings.embed_query("Lemons are sour"))
+        scored = fruit.similarity_search_with_score("Lemons are sour", k=4)
+        for document, distance in scored:
+            vector = np.array(fruit.embeddings.embed_query(document.page_content))
+            cosine = query @ vector / np.linalg.norm(query) / np.linalg.norm(vector)
+            assert distance == pytest.approx(1 - cosine, abs=1e-5)
+        assert [distance for _, distance in scored] == sorted(distance for _, distance in scored)
+        assert scored[0][0].id == "lemon"
+
+    def test_relevance_scores_lie_between_0_and_1_and_can_be_cut(self, fruit: EmbedPipeVectorStore) -> None:
+        scores = fruit.similarity_search_with_relevance_scores("Lemons are sour", k=4)
+        assert all(0 <= score <= 1 for _, score in scores)
+        retriever = fruit.as_retriever(
+            search_type="similarity_score_threshold", search_kwargs={"score_threshold": 0.99}
+        )
+        assert ids(retriever.invoke("Lemons are sour")) == ["lemon"]
+
+    def test_filters_modes_and_thresholds(self, fruit: EmbedPipeVectorStore) -> None:
+        assert ids(fruit.similarity_search("x", filter={"year": 2020})) == ["banana"]
+        assert ids(fruit.similarity_search("x", filter=Field("tags").contains("sky"))) == ["sky"]
+        assert ids(fruit.similarity_search("how sour is it", mode="lexical")) == ["lemon"]
+        assert ids(fruit.similarity_search("The sky is blue", k=1, mode="hybrid")) == ["sky"]
+        assert ids(fruit.similarity_search("The sky is blue", threshold=0.99)) == ["sky"]
+        retriever = fruit.as_retriever(search_kwargs={"k": 1, "mode": "lexical", "filter": {"year": {"$lt": 2021}}})
+        assert ids(retriever.invoke("sweet or sour")) == ["orange"]
+
+    def test_an_unknown_option_is_refused(self, fruit: EmbedPipeVectorStore) -> None:
+        with pytest.raises(InputError, match=r"'fliter'.*filter, mode, threshold"):
+            fruit.similarity_search("x", fliter={"year": 2020})
+        with pytest.raises(InputError, match="'fliter'"):
+            fruit.as_retriever(search_kwargs={"fliter": {}}).invoke("x")
+        with pytest.raises(InputError, match="text"):
+            fruit.similarity_search_by_vector([1.0] * EMBEDDING_SIZE, mode="hybrid")
+
+    def test_marginal_relevance_at_its_least_diverse_is_similarity(self, fruit: EmbedPipeVectorStore) -> None:
+        plain = fruit.similarity_search("Lemons are sour", k=3)
+        assert fruit.max_marginal_relevance_search("Lemons are sour", k=3, lambda_mult=1) == plain
+        assert ids(fruit.max_marginal_relevance_search("x", k=5, filter={"year": 2020})) == ["banana"]
+
+    def test_marginal_relevance_avoids_what_is_chosen_already(self, empty: EmbedPipeVectorStore) -> None:
+        empty.add_texts(["twin", "twin", "other"], ids=["one", "two", "three"])
+        diverse = empty.max_marginal_relevance_search("twin", k=2, lambda_mult=0.3)
+        assert ids(diverse) == ["one", "three"]
+
+    async def test_the_async_twins_agree(self, fruit: EmbedPipeVectorStore, database: Database) -> None:
+        query, vector = "Lemons are sour", fruit.embeddings.embed_query("Lemons are sour")
+        assert await fruit.asimilarity_search_with_score(query, k=3) == fruit.similarity_search_with_score(query, k=3)
+        assert await fruit.asimilarity_search(query, mode="hybrid") == fruit.similarity_search(query, mode="hybrid")
+        assert await fruit.asimilarity_search_by_vector(vector) == fruit.similarity_search_by_vector(vector)
+        by_vector = fruit.similarity_search_with_score_by_vector(vector)
+        assert await fruit.asimilarity_search_with_score_by_vector(vector) == by_vector
+        marginal = fruit.max_marginal_relevance_search(query, k=2)
+        assert await fruit.amax_marginal_relevance_search(query, k=2) == marginal
+        by_vector_marginal = fruit.max_marginal_relevance_search_by_vector(vector, k=2)
+        assert await fruit.amax_marginal_relevance_search_by_vector(vector, k=2) == by_vector_marginal
+        assert ids(await fruit.aget_by_ids(["sky"])) == ["sky"]
+        together = await asyncio.gather(*(fruit.asimilarity_search(text, k=1) for text in TEXTS))
+        assert [ids(found) for found in together] == [[name] for name in IDS]
+        assert await fruit.adelete(filter={"year": 2020})
+        assert await fruit.adelete()
+        assert fruit.store.count() == 0
+        await database.aclose()
+
+
+class TestMaking:
+    def test_from_texts_and_documents_into_a_store(self, database: Database) -> None:
+        embedding = EmbedPipeEmbeddings(EmbeddingGenerator(FakeEmbeddingModel(8)))
+        made = EmbedPipeVectorStore.from_texts(TEXTS, embedding, YEARS, ids=IDS, store=PgVectorStore(database))
+        assert made.store.collection.model == embedding.generator.spec
+        documents = [Document(page_content=text, id=name) for text, name in zip(TEXTS, IDS, strict=True)]
+        again = EmbedPipeVectorStore.from_documents(documents, embedding, store=PgVectorStore(database))
+        assert again.store.count() == 4
+        assert again.get_by_ids(["sky"]) == [documents[3]]
+
+    async def test_without_a_store_the_default_database_holds_them(
+        self, database_url: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("EMBEDPIPE_DATABASE_URL", database_url)
+        embedding = DeterministicFakeEmbedding(size=EMBEDDING_SIZE)
+        made = await EmbedPipeVectorStore.afrom_texts(TEXTS, embedding, ids=IDS)
+        assert ids(await made.asimilarity_search("The sky is blue", k=1)) == ["sky"]
+        await made.store.database.aclose()
+        documents = [Document(page_content="Grass is green", id="grass")]
+        again = await EmbedPipeVectorStore.afrom_documents(documents, embedding)
+        assert await again.aget_by_ids(["sky", "grass"])
+        await again.store.database.aclose()
+        third = EmbedPipeVectorStore.from_documents(documents, embedding)
+        assert third.store.count() == 5
+        third.store.database.close()
+
+    def test_another_model_is_refused(self, database: Database) -> None:
+        one = EmbedPipeEmbeddings(EmbeddingGenerator(FakeEmbeddingModel(8, name="one")))
+        two = EmbedPipeEmbeddings(EmbeddingGenerator(FakeEmbeddingModel(8, name="two")))
+        EmbedPipeVectorStore.from_texts(TEXTS, one, ids=IDS, store=PgVectorStore(database))
+        other = EmbedPipeVectorStore(store=PgVectorStore(database), embedding=two)
+        for attempt in (lambda: other.similarity_search("x"), lambda: other.add_texts(["x"])):
+            with pytest.raises(ModelMismatchError, match=r"one.*two"):
+                attempt()
+        bound = EmbedPipeVectorStore(store=PgVectorStore(database, model=one.generator.spec), embedding=two)
+        with pytest.raises(ModelMismatchError, match=r"one.*two"):
+            bound.similarity_search("x")
+
+    def test_no_url_in_what_is_shown_or_serialised(self) -> None:
+        secret = "postgresql://user:hunter2@localhost:1/none"
+        embedding = DeterministicFakeEmbedding(size=EMBEDDING_SIZE)
+        made = EmbedPipeVectorStore(store=PgVectorStore(secret, model=SPEC), embedding=embedding)
+        retriever = made.as_retriever()
+        for shown in (repr(made), repr(retriever), dumps(retriever)):
+            assert "hunter2" not in shown
+        with pytest.raises(StorageError) as caught:
+            made.similarity_search("x")
+        assert "hunter2" not in str(caught.value)
+
+
+class TestIndexing:
+    def test_the_indexing_api(self, empty: EmbedPipeVectorStore) -> None:
+        records = InMemoryRecordManager("test")
+        records.create_schema()
+        documents = [Document(page_content=text, metadata={"source": text[0]}) for text in TEXTS]
+
+        def run(given: list[Document]) -> dict[str, Any]:
+            settings: dict[str, Any] = {"cleanup": "full", "source_id_key": "source", "key_encoder": "sha256"}
+            return {**index(given, records, empty, batch_size=3, **settings)}
+
+        assert run(documents) == {"num_added": 4, "num_updated": 0, "num_skipped": 0, "num_deleted": 0}
+        assert run(documents) == {"num_added": 0, "num_updated": 0, "num_skipped": 4, "num_deleted": 0}
+        changed = [*documents[:2], Document(page_content="new", metadata={"source": "n"})]
+        assert run(changed) == {"num_added": 1, "num_updated": 0, "num_skipped": 2, "num_deleted": 2}
+        assert sorted(d.page_content for d in empty.similarity_search("x", k=10)) == sorted([*TEXTS[:2], "new"])
+
+    async def test_the_indexing_api_in_an_event_loop(self, empty: EmbedPipeVectorStore, database: Database) -> None:
+        records = InMemoryRecordManager("test")
+        await records.acreate_schema()
+        documents = [Document(page_content=text) for text in TEXTS]
+        done = await aindex(documents, records, empty, cleanup="full", key_encoder="sha256")
+        assert done["num_added"] == 4
+        assert (await aindex(documents[:1], records, empty, cleanup="full", key_encoder="sha256"))["num_deleted"] == 3
+        assert empty.store.count() == 1
+        await database.aclose()

@@ -7,7 +7,7 @@ from typing import Any
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from sqlalchemy import Text, bindparam, cast, select
+from sqlalchemy import Column, MetaData, Table, Text, bindparam, cast, select
 from sqlalchemy.dialects.postgresql import JSONB
 
 from embedpipe.storage import Database
@@ -92,6 +92,8 @@ def _comparable(left: Any, right: Any) -> bool:
 @given(condition=FILTERS, metadata=METADATA)
 def test_postgresql_means_what_python_means(database: Database, condition: Filter, metadata: dict[str, Any]) -> None:
     value = cast(bindparam("metadata", dumps(metadata, what="test"), type_=Text()), JSONB)
+    one = Table("one", MetaData(), Column("metadata", JSONB))
+    statement = select(where(condition, one.c.metadata)).add_cte(select(value.label("metadata")).cte("one"))
     with database.engine.connect() as connection:
-        answer = connection.scalar(select(where(condition, value)))
+        answer: Any = connection.execute(statement).scalar()
     assert answer is holds(condition, metadata)

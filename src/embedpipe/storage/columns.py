@@ -41,8 +41,8 @@ class HalfVectorColumn(HALFVEC):
 
     cache_ok = True
 
-    def bind_processor(self, dialect: Dialect) -> Any:
-        return _to_half
+    def bind_processor(self, dialect: Dialect) -> None:
+        return None
 
 
 def vector_column(dimensions: int, precision: Precision) -> VectorColumn | HalfVectorColumn:
@@ -50,8 +50,9 @@ def vector_column(dimensions: int, precision: Precision) -> VectorColumn | HalfV
     return VectorColumn(dimensions) if precision == "float32" else HalfVectorColumn(dimensions)
 
 
-def _to_half(value: Vectors | None) -> pgvector.HalfVector | None:
-    return None if value is None else pgvector.HalfVector(value)
+def bound_vector(vector: Vectors, precision: Precision) -> Vectors | pgvector.HalfVector:
+    """(d,) float32 as the driver binds it for a column of that precision."""
+    return vector if precision == "float32" else pgvector.HalfVector(vector)
 
 
 def unpack_vector(data: bytes | None, precision: Precision) -> Vectors | None:

@@ -15,10 +15,26 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import reduce
+from itertools import count
 from typing import Any, Literal, TypeAlias
 
-from sqlalchemy import Column, ColumnElement, Text, and_, bindparam, cast, false, func, literal, not_, or_, true
+from sqlalchemy import (
+    BindParameter,
+    Column,
+    ColumnElement,
+    Text,
+    and_,
+    bindparam,
+    cast,
+    false,
+    func,
+    literal,
+    not_,
+    or_,
+    true,
+)
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB, TEXT
+from sqlalchemy.sql.visitors import cloned_traverse
 
 from embedpipe.errors import InputError
 from embedpipe.storage.columns import TextArray
@@ -243,14 +259,26 @@ def _sequence(values: Any, operator: str) -> Sequence[Any]:
 
 
 def where(condition: Filter, metadata: Column[Any]) -> ColumnElement[bool]:
-    """The condition as SQL over the jsonb column of a table of chunks; never NULL, so that negation is exact."""
+    """The condition as SQL over the jsonb column of a table of chunks; never NULL, so that negation is exact.
+
+    Its values are bound as `filter_1`, `filter_2` and so on: the same condition has the same names wherever it stands.
+    """
+    numbers = count(1)
+
+    def name(bound: BindParameter[Any]) -> None:
+        bound.key, bound.unique = f"filter_{next(numbers)}", False
+
+    return cloned_traverse(_where(condition, metadata), {}, {"bindparam": name})
+
+
+def _where(condition: Filter, metadata: Column[Any]) -> ColumnElement[bool]:
     match condition:
         case And(parts):
-            return and_(true(), *(where(part, metadata) for part in parts))
+            return and_(true(), *(_where(part, metadata) for part in parts))
         case Or(parts):
-            return or_(false(), *(where(part, metadata) for part in parts))
+            return or_(false(), *(_where(part, metadata) for part in parts))
         case Not(part):
-            return not_(where(part, metadata))
+            return not_(_where(part, metadata))
         case Among(column, ids):
             named = metadata.table.c[column]
             return and_(named.is_not(None), named == func.any(bindparam(None, TextArray(ids), unique=True)))

@@ -2,18 +2,64 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import Any, Literal, TypeAlias
 
-from sqlalchemy import Connection, Float, LargeBinary, bindparam, func, null, select
+from sqlalchemy import (
+    CTE,
+    ColumnElement,
+    Connection,
+    Dialect,
+    Float,
+    Integer,
+    LargeBinary,
+    Subquery,
+    bindparam,
+    cast,
+    func,
+    null,
+    select,
+    union,
+)
 
-from embedpipe.storage import statements
-from embedpipe.storage.columns import unpack_vector
-from embedpipe.storage.filters import Filter
+from embedpipe.errors import ConfigurationError
+from embedpipe.storage import bm25, statements
+from embedpipe.storage.columns import bound_vector, unpack_vector
+from embedpipe.storage.filters import Filter, where
 from embedpipe.storage.operations import chunk_of
 from embedpipe.storage.schema import Collection
 from embedpipe.storage.statements import Rows
+from embedpipe.storage.websearch import parse_query
 from embedpipe.types import SearchMode, SearchResult, Vectors
+
+FusionMethod: TypeAlias = Literal["scores", "ranks"]
+
+_ALL_MATCHES = 10_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fusion:
+    """How a hybrid search makes one score of two.
+
+    `scores`: each leg's scores brought to [0, 1] over the candidates, then their mean weighted by `dense_weight`.
+    `ranks`: reciprocal rank fusion, sum of weight / (rrf_k + rank) (Cormack, Clarke, Buettcher, SIGIR 2009).
+    `candidates` is how many chunks each leg brings at least.
+    """
+
+    method: FusionMethod = "scores"
+    dense_weight: float = 0.5
+    rrf_k: int = 60
+    candidates: int = 100
+
+    def __post_init__(self) -> None:
+        if self.method not in ("scores", "ranks"):
+            raise ConfigurationError(f"Fusion method expected 'scores' or 'ranks', got {self.method!r}.")
+        if not 0 <= self.dense_weight <= 1:
+            raise ConfigurationError(f"dense_weight expected 0 to 1, got {self.dense_weight}.")
+        if self.rrf_k < 1 or self.candidates < 1:
+            raise ConfigurationError("rrf_k and candidates expected positive numbers.")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,6 +73,25 @@ class Search:
     condition: Filter | None = None
     threshold: float | None = None
     with_vectors: bool = False
+    fusion: Fusion = Fusion()
+
+
+@dataclass(frozen=True, slots=True)
+class _Shape:
+    """What of a search changes its statement: searches of one shape differ in bound values only.
+
+    `filter_sql` stands for the condition, of which only the values may differ.
+    """
+
+    collection: Collection
+    mode: SearchMode
+    method: FusionMethod
+    has_vector: bool
+    has_threshold: bool
+    with_vectors: bool
+    exact: bool
+    filter_sql: str
+    condition: Filter | None = field(compare=False)
 
 
 def search(connection: Connection, collection: Collection, wanted: Search) -> list[SearchResult]:
@@ -35,42 +100,174 @@ def search(connection: Connection, collection: Collection, wanted: Search) -> li
     Where the vector index brings fewer than k, the exact scan answers: an index search under a filter can end early.
     """
     results = _run(connection, collection, wanted, exact=False)
-    if len(results) < wanted.k and wanted.mode != "lexical" and wanted.threshold is None:
+    if len(results) < wanted.k and wanted.mode != "lexical":
         return _run(connection, collection, wanted, exact=True)
     return results
 
 
 def _run(connection: Connection, collection: Collection, wanted: Search, *, exact: bool) -> list[SearchResult]:
-    statement = dense(collection, wanted, exact=exact)
-    values = {"vector": wanted.vector, "candidates": wanted.k, "threshold": wanted.threshold}
-    rows = connection.execute(statement, {key: value for key, value in values.items() if value is not None})
-    return [_result(row, collection) for row in rows]
+    condition = None
+    if wanted.condition is not None:
+        condition = where(wanted.condition, collection.chunks.c.metadata).compile(dialect=connection.dialect)
+    shape = _Shape(
+        collection=collection,
+        mode=wanted.mode,
+        method=wanted.fusion.method,
+        has_vector=wanted.vector is not None,
+        has_threshold=wanted.threshold is not None,
+        with_vectors=wanted.with_vectors,
+        exact=exact,
+        filter_sql="" if condition is None else str(condition),
+        condition=wanted.condition,
+    )
+    sql, constants = _compiled(shape, connection.dialect)
+    values = constants | _values(wanted, collection) | ({} if condition is None else condition.params)
+    return [_result(row, collection) for row in connection.exec_driver_sql(sql, values)]
 
 
-def dense(collection: Collection, wanted: Search, *, exact: bool) -> Rows:
+@lru_cache(maxsize=512)
+def _compiled(shape: _Shape, dialect: Dialect) -> tuple[str, dict[str, Any]]:
+    """The statement's text and its constants: building it anew would take longer than most searches."""
+    builders = {"dense": dense, "lexical": words, "hybrid": hybrid}
+    statement = builders[shape.mode](shape).limit(bindparam("k", type_=Integer()))
+    compiled = statement.compile(dialect=dialect)
+    return str(compiled), dict(compiled.params)
+
+
+def _values(wanted: Search, collection: Collection) -> dict[str, Any]:
+    candidates = max(wanted.fusion.candidates, wanted.k) if wanted.mode == "hybrid" else wanted.k
+    values: dict[str, Any] = {
+        "k": wanted.k,
+        "candidates": candidates,
+        "lexical_candidates": candidates,
+        "threshold": wanted.threshold,
+        "dense_weight": wanted.fusion.dense_weight,
+        "lexical_weight": 1 - wanted.fusion.dense_weight,
+        "rrf_k": wanted.fusion.rrf_k,
+    }
+    if wanted.vector is not None:
+        values["vector"] = bound_vector(wanted.vector, collection.precision)
+    if wanted.mode != "dense" and wanted.text is not None:
+        values |= parse_query(wanted.text).values
+    if wanted.mode == "lexical" and wanted.threshold is not None:
+        values["lexical_candidates"] = _ALL_MATCHES
+    return values
+
+
+def dense(shape: _Shape) -> Rows:
     """The chunks nearest to the bound `vector`."""
-    chunks = collection.chunks
-    near = statements.dense_candidates(collection, wanted.condition, exact=exact)
-    similarity = (1 - near.c.distance).label("similarity")
-    rank = func.row_number().over(order_by=[near.c.distance, chunks.c.id]).label("dense_rank")
-    statement = select(*statements.chunk_columns(collection), similarity, rank).join_from(
-        near, chunks, chunks.c.key == near.c.key
-    )
-    if wanted.threshold is not None:
-        statement = statement.where(1 - near.c.distance >= bindparam("threshold", type_=Float()))
-    statement = statement.add_columns(
-        similarity.label("score"), null().label("lexical_score"), null().label("lexical_rank")
-    )
-    return _with_vectors(statement, collection, wanted).order_by(near.c.distance, chunks.c.id)
+    collection = shape.collection
+    near = statements.dense_candidates(collection, shape.condition, exact=shape.exact)
+    similarity = 1 - near.c.distance
+    chunk_id = collection.chunks.c.id
+    scores = {
+        "score": similarity,
+        "similarity": similarity,
+        "dense_rank": func.row_number().over(order_by=[near.c.distance, chunk_id]),
+        "lexical_score": null(),
+        "lexical_rank": null(),
+    }
+    return _results(near, scores, shape).order_by(near.c.distance, chunk_id)
 
 
-def _with_vectors(statement: Rows, collection: Collection, wanted: Search) -> Rows:
-    if not wanted.with_vectors:
-        return statement
+def words(shape: _Shape) -> Rows:
+    """The chunks that match the bound words best, with their similarity where a `vector` is bound too."""
+    collection = shape.collection
+    found = bm25.candidates(collection, shape.condition)
+    chunk_id = collection.chunks.c.id
+    scores = {
+        "score": found.c.score,
+        "similarity": _similarity(collection) if shape.has_vector else null(),
+        "dense_rank": null(),
+        "lexical_score": found.c.score,
+        "lexical_rank": func.row_number().over(order_by=[found.c.score.desc(), chunk_id]),
+    }
+    statement = _results(found, scores, shape, distances=shape.has_vector)
+    return statement.order_by(found.c.score.desc(), chunk_id)
+
+
+def hybrid(shape: _Shape) -> Rows:
+    """Both legs' candidates, each with both scores, by their fused score."""
+    collection = shape.collection
+    near = _ranked(statements.dense_candidates(collection, shape.condition, exact=shape.exact), "distance", "near")
+    found = _ranked(bm25.candidates(collection, shape.condition), "score", "found")
+    pool = union(select(near.c.key), select(found.c.key)).cte("pool")
     vectors = collection.vectors
-    send = func.vector_send if collection.precision == "float32" else func.halfvec_send
-    packed = send(vectors.c.embedding, type_=LargeBinary()).label("packed")
-    return statement.join(vectors, vectors.c.key == collection.chunks.c.key).add_columns(packed)
+    matched = bm25.scores(collection, select(pool.c.key))
+    both = (
+        select(
+            pool.c.key,
+            _similarity(collection).label("similarity"),
+            func.coalesce(matched.c.score, 0.0).label("lexical_score"),
+            near.c.rank.label("dense_rank"),
+            found.c.rank.label("lexical_rank"),
+        )
+        .join_from(pool, vectors, vectors.c.key == pool.c.key)
+        .outerjoin(matched, matched.c.key == pool.c.key)
+        .outerjoin(near, near.c.key == pool.c.key)
+        .outerjoin(found, found.c.key == pool.c.key)
+        .subquery("both")
+    )
+    names = ("similarity", "lexical_score", "dense_rank", "lexical_rank")
+    fused = select(both.c.key, *[both.c[name] for name in names], _fused(both, shape.method).label("score"))
+    results = fused.subquery("fused")
+    scores = {name: results.c[name] for name in ("score", *names)}
+    return _results(results, scores, shape).order_by(results.c.score.desc(), collection.chunks.c.id)
+
+
+def _ranked(leg: Subquery, by: str, name: str) -> CTE:
+    order = leg.c[by] if by == "distance" else leg.c[by].desc()
+    rank = func.row_number().over(order_by=[order, leg.c.key])
+    return select(leg.c.key, leg.c[by], rank.label("rank")).cte(name)
+
+
+def _similarity(collection: Collection) -> ColumnElement[float]:
+    return 1 - statements.cosine_distance(collection.vectors)
+
+
+def _fused(both: Subquery, method: FusionMethod) -> ColumnElement[float]:
+    if method == "ranks":
+        dense_part, lexical_part = _reciprocal(both.c.dense_rank), _reciprocal(both.c.lexical_rank)
+    else:
+        dense_part, lexical_part = _unit_range(both.c.similarity), _unit_range(both.c.lexical_score)
+    return cast(_bound("dense_weight") * dense_part + _bound("lexical_weight") * lexical_part, Float)
+
+
+def _reciprocal(rank: ColumnElement[int]) -> ColumnElement[float]:
+    return func.coalesce(1 / (_bound("rrf_k") + rank), 0)
+
+
+def _bound(name: str) -> ColumnElement[float]:
+    return bindparam(name, type_=Float())
+
+
+def _unit_range(score: ColumnElement[float]) -> ColumnElement[float]:
+    """The score brought to [0, 1] over the candidates; 0 where all are equal, so that the other leg decides."""
+    low, high = func.min(score).over(), func.max(score).over()
+    return func.coalesce((score - low) / func.nullif(high - low, 0), 0)
+
+
+def _results(
+    hits: Subquery,
+    scores: Mapping[str, ColumnElement[Any]],
+    shape: _Shape,
+    *,
+    distances: bool = False,
+) -> Rows:
+    """The chunks of the hits with their scores, and with their vectors where these are asked for."""
+    collection = shape.collection
+    chunks, vectors = collection.chunks, collection.vectors
+    statement = select(
+        *statements.chunk_columns(collection), *[column.label(name) for name, column in scores.items()]
+    ).join_from(hits, chunks, chunks.c.key == hits.c.key)
+    if distances or shape.with_vectors:
+        statement = statement.join(vectors, vectors.c.key == hits.c.key)
+    if shape.with_vectors:
+        send = func.vector_send if collection.precision == "float32" else func.halfvec_send
+        statement = statement.add_columns(send(vectors.c.embedding, type_=LargeBinary()).label("packed"))
+    if shape.has_threshold:
+        statement = statement.where(scores["similarity"] >= _bound("threshold"))
+    return statement
 
 
 def _result(row: Any, collection: Collection) -> SearchResult:

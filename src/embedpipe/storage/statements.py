@@ -15,6 +15,7 @@ from sqlalchemy import (
     LargeBinary,
     Select,
     Subquery,
+    Table,
     Text,
     Update,
     bindparam,
@@ -116,14 +117,20 @@ def delete_chunks(collection: Collection, condition: ColumnElement[bool]) -> Del
     return delete(chunks).where(chunks.c.key.in_(select(locked.c.key)))
 
 
+def cosine_distance(vectors: Table) -> ColumnElement[float]:
+    """The cosine distance to the bound `vector`."""
+    query = bindparam("vector", type_=vectors.c.embedding.type)
+    distance: ColumnElement[float] = vectors.c.embedding.op("<=>", return_type=Float())(query)
+    return distance
+
+
 def dense_candidates(collection: Collection, condition: Filter | None, *, exact: bool) -> Subquery:
     """Keys and cosine distances of the chunks nearest to the bound `vector`, at most the bound `candidates`.
 
     `exact` keeps the planner from the vector index, which may return too few.
     """
     vectors, chunks = collection.vectors, collection.chunks
-    query = bindparam("vector", type_=vectors.c.embedding.type)
-    distance: ColumnElement[float] = vectors.c.embedding.op("<=>", return_type=Float())(query)
+    distance = cosine_distance(vectors)
     rows = select(vectors.c.key, distance.label("distance"))
     if condition is not None:
         rows = rows.join(chunks, chunks.c.key == vectors.c.key).where(where(condition, chunks.c.metadata))

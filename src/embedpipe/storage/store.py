@@ -6,8 +6,9 @@ Both run the same plans: a method of the second is the coroutine of the same nam
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
+import numpy.typing as npt
 from sqlalchemy import Connection
 
 from embedpipe.storage import catalogue, operations, plans
@@ -17,7 +18,7 @@ from embedpipe.storage.documents import DocumentBatch, Known
 from embedpipe.storage.engine import Database
 from embedpipe.storage.plans import Condition, Plan
 from embedpipe.storage.schema import Collection
-from embedpipe.types import Chunk, ModelSpec, SearchMode, SearchResult, Vectors
+from embedpipe.types import Chunk, ModelSpec, SearchMode, SearchResult
 
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncConnection
@@ -80,7 +81,9 @@ class PgVectorStore(BoundStore):
         """The same collection for event loops."""
         return self._rebound(AsyncPgVectorStore)
 
-    def upsert(self, chunks: Sequence[Chunk], vectors: Any, *, connection: Connection | None = None) -> list[str]:
+    def upsert(
+        self, chunks: Sequence[Chunk], vectors: npt.ArrayLike, *, connection: Connection | None = None
+    ) -> list[str]:
         """The ids of the chunks, in order, after they were written: new ids are added, known ones replaced whole.
 
         `vectors` is an (n, d) array of float32, or what becomes one. A chunk without an id gets a random one. Of two
@@ -121,7 +124,7 @@ class PgVectorStore(BoundStore):
 
     def search(
         self,
-        vector: Vectors | Sequence[float] | None = None,
+        vector: npt.ArrayLike | None = None,
         text: str | None = None,
         *,
         k: int = 5,
@@ -192,7 +195,7 @@ class AsyncPgVectorStore(BoundStore):
         return self._rebound(PgVectorStore)
 
     async def upsert(
-        self, chunks: Sequence[Chunk], vectors: Any, *, connection: AsyncConnection | None = None
+        self, chunks: Sequence[Chunk], vectors: npt.ArrayLike, *, connection: AsyncConnection | None = None
     ) -> list[str]:
         """As `PgVectorStore.upsert`."""
         return await self._run(plans.upsert(chunks, vectors), connection)
@@ -229,7 +232,7 @@ class AsyncPgVectorStore(BoundStore):
 
     async def search(
         self,
-        vector: Vectors | Sequence[float] | None = None,
+        vector: npt.ArrayLike | None = None,
         text: str | None = None,
         *,
         k: int = 5,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from sqlalchemy import column
+from sqlalchemy import Column, MetaData, Table, Text
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.dialects.postgresql import JSONB
 
@@ -16,7 +16,8 @@ HOSTILE = ["'; DROP TABLE x; --", '"', "\\", "%s", ":name", "$1", 'a.b"c', "{", 
 
 
 def compiled(condition: Filter) -> Any:
-    return where(condition, column("metadata", JSONB)).compile(dialect=postgresql.dialect())  # type: ignore[no-untyped-call]  # SQLAlchemy leaves the factory untyped
+    chunks = Table("chunks", MetaData(), Column("id", Text), Column("metadata", JSONB))
+    return where(condition, chunks.c.metadata).compile(dialect=postgresql.dialect())  # type: ignore[no-untyped-call]  # SQLAlchemy leaves the factory untyped
 
 
 @pytest.mark.parametrize("hostile", HOSTILE)
@@ -29,6 +30,14 @@ def test_keys_and_values_are_bound_never_formatted(hostile: str) -> None:
         | Field(hostile).exists()
     )
     assert str(sharp) == str(plain)
+
+
+def test_bound_names_follow_from_the_condition_alone() -> None:
+    one = compiled((Field("a") == 1) & (Field("b") > "x") & Field("a").contains(2))
+    other = compiled((Field("c") == 5) & (Field("d") > "y") & Field("e").contains("z"))
+    assert str(one) == str(other)
+    assert one.params.keys() == other.params.keys()
+    assert all(name.startswith("filter_") for name in one.params)
 
 
 def test_dictionaries_mean_the_same_as_expressions() -> None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Iterator, Sequence
+from contextlib import aclosing, closing
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
@@ -85,7 +86,7 @@ class RAGPipeline:
     ) -> None:
         self._service = service
         self._llm = None if llm is None else as_chat_model(llm)
-        self._k = k
+        self._k = _checked_k(k)
         self._prompt = prompt or Prompt()
         self._context = context or ContextSettings()
         self._counter = counter
@@ -99,7 +100,7 @@ class RAGPipeline:
     def query(self, question: str, *, k: int | None = None, **search: Any) -> RAGResponse:
         """The answer, its statements with their checked citations, and its numbered sources."""
         started = _start(question)
-        prepared = self._prepare(question, self._service.search(question, k or self._k, **search), started)
+        prepared = self._prepare(question, self._service.search(question, self._wanted(k), **search), started)
         if self._llm is None or not prepared.sources:
             return self._extract(prepared)
         return self._finish(prepared, [self._llm.complete(self._messages(prepared))])
@@ -107,7 +108,7 @@ class RAGPipeline:
     async def aquery(self, question: str, *, k: int | None = None, **search: Any) -> RAGResponse:
         """As `query`."""
         started = _start(question)
-        prepared = self._prepare(question, await self._service.asearch(question, k or self._k, **search), started)
+        prepared = self._prepare(question, await self._service.asearch(question, self._wanted(k), **search), started)
         if self._llm is None or not prepared.sources:
             return self._extract(prepared)
         return self._finish(prepared, [await self._llm.acomplete(self._messages(prepared))])
@@ -115,35 +116,42 @@ class RAGPipeline:
     def stream(self, question: str, *, k: int | None = None, **search: Any) -> AnswerStream:
         """The answer's text in pieces; then, from the stream's `response`, all that `query` gives."""
         started = _start(question)
-        return AnswerStream(self._pieces(question, k or self._k, search, started))
+        return AnswerStream(self._pieces(question, self._wanted(k), search, started))
 
     def astream(self, question: str, *, k: int | None = None, **search: Any) -> AsyncAnswerStream:
         """As `stream`, to be iterated with `async for`."""
         started = _start(question)
-        return AsyncAnswerStream(self._apieces(question, k or self._k, search, started))
+        return AsyncAnswerStream(self._apieces(question, self._wanted(k), search, started))
 
-    def _pieces(self, question: str, k: int, search: dict[str, Any], started: float) -> Iterator[Event]:
+    def _pieces(self, question: str, k: int, search: dict[str, Any], started: float) -> Generator[Event, None, None]:
         prepared = self._prepare(question, self._service.search(question, k, **search), started)
         if self._llm is None or not prepared.sources:
             yield from _in_pieces(self._extract(prepared))
             return
         replies: list[Reply] = []
-        for reply in self._llm.stream(self._messages(prepared)):
-            replies.append(reply)
-            yield reply.text
+        with closing(self._llm.stream(self._messages(prepared))) as stream:
+            for reply in stream:
+                replies.append(reply)
+                yield reply.text
         yield self._finish(prepared, replies)
 
-    async def _apieces(self, question: str, k: int, search: dict[str, Any], started: float) -> AsyncIterator[Event]:
+    async def _apieces(
+        self, question: str, k: int, search: dict[str, Any], started: float
+    ) -> AsyncGenerator[Event, None]:
         prepared = self._prepare(question, await self._service.asearch(question, k, **search), started)
         if self._llm is None or not prepared.sources:
             for piece in _in_pieces(self._extract(prepared)):
                 yield piece
             return
         replies: list[Reply] = []
-        async for reply in self._llm.astream(self._messages(prepared)):
-            replies.append(reply)
-            yield reply.text
+        async with aclosing(self._llm.astream(self._messages(prepared))) as stream:
+            async for reply in stream:
+                replies.append(reply)
+                yield reply.text
         yield self._finish(prepared, replies)
+
+    def _wanted(self, k: int | None) -> int:
+        return self._k if k is None else _checked_k(k)
 
     def _prepare(self, question: str, results: Sequence[SearchResult], started: float) -> _Prepared:
         searched = time.perf_counter()
@@ -182,6 +190,12 @@ def _start(question: object) -> float:
     if not isinstance(question, str) or not question.strip():
         raise InputError(f"a question must be a text with at least one word; got {question!r:.80}.")
     return time.perf_counter()
+
+
+def _checked_k(k: int) -> int:
+    if k < 1:
+        raise InputError(f"k must be 1 or more; got {k}.")
+    return k
 
 
 def _in_pieces(response: RAGResponse) -> Iterator[Event]:

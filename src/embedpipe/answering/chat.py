@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncGenerator, Generator, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cached_property
 from typing import Any, NamedTuple, Protocol, runtime_checkable
@@ -41,13 +41,13 @@ class ChatModel(Protocol):
         """The whole answer."""
         ...
 
-    def stream(self, messages: Sequence[Message]) -> Iterator[Reply]:
+    def stream(self, messages: Sequence[Message]) -> Generator[Reply, None, None]:
         """The answer in pieces, whose texts joined are the whole."""
         ...
 
     async def acomplete(self, messages: Sequence[Message]) -> Reply: ...
 
-    def astream(self, messages: Sequence[Message]) -> AsyncIterator[Reply]: ...
+    def astream(self, messages: Sequence[Message]) -> AsyncGenerator[Reply, None]: ...
 
 
 class OpenAIChat:
@@ -99,7 +99,7 @@ class OpenAIChat:
                 completion = await client.chat.completions.create(**self._request(messages))
                 return self._reply(completion)
 
-    def stream(self, messages: Sequence[Message]) -> Iterator[Reply]:
+    def stream(self, messages: Sequence[Message]) -> Generator[Reply, None, None]:
         with self._translated():
             finished = False
             with self._client.chat.completions.create(**self._request(messages), **_STREAM) as events:
@@ -108,7 +108,7 @@ class OpenAIChat:
                     yield _piece(event)
             self._check_finished(finished)
 
-    async def astream(self, messages: Sequence[Message]) -> AsyncIterator[Reply]:
+    async def astream(self, messages: Sequence[Message]) -> AsyncGenerator[Reply, None]:
         with self._translated():
             finished = False
             async with self._async_client() as client:

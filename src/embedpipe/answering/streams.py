@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, Generator
+from contextlib import aclosing, closing
 from typing import TypeAlias
 
 from embedpipe.answering.response import RAGResponse
@@ -27,28 +28,30 @@ class _Stream:
 class AnswerStream(_Stream):
     """Iterates over the pieces of an answer's text, once."""
 
-    def __init__(self, events: Iterator[Event]) -> None:
+    def __init__(self, events: Generator[Event, None, None]) -> None:
         super().__init__()
         self._events = events
 
-    def __iter__(self) -> Iterator[str]:
-        for event in self._events:
-            if isinstance(event, RAGResponse):
-                self._response = event
-            else:
-                yield event
+    def __iter__(self) -> Generator[str, None, None]:
+        with closing(self._events) as events:
+            for event in events:
+                if isinstance(event, RAGResponse):
+                    self._response = event
+                else:
+                    yield event
 
 
 class AsyncAnswerStream(_Stream):
     """Iterates over the pieces of an answer's text, once, with `async for`."""
 
-    def __init__(self, events: AsyncIterator[Event]) -> None:
+    def __init__(self, events: AsyncGenerator[Event, None]) -> None:
         super().__init__()
         self._events = events
 
-    async def __aiter__(self) -> AsyncIterator[str]:
-        async for event in self._events:
-            if isinstance(event, RAGResponse):
-                self._response = event
-            else:
-                yield event
+    async def __aiter__(self) -> AsyncGenerator[str, None]:
+        async with aclosing(self._events) as events:
+            async for event in events:
+                if isinstance(event, RAGResponse):
+                    self._response = event
+                else:
+                    yield event

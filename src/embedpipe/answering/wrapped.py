@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncGenerator, Generator, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -53,12 +53,12 @@ class LangChainChat:
         with _translated(self.name):
             return _langchain_reply(await self._model.ainvoke(_pairs(messages)))
 
-    def stream(self, messages: Sequence[Message]) -> Iterator[Reply]:
+    def stream(self, messages: Sequence[Message]) -> Generator[Reply, None, None]:
         with _translated(self.name):
             for piece in self._model.stream(_pairs(messages)):
                 yield _langchain_reply(piece)
 
-    async def astream(self, messages: Sequence[Message]) -> AsyncIterator[Reply]:
+    async def astream(self, messages: Sequence[Message]) -> AsyncGenerator[Reply, None]:
         with _translated(self.name):
             async for piece in self._model.astream(_pairs(messages)):
                 yield _langchain_reply(piece)
@@ -82,12 +82,12 @@ class LlamaIndexChat:
         with _translated(self.name):
             return _llama_reply(await self._llm.achat(_llama_messages(messages)), whole=True)
 
-    def stream(self, messages: Sequence[Message]) -> Iterator[Reply]:
+    def stream(self, messages: Sequence[Message]) -> Generator[Reply, None, None]:
         with _translated(self.name):
             for piece in self._llm.stream_chat(_llama_messages(messages)):
                 yield _llama_reply(piece, whole=False)
 
-    async def astream(self, messages: Sequence[Message]) -> AsyncIterator[Reply]:
+    async def astream(self, messages: Sequence[Message]) -> AsyncGenerator[Reply, None]:
         with _translated(self.name):
             async for piece in await self._llm.astream_chat(_llama_messages(messages)):
                 yield _llama_reply(piece, whole=False)

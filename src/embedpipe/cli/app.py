@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
-from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal, get_args
 
 import typer
 
@@ -33,32 +34,35 @@ DatabaseUrl = Annotated[
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of tables.")]
 Number = Annotated[int, typer.Option("-k", min=1, help="How many hits.")]
+Mode = Literal["hybrid", "dense", "lexical"]
+Filter = Annotated[
+    str | None, typer.Option(help='Conditions on metadata in JSON, such as \'{"year": {"$gte": 2020}}\'.')
+]
 Threshold = Annotated[float | None, typer.Option(help="The least dense similarity of a hit.")]
 
 DEFAULT_MODEL = "all-MiniLM-L6-v2"
 _BATCH_CHARACTERS = 50_000  # small, so that the bar moves
 
 
-class Mode(StrEnum):
-    hybrid = "hybrid"
-    dense = "dense"
-    lexical = "lexical"
-
-
-def _service(model: str, database: str | None, collection: str) -> SemanticSearchService:
+@contextmanager
+def _opened(model: str, database: str | None, collection: str) -> Iterator[SemanticSearchService]:
     from embedpipe.service import SemanticSearchService
 
     service = SemanticSearchService(model, database=database, collection=collection)
     service.settings = replace(service.settings, batch_characters=_BATCH_CHARACTERS)
-    return service
+    try:
+        yield service
+    finally:
+        service.close()
 
 
 @app.command()
 def demo(database: DatabaseUrl = None, as_json: Json = False) -> None:
     """Ingest Python's own reference documentation, and ask it some questions."""
-    from embedpipe.cli.demo import COLLECTION, run_demo
+    from embedpipe.cli.demo import COLLECTION, python_reference, run_demo
 
-    run_demo(_service(DEFAULT_MODEL, database, COLLECTION), as_json=as_json)
+    with _opened(DEFAULT_MODEL, database, COLLECTION) as service:
+        run_demo(service, python_reference(), as_json=as_json)
 
 
 @app.command()
@@ -72,15 +76,17 @@ def ingest(
     """Store text, Markdown and source code files; what is unchanged since the last time is not embedded again."""
     from embedpipe.cli.commands import ingest_files
 
-    if not ingest_files(_service(model, database, collection), paths, as_json=as_json):
-        raise typer.Exit(1)
+    with _opened(model, database, collection) as service:
+        complete = ingest_files(service, paths, as_json=as_json)
+    raise typer.Exit(0 if complete else 1)
 
 
 @app.command()
 def search(
     query: str,
     k: Number = 5,
-    mode: Mode = Mode.hybrid,
+    mode: Mode = "hybrid",
+    filter: Filter = None,
     threshold: Threshold = None,
     model: Model = DEFAULT_MODEL,
     collection: Collection = "default",
@@ -88,16 +94,17 @@ def search(
     as_json: Json = False,
 ) -> None:
     """Find passages, with the scores and ranks of both legs and their place in the document."""
+    from embedpipe.cli.commands import parsed_filter
     from embedpipe.cli.render import console, hits_table, result_json, write_json
 
-    service = _service(model, database, collection)
-    results = service.search(query, k, mode=mode.value, threshold=threshold)
+    with _opened(model, database, collection) as service:
+        results = service.search(query, k, mode=mode, filter=parsed_filter(filter), threshold=threshold)
+        empty = not results and service.store.count() == 0
     if as_json:
         write_json({"query": query, "results": [result_json(result) for result in results]})
     elif results:
         console.print(hits_table(results))
     else:
-        empty = service.store.count() == 0
         console.print(f"nothing found: the collection {collection!r} is empty" if empty else "nothing found")
 
 
@@ -105,7 +112,8 @@ def search(
 def ask(
     question: str,
     k: Number = 5,
-    mode: Mode = Mode.hybrid,
+    mode: Mode = "hybrid",
+    filter: Filter = None,
     threshold: Threshold = None,
     llm: Annotated[
         str | None, typer.Option(help="A chat model behind an OpenAI-compatible endpoint; its key is OPENAI_API_KEY.")
@@ -117,20 +125,21 @@ def ask(
     as_json: Json = False,
 ) -> None:
     """Answer a question with checked citations; without --llm, in sentences quoted from the sources."""
-    from embedpipe.cli.commands import answer
+    from embedpipe.cli.commands import answer, parsed_filter
     from embedpipe.rag import OpenAIChat, RAGPipeline
 
     if llm is None and llm_url is not None:
         raise typer.BadParameter("--llm-url needs --llm, the name of the model there.")
     chat = OpenAIChat(llm, base_url=llm_url) if llm else None
-    rag = RAGPipeline(_service(model, database, collection), chat, k=k)
-    answer(rag, question, as_json=as_json, mode=mode.value, threshold=threshold)
+    with _opened(model, database, collection) as service:
+        rag = RAGPipeline(service, chat, k=k)
+        answer(rag, question, as_json=as_json, mode=mode, filter=parsed_filter(filter), threshold=threshold)
 
 
 @app.command()
 def evaluate(
     path: Annotated[Path, typer.Argument(help="A BEIR folder, or a CSV with query,document_id.")],
-    modes: Annotated[list[Mode] | None, typer.Option("--mode", help="Repeat it for several; all without one.")] = None,
+    mode: Annotated[Mode | None, typer.Option(help="Only this one; without it all, side by side.")] = None,
     limit: Annotated[int | None, typer.Option(min=1, help="Only the first queries.")] = None,
     save: Annotated[Path | None, typer.Option(help="Where the runs are written, for a later --against.")] = None,
     against: Annotated[Path | None, typer.Option(help="Runs saved before, to compare with.")] = None,
@@ -140,13 +149,13 @@ def evaluate(
     as_json: Json = False,
 ) -> None:
     """Measure search on labelled questions: modes side by side, with significance."""
-    from embedpipe.cli.evaluating import evaluate_modes, load_set
+    from embedpipe.cli.evaluating import default_collection, evaluate_modes, load_set
 
     dataset = load_set(path, limit)
-    service = _service(model, database, collection or (f"evaluate {dataset.name}" if dataset.documents else "default"))
-    evaluate_modes(
-        service, dataset, modes=[mode.value for mode in modes or Mode], save=save, against=against, as_json=as_json
-    )
+    with _opened(model, database, collection or default_collection(dataset)) as service:
+        evaluate_modes(
+            service, dataset, modes=[mode] if mode else get_args(Mode), save=save, against=against, as_json=as_json
+        )
 
 
 @app.command()

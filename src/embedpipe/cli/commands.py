@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -83,6 +84,19 @@ def _counts(stats: ProcessingStats) -> list[tuple[str, int]]:
         ("removed", stats.removed),
         ("failed", len(stats.failures)),
     ]
+
+
+def parsed_filter(text: str | None) -> dict[str, Any] | None:
+    """The JSON object; `InputError` where it is none."""
+    if text is None:
+        return None
+    try:
+        value = json.loads(text)
+    except ValueError as error:
+        raise InputError(f"--filter must be a JSON object; {text!r} is no JSON ({error}).") from error
+    if not isinstance(value, dict):
+        raise InputError(f"--filter must be a JSON object; got {text!r}.")
+    return value
 
 
 def answer(rag: RAGPipeline, question: str, *, as_json: bool, **search: Any) -> None:

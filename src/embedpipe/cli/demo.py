@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -43,9 +43,8 @@ def _metadata(text: str) -> dict[str, str]:
     return {"title": title, "kind": "statement" if "statement" in title.lower() else "reference"}
 
 
-def run_demo(service: SemanticSearchService, *, as_json: bool) -> None:
-    """Ingests the reference, then searches and answers each of `QUESTIONS`."""
-    documents = python_reference()
+def run_demo(service: SemanticSearchService, documents: Sequence[Document], *, as_json: bool) -> None:
+    """Ingests the documents, then searches and answers each of `QUESTIONS`."""
     if not as_json:
         console.print(f"Python's reference documentation: {len(documents)} topics into the collection {COLLECTION!r}")
     stats = ingest_with_progress(service, documents)

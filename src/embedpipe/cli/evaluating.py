@@ -43,6 +43,11 @@ def load_set(path: Path, limit: int | None) -> EvaluationSet:
     return replace(dataset, queries=kept, relevant={query_id: dataset.relevant[query_id] for query_id in kept})
 
 
+def default_collection(dataset: EvaluationSet) -> str:
+    """One of its own for a set that brings its documents."""
+    return f"evaluate {dataset.name}" if dataset.documents else "default"
+
+
 def evaluate_modes(
     service: SemanticSearchService,
     dataset: EvaluationSet,

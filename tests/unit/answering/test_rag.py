@@ -3,6 +3,8 @@ from __future__ import annotations
 import copy
 import pickle
 import re
+from collections.abc import AsyncGenerator, Generator
+from contextlib import aclosing, closing
 from typing import Any
 
 import pytest
@@ -167,6 +169,43 @@ def test_an_empty_question_is_refused_before_the_search(service: HandedOut, ques
         with pytest.raises(InputError, match="question"):
             ask(question)
     assert not service.calls
+
+
+def test_no_k_below_one(service: HandedOut) -> None:
+    with pytest.raises(InputError, match="k must be 1 or more; got 0"):
+        RAGPipeline(service, k=0)
+    with pytest.raises(InputError, match="k must be 1 or more; got -1"):
+        RAGPipeline(service).query(QUESTION, k=-1)
+
+
+async def test_a_stream_that_is_left_early_ends_its_request(service: HandedOut) -> None:
+    closed: list[str] = []
+
+    class Endless:
+        name = "endless"
+
+        def stream(self, messages: list[Message]) -> Generator[Reply, None, None]:
+            try:
+                while True:
+                    yield Reply("again ")
+            finally:
+                closed.append("stream")
+
+        async def astream(self, messages: list[Message]) -> AsyncGenerator[Reply, None]:
+            try:
+                while True:
+                    yield Reply("again ")
+            finally:
+                closed.append("astream")
+
+        complete = acomplete = stream
+
+    rag = RAGPipeline(service, Endless())
+    with closing(rag.stream(QUESTION).__iter__()) as pieces:
+        assert next(pieces) == "again "
+    async with aclosing(rag.astream(QUESTION).__aiter__()) as apieces:
+        assert await anext(apieces) == "again "
+    assert closed == ["stream", "astream"]
 
 
 def test_nothing_found_asks_no_model() -> None:

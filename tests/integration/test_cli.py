@@ -1,0 +1,227 @@
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from chat_server import running
+from embedpipe.cli import main
+from embedpipe.cli.demo import python_reference, run_demo
+from embedpipe.embedding import EmbeddingGenerator
+from embedpipe.service import SemanticSearchService
+
+MODEL = "all-MiniLM-L6-v2"
+
+
+@dataclass(frozen=True)
+class Ended:
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> Any:
+        assert self.code == 0, self.err
+        return json.loads(self.out)
+
+
+Command = Callable[..., Ended]
+
+
+@pytest.fixture
+def command(database_url: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Command:
+    """The command line, in this process, on the test's own database."""
+    monkeypatch.setenv("EMBEDPIPE_DATABASE_URL", database_url)
+    monkeypatch.setenv("COLUMNS", "120")
+
+    def run(*arguments: object) -> Ended:
+        monkeypatch.setattr(sys, "argv", ["embedpipe", *map(str, arguments)])
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as ended:
+            main()
+        code = ended.value.code
+        out, err = capsys.readouterr()
+        return Ended(code, out, err) if isinstance(code, int) else Ended(1, out, f"{err}{code}")
+
+    return run
+
+
+@pytest.fixture
+def notes(tmp_path: Path) -> Path:
+    folder = tmp_path / "notes with space"
+    folder.mkdir()
+    (folder / "bees.md").write_text("# Bees\n\nA honey bee colony has one queen. Workers live six weeks in summer.\n")
+    (folder / "code.py").write_text("def answer():\n    return 42\n")
+    (folder / "tides.txt").write_text("Spring tides come at new and full moon. Neap tides come at the quarters.\n")
+    (folder / "picture.png").write_bytes(b"\x89PNG\r\n")
+    (folder / ".hidden.txt").write_text("secret\n")
+    return folder
+
+
+def test_ingest_search_and_ask(command: Command, notes: Path) -> None:
+    first = command("ingest", notes, "--json").json
+    assert (first["added"], first["kept"], first["failures"]) == (3, 0, {})
+    assert first["chunks_embedded"] == 3
+    again = command("ingest", notes)
+    assert "nothing was embedded again" in again.out
+    (notes / "tides.txt").write_text("Spring tides come at new and full moon.\n")
+    assert command("ingest", notes, "--json").json["changed"] == 1
+
+    hits = command("search", "when are tides highest?", "-k", 2, "--json").json["results"]
+    assert len(hits) == 2
+    assert hits[0]["document_id"] == (notes / "tides.txt").resolve().as_posix()
+    assert (notes / "tides.txt").read_text()[hits[0]["start_index"] : hits[0]["end_index"]] == hits[0]["text"]
+    python = command("search", "when are tides highest?", "--filter", '{"suffix": ".py"}', "--json").json["results"]
+    assert [hit["metadata"]["name"] for hit in python] == ["code.py"]
+    table = command("search", "queen of the bees")
+    assert "bees.md [0:" in table.out
+    assert "dense (rank)" in table.out
+
+    response = command("ask", "How long do worker bees live?", "--json").json
+    text = (notes / "bees.md").read_text()
+    cited = [c for s in response["statements"] for c in s["citations"] if c["document_id"].endswith("bees.md")]
+    assert cited
+    assert all(text[c["start_index"] : c["end_index"]] == c["quote"] for c in cited)
+    shown = command("ask", "How long do worker bees live?")
+    assert "six weeks in summer. [1]" in " ".join(shown.out.split())
+    assert "✓ quoted" in shown.out
+
+
+def test_ask_with_a_language_model(command: Command, notes: Path) -> None:
+    command("ingest", notes)
+    with running() as server:
+        shown = command("ask", "How long do bees live?", "--llm", "gpt-test", "--llm-url", server.base_url)
+    assert 'The source says "' in shown.out
+    assert "gpt-test · 42 tokens" in shown.out
+    with running("misquote") as server:
+        shown = command("ask", "How long do bees live?", "--llm", "gpt-test", "--llm-url", server.base_url)
+    assert "✗ misquoted" in shown.out
+    with running(faults=[400]) as server:
+        failed = command("ask", "How long do bees live?", "--llm", "gpt-test", "--llm-url", server.base_url)
+    assert (failed.code, failed.out.strip()) == (1, "")
+    assert "error: gpt-test: the request failed with status 400" in failed.err
+
+
+def test_a_file_that_cannot_be_read_costs_no_other(command: Command, notes: Path) -> None:
+    (notes / "latin.txt").write_bytes("Käse".encode("latin-1"))
+    (notes / "empty.txt").write_text(" \n")
+    ended = command("ingest", notes)
+    assert ended.code == 1
+    assert "3 new documents" in ended.out
+    assert "latin.txt is not UTF-8 text (byte 1)" in " ".join(ended.err.split())
+    assert "empty.txt holds no text" in " ".join(ended.err.split())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (["search", " "], 1, "error: "),
+        (["ask", ""], 1, "error: a question must be a text"),
+        (["search", "x", "--model", "no-such-model"], 1, "no-such-model"),
+        (["search", "x", "--database", "postgresql://u:secret@127.0.0.1:1/x"], 1, "error: The database"),
+        (["search", "x", "--database", "mysql://u:secret@localhost/x"], 1, "error: "),
+        (["search", "x", "--filter", "year > 3"], 1, "error: --filter must be a JSON object"),
+        (["ask", "x", "--filter", "[1]"], 1, "error: --filter must be a JSON object"),
+        (["ingest", "no/such/file"], 1, "error: no/such/file is not there"),
+        (["evaluate", "no/such/folder"], 1, "error: no/such/folder is not there"),
+        (["ask", "x", "--llm-url", "http://localhost"], 2, "--llm-url needs --llm"),
+        (["search"], 2, "Missing argument"),
+        (["search", "x", "-k", "0"], 2, "-k"),
+        (["search", "x", "--mode", "magic"], 2, "magic"),
+        (["conjure"], 2, "conjure"),
+    ],
+)
+def test_a_mistake_gets_a_message_and_an_exit_code(
+    command: Command, arguments: list[str], code: int, message: str
+) -> None:
+    ended = command(*arguments)
+    assert ended.code == code
+    assert message in ended.err
+    assert "Traceback" not in ended.err
+    assert "secret" not in ended.err
+
+
+def test_an_empty_collection_says_so(command: Command) -> None:
+    assert "the collection 'default' is empty" in command("search", "anything").out
+    assert "nothing" in command("ask", "anything at all?").out
+
+
+def test_models_and_db(command: Command, server_url: str) -> None:
+    assert MODEL in [row["name"] for row in command("models", "--json").json]
+    assert MODEL in command("models").out
+    assert command("db", "url", "--json").json == {"url": server_url}
+    assert command("db", "url").out.strip() == server_url
+
+
+def test_evaluate(command: Command, tmp_path: Path) -> None:
+    folder = tmp_path / "mine"
+    folder.mkdir()
+    texts = {"d1": "Bees make honey.", "d2": "Tides follow the moon.", "d3": "Volcanoes erupt lava."}
+    (folder / "corpus.jsonl").write_text("".join(json.dumps({"_id": k, "text": v}) + "\n" for k, v in texts.items()))
+    questions = {"q1": "what do bees produce?", "q2": "why are there tides?"}
+    (folder / "queries.jsonl").write_text(
+        "".join(json.dumps({"_id": k, "text": v}) + "\n" for k, v in questions.items())
+    )
+    (folder / "qrels.tsv").write_text("query-id\tcorpus-id\tscore\nq1\td1\t1\nq2\td2\t1\n")
+    saved = tmp_path / "runs.json"
+    found = command("evaluate", folder, "--save", saved, "--json").json
+    assert [run["name"] for run in found["runs"]] == ["hybrid", "dense", "lexical"]
+    assert {run["measures"]["nDCG@10"] for run in found["runs"]} == {1.0}
+    table = command("evaluate", folder, "--mode", "dense", "--against", saved, "--limit", 1).out
+    assert "nDCG@10" in table
+    assert "dense against dense before: +0.0000 nDCG@10" in table
+    path = tmp_path / "mine.csv"
+    path.write_text("query,document_id\nwhat do bees produce?,d1\n")
+    measured = command("evaluate", path, "--collection", "evaluate mine", "--mode", "dense", "--json").json
+    assert measured["runs"][0]["measures"]["RR@10"] == 1.0
+
+
+def test_demo_cites_what_is_there_and_embeds_nothing_twice(
+    database_url: str, minilm: EmbeddingGenerator, capsys: pytest.CaptureFixture[str]
+) -> None:
+    service = SemanticSearchService(minilm, database=database_url, collection="demo")
+    documents = [document for document in python_reference() if len(document.text) < 3_500]
+    texts = {document.id: document.text for document in documents}
+    assert {document.metadata["kind"] for document in documents} == {"statement", "reference"}
+    run_demo(service, documents, as_json=True)
+    found = json.loads(capsys.readouterr().out)
+    assert found["ingest"]["added"] == len(documents) > 40
+    assert found["ingest"]["chunks_embedded"] >= len(documents)
+    for asked in found["questions"]:
+        assert len(asked["hits"]) == 5
+        for hit in asked["hits"]:
+            assert texts[hit["document_id"]][hit["start_index"] : hit["end_index"]] == hit["text"]
+        citations = [c for s in asked["answer"]["statements"] for c in s["citations"]]
+        assert citations
+        assert all(texts[c["document_id"]][c["start_index"] : c["end_index"]] == c["quote"] for c in citations)
+    run_demo(service, documents, as_json=False)
+    shown = capsys.readouterr().out
+    assert "nothing was embedded again" in shown
+    assert "✓ quoted" in shown
+    service.close()
+
+
+def test_help_comes_without_heavy_imports() -> None:
+    code = (
+        "import sys; sys.argv = ['embedpipe', '--help']\n"
+        "from embedpipe.cli import main\n"
+        "try:\n    main()\n"
+        "finally:\n    print('heavy:', sorted({'torch', 'openai', 'langchain_core', 'llama_index'} & set(sys.modules)))"
+    )
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert "Commands" in ended.stdout
+    assert ended.stdout.endswith("heavy: []\n")
+
+
+def test_without_the_extra_the_message_names_it() -> None:
+    code = "import sys; sys.modules['typer'] = None\nfrom embedpipe.cli import main\nmain()"
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert ended.returncode == 1
+    assert "pip install 'embedpipe[cli]'" in ended.stderr
+    assert "Traceback" not in ended.stderr

@@ -104,6 +104,11 @@ def scores(collection: Collection, keys: Select[Any]) -> Subquery:
     return select(of.index.c.key, score).where(of.index.c.key.in_(keys)).subquery("lexical_scores")
 
 
+def constrained_keys(collection: Collection) -> Select[tuple[int]]:
+    """Keys of the chunks that meet the bound `constraint`, whatever words they have."""
+    return select(tables(collection).index.c.key).where(_meets(collection))
+
+
 def _score(collection: Collection) -> ColumnElement[float]:
     """Weights are stored relative to one occurrence, which alone makes (k1 + 1) / (1 + K)."""
     columns, asked = tables(collection).index.c, _asked(collection)

@@ -16,6 +16,7 @@ from sqlalchemy import (
     Integer,
     LargeBinary,
     Subquery,
+    and_,
     bindparam,
     cast,
     func,
@@ -90,6 +91,7 @@ class _Shape:
     has_threshold: bool
     with_vectors: bool
     exact: bool
+    has_constraint: bool
     filter_sql: str
     condition: Filter | None = field(compare=False)
 
@@ -117,6 +119,7 @@ def _run(connection: Connection, collection: Collection, wanted: Search, *, exac
         has_threshold=wanted.threshold is not None,
         with_vectors=wanted.with_vectors,
         exact=exact,
+        has_constraint=wanted.mode == "hybrid" and parse_query(wanted.text or "").constraint is not None,
         filter_sql="" if condition is None else str(condition),
         condition=wanted.condition,
     )
@@ -157,7 +160,7 @@ def _values(wanted: Search, collection: Collection) -> dict[str, Any]:
 def dense(shape: _Shape) -> Rows:
     """The chunks nearest to the bound `vector`."""
     collection = shape.collection
-    near = statements.dense_candidates(collection, shape.condition, exact=shape.exact)
+    near = statements.dense_candidates(collection, _restriction(shape), exact=shape.exact)
     similarity = 1 - near.c.distance
     chunk_id = collection.chunks.c.id
     scores = {
@@ -189,7 +192,7 @@ def words(shape: _Shape) -> Rows:
 def hybrid(shape: _Shape) -> Rows:
     """Both legs' candidates, each with both scores, by their fused score."""
     collection = shape.collection
-    near = _ranked(statements.dense_candidates(collection, shape.condition, exact=shape.exact), "distance", "near")
+    near = _ranked(statements.dense_candidates(collection, _restriction(shape), exact=shape.exact), "distance", "near")
     found = _ranked(bm25.candidates(collection, shape.condition), "score", "found")
     pool = union(select(near.c.key), select(found.c.key)).cte("pool")
     vectors = collection.vectors
@@ -213,6 +216,15 @@ def hybrid(shape: _Shape) -> Rows:
     results = fused.subquery("fused")
     scores = {name: results.c[name] for name in ("score", *names)}
     return _results(results, scores, shape).order_by(results.c.score.desc(), collection.chunks.c.id)
+
+
+def _restriction(shape: _Shape) -> ColumnElement[bool] | None:
+    """What the nearest chunks must meet: the condition, and the phrases and exclusions of a hybrid query."""
+    chunks = shape.collection.chunks
+    parts = [] if shape.condition is None else [where(shape.condition, chunks.c.metadata)]
+    if shape.has_constraint:
+        parts.append(chunks.c.key.in_(bm25.constrained_keys(shape.collection)))
+    return and_(*parts) if parts else None
 
 
 def _ranked(leg: Subquery, by: str, name: str) -> CTE:

@@ -29,7 +29,6 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import JSONB, Insert, insert
 from sqlalchemy.types import TypeEngine
 
-from embedpipe.storage.filters import Filter, where
 from embedpipe.storage.schema import Collection
 
 Rows: TypeAlias = "Select[*tuple[Any, ...]]"
@@ -124,7 +123,7 @@ def cosine_distance(vectors: Table) -> ColumnElement[float]:
     return distance
 
 
-def dense_candidates(collection: Collection, condition: Filter | None, *, exact: bool) -> Subquery:
+def dense_candidates(collection: Collection, restriction: ColumnElement[bool] | None, *, exact: bool) -> Subquery:
     """Keys and cosine distances of the chunks nearest to the bound `vector`, at most the bound `candidates`.
 
     `exact` keeps the planner from the vector index, which may return too few.
@@ -132,8 +131,8 @@ def dense_candidates(collection: Collection, condition: Filter | None, *, exact:
     vectors, chunks = collection.vectors, collection.chunks
     distance = cosine_distance(vectors)
     rows = select(vectors.c.key, distance.label("distance"))
-    if condition is not None:
-        rows = rows.join(chunks, chunks.c.key == vectors.c.key).where(where(condition, chunks.c.metadata))
+    if restriction is not None:
+        rows = rows.join(chunks, chunks.c.key == vectors.c.key).where(restriction)
     if exact:
         every = rows.cte("every").prefix_with("MATERIALIZED")
         rows, distance = select(every.c.key, every.c.distance), every.c.distance

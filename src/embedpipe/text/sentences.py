@@ -1,18 +1,44 @@
-"""Where the sentences of a text lie. Hard-wrapped lines are one paragraph; headings and list items end at theirs."""
+"""Where the sentences of a text lie, in any language and without a model.
+
+A full stop is judged by the words on both sides: abbreviations, initials, numbers, ordinals and ellipses end no
+sentence unless what follows begins one. Chinese, Japanese, Hindi, Arabic, Greek, Thai and others end at their own
+marks. Hard-wrapped lines are one paragraph; headings, rules and list items end at theirs.
+"""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 
-# A blank line, or a line break before a list item or after a line that ends a heading.
+from embedpipe.text.abbreviations import (
+    AFTER_AN_ORDINAL,
+    BEFORE_A_NAME,
+    BEFORE_A_NUMBER,
+    BEFORE_AN_ORDINAL,
+    ENDS_IN_A_MARK,
+    MAY_END,
+    STARTERS,
+)
+
+# A blank line, or a line break before a list item, behind a colon, or beside a line that rules off a heading.
 _BLOCK_BREAK = re.compile(
-    r"\n[^\S\n]*(?=\n)|\n(?=[^\S\n]*(?:[-*+•#>|]|\d{1,3}[.)]|[*=\-~^]{3,})\s)|\n(?=\S*[*=\-~^]{3,}\s*(?:\n|$))"
+    r"\n[^\S\n]*(?=\n)|\n(?=[^\S\n]*(?:[-*+•⁃#>|]|\d{1,3}[.)]|[*=\-~^_]{3,})\s)|\n(?=[*=\-~^_]{3,}+[^\S\n]*(?:\n|$))"
+    r"|(?<=[*=\-~^_]{3})\n|(?<=:)[^\S\n]*\n(?=[^\W\d_])"
 )
-_SPACED_END = re.compile(r"[.!?…؟۔]+[\"'”’»)\]]*(?=\s)")
-_UNSPACED_END = re.compile(r"[。！？।॥]+[」』”’）]*")
-_ABBREVIATION = re.compile(
-    r"(?:\b(?:Mr|Mrs|Ms|Dr|Prof|St|Jr|Sr|vs|cf|e\.g|i\.e|etc|al|Fig|Eq|No|Vol|pp|approx|ca|z\.B|bzw|ggf|[A-Z](?:\.[A-Z])*))\.$"
-)
+_CLOSERS = r"[\"'”’»)\]›」』*_]*+"
+_SMILEY = r"(?:[^\S\n]{0,2}[:;=]-?[()DPp](?!\w))?"
+_MARKS = r"(?:(?<=\s)\.(?:[^\S\n]\.){2,3}|(?<![.!?…])[.!?…؟۔\u037e]++|(?<=[\u0370-\u03ff]);|(?<=\s)[:;]-?[()D](?!\w))"
+_SPACED = rf"(?P<spaced>{_MARKS}{_CLOSERS}(?:[^\S\n]?»)?{_SMILEY}(?=\s))"
+_UNSPACED = r"[。！？｡।॥።။។։]++[」』”’）》]*+"
+_THAI = r"(?<=[\u0e01-\u0e45\u0e47-\u0e5b])(?=[^\S\n]+[\u0e01-\u0e5b])"
+_END = re.compile(rf"{_SPACED}|{_UNSPACED}|{_THAI}")
+
+_LAST_WORD = re.compile(r"[^\s(\[\"'“‘«¿¡]*$")
+_NEXT_WORD = re.compile(r"\s*([^\w\s]*)(\w*)")
+_INITIALS = re.compile(r"(?:[^\W\d_]\.)*[^\W\d_]|[A-Z]{2}")
+_LIST_MARK = re.compile(r"(?<!\S)(?:[•⁃*+-]\s?)?(\d{1,3}|[a-z])(\.\)|[.)])(?=\s)")
+_WORD = re.compile(r"\w")
+_NEAR = 60  # code points in which to look back: what decides is near, and the time stays linear
 
 
 def sentence_spans(text: str) -> list[tuple[int, int]]:
@@ -23,31 +49,120 @@ def sentence_spans(text: str) -> list[tuple[int, int]]:
     spans: list[tuple[int, int]] = []
     start = 0
     for match in _BLOCK_BREAK.finditer(text):
-        spans.extend(_block_sentences(text, start, match.start()))
+        if match.start() > start:
+            spans.extend(_block_sentences(text, start, match.start()))
         start = match.end()
     spans.extend(_block_sentences(text, start, len(text)))
     return spans
 
 
-def _block_sentences(text: str, start: int, end: int) -> list[tuple[int, int]]:
-    ends = {m.end() for m in _UNSPACED_END.finditer(text, start, end)}
-    ends |= {m.end() for m in _SPACED_END.finditer(text, start, end) if _is_boundary(text, m, end)}
-    spans = []
-    for cut in [*sorted(ends), end]:
-        piece = text[start:cut]
-        left = start + len(piece) - len(piece.lstrip())
-        right = start + len(piece.rstrip())
-        if left < right:
-            spans.append((left, right))
-        start = cut
-    return spans
+def _block_sentences(text: str, start: int, stop: int) -> Iterator[tuple[int, int]]:
+    """The sentences of a block, which is one paragraph, heading or list item."""
+    items = _items(text, start, stop)
+    for item, (begin, body) in enumerate(items):
+        end = items[item + 1][0] if item + 1 < len(items) else stop
+        for cut in (*_sentence_ends(text, body, end), end):
+            piece = text[begin:cut]
+            left = cut - len(piece.lstrip())
+            right = begin + len(piece.rstrip())
+            if left < right:
+                yield left, right
+            begin = cut
 
 
-def _is_boundary(text: str, match: re.Match[str], end: int) -> bool:
-    following = text[match.end() : end].lstrip()[:1]
-    if not following:
-        return True
-    if following.islower():
+def _items(text: str, start: int, stop: int) -> list[tuple[int, int]]:
+    """Where each item of a list in one line ("1. This 2. That") begins, and where its text does; else the block."""
+    while start < stop and text[start].isspace():
+        start += 1
+    first = _LIST_MARK.match(text, start, stop)
+    if first is None:
+        return [(start, start)]
+    items = [(start, first.end())]
+    label, style = first.groups()
+    for match in _LIST_MARK.finditer(text, first.end(), stop):
+        expected = str(int(label) + 1) if label.isdigit() else chr(ord(label) + 1)
+        if match.groups() == (expected, style):
+            items.append((match.start(), match.end()))
+            label = expected
+    return items if label.isdigit() or len(items) > 1 else [(start, start)]
+
+
+def _sentence_ends(text: str, start: int, stop: int) -> Iterator[int]:
+    while stop > start and not _WORD.match(text, stop - 1):
+        stop -= 1  # marks behind the last word belong to it
+    begun = start
+    for match in _END.finditer(text, start, stop):
+        near = max(begun, match.start() - _NEAR)
+        if match["spaced"]:
+            is_end = _ends_here(text, match, near=near, stop=stop)
+        else:
+            is_end = not _inside_brackets(text, near, match.end())
+        if is_end:
+            begun = match.end()
+            yield begun
+
+
+def _inside_brackets(text: str, near: int, end: int) -> bool:
+    return any(text.rfind(pair[0], near, end) > text.rfind(pair[1], near, end) for pair in ("《》", "「」", "『』"))
+
+
+def _ends_here(text: str, match: re.Match[str], *, near: int, stop: int) -> bool:
+    """Whether the sentence ends with this run of marks and closing quotes."""
+    marks = match["spaced"]
+    next_word = _NEXT_WORD.match(text, match.end(), stop)
+    last_word = _LAST_WORD.search(text, near, match.start())
+    openers, following = next_word.groups() if next_word else ("", "")
+    word = last_word.group() if last_word else ""
+    if openers[:1] and openers[0] in ",;:)]}%":
         return False
-    before = text[max(match.start() - 12, 0) : match.start() + 1]
-    return match.group()[0] != "." or not _ABBREVIATION.search(before)
+    if marks.startswith(". ."):  # a spaced ellipsis; where a sentence ends with it, it has a fourth stop
+        return marks.count(".") > 3 and not following[:1].islower()
+    if marks[0] != "." or marks[:2] == "..":
+        return _strong_end(text, match, word=word, following=following, near=near)
+    if following[:1].islower():
+        return _ends_before_lower(word, closed=len(marks) > 1)
+    return _stop_ends(text, match, word=word, following=following, near=near)
+
+
+def _strong_end(text: str, match: re.Match[str], *, word: str, following: str, near: int) -> bool:
+    """For marks other than one full stop."""
+    marks = match["spaced"]
+    if following[:1].islower():
+        return marks[-1] in "!?" and f"{word}{marks}".lower() not in ENDS_IN_A_MARK
+    elided = text[match.start() - 1 : match.start()] in ("[", "(") and marks[-1] in "])\"'”"
+    return not elided and _WORD.search(text, near, match.start()) is not None
+
+
+def _ends_before_lower(word: str, *, closed: bool) -> bool:
+    """Careless writing begins sentences in lower case: likelier than an abbreviation behind a plain word only."""
+    return not closed and len(word) > 3 and word.isalpha() and not _is_abbreviation(word.lower())
+
+
+def _is_abbreviation(word: str) -> bool:
+    return word in BEFORE_A_NAME or word in BEFORE_A_NUMBER or word in MAY_END
+
+
+def _stop_ends(text: str, match: re.Match[str], *, word: str, following: str, near: int) -> bool:
+    """For one full stop before a capital, a digit or no letter at all."""
+    if not _WORD.search(text, near, match.start()):
+        return False
+    if word.isdigit():
+        return _number_ends(text, match, word=word, following=following, near=near)
+    key = word.lower()
+    if key in BEFORE_A_NAME:
+        return False
+    if key in BEFORE_A_NUMBER:
+        return not following[:1].isdigit() and (following in STARTERS or len(word) > 2)
+    if key in MAY_END or _INITIALS.fullmatch(word):
+        return following in STARTERS or len(match["spaced"]) > 1
+    return True
+
+
+def _number_ends(text: str, match: re.Match[str], *, word: str, following: str, near: int) -> bool:
+    """Whether a number ends the sentence; not where it numbers an item, nor as a German ordinal."""
+    before = text[near : match.start() - len(word)].split()
+    if not before:
+        return False
+    if len(word) > 2:
+        return True
+    return following not in AFTER_AN_ORDINAL and before[-1] not in BEFORE_AN_ORDINAL

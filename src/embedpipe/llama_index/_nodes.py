@@ -19,6 +19,7 @@ from llama_index.core.schema import (
     RelatedNodeInfo,
     TextNode,
 )
+from pydantic_core import PydanticSerializationError
 
 from embedpipe.errors import InputError
 from embedpipe.types import Chunk, SearchResult
@@ -54,7 +55,10 @@ def _kind(node: BaseNode) -> type[BaseNode]:
 
 
 def _payload(node: BaseNode) -> dict[str, Any]:
-    content = node.model_dump(mode="json", exclude_defaults=True)
+    try:
+        content = node.model_dump(mode="json", exclude_defaults=True, exclude=_OWN_COLUMNS)
+    except PydanticSerializationError as error:
+        raise InputError(f"Node {node.node_id!r:.200} holds what JSON cannot: {error}. Convert it first.") from error
     payload = {name: value for name, value in content.items() if name not in _OWN_COLUMNS}
     if payload.get("text_resource"):
         payload["text_resource"] = {**payload["text_resource"], "text": None}

@@ -50,7 +50,12 @@ class EmbedPipeReranker(BaseNodePostprocessor):
 
 
 def _result(place: int, node: NodeWithScore) -> SearchResult:
-    """The node, with its metadata as it is embedded, as a result whose id is its place."""
+    """The node, with its metadata as it is embedded, as a result whose id is its place.
+
+    A score from -1 to 1 is taken as its similarity to the query: what a dense search gives.
+    """
     text = node.node.get_content(metadata_mode=MetadataMode.EMBED)
     chunk = Chunk.whole(text, id=str(place), metadata=node.node.metadata)
-    return SearchResult(chunk=chunk, score=1 / (1 + place) if node.score is None else node.score)
+    if node.score is None:
+        return SearchResult(chunk=chunk, score=1 / (1 + place))
+    return SearchResult(chunk=chunk, score=node.score, similarity=node.score if abs(node.score) <= 1 else None)

@@ -2,6 +2,7 @@
 
 from embedpipe.storage.engine import Database
 from embedpipe.storage.filters import Field, Filter
+from embedpipe.storage.search import Fusion
 from embedpipe.storage.store import AsyncPgVectorStore, PgVectorStore
 
-__all__ = ["AsyncPgVectorStore", "Database", "Field", "Filter", "PgVectorStore"]
+__all__ = ["AsyncPgVectorStore", "Database", "Field", "Filter", "Fusion", "PgVectorStore"]

@@ -14,7 +14,7 @@ from embedpipe.storage.columns import checked_vectors
 from embedpipe.storage.filters import Filter, parse_filter
 from embedpipe.storage.json import storable_text
 from embedpipe.storage.schema import Collection
-from embedpipe.storage.search import Search
+from embedpipe.storage.search import Fusion, Search
 from embedpipe.storage.search import search as run_search
 from embedpipe.types import Chunk, SearchMode, SearchResult, Vectors
 
@@ -73,6 +73,7 @@ def search(
     condition: Condition,
     threshold: float | None,
     with_vectors: bool,
+    fusion: Fusion | None,
 ) -> Plan[list[SearchResult]]:
     """The k best chunks."""
     if mode not in ("dense", "lexical", "hybrid"):
@@ -99,6 +100,7 @@ def search(
             condition=parsed,
             threshold=threshold,
             with_vectors=with_vectors,
+            fusion=fusion or Fusion(),
         )
         return run_search(connection, collection, wanted)
 

@@ -18,6 +18,7 @@ from embedpipe.storage.documents import DocumentBatch, Known
 from embedpipe.storage.engine import Database
 from embedpipe.storage.plans import Condition, Plan
 from embedpipe.storage.schema import Collection
+from embedpipe.storage.search import Fusion
 from embedpipe.types import Chunk, ModelSpec, SearchMode, SearchResult
 
 if TYPE_CHECKING:
@@ -132,16 +133,24 @@ class PgVectorStore(BoundStore):
         filter: Condition = None,
         threshold: float | None = None,
         with_vectors: bool = False,
+        fusion: Fusion | None = None,
         connection: Connection | None = None,
     ) -> list[SearchResult]:
         """The k best chunks, best first, ties by id; fewer only where fewer meet the conditions.
 
         `dense` compares `vector` by cosine, `lexical` ranks by BM25 over the words of `text`, `hybrid` fuses both.
-        `threshold` is the least similarity to `vector`, in every mode. Raises `InputError` for a missing vector or
-        text.
+        `threshold` is the least similarity to `vector`, in every mode; `fusion` says how a hybrid search weighs its
+        legs. Raises `InputError` for a missing vector or text.
         """
         plan = plans.search(
-            vector, text, k=k, mode=mode, condition=filter, threshold=threshold, with_vectors=with_vectors
+            vector,
+            text,
+            k=k,
+            mode=mode,
+            condition=filter,
+            threshold=threshold,
+            with_vectors=with_vectors,
+            fusion=fusion,
         )
         return self._read(plan, connection)
 
@@ -240,11 +249,19 @@ class AsyncPgVectorStore(BoundStore):
         filter: Condition = None,
         threshold: float | None = None,
         with_vectors: bool = False,
+        fusion: Fusion | None = None,
         connection: AsyncConnection | None = None,
     ) -> list[SearchResult]:
         """As `PgVectorStore.search`."""
         plan = plans.search(
-            vector, text, k=k, mode=mode, condition=filter, threshold=threshold, with_vectors=with_vectors
+            vector,
+            text,
+            k=k,
+            mode=mode,
+            condition=filter,
+            threshold=threshold,
+            with_vectors=with_vectors,
+            fusion=fusion,
         )
         return await self._read(plan, connection)
 

@@ -1,0 +1,325 @@
+from __future__ import annotations
+
+import asyncio
+import copy
+import pickle
+from typing import Any
+
+import pytest
+from llama_index.core import Document, MockEmbedding, StorageContext, VectorStoreIndex
+from llama_index.core.ingestion import DocstoreStrategy, IngestionPipeline
+from llama_index.core.llms import MockLLM
+from llama_index.core.postprocessor import SimilarityPostprocessor
+from llama_index.core.query_engine import CitationQueryEngine
+from llama_index.core.schema import (
+    BaseNode,
+    ImageNode,
+    IndexNode,
+    MediaResource,
+    MetadataMode,
+    Node,
+    NodeRelationship,
+    RelatedNodeInfo,
+    TextNode,
+)
+from llama_index.core.storage.docstore import SimpleDocumentStore
+from llama_index.core.vector_stores import FilterOperator, MetadataFilter, MetadataFilters, VectorStoreQuery
+from llama_index.core.vector_stores.types import VectorStoreQueryMode
+
+from embedpipe.embedding import EmbeddingGenerator
+from embedpipe.errors import CollectionNotFoundError, ConfigurationError, InputError, ModelMismatchError
+from embedpipe.llama_index import EmbedPipeEmbedding, EmbedPipeVectorStore, RecursiveNodeParser
+from embedpipe.storage import Database, PgVectorStore
+from embedpipe.testing import FakeEmbeddingModel
+from embedpipe.types import ModelSpec
+
+SPEC = ModelSpec(name="plane", dimensions=2)
+YEAR_2020 = MetadataFilters(filters=[MetadataFilter(key="year", value=2020)])
+
+
+def node(name: str, text: str, vector: list[float], *, document: str = "d", year: int = 2020) -> TextNode:
+    made = TextNode(id_=name, text=text, metadata={"year": year}, embedding=vector)
+    made.relationships[NodeRelationship.SOURCE] = RelatedNodeInfo(node_id=document)
+    return made
+
+
+def fruit() -> list[BaseNode]:
+    return [
+        node("orange", "Oranges are sweet and round", [1.0, 0.0]),
+        node("tangerine", "Tangerines are sweet", [0.99, 0.14], year=2021),
+        node("lemon", "Lemons are sour", [0.6, 0.8], document="e"),
+        node("sky", "The sky is blue", [-1.0, 0.0], document="e", year=2022),
+    ]
+
+
+@pytest.fixture
+def empty(database: Database) -> EmbedPipeVectorStore:
+    return EmbedPipeVectorStore(PgVectorStore(database, model=SPEC))
+
+
+@pytest.fixture
+def filled(empty: EmbedPipeVectorStore) -> EmbedPipeVectorStore:
+    assert empty.add(fruit()) == ["orange", "tangerine", "lemon", "sky"]
+    return empty
+
+
+def ask(store: EmbedPipeVectorStore, k: int = 10, **settings: Any) -> list[str]:
+    mode = VectorStoreQueryMode(settings.pop("mode", "default"))
+    settings = {"query_embedding": [1.0, 0.0], "similarity_top_k": k, **settings}
+    return store.query(VectorStoreQuery(mode=mode, **settings)).ids or []
+
+
+class TestNodes:
+    @pytest.mark.parametrize(
+        "made",
+        [
+            TextNode(text=""),
+            TextNode(
+                text="offsets and templates",
+                start_char_idx=3,
+                end_char_idx=24,
+                metadata={"a": [1, None, 1.5], "id": "x", "text": "y"},
+                excluded_embed_metadata_keys=["a"],
+                excluded_llm_metadata_keys=["id"],
+                metadata_template="{key}={value}",
+                relationships={
+                    NodeRelationship.SOURCE: RelatedNodeInfo(node_id="doc", metadata={"k": 1}, hash="h"),
+                    NodeRelationship.CHILD: [RelatedNodeInfo(node_id="c1"), RelatedNodeInfo(node_id="c2")],
+                },
+            ),
+            IndexNode(text="index", index_id="other"),
+            ImageNode(text="caption", image_url="https://example.org/x.png"),
+            Document(text="a document", metadata={"title": "t"}),
+            Node(text_resource=MediaResource(text="a node", mimetype="text/markdown"), extra_info={"n": 1}),
+            TextNode(id_="%s :name $1 'q' 🙂", text="hostile id"),
+        ],
+        ids=lambda made: type(made).__name__,
+    )
+    def test_a_node_comes_back_as_it_was(self, empty: EmbedPipeVectorStore, made: BaseNode) -> None:
+        given = copy.deepcopy(made)
+        given.embedding = [1.0, 0.0]
+        assert empty.add([given]) == [made.node_id]
+        for found in (empty.get_nodes([made.node_id])[0], (empty.query(_dense()).nodes or [])[0]):
+            assert type(found) is type(made)
+            assert found == made
+            assert found.get_content(MetadataMode.EMBED) == made.get_content(MetadataMode.EMBED)
+
+    def test_generators_and_repeated_ids(self, empty: EmbedPipeVectorStore) -> None:
+        nodes = fruit()
+        assert len(empty.add(each for each in nodes)) == 4  # type: ignore[arg-type]  # what users do all the same
+        empty.add([node("sky", "The sky is grey", [-1.0, 0.0])])
+        assert empty.get_nodes(["sky"])[0].get_content() == "The sky is grey"
+        assert len(empty.get_nodes()) == 4
+        assert empty.add([]) == []
+
+    def test_a_node_without_a_vector_is_refused_and_nothing_written(self, empty: EmbedPipeVectorStore) -> None:
+        with pytest.raises(InputError, match="'bare'"):
+            empty.add([*fruit(), TextNode(id_="bare", text="no vector")])
+        with pytest.raises(InputError, match="when"):
+            empty.add([TextNode(text="x", metadata={"when": object()}, embedding=[1.0, 0.0])])
+        relation = {NodeRelationship.SOURCE: RelatedNodeInfo(node_id="d", metadata={"when": object()})}
+        with pytest.raises(InputError, match="JSON cannot"):
+            empty.add([TextNode(text="x", relationships=relation, embedding=[1.0, 0.0])])
+        assert empty.get_nodes() == []
+
+
+def _dense(**settings: Any) -> VectorStoreQuery:
+    return VectorStoreQuery(query_embedding=[1.0, 0.0], similarity_top_k=3, **settings)
+
+
+class TestQueries:
+    def test_dense_scores_are_similarities(self, filled: EmbedPipeVectorStore) -> None:
+        found = filled.query(_dense())
+        assert found.ids == ["orange", "tangerine", "lemon"]
+        assert found.similarities == pytest.approx([1.0, 0.99, 0.6], abs=1e-3)
+
+    @pytest.mark.parametrize("mode", ["sparse", "text_search"])
+    def test_lexical_modes_need_no_vector(self, filled: EmbedPipeVectorStore, mode: str) -> None:
+        assert ask(filled, mode=mode, query_embedding=None, query_str="what is sour?") == ["lemon"]
+        assert len(ask(filled, mode=mode, query_str="sweet", sparse_top_k=1)) == 1
+
+    @pytest.mark.parametrize("mode", ["hybrid", "semantic_hybrid"])
+    def test_hybrid_fuses_and_alpha_weighs(self, filled: EmbedPipeVectorStore, mode: str) -> None:
+        assert ask(filled, mode=mode, query_str="what is sour?", alpha=1.0)[0] == "orange"
+        assert ask(filled, mode=mode, query_str="what is sour?", alpha=0.0)[0] == "lemon"
+        assert len(ask(filled, mode=mode, query_str="sweet", hybrid_top_k=2)) == 2
+        scores = filled.query(_dense(mode=VectorStoreQueryMode(mode), query_str="sweet", sparse_top_k=2)).similarities
+        assert scores is not None
+        assert scores == sorted(scores, reverse=True)
+        assert all(0 <= score <= 1 for score in scores)
+
+    def test_marginal_relevance(self, filled: EmbedPipeVectorStore) -> None:
+        assert ask(filled, 2, mode="mmr", mmr_threshold=1.0) == ["orange", "tangerine"]
+        assert ask(filled, 2, mode="mmr", mmr_threshold=0.4) == ["orange", "sky"]
+
+    def test_restrictions(self, filled: EmbedPipeVectorStore) -> None:
+        assert ask(filled, filters=YEAR_2020) == ["orange", "lemon"]
+        assert ask(filled, doc_ids=["e"]) == ["lemon", "sky"]
+        assert ask(filled, node_ids=["sky", "orange", "none"]) == ["orange", "sky"]
+        assert ask(filled, node_ids=["sky", "orange"], doc_ids=["e"], filters=YEAR_2020) == []
+        assert len(ask(filled, node_ids=[], doc_ids=[])) == 4
+        assert ask(filled, mode="sparse", query_str="sweet sky", doc_ids=["e"]) == ["sky"]
+
+    @pytest.mark.parametrize("mode", ["svm", "logistic_regression", "linear_regression"])
+    def test_other_modes_are_refused(self, filled: EmbedPipeVectorStore, mode: str) -> None:
+        with pytest.raises(InputError, match=f"'{mode}'.*default.*hybrid"):
+            ask(filled, mode=mode)
+
+    def test_what_is_missing_or_unknown_is_refused(self, filled: EmbedPipeVectorStore) -> None:
+        with pytest.raises(InputError, match="text"):
+            ask(filled, mode="hybrid")
+        with pytest.raises(InputError, match="vector"):
+            ask(filled, query_embedding=None)
+        with pytest.raises(InputError, match="hnsw"):
+            filled.query(_dense(), hnsw_ef_search=3)
+        with pytest.raises(ModelMismatchError, match="2"):
+            ask(filled, query_embedding=[1.0, 0.0, 0.0])
+
+
+class TestDeleting:
+    def test_by_document_node_filter_and_all(self, filled: EmbedPipeVectorStore) -> None:
+        filled.delete_nodes([])
+        filled.delete_nodes(["orange", "not there"])
+        filled.delete_nodes(["tangerine"], filters=YEAR_2020)
+        assert sorted(each.node_id for each in filled.get_nodes()) == ["lemon", "sky", "tangerine"]
+        filled.delete_nodes(filters=YEAR_2020)
+        filled.delete("e")
+        assert [each.node_id for each in filled.get_nodes()] == ["tangerine"]
+        with pytest.raises(InputError, match="clear"):
+            filled.delete_nodes()
+        filled.clear()
+        assert filled.get_nodes() == []
+
+
+async def test_the_async_twins_agree(filled: EmbedPipeVectorStore, database: Database) -> None:
+    assert await filled.aquery(_dense()) == filled.query(_dense())
+    marginal = _dense(mode=VectorStoreQueryMode.MMR)
+    assert (await filled.aquery(marginal)).ids == filled.query(marginal).ids
+    assert await filled.aget_nodes(filters=YEAR_2020) == filled.get_nodes(filters=YEAR_2020)
+    queries = [VectorStoreQuery(query_embedding=each.embedding, similarity_top_k=1) for each in fruit()]
+    found = await asyncio.gather(*(filled.aquery(query) for query in queries))
+    assert [each.ids for each in found] == [["orange"], ["tangerine"], ["lemon"], ["sky"]]
+    assert await filled.async_add([node("new", "new", [0.0, 1.0])]) == ["new"]
+    await filled.adelete_nodes(["new"])
+    await filled.adelete("e")
+    assert len(filled.get_nodes()) == 2
+    await filled.aclear()
+    assert filled.get_nodes() == []
+    await database.aclose()
+
+
+class TestBinding:
+    def test_the_first_nodes_make_the_collection_where_no_model_is_named(self, database: Database) -> None:
+        fresh = EmbedPipeVectorStore(PgVectorStore(database))
+        with pytest.raises(CollectionNotFoundError):
+            fresh.get_nodes()
+        fresh.add(fruit())
+        assert PgVectorStore(database).collection.model.dimensions == 2
+        assert len(EmbedPipeVectorStore(PgVectorStore(database)).get_nodes()) == 4
+
+    def test_another_model_is_refused(self, database: Database) -> None:
+        one, two = (EmbedPipeEmbedding(EmbeddingGenerator(FakeEmbeddingModel(2, name=name))) for name in ("one", "two"))
+        EmbedPipeVectorStore(PgVectorStore(database), embed_model=one).add(fruit())
+        with pytest.raises(ModelMismatchError, match=r"one.*two"):
+            ask(EmbedPipeVectorStore(PgVectorStore(database), embed_model=two))
+
+    def test_a_foreign_model_gives_its_name(self, database: Database) -> None:
+        store = EmbedPipeVectorStore(PgVectorStore(database), embed_model=MockEmbedding(embed_dim=2, model_name="mock"))
+        store.add(fruit())
+        assert PgVectorStore(database).collection.model.name == "MockEmbedding:mock"
+
+    def test_serialised_it_names_the_collection_alone(self) -> None:
+        secret = "postgresql://user:hunter2@localhost:1/none"
+        given = EmbedPipeVectorStore(PgVectorStore(secret, collection="notes"))
+        for shown in (repr(given), str(given), given.to_json()):
+            assert "hunter2" not in shown
+        assert EmbedPipeVectorStore.from_dict(given.to_dict()).collection == "notes"
+        with pytest.raises(ConfigurationError, match="EMBEDPIPE_DATABASE_URL"):
+            pickle.dumps(given)
+        with pytest.raises(ValueError, match="table_name"):
+            EmbedPipeVectorStore(table_name="notes")
+
+    def test_one_of_the_default_database_is_pickled(self, database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("EMBEDPIPE_DATABASE_URL", database_url)
+        embedding = EmbedPipeEmbedding(EmbeddingGenerator(FakeEmbeddingModel(2)))
+        original = EmbedPipeVectorStore(collection="notes", embed_model=embedding)
+        original.add(fruit())
+        restored = pickle.loads(pickle.dumps(original))  # noqa: S301 - our own bytes
+        assert len(restored.get_nodes()) == 4
+        for store in (original, restored):
+            store.client.database.close()
+
+
+TEXTS = {
+    "fruit": "Oranges are sweet and round. Lemons are sour.",
+    "sky": "The sky is blue by day. At night the sky is black.",
+}
+
+
+def documents() -> list[Document]:
+    return [Document(id_=name, text=text, metadata={"topic": name}) for name, text in TEXTS.items()]
+
+
+class TestFramework:
+    @pytest.fixture
+    def embedding(self, minilm: EmbeddingGenerator) -> EmbedPipeEmbedding:
+        return EmbedPipeEmbedding(minilm)
+
+    @pytest.fixture
+    def index(self, database: Database, embedding: EmbedPipeEmbedding) -> VectorStoreIndex:
+        store = EmbedPipeVectorStore(PgVectorStore(database), embed_model=embedding)
+        context = StorageContext.from_defaults(vector_store=store)
+        parser = RecursiveNodeParser(chunk_size=60)
+        return VectorStoreIndex.from_documents(
+            documents(), storage_context=context, embed_model=embedding, transformations=[parser]
+        )
+
+    def test_a_query_engine_answers_from_the_right_document(self, index: VectorStoreIndex) -> None:
+        for mode in ("default", "hybrid", "mmr", "sparse"):
+            engine = index.as_query_engine(llm=MockLLM(), similarity_top_k=1, vector_store_query_mode=mode)
+            response = engine.query("Which colour does the sky have?")
+            assert [source.metadata["topic"] for source in response.source_nodes] == ["sky"]
+            assert "The sky is blue" in str(response)
+
+    async def test_an_async_query_with_filters_and_postprocessors(
+        self, index: VectorStoreIndex, database: Database
+    ) -> None:
+        filters = MetadataFilters(filters=[MetadataFilter(key="topic", operator=FilterOperator.IN, value=["fruit"])])
+        engine = index.as_query_engine(
+            llm=MockLLM(), filters=filters, node_postprocessors=[SimilarityPostprocessor(similarity_cutoff=-1)]
+        )
+        response = await engine.aquery("What is blue?")
+        assert {source.metadata["topic"] for source in response.source_nodes} == {"fruit"}
+        await database.aclose()
+
+    def test_citations(self, index: VectorStoreIndex) -> None:
+        splitter = RecursiveNodeParser(chunk_size=30)
+        engine = CitationQueryEngine.from_args(index, llm=MockLLM(), text_splitter=splitter, similarity_top_k=2)
+        response = engine.query("What is sour?")
+        assert len(response.source_nodes) > 2
+        assert response.source_nodes[0].get_content().startswith("Source 1:")
+
+    def test_a_document_is_deleted_and_updated(self, index: VectorStoreIndex) -> None:
+        index.delete_ref_doc("sky")
+        index.insert(Document(id_="sea", text="The sea is green", metadata={"topic": "sea"}))
+        found = index.as_retriever(similarity_top_k=5).retrieve("colour")
+        assert {each.metadata["topic"] for each in found} == {"fruit", "sea"}
+
+    def test_an_ingestion_pipeline_with_a_docstore(self, database: Database, embedding: EmbedPipeEmbedding) -> None:
+        store = EmbedPipeVectorStore(PgVectorStore(database), embed_model=embedding)
+        pipeline = IngestionPipeline(
+            transformations=[RecursiveNodeParser(chunk_size=60), embedding],
+            vector_store=store,
+            docstore=SimpleDocumentStore(),
+            docstore_strategy=DocstoreStrategy.UPSERTS_AND_DELETE,
+        )
+        first = pipeline.run(documents=documents())
+        assert {each.node_id for each in store.get_nodes()} == {each.node_id for each in first}
+        assert pipeline.run(documents=documents()) == []
+        changed = [documents()[0], Document(id_="sky", text="The sky is grey.")]
+        pipeline.run(documents=changed)
+        texts = [each.get_content() for each in store.get_nodes()]
+        assert "The sky is grey." in texts
+        assert not any("black" in text for text in texts)
+        pipeline.run(documents=changed[:1])
+        assert {each.ref_doc_id for each in store.get_nodes()} == {"fruit"}

@@ -4,32 +4,60 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
 from embedpipe._optional import require
 from embedpipe.embedding import catalogue, weights
 from embedpipe.embedding.backend import Limits
+from embedpipe.embedding.exported import Runtime, calibration_mark
+from embedpipe.errors import ConfigurationError
 from embedpipe.text.tokens import TokenCounter, token_counter
 from embedpipe.types import Kind, ModelSpec, Vectors
+
+
+class _Encoder(Protocol):
+    def encode(self, texts: Sequence[str]) -> Vectors: ...
 
 
 class LocalModel:
     """A sentence-transformers model, loaded at the first text.
 
-    `name` is a folder, a name of the catalogue or a repository of the hub. `device` is torch's ("cpu", "cuda:0",
-    "mps"), by default the best there is. `batch_size` is the number of texts in one pass.
+    `name` is a folder, a name of the catalogue or a repository of the hub. `runtime="torch"` runs any such model
+    through sentence-transformers, on `device` ("cpu", "cuda:0", "mps"; by default the best there is) with
+    `batch_size` texts in one pass. "onnx" and "openvino" run BERT models on this machine's processor without PyTorch.
+    `calibration`, a hundred texts or more of the kind to be embedded, makes OpenVINO's model int8: other vectors,
+    which do not mix with the rest. `query_prompt` and `document_prompt` replace the model's own.
     """
 
-    def __init__(self, name: str, *, device: str | None = None, batch_size: int = 32) -> None:
+    def __init__(
+        self,
+        name: str,
+        *,
+        device: str | None = None,
+        batch_size: int = 32,
+        runtime: Runtime = "torch",
+        calibration: Sequence[str] | None = None,
+        query_prompt: str | None = None,
+        document_prompt: str | None = None,
+    ) -> None:
+        if calibration is not None and runtime != "openvino":
+            raise ConfigurationError(f"calibration= belongs to runtime='openvino', and runtime={runtime!r} was given.")
         self._name = name
-        self._device = device
-        self._batch_size = batch_size
+        self._settings: dict[str, Any] = {
+            "device": device,
+            "batch_size": batch_size,
+            "runtime": runtime,
+            "calibration": None if calibration is None else list(calibration),
+            "query_prompt": query_prompt,
+            "document_prompt": document_prompt,
+        }
         self._lock = threading.Lock()
-        self._loaded: Any = None
+        self._loaded: _Encoder | None = None
 
     @cached_property
     def folder(self) -> Path:
@@ -38,11 +66,14 @@ class LocalModel:
 
     @cached_property
     def spec(self) -> ModelSpec:
-        """The published specification, else the one that the folder's files state; torch is not imported."""
+        """The published specification, else the one that the folder's files state; nothing is loaded for it."""
         known = None if weights.is_folder(self._name) else catalogue.find(self._name)
-        if known and known.weights_sha256:
-            return known.spec
-        return weights.describe(self.folder, self._name)
+        spec = known.spec if known and known.weights_sha256 else weights.describe(self.folder, self._name)
+        calibration = self._settings["calibration"]
+        if calibration is not None:
+            spec = replace(spec, revision=f"{spec.revision}-int8-{calibration_mark(calibration)}")
+        prompts = {key: self._settings[key] for key in ("query_prompt", "document_prompt")}
+        return replace(spec, **{key: prompt for key, prompt in prompts.items() if prompt is not None})
 
     @cached_property
     def counter(self) -> TokenCounter:
@@ -55,36 +86,47 @@ class LocalModel:
     @property
     def limits(self) -> Limits:
         """One pass at a time; the model sorts and batches within it."""
-        return Limits(batch_items=self._batch_size * 32, batch_tokens=None, concurrency=1)
+        return Limits(batch_items=self._settings["batch_size"] * 32, batch_tokens=None, concurrency=1)
 
     def embed(self, texts: Sequence[str], kind: Kind) -> Vectors:
         """(n, d) float32, one row for each text, in order."""
         prompt = self.spec.query_prompt if kind == "query" else self.spec.document_prompt
-        with self._lock:  # the tokenizer is not safe to share between threads
-            vectors = self._model.encode(
-                list(texts),
-                prompt=prompt,
-                batch_size=self._batch_size,
-                convert_to_numpy=True,
-                show_progress_bar=False,
-            )
-        return np.ascontiguousarray(vectors, dtype=np.float32)
+        with self._lock:  # tokenizers and sessions are not safe to share between threads
+            if self._loaded is None:
+                self._loaded = self._load()
+            return self._loaded.encode([prompt + text for text in texts] if prompt else texts)
 
-    @property
-    def _model(self) -> Any:
-        if self._loaded is None:
-            library = require("sentence_transformers", extra="local")
-            require("transformers.utils.logging", extra="local").disable_progress_bar()
-            self._loaded = library.SentenceTransformer(str(self.folder), device=self._device, local_files_only=True)
-            self._loaded.max_seq_length = self.spec.max_tokens
-        return self._loaded
+    def _load(self) -> _Encoder:
+        settings = self._settings
+        if settings["runtime"] == "torch":
+            return _TorchEncoder(self.folder, self.spec, device=settings["device"], batch_size=settings["batch_size"])
+        from embedpipe.embedding.compiled import CompiledEncoder
+
+        return CompiledEncoder(self.folder, self.spec, runtime=settings["runtime"], calibration=settings["calibration"])
 
     def __repr__(self) -> str:
-        return f"LocalModel({self._name!r}, device={self._device!r}, batch_size={self._batch_size})"
+        return f"LocalModel({self._name!r}, runtime={self._settings['runtime']!r})"
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _rebuild, (self._name, self._device, self._batch_size)
+        return _rebuild, (self._name, self._settings)
 
 
-def _rebuild(name: str, device: str | None, batch_size: int) -> LocalModel:
-    return LocalModel(name, device=device, batch_size=batch_size)
+class _TorchEncoder:
+    """sentence-transformers' own encoding."""
+
+    def __init__(self, folder: Path, spec: ModelSpec, *, device: str | None, batch_size: int) -> None:
+        library = require("sentence_transformers", extra="local")
+        require("transformers.utils.logging", extra="local").disable_progress_bar()
+        self._batch_size = batch_size
+        self._model = library.SentenceTransformer(str(folder), device=device, local_files_only=True)
+        self._model.max_seq_length = spec.max_tokens
+
+    def encode(self, texts: Sequence[str]) -> Vectors:
+        vectors = self._model.encode(
+            list(texts), prompt="", batch_size=self._batch_size, convert_to_numpy=True, show_progress_bar=False
+        )
+        return np.ascontiguousarray(vectors, dtype=np.float32)
+
+
+def _rebuild(name: str, settings: dict[str, Any]) -> LocalModel:
+    return LocalModel(name, **settings)

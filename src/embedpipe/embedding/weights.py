@@ -132,6 +132,20 @@ def describe(folder: Path, name: str) -> ModelSpec:
     )
 
 
+def pooling_of(folder: Path) -> str:
+    """ "mean" or "cls"; `ConfigurationError` for any other pooling."""
+    stated = read_json(folder / "1_Pooling" / "config.json")
+    modes = [mode for mode, on in stated.items() if mode.startswith("pooling_mode_") and on is True]
+    if modes == ["pooling_mode_cls_token"]:
+        return "cls"
+    if modes in ([], ["pooling_mode_mean_tokens"]):
+        return "mean"
+    raise ConfigurationError(
+        f"Pooling by the mean or the first token was expected in {folder}, and it states {', '.join(modes)}. "
+        "Use runtime='torch' for this model."
+    )
+
+
 def _module_types(folder: Path) -> set[str]:
     file = folder / "modules.json"
     modules = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else []

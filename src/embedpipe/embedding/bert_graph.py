@@ -1,0 +1,163 @@
+"""A BERT encoder with its pooling as an ONNX graph, built from the weight file: PyTorch is not needed for it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from embedpipe._optional import require
+from embedpipe.embedding.weights import pooling_of, read_json
+from embedpipe.errors import ConfigurationError
+
+_FUSED = "com.microsoft"
+_OPSET = 20
+_IR_VERSION = 10
+
+
+def write_graph(folder: Path, file: Path, *, fused: bool, normalize: bool) -> None:
+    """Writes the graph of the model in `folder`: input_ids and attention_mask (b, s) int64 to vectors (b, d) float32.
+
+    `fused` uses ONNX Runtime's own operators for attention and skip connections, which other runtimes lack.
+    `ConfigurationError` for an architecture other than BERT, or a pooling other than the mean and the first token.
+    """
+    onnx = require("onnx", extra="onnx")
+    config = read_json(folder / "config.json")
+    supported = config.get("model_type") == "bert" and config.get("hidden_act") == "gelu"
+    absolute = config.get("position_embedding_type", "absolute") == "absolute"
+    if not (supported and absolute):
+        raise ConfigurationError(
+            f"A BERT model was expected for runtime='onnx' or 'openvino', and {folder.name} is "
+            f"{config.get('model_type')!r}. Use runtime='torch' for it."
+        )
+    graph = _Graph(onnx, require("safetensors.numpy", extra="onnx").load_file(folder / "model.safetensors"), config)
+    graph.embed()
+    for layer in range(config["num_hidden_layers"]):
+        graph.layer(f"encoder.layer.{layer}.", fused=fused)
+    graph.pool(pooling_of(folder), normalize=normalize)
+    onnx.save(graph.model(), file)
+
+
+class _Graph:
+    """The graph under way. `state` names the hidden states (b, s, d) that the next part starts from."""
+
+    def __init__(self, onnx: Any, weights: dict[str, Any], config: dict[str, Any]) -> None:
+        self._onnx = onnx
+        self._weights = {name.removeprefix("bert."): array for name, array in weights.items()}
+        self._size: int = config["hidden_size"]
+        self._heads: int = config["num_attention_heads"]
+        self._epsilon: float = config["layer_norm_eps"]
+        self._nodes: list[Any] = []
+        self._constants: dict[str, Any] = {}
+        self._names = 0
+        self.state = ""
+
+    def embed(self) -> None:
+        """Words, positions and the first token type, normalised; and the attention mask in the forms needed later."""
+        w = self._weights
+        positions = w["embeddings.position_embeddings.weight"] + w["embeddings.token_type_embeddings.weight"][0]
+        length = self._node("Shape", "input_ids", start=1, end=2)
+        zero = self._constant(np.array([0], np.int64))
+        position = self._node("Slice", self._constant(positions), zero, length, zero)
+        words = self._node("Gather", self._constant(w["embeddings.word_embeddings.weight"]), "input_ids")
+        self.state = self._norm(self._node("Add", words, position), "embeddings.LayerNorm")
+        self._mask = self._node("Cast", "attention_mask", to=self._onnx.TensorProto.FLOAT)
+        self._mask32 = self._node("Cast", "attention_mask", to=self._onnx.TensorProto.INT32)
+        hidden = self._node("Sub", self._constant(np.array(1, np.float32)), self._mask)
+        lowest = self._constant(np.array(np.finfo(np.float32).min, np.float32))
+        axes = self._constant(np.array([1, 2], np.int64))
+        self._bias = self._node("Unsqueeze", self._node("Mul", hidden, lowest), axes)
+
+    def layer(self, name: str, *, fused: bool) -> None:
+        """One encoder layer (Vaswani et al. 2017, normalised after each skip, as in Devlin et al. 2019)."""
+        attended = self._fused_attention(name) if fused else self._attention(name)
+        self.state = self._skip(attended, name + "attention.output", fused=fused)
+        raised = self._node("MatMul", self.state, self._weight(name + "intermediate.dense"))
+        bias = self._constant(self._weights[name + "intermediate.dense.bias"])
+        if fused:
+            raised = self._node("BiasGelu", raised, bias, domain=_FUSED)
+        else:
+            raised = self._node("Gelu", self._node("Add", raised, bias))
+        self.state = self._skip(raised, name + "output", fused=fused)
+
+    def pool(self, pooling: str, *, normalize: bool) -> None:
+        """One vector for each text, under the name "vectors"."""
+        one = self._constant(np.array([1], np.int64))
+        if pooling == "mean":
+            row = self._node("Unsqueeze", self._mask, one)
+            total = self._node("Squeeze", self._node("MatMul", row, self.state), one)
+            pooled = self._node("Div", total, self._node("ReduceSum", self._mask, one, keepdims=1))
+        else:
+            pooled = self._node("Gather", self.state, self._constant(np.array(0, np.int64)), axis=1)
+        if normalize:
+            pooled = self._node("Div", pooled, self._node("ReduceL2", pooled, one, keepdims=1))
+        self._nodes.append(self._onnx.helper.make_node("Identity", [pooled], ["vectors"]))
+
+    def model(self) -> Any:
+        """The finished model."""
+        helper, types = self._onnx.helper, self._onnx.TensorProto
+        inputs = [
+            helper.make_tensor_value_info(name, types.INT64, ["b", "s"]) for name in ("input_ids", "attention_mask")
+        ]
+        output = helper.make_tensor_value_info("vectors", types.FLOAT, ["b", self._size])
+        constants = [self._onnx.numpy_helper.from_array(array, name) for name, array in self._constants.items()]
+        graph = helper.make_graph(self._nodes, "bert", inputs, [output], constants)
+        opsets = [helper.make_opsetid("", _OPSET), helper.make_opsetid(_FUSED, 1)]
+        return helper.make_model(graph, opset_imports=opsets, ir_version=_IR_VERSION)
+
+    def _fused_attention(self, name: str) -> str:
+        parts = [f"{name}attention.self.{part}" for part in ("query", "key", "value")]
+        weight = self._constant(np.concatenate([self._weights[part + ".weight"].T for part in parts], axis=1))
+        bias = self._constant(np.concatenate([self._weights[part + ".bias"] for part in parts]))
+        return self._node("Attention", self.state, weight, bias, self._mask32, domain=_FUSED, num_heads=self._heads)
+
+    def _attention(self, name: str) -> str:
+        scale = np.float32((self._size // self._heads) ** -0.5)
+        query = self._head(f"{name}attention.self.query", [0, 2, 1, 3], scale=scale)
+        key = self._head(f"{name}attention.self.key", [0, 2, 3, 1])
+        value = self._head(f"{name}attention.self.value", [0, 2, 1, 3])
+        scores = self._node("Add", self._node("MatMul", query, key), self._bias)
+        mixed = self._node("MatMul", self._node("Softmax", scores, axis=-1), value)
+        merged = self._constant(np.array([0, 0, self._size], np.int64))
+        return self._node("Reshape", self._node("Transpose", mixed, perm=[0, 2, 1, 3]), merged)
+
+    def _head(self, name: str, order: list[int], *, scale: np.float32 | None = None) -> str:
+        weight, bias = self._weights[name + ".weight"].T, self._weights[name + ".bias"]
+        if scale is not None:
+            weight, bias = weight * scale, bias * scale
+        projected = self._node("Add", self._node("MatMul", self.state, self._constant(weight)), self._constant(bias))
+        split = self._constant(np.array([0, 0, self._heads, self._size // self._heads], np.int64))
+        return self._node("Transpose", self._node("Reshape", projected, split), perm=order)
+
+    def _skip(self, source: str, name: str, *, fused: bool) -> str:
+        raised = self._node("MatMul", source, self._weight(name + ".dense"))
+        bias = self._constant(self._weights[name + ".dense.bias"])
+        if not fused:
+            return self._norm(self._node("Add", self._node("Add", raised, bias), self.state), name + ".LayerNorm")
+        scale = self._constant(self._weights[name + ".LayerNorm.weight"])
+        shift = self._constant(self._weights[name + ".LayerNorm.bias"])
+        inputs = (raised, self.state, scale, shift, bias)
+        return self._node("SkipLayerNormalization", *inputs, domain=_FUSED, epsilon=self._epsilon)
+
+    def _norm(self, source: str, name: str) -> str:
+        scale = self._constant(self._weights[name + ".weight"])
+        shift = self._constant(self._weights[name + ".bias"])
+        return self._node("LayerNormalization", source, scale, shift, axis=-1, epsilon=self._epsilon)
+
+    def _weight(self, name: str) -> str:
+        return self._constant(self._weights[name + ".weight"].T)
+
+    def _constant(self, array: Any) -> str:
+        name = self._name("c")
+        self._constants[name] = np.ascontiguousarray(array)
+        return name
+
+    def _node(self, operator: str, *inputs: str, domain: str = "", **attributes: Any) -> str:
+        name = self._name("n")
+        self._nodes.append(self._onnx.helper.make_node(operator, inputs, [name], domain=domain, **attributes))
+        return name
+
+    def _name(self, kind: str) -> str:
+        self._names += 1
+        return f"{kind}{self._names}"

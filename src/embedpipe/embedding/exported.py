@@ -1,0 +1,52 @@
+"""Graphs made from a model's weights, kept in the user's cache folder."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import os
+import shutil
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Literal, TypeAlias
+
+from platformdirs import user_cache_dir
+
+logger = logging.getLogger(__name__)
+
+Runtime: TypeAlias = Literal["torch", "onnx", "openvino"]
+FORMAT = 1
+"""Raised where the graph's making changes."""
+
+
+def exported_folder() -> Path:
+    """Where exported models are kept: `models` in EMBEDPIPE_HOME, else in the user's cache folder."""
+    return Path(os.environ.get("EMBEDPIPE_HOME") or user_cache_dir("embedpipe")) / "models"
+
+
+def made_once(name: str, make: Callable[[Path], None]) -> Path:
+    """The folder of that name in `exported_folder()`, filled by `make(folder)` where it is not there.
+
+    Two processes may make it at once: each fills a folder of its own, and the first to be done stands.
+    """
+    folder = exported_folder() / f"{name}-{FORMAT}"
+    if folder.is_dir():
+        return folder
+    partial = folder.with_name(f"{folder.name}.{os.getpid()}.partial")
+    partial.mkdir(parents=True, exist_ok=True)
+    logger.info("Making %s from the model's weights, once.", folder)
+    started = time.monotonic()
+    try:
+        make(partial)
+        if not folder.is_dir():
+            partial.rename(folder)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+    logger.info("Made %s in %.1f seconds.", folder.name, time.monotonic() - started)
+    return folder
+
+
+def calibration_mark(texts: Sequence[str]) -> str:
+    """Eight hexadecimal digits that tell two calibrations apart."""
+    return hashlib.sha256("\0".join(texts).encode()).hexdigest()[:8]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from embedpipe.text.words import words
 
 _SIMILARITY_WEIGHT = 2.0
 _MIN_WORDS = 3
+_WHOLE = re.compile(r"[.!?…。！？।؟][\"'”’»)\]」』]*$")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,14 +66,18 @@ def answer_text(statements: Sequence[Statement]) -> str:
 
 
 def _candidates(sources: Sequence[Passage]) -> list[tuple[int, int, int]]:
-    """(position of the source, start, end within its text) of each sentence; none reaches over a gap."""
-    return [
+    """(position of the source, start, end within its text) of each sentence; none reaches over a gap.
+
+    Headings and lines of code, which do not end as sentences do, come only where there is nothing else.
+    """
+    spans = [
         (position, left + start, left + end)
         for position, source in enumerate(sources)
         for left, right in source.stretches
         for start, end in sentence_spans(source.text[left:right])
         if len(words(source.text[left + start : left + end])) >= _MIN_WORDS
     ]
+    return [span for span in spans if _WHOLE.search(_text(sources, span))] or spans
 
 
 def _text(sources: Sequence[Passage], candidate: tuple[int, int, int]) -> str:

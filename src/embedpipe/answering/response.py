@@ -26,7 +26,8 @@ class RAGResponse:
 
     `sources` are numbered from 1 as the answer cites them. `model` is None for an extractive answer; `tokens_used` is
     None where no model ran or it did not say. `truncated`: the model stopped at its token limit. `left_out`: results
-    that the context's budget had no room for. `timings`: seconds for "search", "answer" and "total".
+    that the context's budget had no room for, or that repeat a better one word for word. `timings`: seconds for
+    "search", "answer" and "total".
     """
 
     question: str

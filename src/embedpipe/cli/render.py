@@ -103,7 +103,7 @@ def show_citations(response: RAGResponse) -> None:
     if response.truncated:
         footer.append("the answer was cut off at the model's token limit")
     if response.left_out:
-        footer.append(f"{len(response.left_out)} results had no room in the context")
+        footer.append(f"{len(response.left_out)} results left out of the context")
     footer.append(f"answered in {response.timings['total']:.2f} s")
     console.print(Text(" · ".join(footer), style="dim"))
 

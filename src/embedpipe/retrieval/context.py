@@ -80,15 +80,23 @@ class ContextSettings:
 def build_context(
     results: Sequence[SearchResult], settings: ContextSettings, counter: CountsTokens | None = None
 ) -> tuple[list[Passage], list[SearchResult]]:
-    """The passages in reading order, and the results that the budget left out, which is logged too.
+    """The passages in reading order, and the results that were left out.
 
-    A result that does not fit is left out and a smaller one further down may still come in. `ConfigurationError`
-    where not even one fits, or where there is a budget and no counter.
+    Left out is a result that says word for word what a better one said, and one that does not fit the budget, which is
+    logged; a smaller one further down may still come in. `ConfigurationError` where not even one fits, or where there
+    is a budget and no counter.
     """
-    kept, left_out = _within_budget(results, settings.max_tokens, counter)
+    distinct, repeated = _without_repetitions(results)
+    kept, left_out = _within_budget(distinct, settings.max_tokens, counter)
     passages = _merged(kept) if settings.merge else [_single(result) for result in kept]
     passages.sort(key=lambda passage: -passage.score)
-    return (_edges(passages) if settings.order == "edges" else passages), left_out
+    return (_edges(passages) if settings.order == "edges" else passages), [*left_out, *repeated]
+
+
+def _without_repetitions(results: Sequence[SearchResult]) -> tuple[list[SearchResult], list[SearchResult]]:
+    first = {result.text: result for result in reversed(results)}
+    distinct = [result for result in results if first[result.text] is result]
+    return distinct, [result for result in results if first[result.text] is not result]
 
 
 def _within_budget(

@@ -126,15 +126,25 @@ def test_extractive_statements_lie_where_they_say() -> None:
 
 
 def test_no_sentence_reaches_over_a_gap_and_none_comes_twice() -> None:
-    document = "A sentence that goes on\tand ends here now."
-    hits = [result(0, 23, document=document), result(24, 42, document=document, index=1)]
+    document = "A sentence goes on here.\tand ends here now."
+    hits = [result(0, 24, document=document), result(25, 43, document=document, index=1)]
     (passage,), _ = build_context(hits, ContextSettings(max_tokens=None))
     twice: list[Passage] = [
         passage,
-        *build_context([result(0, 23, document=document, id="b")], ContextSettings(max_tokens=None))[0],
+        *build_context([result(0, 24, document=document, id="b")], ContextSettings(max_tokens=None))[0],
     ]
     statements = ExtractiveAnswerer(max_sentences=9).statements("sentence", twice)
-    assert sorted(s.text for s in statements) == ["A sentence that goes on", "and ends here now."]
+    assert sorted(s.text for s in statements) == ["A sentence goes on here.", "and ends here now."]
+
+
+def test_headings_and_code_are_quoted_only_where_there_is_nothing_else() -> None:
+    document = "The pass statement here\n\nThe pass statement does nothing at all.\n\npass  # the pass statement here"
+    (passage,), _ = build_context([result(0, len(document), document=document)], ContextSettings(max_tokens=None))
+    texts = [s.text for s in ExtractiveAnswerer().statements("the pass statement here", [passage])]
+    assert texts == ["The pass statement does nothing at all."]
+    (heading,), _ = build_context([result(0, 23, document=document)], ContextSettings(max_tokens=None))
+    texts = [s.text for s in ExtractiveAnswerer().statements("the pass statement here", [heading])]
+    assert texts == ["The pass statement here"]
 
 
 def test_sources_without_sentences_give_no_statement() -> None:

@@ -69,6 +69,13 @@ def test_budget_skips_what_does_not_fit_and_says_so(caplog: pytest.LogCaptureFix
     assert "1 of 3 results left out" in caplog.text
 
 
+def test_what_says_the_same_comes_once() -> None:
+    hits = [result(0, 18), result(0, 18, id="copy", score=0.9), result(4, 8, id="other", score=0.8)]
+    passages, left_out = build_context(hits, NO_LIMIT)
+    assert [p.document_id for p in passages] == ["with", "other"]
+    assert left_out == [hits[1]]
+
+
 def test_a_budget_that_holds_nothing_is_an_error() -> None:
     with pytest.raises(ConfigurationError, match="the smallest has 3 tokens, max_tokens is 2"):
         build_context([result(0, 18)], ContextSettings(max_tokens=2), WordCounter())

@@ -12,7 +12,7 @@ help:
 	@echo "make check   lint, types and import contracts"
 
 demo: .venv/.demo
-	@HF_HUB_OFFLINE=1 $(VENV_PYTHON) -m embedpipe.cli demo
+	@HF_HUB_OFFLINE=1 .venv/bin/embedpipe demo
 
 test: .venv/.dev
 	$(VENV_PYTHON) -m pytest

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import os
 from collections.abc import Iterator
+from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -76,9 +77,9 @@ def server_url(home: Path) -> Iterator[str]:
     stop_embedded(folder)
 
 
-@pytest.fixture
-def database_url(server_url: str) -> Iterator[str]:
-    """A database of the test's own, migrated and empty."""
+@contextmanager
+def fresh_database(server_url: str) -> Iterator[str]:
+    """The URL of a database of one's own, migrated and empty, that is there until the end."""
     name = f"test_{next(_numbers)}"
     with psycopg.connect(server_url, autocommit=True) as connection:
         # FILE_COPY, the other way, takes a checkpoint of the server for each copy.
@@ -86,6 +87,20 @@ def database_url(server_url: str) -> Iterator[str]:
         connection.execute(copy.format(sql.Identifier(name), sql.Identifier(TEMPLATE)))
         yield database_at(server_url, name)
         connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+
+
+@pytest.fixture
+def database_url(server_url: str) -> Iterator[str]:
+    """A database of the test's own."""
+    with fresh_database(server_url) as url:
+        yield url
+
+
+@pytest.fixture(scope="module")
+def shared_database_url(server_url: str) -> Iterator[str]:
+    """A database that the tests of a module share: for tests that only read."""
+    with fresh_database(server_url) as url:
+        yield url
 
 
 @pytest.fixture

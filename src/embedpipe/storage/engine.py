@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import os
 import threading
+import weakref
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from psycopg.types import TypeInfo
@@ -71,7 +73,8 @@ class Database:
         with self._lock:
             if self._engine is None:
                 self._engine = create_engine(self._resolved_url(), **_OPTIONS)
-                self._listen(self._engine)
+                _listen(self._engine, self.ef_search)
+                weakref.finalize(self, self._engine.dispose)  # a store that is forgotten leaves no connection open
             return self._engine
 
     def async_engine(self) -> AsyncEngine:
@@ -84,7 +87,7 @@ class Database:
             if engine is None:
                 self._drop_closed_loops()
                 engine = create_async_engine(self._resolved_url(), **_OPTIONS)
-                self._listen(engine.sync_engine)
+                _listen(engine.sync_engine, self.ef_search)
                 self._async_engines[loop] = engine
             return engine
 
@@ -152,22 +155,24 @@ class Database:
             closer.start()
             closer.join()
 
-    def _listen(self, engine: Engine) -> None:
-        event.listen(engine, "connect", self._prepare)
-        event.listen(engine, "checkin", _drop_unprepared)
 
-    def _prepare(self, connection: Any, record: Any) -> None:
-        """Registers pgvector's types and sets the session's search defaults, on a connection that was just opened."""
-        connection.autocommit = True
-        cursor = connection.cursor()
-        cursor.execute(_VECTOR_TYPES)
-        rows = cursor.fetchall()
-        if rows:
-            register_types(record.driver_connection, _type_infos(rows))
-            cursor.execute(_SESSION, {"extension": rows[0][3], "ef_search": str(self.ef_search)})
-            record.info[_PREPARED] = True
-        cursor.close()
-        connection.autocommit = False
+def _listen(engine: Engine, ef_search: int) -> None:
+    event.listen(engine, "connect", partial(_prepare, ef_search=ef_search))
+    event.listen(engine, "checkin", _drop_unprepared)
+
+
+def _prepare(connection: Any, record: Any, *, ef_search: int) -> None:
+    """Registers pgvector's types and sets the session's search defaults, on a connection that was just opened."""
+    connection.autocommit = True
+    cursor = connection.cursor()
+    cursor.execute(_VECTOR_TYPES)
+    rows = cursor.fetchall()
+    if rows:
+        register_types(record.driver_connection, _type_infos(rows))
+        cursor.execute(_SESSION, {"extension": rows[0][3], "ef_search": str(ef_search)})
+        record.info[_PREPARED] = True
+    cursor.close()
+    connection.autocommit = False
 
 
 def _drop_unprepared(connection: Any, record: Any) -> None:

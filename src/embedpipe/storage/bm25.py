@@ -208,7 +208,10 @@ def _counts(of: LexicalTables, words: CTE) -> CTE:
     terms = union_all(select(words.c.term), select(totals.c.term)).cte("lexical_terms").prefix_with("MATERIALIZED")
     folded = select(of.terms.c.term, of.terms.c.chunks).join_from(terms, of.terms, of.terms.c.term == terms.c.term)
     here = of.deltas.c.chunks[func.array_position(of.deltas.c.terms, terms.c.term)]
-    since = select(terms.c.term, here).join_from(terms, of.deltas, of.deltas.c.bucket == bucket_of(terms.c.term))
+    # An OFFSET keeps the planner from reading all deltas for a few terms.
+    of_term = select(here.label("chunks")).where(of.deltas.c.bucket == bucket_of(terms.c.term)).offset(0)
+    recent = of_term.correlate(terms).lateral("recent")
+    since = select(terms.c.term, recent.c.chunks).select_from(terms.join(recent, true()))
     rows = union_all(folded, since).subquery("parts")
     sums = select(rows.c.term, cast(func.sum(rows.c.chunks), Float).label("chunks")).group_by(rows.c.term)
     return sums.cte("lexical_counts").prefix_with("MATERIALIZED")

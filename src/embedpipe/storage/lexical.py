@@ -12,10 +12,13 @@ from typing import Any
 from pgvector.sqlalchemy import SPARSEVEC
 from sqlalchemy import (
     CTE,
+    BigInteger,
+    BindParameter,
     ColumnElement,
     Connection,
     Float,
     Integer,
+    Select,
     and_,
     bindparam,
     case,
@@ -28,7 +31,7 @@ from sqlalchemy import (
     true,
     union_all,
 )
-from sqlalchemy.dialects.postgresql import Insert, insert
+from sqlalchemy.dialects.postgresql import ARRAY, Insert, insert
 from sqlalchemy.exc import DBAPIError
 
 from embedpipe.errors import InputError
@@ -51,7 +54,7 @@ from embedpipe.storage.websearch import parse_query
 
 __all__ = ["candidates", "create_statements", "index", "parse_query", "refresh", "remove", "scores", "tables"]
 
-_FOLD_AFTER = 64
+_FOLD_AFTER = 32
 _LOCK = 0x6C657869
 _TOO_LARGE = "54000"
 """SQLSTATE: over a megabyte of words, or over 16,000 different ones."""
@@ -64,7 +67,7 @@ def index(connection: Connection, collection: Collection, ids: Sequence[str]) ->
     """
     chosen = {"ids": TextArray(ids)}
     try:
-        connection.execute(_removal(collection, collection.chunks.c.id == func.any(bindparam("ids"))), chosen)
+        connection.execute(_removal(collection, _keys_of_ids(collection)), chosen)
         connection.execute(_indexing(collection), chosen)
     except DBAPIError as error:
         if getattr(error.orig, "sqlstate", None) != _TOO_LARGE:
@@ -75,9 +78,14 @@ def index(connection: Connection, collection: Collection, ids: Sequence[str]) ->
     connection.execute(_fold(collection, after=_FOLD_AFTER))
 
 
-def remove(connection: Connection, collection: Collection, selected: ColumnElement[bool]) -> None:
-    """Takes the chunks for which the condition holds out of the index and locks them: they are to be deleted next."""
-    connection.execute(_removal(collection, selected))
+def remove(connection: Connection, collection: Collection, keys: Sequence[int]) -> None:
+    """Takes chunks out of the index, after they were deleted in the same transaction.
+
+    After, and in a statement of its own: only once the chunks are locked is all that was indexed of them to be seen.
+    """
+    if keys:
+        bound: BindParameter[Any] = bindparam(None, list(keys), type_=ARRAY(BigInteger))
+        connection.execute(_removal(collection, select(func.unnest(bound))))
 
 
 def refresh(connection: Connection, collection: Collection, *, tolerance: float = 0.01) -> int:
@@ -97,12 +105,13 @@ def refresh(connection: Connection, collection: Collection, *, tolerance: float 
     return len(ids)
 
 
-def _removal(collection: Collection, selected: ColumnElement[bool]) -> Insert:
-    """Locks the chunks as an upsert does, in the order of their ids, so that the two never wait for each other."""
-    of, chunks = tables(collection), collection.chunks
-    locked = select(chunks.c.key).where(selected).order_by(chunks.c.id).with_for_update()
-    keys = locked.cte("locked").prefix_with("MATERIALIZED")
-    gone = delete(of.index).where(of.index.c.key.in_(select(keys.c.key))).returning(of.index.c.length, of.index.c.terms)
+def _keys_of_ids(collection: Collection) -> Select[Any]:
+    return select(collection.chunks.c.key).where(collection.chunks.c.id == func.any(bindparam("ids")))
+
+
+def _removal(collection: Collection, keys: Select[Any]) -> Insert:
+    of = tables(collection)
+    gone = delete(of.index).where(of.index.c.key.in_(keys)).returning(of.index.c.length, of.index.c.terms)
     return _append(of, gone.cte("gone"), sign=-1)
 
 

@@ -148,8 +148,10 @@ def delete(
 
 def delete_where(connection: Connection, collection: Collection, selected: ColumnElement[bool]) -> int:
     """How many chunks went, with their vectors and words: those for which the condition holds."""
-    lexical.remove(connection, collection, selected)
-    return connection.execute(statements.delete_chunks(collection, selected)).rowcount
+    deleted = statements.delete_chunks(collection, selected).returning(collection.chunks.c.key)
+    keys = list(connection.scalars(deleted))
+    lexical.remove(connection, collection, keys)
+    return len(keys)
 
 
 def clear(connection: Connection, collection: Collection) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 _PART = re.compile(r'(?P<minus>-(?![-\s]|$))?(?:"(?P<phrase>[^"]*)"?|(?P<word>[^\s"]+))')
 
@@ -40,31 +40,42 @@ def parse_query(text: str) -> WebQuery:
     stands on either side of `or` are alternatives. Unlike there, words outside quotes are not required, they add to
     the score; and a dash with a space or another dash after it excludes nothing.
     """
-    words: list[str] = []
-    alternatives: list[list[tuple[str, bool]]] = [[]]
+    alternatives = [_Alternative()]
     parts = list(_PART.finditer(text))
     after_operand = False
     for position, match in enumerate(parts):
         if match[0].lower() == "or" and after_operand and position + 1 < len(parts):
-            alternatives.append([])
+            alternatives.append(_Alternative())
             after_operand = False
             continue
         after_operand = True
-        excluded = match["minus"] is not None
         part = match["word"] if match["phrase"] is None else match["phrase"]
-        if not excluded:
-            words.append(part)
-        if excluded or match["phrase"] is not None:
-            alternatives[-1].append((part, excluded))
-    if not all(alternatives):
-        return WebQuery(" ".join(words))
+        kinds = alternatives[-1]
+        (kinds.excluded if match["minus"] else kinds.words if match["phrase"] is None else kinds.phrases).append(part)
+        if not match["minus"]:
+            kinds.scored.append(part)
+    words = " ".join(part for each in alternatives for part in each.scored)
+    if not any(each.phrases or each.excluded for each in alternatives):
+        return WebQuery(words)
     return WebQuery(
-        " ".join(words),
-        " or ".join(" ".join(f'{"-" * excluded}"{part}"' for part, excluded in parts) for parts in alternatives),
-        required=_joined(alternatives[0], excluded=False) if len(alternatives) == 1 else "",
-        excluded=" ".join(_joined(parts, excluded=True) for parts in alternatives),
+        words,
+        " or ".join(each.constraint() for each in alternatives),
+        required=" ".join(alternatives[0].phrases) if len(alternatives) == 1 else "",
+        excluded=" ".join(part for each in alternatives for part in each.excluded),
     )
 
 
-def _joined(parts: list[tuple[str, bool]], *, excluded: bool) -> str:
-    return " ".join(part for part, is_excluded in parts if is_excluded == excluded)
+@dataclass(frozen=True, slots=True)
+class _Alternative:
+    """What stands between two `or`; `scored` are its words, within quotes or not."""
+
+    words: list[str] = field(default_factory=list)
+    phrases: list[str] = field(default_factory=list)
+    excluded: list[str] = field(default_factory=list)
+    scored: list[str] = field(default_factory=list)
+
+    def constraint(self) -> str:
+        """All phrases and exclusions; any of the words where there are neither."""
+        if not self.phrases and not self.excluded:
+            return " or ".join(f'"{part}"' for part in self.words)
+        return " ".join([f'"{part}"' for part in self.phrases] + [f'-"{part}"' for part in self.excluded])

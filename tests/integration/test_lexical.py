@@ -1,0 +1,345 @@
+"""The lexical leg against BM25 in plain Python over the lexemes that PostgreSQL makes, whatever is written by whom."""
+
+from __future__ import annotations
+
+import math
+import random
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+
+import numpy as np
+import psycopg
+import pytest
+from sqlalchemy import func, select, text, true
+
+from embedpipe.errors import InputError
+from embedpipe.storage import Database, Field, Filter, PgVectorStore, lexical
+from embedpipe.types import Chunk, ModelSpec
+
+SPEC = ModelSpec(name="unit-test", dimensions=2)
+K1, B = 1.2, 0.75
+Scores = dict[str, float]
+
+
+@pytest.fixture
+def store(database: Database) -> PgVectorStore:
+    return PgVectorStore(database, model=SPEC)
+
+
+def write(store: PgVectorStore, texts: Mapping[str, str]) -> None:
+    chunks = [Chunk.whole(text, id=name, metadata={"even": len(text) % 2 == 0}) for name, text in texts.items()]
+    store.upsert(chunks, np.ones((len(chunks), 2), np.float32))
+
+
+def search(store: PgVectorStore, query: str, k: int = 10, filter: Filter | None = None) -> Scores:
+    found = store.search(text=query, mode="lexical", k=k, filter=filter)
+    assert [result.lexical_rank for result in found] == list(range(1, len(found) + 1))
+    return {result.id: result.score for result in found}
+
+
+def counted(store: PgVectorStore, texts: Iterable[str]) -> list[Counter[str]]:
+    """The lexemes of each text, with how often they occur."""
+    lexemes = text(
+        "SELECT array(SELECT lexeme FROM unnest(v)), array(SELECT cardinality(positions) FROM unnest(v)) FROM "
+        "(SELECT to_tsvector(CAST(:language AS regconfig), t) AS v FROM unnest(CAST(:texts AS text[])) "
+        "WITH ORDINALITY AS s(t, n) ORDER BY n) AS vectors"
+    )
+    with store.database.engine.connect() as connection:
+        rows = connection.execute(lexemes, {"language": store.collection.language, "texts": list(texts)})
+        return [Counter(dict(zip(names, counts, strict=True))) for names, counts in rows]
+
+
+def bm25(
+    store: PgVectorStore, texts: Mapping[str, str], query: str, keep: Callable[[str], bool] = lambda _: True
+) -> Scores:
+    """Every chunk with a word of the query that `keep` lets pass, by Robertson and Zaragoza with Lucene's idf."""
+    chunks = dict(zip(texts, counted(store, texts.values()), strict=True))
+    asked = counted(store, [query])[0]
+    holding = Counter(word for chunk in chunks.values() for word in chunk)
+    average = sum(map(Counter.total, chunks.values())) / len(chunks)
+    scores: Scores = {}
+    for name, chunk in chunks.items():
+        if not keep(texts[name]) or not asked.keys() & chunk.keys():
+            continue
+        k = K1 * (1 - B + B * chunk.total() / average)
+        scores[name] = 0.0
+        for word in asked.keys() & chunk.keys():
+            idf = math.log(1 + (len(chunks) - holding[word] + 0.5) / (holding[word] + 0.5))
+            scores[name] += asked[word] * idf * chunk[word] * (K1 + 1) / (chunk[word] + k)
+    return scores
+
+
+def assert_best(found: Scores, expected: Scores, k: int = 10) -> None:
+    """The k best of the expected, by score; which of several with one score is left open."""
+    best = sorted(expected.values(), reverse=True)[:k]
+    assert list(found.values()) == pytest.approx(best, rel=1e-4)
+    assert found == pytest.approx({name: expected[name] for name in found}, rel=1e-4)
+
+
+def zipf_texts(n: int, seed: int = 0, words: int = 400) -> dict[str, str]:
+    """Texts of 4 to 40 words, the frequent ones far more frequent than the rare, as in any language."""
+    draw = random.Random(seed)
+    vocabulary = [f"w{i}" for i in range(words)]
+    weights = [1 / (i + 1) for i in range(words)]
+    return {f"{seed}-{i}": " ".join(draw.choices(vocabulary, weights, k=draw.randint(4, 40))) for i in range(n)}
+
+
+def test_scores_are_exact_bm25_also_where_common_words_alone_decide(store: PgVectorStore) -> None:
+    texts = zipf_texts(4000)
+    write(store, texts)
+    refresh(store)
+    for query in ("w399 w398 w3", "w0 w1", "w0 w1 w2 w3 w4 w5", "w200 w0", "w390 w0 w1 w2", "w7 w7 w8", "w0"):
+        for k in (1, 10, 200):
+            assert_best(search(store, query, k), bm25(store, texts, query), k)
+
+
+def test_a_filter_restricts_the_chunks_and_not_their_statistics(store: PgVectorStore) -> None:
+    texts = zipf_texts(300)
+    write(store, texts)
+    found = search(store, "w3 w50 w120", 20, Field("even") == True)  # noqa: E712 - it makes a filter
+    expected = bm25(store, texts, "w3 w50 w120", lambda text: len(text) % 2 == 0)
+    assert 0 < len(expected) < 300
+    assert_best(found, expected, 20)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_scores_stay_exact_through_inserts_updates_and_deletes(store: PgVectorStore, seed: int) -> None:
+    draw = random.Random(seed)
+    texts: dict[str, str] = {}
+    for step in range(50):
+        new = {str(draw.randrange(60)): text for text in zipf_texts(draw.randint(1, 6), 1000 * seed + step).values()}
+        write(store, new)
+        texts |= new
+        gone = draw.sample(sorted(texts), min(len(texts) - 1, draw.randint(0, 3)))
+        assert store.delete(gone) == len(gone)
+        texts = {name: text for name, text in texts.items() if name not in gone}
+    assert_statistics(store, texts)
+    refresh(store)
+    for query in ("w0 w1 w30", "w5", "w11 w100 w2"):
+        assert_best(search(store, query), bm25(store, texts, query))
+    store.clear()
+    assert_statistics(store, {})
+    assert search(store, "w0") == {}
+
+
+def refresh(store: PgVectorStore) -> int:
+    with store.database.engine.begin() as connection:
+        return lexical.refresh(connection, store.collection, tolerance=1e-6)
+
+
+def assert_statistics(store: PgVectorStore, texts: Mapping[str, str]) -> None:
+    """What is folded and what came since add up to what the rows hold, and the rows to the texts."""
+    of = lexical.tables(store.collection)
+    with store.database.engine.connect() as connection:
+        entry = func.unnest(of.deltas.c.terms, of.deltas.c.chunks).table_valued("term", "chunks").render_derived()
+        counts = Counter[int]()
+        folded = select(of.terms.c.term, of.terms.c.chunks)
+        since = select(entry.c.term, entry.c.chunks).select_from(of.deltas.join(entry, true()))
+        for rows in (folded, since):
+            for term, chunks in connection.execute(rows):
+                counts[term] += chunks
+        stored = list(connection.execute(select(of.index.c.length, of.index.c.terms)))
+    expected = Counter(term for row in stored for term in row.terms)
+    expected[0], expected[-1] = len(stored), sum(row.length for row in stored)
+    assert +counts == +expected
+    lengths = [chunk.total() for chunk in counted(store, texts.values())] if texts else []
+    assert sorted(row.length for row in stored) == sorted(lengths)
+
+
+def test_many_writers_of_the_same_chunks_end_with_statistics_that_add_up(store: PgVectorStore) -> None:
+    write(store, zipf_texts(1))
+    failures: list[BaseException] = []
+
+    def work(seed: int) -> None:
+        draw = random.Random(seed)
+        try:
+            for step in range(25):
+                texts = zipf_texts(20, 100 * seed + step).values()
+                write(store, {str(draw.randrange(80)): text for text in texts})
+                store.delete([str(draw.randrange(80)) for _ in range(3)])
+        except BaseException as error:  # noqa: BLE001 - handed to the test's own thread
+            failures.append(error)
+
+    threads = [threading.Thread(target=work, args=(seed,)) for seed in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert failures == []
+    texts = {str(chunk.id): chunk.text for chunk in store.find()}
+    assert_statistics(store, texts)
+    refresh(store)
+    for query in ("w0 w1 w30", "w5 w200"):
+        assert_best(search(store, query), bm25(store, texts, query))
+
+
+def test_no_writer_waits_for_another_that_writes_other_chunks_of_the_same_words(store: PgVectorStore) -> None:
+    for i in range(40):  # more than are folded at once
+        write(store, {f"old {i}": "the same words"})
+    with store.database.engine.connect() as first, store.database.engine.connect() as second:
+        ones = np.ones((1, 2), np.float32)
+        second.execute(text("SELECT set_config('lock_timeout', '1s', false)"))
+        store.upsert([Chunk.whole("the same words", id="a")], ones, connection=first)
+        store.delete(["old 1"], connection=first)
+        store.upsert([Chunk.whole("the same words", id="b")], ones, connection=second)
+        store.delete(["old 2"], connection=second)
+        second.commit()
+        first.commit()
+    assert_statistics(store, {str(chunk.id): chunk.text for chunk in store.find()})
+
+
+def test_what_is_rolled_back_leaves_no_trace(store: PgVectorStore) -> None:
+    write(store, {"a": "alpha beta", "b": "alpha"})
+    before = search(store, "alpha beta")
+    with store.database.engine.connect() as connection:
+        chunk = Chunk.whole("alpha alpha beta", id="c")
+        store.upsert([chunk], np.ones((1, 2), np.float32), connection=connection)
+        assert store.search(text="beta", mode="lexical", connection=connection)[0].id in ("a", "c")
+        connection.rollback()
+    assert search(store, "alpha beta") == before
+
+
+def test_refresh_makes_the_weights_of_repeated_words_those_of_todays_average(store: PgVectorStore) -> None:
+    short = {f"short {i}": f"alpha alpha beta{i}" for i in range(5)}
+    long = {f"long {i}": f"gamma{i} " * 40 for i in range(20)}
+    write(store, short)
+    write(store, long)
+    expected = bm25(store, short | long, "alpha")
+    assert search(store, "alpha") == pytest.approx(expected, rel=0.41)
+    assert search(store, "alpha") != pytest.approx(expected, rel=1e-4)
+    assert refresh(store) == len(short)
+    assert_best(search(store, "alpha"), expected)
+    assert refresh(store) == 0
+
+
+DOGS = {
+    "1": "The quick brown fox jumps over the lazy dog",
+    "2": "A brown dog and a quick cat",
+    "3": "Quick, the fox! Brown it is",
+    "4": "Nothing of that sort",
+    "5": "A state-of-the-art kennel",
+}
+
+
+@pytest.mark.parametrize(
+    ("query", "ids"),
+    [
+        ("quick", "123"),
+        ("quick fox", "123"),
+        ('"quick brown"', "1"),
+        ('"quick brown" dog', "1"),
+        ("quick -fox", "2"),
+        ("quick -foxes", "2"),
+        ('dog -"brown dog"', "1"),
+        ('"quick brown" or "brown dog"', "12"),
+        ('"lazy dog" or nothing', "14"),
+        ('"brown dog" or -dog quick', "23"),
+        ('"quick" "cat"', "2"),
+        ('"dog quick"', ""),
+        ("-quick", ""),
+        ('"the"', ""),
+        ('"the" dog', "12"),
+        ("dog -the", "12"),
+        ('"state of the art"', "5"),
+        ("state-of-the-art", "5"),
+        ("dog or kennel", "125"),
+    ],
+)
+def test_phrases_are_required_and_exclusions_kept_out(store: PgVectorStore, query: str, ids: str) -> None:
+    write(store, DOGS)
+    assert sorted(search(store, query)) == list(ids)
+
+
+HOSTILE = [
+    "",
+    " ",
+    "'",
+    '"',
+    "''''",
+    "\\",
+    "& | ! ( ) <-> <2> :* :a",
+    "'; DROP TABLE chunks; --",
+    "%s %(words)s :words $1 {0}",
+    "the of and a",
+    "?!.,;:—…",
+    "🏳️‍🌈 😀",
+    "dog 犬 собака كلب สุนัข",
+    "-" * 1000,
+    '"' * 1001,
+    "-a " * 500,
+    '"a b" ' * 500,
+    "or " * 500,
+    "\u202e\u200b\ufeff dog",
+    "x" * 100_000,
+    " ".join(f"word{i}" for i in range(12_000)),
+    "dog " * 25_000,
+    "犬" * 30_000,
+]
+
+
+def test_no_query_text_breaks_the_search(store: PgVectorStore) -> None:
+    write(store, DOGS)
+    for query in HOSTILE:
+        found = search(store, query)
+        assert set(found) <= set(DOGS), query[:50]
+        if "dog" in query:
+            assert found, query[:50]
+    with pytest.raises(InputError, match="NUL"):
+        search(store, "do\x00g")
+
+
+def test_a_chunk_of_too_many_different_words_is_refused_and_nothing_of_the_batch_is_kept(store: PgVectorStore) -> None:
+    write(store, {"most": " ".join(f"word{i}" for i in range(16_000))})
+    assert list(search(store, "word15999")) == ["most"]
+    for text_ in (" ".join(f"word{i}" for i in range(16_001)), " ".join(f"{i:060d}" for i in range(20_000))):
+        with pytest.raises(InputError, match="Cut it smaller"):
+            write(store, {"fine": "a dog", "too many": text_})
+    assert store.count() == 1
+    assert search(store, "dog") == {}
+
+
+def test_two_words_of_one_number_count_as_one(store: PgVectorStore, database_url: str) -> None:
+    with psycopg.connect(database_url) as connection:
+        found = connection.execute(
+            "SELECT array_agg(word) FROM (SELECT 'q' || i AS word FROM generate_series(1, 200000) AS i) AS words "
+            "GROUP BY hashtext(word) & 536870911 HAVING count(*) > 1 LIMIT 1"
+        ).fetchone()
+    assert found is not None
+    one, other = found[0]
+    write(store, {"both": f"{one} {other}", "one": f"{one} dog", "none": "a cat"})
+    found_both = search(store, one)
+    assert set(found_both) == {"both", "one"}
+    assert search(store, other) == found_both
+    assert_statistics(store, {"both": f"{one} {other}", "one": f"{one} dog", "none": "a cat"})
+
+
+ASIAN = {
+    "zh": ("我是北京大学的学生", "他在上海工作", "学生", "我是北京大学的学生"),
+    "ja": ("東京タワーへ行きました", "大阪城を見ました", "タワー", "東京タワーへ行きました"),
+    "th": ("ฉันรักภาษาไทย", "แมวกินปลา", "ภาษา", "ฉันรักภาษาไทย"),
+}
+
+
+@pytest.mark.parametrize("language", ["simple", "english"])
+@pytest.mark.parametrize("script", ASIAN)
+def test_scripts_without_spaces_are_searched_by_pairs(database: Database, script: str, language: str) -> None:
+    first, second, query, expected = ASIAN[script]
+    store = PgVectorStore(database, model=SPEC, language=language)
+    texts = {first: first, second: second, "mixed": f"PostgreSQL和{query}"}
+    write(store, texts)
+    assert set(search(store, query)) == {expected, "mixed"}
+    assert set(search(store, f'"{query}"')) == {expected, "mixed"}
+    assert set(search(store, f"{query} -postgresql")) == {expected}
+    assert set(search(store, "postgresql")) == {"mixed"}
+
+
+def test_every_configuration_that_postgresql_ships(database: Database) -> None:
+    with database.engine.connect() as connection:
+        languages = list(connection.scalars(text("SELECT cfgname FROM pg_ts_config ORDER BY 1")))
+    assert len(languages) >= 29
+    texts = {"1": "London Paris 2026 cafés", "2": "Paris Москва", "3": "Straße αθήνα القاهرة"}
+    for language in languages:
+        store = PgVectorStore(database, collection=language, model=SPEC, language=language)
+        write(store, texts)
+        assert_best(search(store, "Москва paris αθήνα"), bm25(store, texts, "Москва paris αθήνα"))

@@ -1,0 +1,44 @@
+"""Queries as `websearch_to_tsquery` users write them."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from embedpipe.storage.websearch import WebQuery, parse_query
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("", WebQuery("")),
+        ("two words", WebQuery("two words")),
+        ('a "b c" -d', WebQuery("a b c", '"b c" -"d"', "b c", "d")),
+        ('-"b c" a', WebQuery("a", '-"b c"', "", "b c")),
+        ('"left open', WebQuery("left open", '"left open"', "left open")),
+        ('a"b c"d', WebQuery("a b c d", '"b c"', "b c")),
+        ('"a b" or -c d', WebQuery("a b d", '"a b" or -"c"', "", "c")),
+        ('"a b" OR c d', WebQuery("a b c d", '"a b" or "c" or "d"')),
+        ("a OR b", WebQuery("a b")),
+        ('-a "b c"', WebQuery("b c", '"b c" -"a"', "b c", "a")),
+        ("or a or", WebQuery("or a or")),
+        ("a or or b", WebQuery("a or b")),
+        ('"or" a', WebQuery("or a", '"or"', "or")),
+        ("well-known fact", WebQuery("well-known fact")),
+        ("rock - paper", WebQuery("rock - paper")),
+        ("git --amend", WebQuery("git --amend")),
+        ("-", WebQuery("-")),
+        ("it's | & ! ( ) <-> :*", WebQuery("it's | & ! ( ) <-> :*")),
+    ],
+)
+def test_words_phrases_and_exclusions_are_told_apart(text: str, expected: WebQuery) -> None:
+    assert parse_query(text) == expected
+
+
+@given(st.text())
+def test_any_text_is_a_query_and_only_exclusions_and_or_are_left_out_of_its_words(text: str) -> None:
+    query = parse_query(text)
+    assert set(query.words.split()) <= set(text.replace('"', " ").split()) | {part.lstrip("-") for part in text.split()}
+    if '"' not in text and "-" not in text:
+        assert query.constraint is None

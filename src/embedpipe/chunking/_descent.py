@@ -27,9 +27,10 @@ class Descent:
         self._overlap = overlap
         self._start = 0  # of the open chunk: before the cursor by the overlap
 
-    def run(self) -> list[Span]:
-        """The spans of the whole text, in order."""
-        self._level(0, len(self._text), 0)
+    def run(self, start: int = 0, stop: int | None = None) -> list[Span]:
+        """The spans of `text[start:stop]`, in order."""
+        self._start = start
+        self._level(start, len(self._text) if stop is None else stop, 0)
         return self.spans
 
     def _level(self, cursor: int, stop: int, level: int) -> None:

@@ -10,6 +10,7 @@ from typing import Literal, Protocol, TypeAlias, get_args
 import numpy as np
 import numpy.typing as npt
 
+from embedpipe.chunking._spans import check_count
 from embedpipe.errors import ConfigurationError
 from embedpipe.text.tokens import TokenCounter, token_counter
 
@@ -17,6 +18,8 @@ _NOT_SPACE = re.compile(r"\S")
 _BLOCK = 1 << 16
 
 Unit: TypeAlias = Literal["characters", "tokens"]
+Size: TypeAlias = int | Literal["model"]
+"""A number, or "model" until `for_model` puts the embedding model's limit in its place."""
 
 
 class Measure(Protocol):
@@ -152,8 +155,30 @@ def check_unit(unit: object, tokenizer: str) -> None:
         token_counter(tokenizer)
 
 
-def measure_of(text: str, *, unit: Unit, tokenizer: str, size: int, overlap: int) -> Measure:
-    """The measure of that unit over the text."""
+def check_size(chunk_size: Size, chunk_overlap: int = 0) -> None:
+    """Raises `ConfigurationError` unless 1 <= chunk_size and 0 <= chunk_overlap < chunk_size."""
+    check_count("chunk_overlap", chunk_overlap, least=0)
+    if chunk_size == "model":
+        return
+    check_count("chunk_size", chunk_size, least=1)
+    if chunk_overlap >= chunk_size:
+        raise ConfigurationError(
+            f"Expected chunk_overlap below chunk_size ({chunk_size}), got {chunk_overlap}. Lower the overlap."
+        )
+
+
+def measure_or_none(text: str, *, unit: Unit, tokenizer: str, size: Size | None) -> Measure | None:
+    """The measure of that unit over the text, without overlap; None for no size."""
+    return None if size is None else measure_of(text, unit=unit, tokenizer=tokenizer, size=size, overlap=0)
+
+
+def measure_of(text: str, *, unit: Unit, tokenizer: str, size: Size, overlap: int) -> Measure:
+    """The measure of that unit over the text. Raises `ConfigurationError` where the size is still "model"."""
+    if isinstance(size, str):
+        raise ConfigurationError(
+            'Expected chunk_size as a number, got "model" and no model. Use for_model(chunker, model) first, or give '
+            "the chunker to a SemanticSearchService, which does."
+        )
     if unit == "characters":
         return CharacterMeasure(size, overlap)
     return TokenMeasure(text, token_counter(tokenizer), size=size, overlap=overlap)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from embedpipe.errors import ConfigurationError, InputError
-from embedpipe.types import Chunk, Metadata
+from embedpipe.types import Chunk
 
 Span = tuple[int, int]
 """(start, end) in code points of the text."""
@@ -15,16 +15,6 @@ def check_count(name: str, value: object, *, least: int) -> None:
     """Raises `ConfigurationError` unless the value is a whole number of at least `least`."""
     if isinstance(value, bool) or not isinstance(value, int) or value < least:
         raise ConfigurationError(f"Expected {name} to be a whole number of at least {least}, got {value!r}.")
-
-
-def check_sizes(chunk_size: object, chunk_overlap: object) -> None:
-    """Raises `ConfigurationError` unless 1 <= chunk_size and 0 <= chunk_overlap < chunk_size."""
-    check_count("chunk_size", chunk_size, least=1)
-    check_count("chunk_overlap", chunk_overlap, least=0)
-    if chunk_overlap >= chunk_size:  # type: ignore[operator]
-        raise ConfigurationError(
-            f"Expected chunk_overlap below chunk_size ({chunk_size}), got {chunk_overlap}. Lower the overlap."
-        )
 
 
 def check_text(text: object) -> None:
@@ -45,8 +35,3 @@ def make_chunks(text: str, spans: Iterable[Span]) -> list[Chunk]:
             # What Chunk(...) does, at a third of its cost.
             made.append(new(chunk, (body, start, start + len(body), len(made), {}, None, None, None)))
     return made
-
-
-def with_metadata(chunks: list[Chunk], metadata: Iterable[Metadata]) -> list[Chunk]:
-    """The chunks, each with its metadata."""
-    return [chunk._replace(metadata=data) for chunk, data in zip(chunks, metadata, strict=True)]

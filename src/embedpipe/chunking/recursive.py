@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from embedpipe.chunking._descent import Descent
-from embedpipe.chunking._measure import Unit, check_unit, measure_of
+from embedpipe.chunking._measure import Size, Unit, check_size, check_unit, measure_of
 from embedpipe.chunking._plain import PlainDescent
-from embedpipe.chunking._spans import check_sizes, check_text, make_chunks
+from embedpipe.chunking._spans import check_text, make_chunks
 from embedpipe.chunking.separators import Separator, as_separators, separators_for
 from embedpipe.types import Chunk
 
@@ -23,7 +23,7 @@ class RecursiveChunker:
     tiktoken encoding, an OpenAI model, or a local model's name or folder.
     """
 
-    chunk_size: int = 1000
+    chunk_size: Size = 1000
     chunk_overlap: int = 0
     language: str = "prose"
     separators: Sequence[str | Separator] | None = None
@@ -31,7 +31,7 @@ class RecursiveChunker:
     tokenizer: str = "cl100k_base"
 
     def __post_init__(self) -> None:
-        check_sizes(self.chunk_size, self.chunk_overlap)
+        check_size(self.chunk_size, self.chunk_overlap)
         check_unit(self.unit, self.tokenizer)
         separators_for(self.language)
         if self.separators is not None:
@@ -46,7 +46,7 @@ class RecursiveChunker:
         check_text(text)
         size, overlap = self.chunk_size, self.chunk_overlap
         separators = separators_for(self.language) if self.separators is None else as_separators(self.separators)
-        if self.unit == "characters" and not overlap:
+        if self.unit == "characters" and not overlap and size != "model":
             return make_chunks(text, PlainDescent(text, separators, size).run())
         measure = measure_of(text, unit=self.unit, tokenizer=self.tokenizer, size=size, overlap=overlap)
         return make_chunks(text, Descent(text, separators, measure, overlap=overlap > 0).run())

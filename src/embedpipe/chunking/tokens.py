@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from embedpipe.chunking._descent import Descent
-from embedpipe.chunking._measure import measure_of
-from embedpipe.chunking._spans import check_sizes, check_text, make_chunks
+from embedpipe.chunking._measure import Size, check_size, measure_of
+from embedpipe.chunking._spans import check_text, make_chunks
 from embedpipe.text.tokens import token_counter
 from embedpipe.types import Chunk
 
@@ -18,12 +18,12 @@ class TokenChunker:
     `tokenizer` is a tiktoken encoding, an OpenAI model, or a local model's name or folder.
     """
 
-    chunk_size: int = 256
+    chunk_size: Size = 256
     chunk_overlap: int = 0
     tokenizer: str = "cl100k_base"
 
     def __post_init__(self) -> None:
-        check_sizes(self.chunk_size, self.chunk_overlap)
+        check_size(self.chunk_size, self.chunk_overlap)
         token_counter(self.tokenizer)
 
     def chunk(self, text: str) -> list[Chunk]:

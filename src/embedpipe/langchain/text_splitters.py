@@ -9,7 +9,15 @@ from typing import Any
 from langchain_core.documents import Document
 from langchain_text_splitters import TextSplitter
 
-from embedpipe.chunking import RecursiveChunker
+from embedpipe.chunking import (
+    MarkdownChunker,
+    ParagraphChunker,
+    RecursiveChunker,
+    SemanticChunker,
+    SentenceChunker,
+    TokenChunker,
+)
+from embedpipe.embedding import EmbeddingGenerator
 from embedpipe.errors import InputError
 from embedpipe.types import Chunker
 
@@ -56,3 +64,39 @@ class RecursiveTextSplitter(ChunkerTextSplitter):
 
     def __init__(self, *, add_start_index: bool = True, **settings: Any) -> None:
         super().__init__(RecursiveChunker(**settings), add_start_index=add_start_index)
+
+
+class TokenTextSplitter(ChunkerTextSplitter):
+    """Splits with a `TokenChunker`, whose settings it takes."""
+
+    def __init__(self, *, add_start_index: bool = True, **settings: Any) -> None:
+        super().__init__(TokenChunker(**settings), add_start_index=add_start_index)
+
+
+class SentenceTextSplitter(ChunkerTextSplitter):
+    """Splits with a `SentenceChunker`, whose settings it takes."""
+
+    def __init__(self, *, add_start_index: bool = True, **settings: Any) -> None:
+        super().__init__(SentenceChunker(**settings), add_start_index=add_start_index)
+
+
+class ParagraphTextSplitter(ChunkerTextSplitter):
+    """Splits with a `ParagraphChunker`, whose settings it takes."""
+
+    def __init__(self, *, add_start_index: bool = True, **settings: Any) -> None:
+        super().__init__(ParagraphChunker(**settings), add_start_index=add_start_index)
+
+
+class MarkdownTextSplitter(ChunkerTextSplitter):
+    """Splits with a `MarkdownChunker`, whose settings it takes; a piece's metadata holds its heading path."""
+
+    def __init__(self, *, add_start_index: bool = True, **settings: Any) -> None:
+        super().__init__(MarkdownChunker(**settings), add_start_index=add_start_index)
+
+
+class SemanticTextSplitter(ChunkerTextSplitter):
+    """Splits with a `SemanticChunker`, whose settings it takes; `model` may be an embedding model's name."""
+
+    def __init__(self, *, model: Any = "all-MiniLM-L6-v2", add_start_index: bool = True, **settings: Any) -> None:
+        generator = EmbeddingGenerator(model) if isinstance(model, str) else model
+        super().__init__(SemanticChunker(model=generator, **settings), add_start_index=add_start_index)

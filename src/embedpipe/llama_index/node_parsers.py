@@ -3,24 +3,43 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Self
+from dataclasses import fields, replace
+from functools import lru_cache
+from typing import Any, ClassVar, Self
 
+from llama_index.core.bridge.pydantic import Field, field_serializer
 from llama_index.core.node_parser.interface import MetadataAwareTextSplitter
 from llama_index.core.node_parser.node_utils import build_nodes_from_splits, default_id_func
 from llama_index.core.schema import BaseNode, Document, MetadataMode, TextNode
 from llama_index.core.utils import get_tqdm_iterable
 
-from embedpipe.chunking import RecursiveChunker, Separator
+from embedpipe.chunking import (
+    MarkdownChunker,
+    ParagraphChunker,
+    RecursiveChunker,
+    SemanticChunker,
+    SentenceChunker,
+    Separator,
+    TokenChunker,
+)
+from embedpipe.embedding import EmbeddingGenerator
 from embedpipe.errors import ConfigurationError
+from embedpipe.text.tokens import token_counter
 from embedpipe.types import Chunk, Chunker
 
 
-class _ChunkerNodeParser(MetadataAwareTextSplitter):
+class ChunkerNodeParser(MetadataAwareTextSplitter):
     """What the parsers share; each has its chunker's settings as fields, so that all of them are serialised."""
+
+    chunker_class: ClassVar[type[Any]]
 
     def __init__(self, **settings: Any) -> None:
         super().__init__(**settings)
         self._chunker()  # refuses settings that cannot work
+
+    @classmethod
+    def class_name(cls) -> str:
+        return f"EmbedPipe{cls.__name__}"
 
     @classmethod
     def from_dict(cls, data: dict[str, Any], **kwargs: Any) -> Self:
@@ -33,9 +52,6 @@ class _ChunkerNodeParser(MetadataAwareTextSplitter):
             del state["id_func"]
         return super().from_dict(state)
 
-    def _chunker(self, reserved: str = "") -> Chunker:
-        raise ConfigurationError(f"Expected {type(self).__name__} to name its chunker. Use one of the named parsers.")
-
     def split_text(self, text: str) -> list[str]:
         """The texts of the chunks, in order."""
         return [chunk.text for chunk in self._chunker().chunk(text)]
@@ -44,11 +60,30 @@ class _ChunkerNodeParser(MetadataAwareTextSplitter):
         """The texts of the chunks, each with room for the metadata within the chunk size."""
         return [chunk.text for chunk in self._chunker(metadata_str).chunk(text)]
 
+    def _chunker(self, metadata: str = "") -> Chunker:
+        """The chunker, its size less the metadata's. Raises `ConfigurationError` where that leaves no room."""
+        names = [field.name for field in fields(self.chunker_class)]
+        chunker: Chunker = self.chunker_class(**{name: self._setting(name) for name in names})
+        size = getattr(chunker, "chunk_size", None)
+        if not metadata or not isinstance(size, int):
+            return chunker
+        in_tokens = getattr(chunker, "unit", "tokens") == "tokens"
+        taken = token_counter(self._setting("tokenizer")).count(metadata) if in_tokens else len(metadata)
+        if taken + getattr(chunker, "chunk_overlap", 0) >= size:
+            raise ConfigurationError(
+                f"Expected room for text beside the metadata, which takes {taken} of chunk_size {size}. Raise it, "
+                "exclude metadata keys from the texts that are embedded and shown, or set include_metadata=False."
+            )
+        return replace(chunker, chunk_size=size - taken)  # type: ignore[type-var]
+
+    def _setting(self, name: str) -> Any:
+        return getattr(self, name)
+
     def _parse_nodes(self, nodes: Sequence[BaseNode], show_progress: bool = False, **kwargs: Any) -> list[BaseNode]:
         parsed: list[BaseNode] = []
         for node in get_tqdm_iterable(nodes, show_progress, "Parsing nodes"):
-            reserved = self._get_metadata_str(node) if self.include_metadata else ""
-            chunks = self._chunker(reserved).chunk(node.get_content(metadata_mode=MetadataMode.NONE))
+            metadata = self._get_metadata_str(node) if self.include_metadata else ""
+            chunks = self._chunker(metadata).chunk(node.get_content(metadata_mode=MetadataMode.NONE))
             parsed.extend(self._nodes(node, chunks))
         return parsed
 
@@ -71,22 +106,83 @@ class _ChunkerNodeParser(MetadataAwareTextSplitter):
         return done
 
 
-class RecursiveNodeParser(_ChunkerNodeParser):
+class RecursiveNodeParser(ChunkerNodeParser):
     """Parses with a `RecursiveChunker`, whose settings it takes."""
 
-    chunk_size: int = RecursiveChunker.chunk_size
+    chunker_class: ClassVar[type[Any]] = RecursiveChunker
+    chunk_size: int | str = RecursiveChunker.chunk_size
     chunk_overlap: int = RecursiveChunker.chunk_overlap
     language: str = RecursiveChunker.language
     separators: tuple[str | Separator, ...] | None = None
+    unit: str = RecursiveChunker.unit
+    tokenizer: str = RecursiveChunker.tokenizer
 
-    @classmethod
-    def class_name(cls) -> str:
-        return "EmbedPipeRecursiveNodeParser"
 
-    def _chunker(self, reserved: str = "") -> Chunker:
-        return RecursiveChunker(
-            chunk_size=self.chunk_size - len(reserved),
-            chunk_overlap=self.chunk_overlap,
-            language=self.language,
-            separators=self.separators,
-        )
+class TokenNodeParser(ChunkerNodeParser):
+    """Parses with a `TokenChunker`, whose settings it takes."""
+
+    chunker_class: ClassVar[type[Any]] = TokenChunker
+    chunk_size: int | str = TokenChunker.chunk_size
+    chunk_overlap: int = TokenChunker.chunk_overlap
+    tokenizer: str = TokenChunker.tokenizer
+
+
+class SentenceNodeParser(ChunkerNodeParser):
+    """Parses with a `SentenceChunker`, whose settings it takes."""
+
+    chunker_class: ClassVar[type[Any]] = SentenceChunker
+    max_sentences: int | None = SentenceChunker.max_sentences
+    chunk_size: int | str | None = SentenceChunker.chunk_size
+    overlap_sentences: int = SentenceChunker.overlap_sentences
+    unit: str = SentenceChunker.unit
+    tokenizer: str = SentenceChunker.tokenizer
+
+
+class ParagraphNodeParser(ChunkerNodeParser):
+    """Parses with a `ParagraphChunker`, whose settings it takes."""
+
+    chunker_class: ClassVar[type[Any]] = ParagraphChunker
+    chunk_size: int | str = ParagraphChunker.chunk_size
+    max_paragraphs: int | None = ParagraphChunker.max_paragraphs
+    overlap_paragraphs: int = ParagraphChunker.overlap_paragraphs
+    unit: str = ParagraphChunker.unit
+    tokenizer: str = ParagraphChunker.tokenizer
+
+
+class MarkdownNodeParser(ChunkerNodeParser):
+    """Parses with a `MarkdownChunker`, whose settings it takes; a node's metadata holds its heading path."""
+
+    chunker_class: ClassVar[type[Any]] = MarkdownChunker
+    chunk_size: int | str = MarkdownChunker.chunk_size
+    unit: str = MarkdownChunker.unit
+    tokenizer: str = MarkdownChunker.tokenizer
+
+
+@lru_cache(maxsize=8)
+def _generator(name: str) -> EmbeddingGenerator:
+    return EmbeddingGenerator(name)
+
+
+class SemanticNodeParser(ChunkerNodeParser):
+    """Parses with a `SemanticChunker`, whose settings it takes; `model` is an `EmbeddingGenerator` or a model's name.
+
+    Serialised, a generator becomes its model's name: give it again where it has settings of its own.
+    """
+
+    chunker_class: ClassVar[type[Any]] = SemanticChunker
+    model: Any = Field(default="all-MiniLM-L6-v2")
+    chunk_size: int | str = SemanticChunker.chunk_size
+    method: str = SemanticChunker.method
+    piece_size: int | None = SemanticChunker.piece_size
+    percentile: float = SemanticChunker.percentile
+    buffer: int = SemanticChunker.buffer
+    unit: str = SemanticChunker.unit
+    tokenizer: str = SemanticChunker.tokenizer
+
+    @field_serializer("model")
+    def _model_name(self, model: Any) -> str:
+        return model if isinstance(model, str) else str(model.spec.name)
+
+    def _setting(self, name: str) -> Any:
+        value = super()._setting(name)
+        return _generator(value) if name == "model" and isinstance(value, str) else value

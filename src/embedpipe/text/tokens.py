@@ -46,8 +46,8 @@ class TokenCounter(Protocol):
         ...
 
 
-def _printable(text: str) -> str:
-    """The same number of code points without lone surrogates, which no encoding holds."""
+def without_surrogates(text: str) -> str:
+    """The same number of code points, U+FFFD for each surrogate, which UTF-8 cannot hold."""
     try:
         text.encode()
     except UnicodeEncodeError:
@@ -72,13 +72,13 @@ class TiktokenCounter:
         self._sizes = sizes
 
     def count(self, text: str) -> int:
-        return len(self._encoding.encode_ordinary(_printable(text)))
+        return len(self._encoding.encode_ordinary(without_surrogates(text)))
 
     def count_many(self, texts: Sequence[str]) -> list[int]:
         return [self.count(text) for text in texts]
 
     def ends(self, text: str) -> npt.NDArray[np.int64]:
-        text = _printable(text)
+        text = without_surrogates(text)
         tokens = self._encoding.encode_to_numpy(text, disallowed_special=())
         ends: npt.NDArray[np.int64] = np.cumsum(self._sizes[tokens])
         return ends if text.isascii() else _code_points(text)[ends]
@@ -107,7 +107,7 @@ class ModelCounter:
         return len(self._encode(text).ids)
 
     def count_many(self, texts: Sequence[str]) -> list[int]:
-        encoded = self._tokenizer.encode_batch([_printable(text) for text in texts], add_special_tokens=False)
+        encoded = self._tokenizer.encode_batch([without_surrogates(text) for text in texts], add_special_tokens=False)
         return [len(encoding.ids) for encoding in encoded]
 
     def ends(self, text: str) -> npt.NDArray[np.int64]:
@@ -116,7 +116,7 @@ class ModelCounter:
         return np.maximum.accumulate(ends) if len(ends) else ends
 
     def _encode(self, text: str) -> Any:
-        return self._tokenizer.encode(_printable(text), add_special_tokens=False)
+        return self._tokenizer.encode(without_surrogates(text), add_special_tokens=False)
 
 
 class EstimatedCounter:
@@ -128,13 +128,13 @@ class EstimatedCounter:
         self.name = name
 
     def count(self, text: str) -> int:
-        return -(-len(_printable(text).encode()) // BYTES_PER_ESTIMATED_TOKEN)
+        return -(-len(without_surrogates(text).encode()) // BYTES_PER_ESTIMATED_TOKEN)
 
     def count_many(self, texts: Sequence[str]) -> list[int]:
         return [self.count(text) for text in texts]
 
     def ends(self, text: str) -> npt.NDArray[np.int64]:
-        begun = _code_points(_printable(text))
+        begun = _code_points(without_surrogates(text))
         last = len(begun) - 1
         ends = np.arange(1, -(-last // BYTES_PER_ESTIMATED_TOKEN) + 1, dtype=np.int64) * BYTES_PER_ESTIMATED_TOKEN
         return begun[np.minimum(ends, last)]

@@ -1,0 +1,46 @@
+"""The division of a row of vectors into runs of the highest similarity within."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+
+def best_runs(vectors: npt.NDArray[np.float32], lowest: Sequence[int]) -> list[tuple[int, int]]:
+    """(first, last) of each run, in order, with the highest sum over runs of the similarities within.
+
+    `vectors`: (n, d) float32, unit rows. `lowest[i]`: the first row that a run ending at i may begin with, ascending.
+    Every similarity is taken less the mean over all pairs, so that a run gains by what is alike and loses by what is
+    not. Time and memory grow with n times the longest run.
+    """
+    count = len(vectors)
+    mean = _mean_similarity(vectors)
+    best = np.zeros(count + 1)  # of the rows before i
+    begins = np.zeros(count, dtype=np.int64)
+    within = np.zeros(0)  # for each first row from lowest[last], the sum within the run up to the row before last
+    for last in range(count):
+        first = lowest[last]
+        within = within[first - lowest[last - 1] if last else 0 :]
+        gains = vectors[first:last] @ vectors[last] - mean
+        # A run that begins earlier gains the similarity of the new row to all of its rows.
+        within = np.append(within + np.cumsum(gains[::-1])[::-1], 0.0)
+        totals = best[first : last + 1] + within
+        choice = int(np.argmax(totals))
+        best[last + 1] = totals[choice]
+        begins[last] = first + choice
+    runs = []
+    last = count - 1
+    while last >= 0:
+        runs.append((int(begins[last]), last))
+        last = int(begins[last]) - 1
+    return runs[::-1]
+
+
+def _mean_similarity(vectors: npt.NDArray[np.float32]) -> float:
+    """Over all pairs of different rows, from the length of their sum: |sum|^2 = n + twice the pairs."""
+    count = len(vectors)
+    total = vectors.sum(axis=0, dtype=np.float64)
+    own = np.einsum("ij,ij->", vectors, vectors, dtype=np.float64)
+    return float((total @ total - own) / (count * (count - 1)))

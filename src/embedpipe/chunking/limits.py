@@ -1,0 +1,50 @@
+"""Chunk sizes taken from the embedding model, so that it cuts nothing off."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any, Protocol, TypeVar, cast
+
+from embedpipe.errors import ConfigurationError
+from embedpipe.text.tokens import TokenCounter
+from embedpipe.types import ModelSpec
+
+AnyChunker = TypeVar("AnyChunker")
+
+
+class CountingModel(Protocol):
+    """An embedding backend that knows its tokenizer; `special_tokens` is what it adds to each text."""
+
+    @property
+    def spec(self) -> ModelSpec: ...
+
+    @property
+    def counter(self) -> TokenCounter: ...
+
+    @property
+    def special_tokens(self) -> int: ...
+
+
+def for_model(chunker: AnyChunker, model: CountingModel, *, header: str = "") -> AnyChunker:
+    """The chunker with the model's limit in the place of `chunk_size="model"`, in tokens of its own tokenizer.
+
+    The limit is `spec.max_tokens` less the special tokens, the document prompt and the longest header put before a
+    chunk. Any other chunker is returned as it is. Raises `ConfigurationError` for a model without a limit, or where
+    prompt and header leave no room.
+    """
+    if getattr(chunker, "chunk_size", None) != "model":
+        return chunker
+    if model.spec.max_tokens is None:
+        raise ConfigurationError(f"Expected a model with a limit, and {model.spec.name} has none. Set chunk_size.")
+    size = model.spec.max_tokens - model.special_tokens - model.counter.count(model.spec.document_prompt)
+    size -= model.counter.count(header)
+    if size < 1:
+        raise ConfigurationError(
+            f"Expected room for text within the {model.spec.max_tokens} tokens of {model.spec.name}; prompt and header "
+            "take all of it. Shorten the header."
+        )
+    settings: dict[str, Any] = {"chunk_size": size, "tokenizer": model.counter.name}
+    if hasattr(chunker, "unit"):
+        settings["unit"] = "tokens"
+    resized: AnyChunker = replace(cast("Any", chunker), **settings)
+    return resized

@@ -1,0 +1,132 @@
+"""Chunks whose parts are about the same thing, by their embeddings."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, Protocol, TypeAlias, get_args
+
+import numpy as np
+import numpy.typing as npt
+
+from embedpipe.chunking._dynamic import best_runs
+from embedpipe.chunking._measure import Measure, Size, Unit, check_size, check_unit, measure_of
+from embedpipe.chunking._spans import Span, check_count, check_text, make_chunks
+from embedpipe.chunking._units import cut_units, join_units
+from embedpipe.chunking.separators import separators_for
+from embedpipe.errors import ConfigurationError, InputError
+from embedpipe.text.sentences import sentence_spans
+from embedpipe.text.tokens import without_surrogates
+from embedpipe.types import Chunk, EmbeddingModel, Vectors
+
+Method: TypeAlias = Literal["dynamic", "percentile"]
+
+
+class _Batch(Protocol):
+    @property
+    def vectors(self) -> Vectors: ...
+
+
+class BatchEmbedder(Protocol):
+    """An `EmbeddingGenerator`, or what embeds like one."""
+
+    def generate_batch(self, texts: list[str], /) -> _Batch: ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class SemanticChunker:
+    """Cuts where the meaning changes, as the vectors of `model` tell it.
+
+    "dynamic": the text is cut into sentences, short ones joined up to `piece_size` (None: a fifth of `chunk_size`); of
+    all ways to join neighbours within `chunk_size`, the one with the highest sum of similarities within chunks is
+    taken, each less the mean similarity of the text (Smith and Troynikov, "Evaluating Chunking Strategies for
+    Retrieval", 2024: ClusterSemanticChunker). "percentile": a cut where a sentence, with `buffer` neighbours on each
+    side, is farther from the next than at `percentile` percent of the places (Kamradt, "5 Levels of Text Splitting",
+    2023), then cut on to `chunk_size`.
+    """
+
+    model: EmbeddingModel | BatchEmbedder
+    chunk_size: Size = 1000
+    method: Method = "dynamic"
+    piece_size: int | None = None
+    percentile: float = 95.0
+    buffer: int = 1
+    unit: Unit = "characters"
+    tokenizer: str = "cl100k_base"
+
+    def __post_init__(self) -> None:
+        check_size(self.chunk_size)
+        check_unit(self.unit, self.tokenizer)
+        check_count("buffer", self.buffer, least=0)
+        if self.piece_size is not None:
+            check_count("piece_size", self.piece_size, least=1)
+        if self.method not in get_args(Method):
+            raise ConfigurationError(
+                f"Expected the method as one of {', '.join(get_args(Method))}; got {self.method!r}."
+            )
+        if not 0 <= self.percentile <= 100:
+            raise ConfigurationError(f"Expected percentile between 0 and 100, got {self.percentile!r}.")
+        if not hasattr(self.model, "generate_batch") and not isinstance(self.model, EmbeddingModel):
+            raise ConfigurationError(
+                f"Expected model as an EmbeddingGenerator or EmbeddingModel, got {type(self.model).__name__}. "
+                "Wrap a name: EmbeddingGenerator('all-MiniLM-L6-v2')."
+            )
+
+    def chunk(self, text: str) -> list[Chunk]:
+        """Chunks of at most `chunk_size`, in order.
+
+        Raises `InputError` for what is not a str, and what the model raises for texts that it cannot embed.
+        """
+        check_text(text)
+        measure = measure_of(text, unit=self.unit, tokenizer=self.tokenizer, size=self.chunk_size, overlap=0)
+        spans = self._dynamic(text, measure) if self.method == "dynamic" else self._by_percentile(text, measure)
+        return make_chunks(text, spans)
+
+    def _dynamic(self, text: str, measure: Measure) -> list[Span]:
+        piece_size = self.piece_size or max(int(self.chunk_size) // 5, 1)
+        small = measure_of(text, unit=self.unit, tokenizer=self.tokenizer, size=piece_size, overlap=0)
+        pieces = join_units(cut_units(text, sentence_spans(text), small, separators_for("prose")), small)
+        # A cluster may be longer than the limit, and a piece longer than the chunk if the user says so.
+        pieces = cut_units(text, pieces, measure, separators_for("prose"))
+        if len(pieces) < 2:
+            return pieces
+        return [(pieces[a][0], pieces[b][1]) for a, b in best_runs(self._embed(text, pieces), _lowest(pieces, measure))]
+
+    def _by_percentile(self, text: str, measure: Measure) -> list[Span]:
+        sentences = sentence_spans(text)
+        if len(sentences) < 2:
+            return cut_units(text, sentences, measure, separators_for("prose"))
+        last = len(sentences) - 1
+        around = [
+            (sentences[max(i - self.buffer, 0)][0], sentences[min(i + self.buffer, last)][1]) for i in range(last + 1)
+        ]
+        vectors = self._embed(text, around)
+        distances = 1.0 - np.einsum("ij,ij->i", vectors[:-1], vectors[1:])
+        cuts = np.flatnonzero(distances > np.percentile(distances, self.percentile)) + 1
+        spans: list[Span] = []
+        for group in np.split(np.arange(last + 1), cuts):
+            members = [sentences[i] for i in group]
+            spans.extend(join_units(cut_units(text, members, measure, separators_for("prose")), measure))
+        return spans
+
+    def _embed(self, text: str, spans: list[Span]) -> npt.NDArray[np.float32]:
+        """(n, d) float32, unit rows."""
+        texts = [without_surrogates(text[start:end]) for start, end in spans]
+        if isinstance(self.model, EmbeddingModel):
+            vectors = self.model.embed(texts, "document")
+        else:
+            vectors = self.model.generate_batch(texts).vectors
+        if len(vectors) != len(texts):
+            raise InputError(f"Expected one vector for each of {len(texts)} texts, got {len(vectors)}.")
+        norms = np.linalg.norm(vectors, axis=1, keepdims=True)
+        return np.asarray(vectors / np.where(norms == 0, 1, norms), dtype=np.float32)
+
+
+def _lowest(pieces: list[Span], measure: Measure) -> list[int]:
+    """For each piece the first with which it fits into one chunk."""
+    lowest: list[int] = []
+    first = 0
+    for number, (_, end) in enumerate(pieces):
+        while first < number and measure.reach(pieces[first][0], end) < end:
+            first += 1
+        lowest.append(first)
+    return lowest

@@ -1,0 +1,54 @@
+"""Chunks of whole sentences."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from embedpipe.chunking._measure import Size, Unit, check_size, check_unit, measure_or_none
+from embedpipe.chunking._spans import check_count, check_text, make_chunks
+from embedpipe.chunking._units import cut_units, join_units
+from embedpipe.chunking.separators import separators_for
+from embedpipe.errors import ConfigurationError
+from embedpipe.text.sentences import sentence_spans
+from embedpipe.types import Chunk
+
+
+@dataclass(frozen=True, kw_only=True)
+class SentenceChunker:
+    """Joins neighbouring sentences, up to `max_sentences` of them, up to `chunk_size`, or both; with neither, to 1000.
+
+    Each chunk begins with the last `overlap_sentences` of the one before, as far as there is room.
+    """
+
+    max_sentences: int | None = None
+    chunk_size: Size | None = None
+    overlap_sentences: int = 0
+    unit: Unit = "characters"
+    tokenizer: str = "cl100k_base"
+
+    def __post_init__(self) -> None:
+        if self.max_sentences is None and self.chunk_size is None:
+            object.__setattr__(self, "chunk_size", 1000)
+        if self.chunk_size is not None:
+            check_size(self.chunk_size)
+        check_count("overlap_sentences", self.overlap_sentences, least=0)
+        if self.max_sentences is not None:
+            check_count("max_sentences", self.max_sentences, least=1)
+            if self.overlap_sentences >= self.max_sentences:
+                raise ConfigurationError(
+                    f"Expected overlap_sentences below max_sentences ({self.max_sentences}), "
+                    f"got {self.overlap_sentences}. Lower the overlap."
+                )
+        check_unit(self.unit, self.tokenizer)
+
+    def chunk(self, text: str) -> list[Chunk]:
+        """Chunks of whole sentences, in order; a sentence over `chunk_size` is cut like prose.
+
+        Raises `InputError` for what is not a str.
+        """
+        check_text(text)
+        measure = measure_or_none(text, unit=self.unit, tokenizer=self.tokenizer, size=self.chunk_size)
+        sentences = cut_units(text, sentence_spans(text), measure, separators_for("prose"))
+        return make_chunks(
+            text, join_units(sentences, measure, most=self.max_sentences, overlap=self.overlap_sentences)
+        )

@@ -2,14 +2,57 @@
 
 from __future__ import annotations
 
+import pickle
+from typing import Any
+
 import pytest
 from langchain_core.documents import Document
 
 from embedpipe.chunking import RecursiveChunker
 from embedpipe.errors import InputError
-from embedpipe.langchain.text_splitters import ChunkerTextSplitter, RecursiveTextSplitter
+from embedpipe.langchain.text_splitters import (
+    ChunkerTextSplitter,
+    MarkdownTextSplitter,
+    ParagraphTextSplitter,
+    RecursiveTextSplitter,
+    SemanticTextSplitter,
+    SentenceTextSplitter,
+    TokenTextSplitter,
+)
+from embedpipe.testing import FakeEmbeddingModel
 
 TEXT = "same words again. " * 40
+
+SPLITTERS: dict[str, tuple[type[ChunkerTextSplitter], dict[str, Any]]] = {
+    "recursive": (RecursiveTextSplitter, {"chunk_size": 50, "chunk_overlap": 10}),
+    "recursive, tokens": (RecursiveTextSplitter, {"chunk_size": 12, "unit": "tokens", "tokenizer": "cl100k_base"}),
+    "tokens": (TokenTextSplitter, {"chunk_size": 10, "chunk_overlap": 3}),
+    "sentences": (SentenceTextSplitter, {"max_sentences": 2, "overlap_sentences": 1}),
+    "paragraphs": (ParagraphTextSplitter, {"chunk_size": 50}),
+    "Markdown": (MarkdownTextSplitter, {"chunk_size": 50}),
+    "semantic": (SemanticTextSplitter, {"model": FakeEmbeddingModel(), "chunk_size": 60}),
+}
+
+
+@pytest.mark.parametrize("name", SPLITTERS)
+def test_every_splitter_gives_exact_offsets_and_travels(name: str) -> None:
+    build, settings = SPLITTERS[name]
+    splitter = build(**settings)
+    source = Document(page_content="# Title\n\n" + TEXT, metadata={"page": 3}, id="doc")
+    pieces = splitter.split_documents([source])
+    assert len(pieces) > 5
+    for number, piece in enumerate(pieces):
+        start = piece.metadata["start_index"]
+        assert source.page_content[start : start + len(piece.page_content)] == piece.page_content
+        assert piece.metadata["page"] == 3
+        assert piece.id == f"doc:{number}"
+    copy = pickle.loads(pickle.dumps(splitter))  # noqa: S301 - our own bytes
+    assert copy.split_documents([source]) == pieces
+
+
+def test_markdown_headings_become_metadata() -> None:
+    pieces = MarkdownTextSplitter().create_documents(["# A\n\ntext\n\n## B\n\nmore"])
+    assert [piece.metadata["heading_path"] for piece in pieces] == [["A"], ["A", "B"]]
 
 
 def test_create_documents_gives_exact_offsets_for_repeated_text() -> None:

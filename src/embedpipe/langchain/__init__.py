@@ -3,7 +3,15 @@
 from embedpipe.langchain.compressors import EmbedPipeReranker
 from embedpipe.langchain.embeddings import EmbedPipeEmbeddings
 from embedpipe.langchain.retrievers import HybridRetriever
-from embedpipe.langchain.text_splitters import ChunkerTextSplitter, RecursiveTextSplitter
+from embedpipe.langchain.text_splitters import (
+    ChunkerTextSplitter,
+    MarkdownTextSplitter,
+    ParagraphTextSplitter,
+    RecursiveTextSplitter,
+    SemanticTextSplitter,
+    SentenceTextSplitter,
+    TokenTextSplitter,
+)
 from embedpipe.langchain.vectorstores import EmbedPipeVectorStore
 
 __all__ = [
@@ -12,5 +20,10 @@ __all__ = [
     "EmbedPipeReranker",
     "EmbedPipeVectorStore",
     "HybridRetriever",
+    "MarkdownTextSplitter",
+    "ParagraphTextSplitter",
     "RecursiveTextSplitter",
+    "SemanticTextSplitter",
+    "SentenceTextSplitter",
+    "TokenTextSplitter",
 ]

@@ -1,7 +1,14 @@
 """The parts of embedpipe as LlamaIndex components, each over the core object that it is given."""
 
 from embedpipe.llama_index.embeddings import EmbedPipeEmbedding
-from embedpipe.llama_index.node_parsers import RecursiveNodeParser
+from embedpipe.llama_index.node_parsers import (
+    MarkdownNodeParser,
+    ParagraphNodeParser,
+    RecursiveNodeParser,
+    SemanticNodeParser,
+    SentenceNodeParser,
+    TokenNodeParser,
+)
 from embedpipe.llama_index.postprocessors import EmbedPipeReranker
 from embedpipe.llama_index.retrievers import HybridRetriever
 from embedpipe.llama_index.vector_stores import EmbedPipeVectorStore
@@ -11,5 +18,10 @@ __all__ = [
     "EmbedPipeReranker",
     "EmbedPipeVectorStore",
     "HybridRetriever",
+    "MarkdownNodeParser",
+    "ParagraphNodeParser",
     "RecursiveNodeParser",
+    "SemanticNodeParser",
+    "SentenceNodeParser",
+    "TokenNodeParser",
 ]

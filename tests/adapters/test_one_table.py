@@ -1,0 +1,86 @@
+"""What one framework wrote, the other reads, and so does the core."""
+
+from __future__ import annotations
+
+from langchain_core.documents import Document
+from llama_index.core import Document as LlamaDocument
+from llama_index.core import StorageContext, VectorStoreIndex
+from llama_index.core.schema import TextNode
+from llama_index.core.vector_stores import MetadataFilter, MetadataFilters, VectorStoreQuery
+
+from embedpipe import EmbeddingGenerator, SemanticSearchService
+from embedpipe.langchain import EmbedPipeEmbeddings, EmbedPipeVectorStore, RecursiveTextSplitter
+from embedpipe.llama_index import EmbedPipeEmbedding, RecursiveNodeParser
+from embedpipe.llama_index import EmbedPipeVectorStore as LlamaVectorStore
+from embedpipe.storage import Database, PgVectorStore
+
+TEXT = "Oranges are sweet and round.\n\nThe sky is blue by day, and black at night.\n\nLemons are sour."
+
+
+def langchain_store(database: Database, minilm: EmbeddingGenerator) -> EmbedPipeVectorStore:
+    return EmbedPipeVectorStore(store=PgVectorStore(database), embedding=EmbedPipeEmbeddings(minilm))
+
+
+def llama_store(database: Database, minilm: EmbeddingGenerator) -> LlamaVectorStore:
+    return LlamaVectorStore(PgVectorStore(database), embed_model=EmbedPipeEmbedding(minilm))
+
+
+def test_llama_index_reads_what_langchain_wrote(database: Database, minilm: EmbeddingGenerator) -> None:
+    source = Document(page_content=TEXT, metadata={"year": 2020, "tags": ["a"]}, id="doc")
+    pieces = RecursiveTextSplitter(chunk_size=50).split_documents([source])
+    langchain_store(database, minilm).add_documents(pieces)
+
+    store = llama_store(database, minilm)
+    nodes = {node.node_id: node for node in store.get_nodes()}
+    assert {(node.node_id, node.get_content()) for node in nodes.values()} == {(p.id, p.page_content) for p in pieces}
+    for piece in pieces:
+        node = nodes[str(piece.id)]
+        assert isinstance(node, TextNode)
+        assert node.metadata == piece.metadata
+        assert TEXT[node.start_char_idx : node.end_char_idx] == node.text
+
+    index = VectorStoreIndex.from_vector_store(store, embed_model=EmbedPipeEmbedding(minilm))
+    filters = MetadataFilters(filters=[MetadataFilter(key="year", value=2020)])
+    best = index.as_retriever(similarity_top_k=1, filters=filters).retrieve("What colour is the sky?")[0]
+    assert best.get_content() == "The sky is blue by day, and black at night."
+
+
+def test_langchain_reads_what_llama_index_wrote(database: Database, minilm: EmbeddingGenerator) -> None:
+    store = llama_store(database, minilm)
+    VectorStoreIndex.from_documents(
+        [LlamaDocument(id_="doc", text=TEXT, metadata={"year": 2020})],
+        storage_context=StorageContext.from_defaults(vector_store=store),
+        embed_model=EmbedPipeEmbedding(minilm),
+        transformations=[RecursiveNodeParser(chunk_size=60)],
+    )
+    langchain = langchain_store(database, minilm)
+    nodes = store.get_nodes()
+    documents = langchain.get_by_ids([node.node_id for node in nodes])
+    assert [(d.id, d.page_content, d.metadata) for d in documents] == [
+        (node.node_id, node.get_content(), {"year": 2020}) for node in nodes
+    ]
+    best = langchain.similarity_search("What colour is the sky?", k=1, filter={"year": {"$gte": 2020}})[0]
+    assert best.page_content == "The sky is blue by day, and black at night."
+    assert langchain.delete(filter={"year": 2020})
+    assert store.get_nodes() == []
+
+
+def test_both_read_what_a_service_ingested_and_it_finds_theirs(database: Database, minilm: EmbeddingGenerator) -> None:
+    from embedpipe import Document as CoreDocument
+
+    service = SemanticSearchService(minilm, database=database)
+    service.ingest([CoreDocument(id="core", text=TEXT, metadata={"from": "core"})])
+    langchain, llama = langchain_store(database, minilm), llama_store(database, minilm)
+    langchain.add_texts(["Grass is green."], [{"from": "langchain"}], ids=["grass"])
+    vector = minilm.generate("The sea is deep.").embedding.tolist()
+    llama.add([TextNode(id_="sea", text="The sea is deep.", metadata={"from": "llama"}, embedding=vector)])
+
+    query = VectorStoreQuery(query_embedding=vector, similarity_top_k=9)
+    assert {str(node.metadata["from"]) for node in llama.query(query).nodes or []} == {"core", "langchain", "llama"}
+    assert {document.metadata["from"] for document in langchain.similarity_search("x", k=9)} == {
+        "core",
+        "langchain",
+        "llama",
+    }
+    assert service.search("How deep is the sea?", k=1)[0].id == "sea"
+    assert service.search("What is green?", k=1)[0].id == "grass"

@@ -335,6 +335,18 @@ def test_writers_of_overlapping_ids_end_consistent(database: Database) -> None:
         assert hit.vector[0] == int(hit.text.split()[0]) + 1  # text and vector of one writer
 
 
+async def test_a_connection_that_broke_while_idle_is_replaced(store: Any, database: Database) -> None:
+    await store.upsert([Chunk.whole("kept", id="kept")], vectors(1))
+    for call in (store.count, lambda: store.upsert([Chunk.whole("new", id="new")], vectors(1)), store.count):
+        killer = Database(database._resolved_url().render_as_string(hide_password=False))
+        with killer.engine.begin() as connection:
+            ended = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database()"
+            connection.execute(text(ended + " AND pid <> pg_backend_pid()"))
+        killer.close()
+        await call()
+    assert await store.count() == 2
+
+
 def test_a_database_is_not_pickled(database: Database) -> None:
     import pickle
 

@@ -6,7 +6,7 @@ import asyncio
 import os
 import threading
 import weakref
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -26,7 +26,7 @@ T = TypeVar("T")
 
 _SCHEMES = ("postgres", "postgresql", "postgresql+psycopg", "postgresql+psycopg2", "postgresql+asyncpg")
 _PREPARED = "embedpipe"
-_OPTIONS: dict[str, Any] = {"pool_size": 10, "max_overflow": 20, "pool_pre_ping": True, "hide_parameters": True}
+_OPTIONS: dict[str, Any] = {"pool_size": 10, "max_overflow": 20, "hide_parameters": True}
 
 _VECTOR_TYPES = """
 SELECT type.typname, type.oid, type.typarray, extension.extnamespace::regnamespace::text
@@ -94,38 +94,67 @@ class Database:
     def run(self, operation: Callable[..., T], /, *args: Any, connection: Connection | None = None) -> T:
         """What the operation returns, run in a transaction that commits unless it raises.
 
-        With a `connection` it runs there, inside the caller's transaction, which the caller ends.
+        With a `connection` it runs there, inside the caller's transaction, which the caller ends. Else a connection
+        that turns out to be broken is replaced, and the operation is run once more.
         """
-        with translated_errors():
-            if connection is not None:
-                return _run_on(connection, operation, *args)
-            with self.engine.begin() as own:
-                return operation(own, *args)
+        answer: T = self._answer(self._transaction, operation, args, connection)
+        return answer
 
     def read(self, operation: Callable[..., T], /, *args: Any, connection: Connection | None = None) -> T:
         """As `run`, but without a transaction of its own: for a single statement that only reads."""
-        with translated_errors():
-            if connection is not None:
-                return _run_on(connection, operation, *args)
-            with self.engine.connect() as own:
-                return operation(own.execution_options(isolation_level="AUTOCOMMIT"), *args)
+        answer: T = self._answer(self._autocommit, operation, args, connection)
+        return answer
 
     async def arun(self, operation: Callable[..., T], /, *args: Any, connection: AsyncConnection | None = None) -> T:
         """As `run`, on the running event loop."""
-        with translated_errors():
-            if connection is not None:
-                return await connection.run_sync(_run_on, operation, *args)
-            async with self.async_engine().begin() as own:
-                return await own.run_sync(operation, *args)
+        answer: T = await self._aanswer(self._atransaction, operation, args, connection)
+        return answer
 
     async def aread(self, operation: Callable[..., T], /, *args: Any, connection: AsyncConnection | None = None) -> T:
         """As `read`, on the running event loop."""
+        answer: T = await self._aanswer(self._aautocommit, operation, args, connection)
+        return answer
+
+    def _answer(self, run: Callable[..., Any], operation: Callable[..., T], args: Any, given: Connection | None) -> Any:
         with translated_errors():
-            if connection is not None:
-                return await connection.run_sync(_run_on, operation, *args)
-            async with self.async_engine().connect() as own:
-                reader = await own.execution_options(isolation_level="AUTOCOMMIT")
-                return await reader.run_sync(operation, *args)
+            if given is not None:
+                return _run_on(given, operation, *args)
+            try:
+                return run(operation, args)
+            except DBAPIError as error:
+                if not error.connection_invalidated:
+                    raise
+                return run(operation, args)
+
+    async def _aanswer(
+        self, run: Callable[..., Awaitable[Any]], operation: Callable[..., T], args: Any, given: AsyncConnection | None
+    ) -> Any:
+        with translated_errors():
+            if given is not None:
+                return await given.run_sync(_run_on, operation, *args)
+            try:
+                return await run(operation, args)
+            except DBAPIError as error:
+                if not error.connection_invalidated:
+                    raise
+                return await run(operation, args)
+
+    def _transaction(self, operation: Callable[..., T], args: Any) -> T:
+        with self.engine.begin() as connection:
+            return operation(connection, *args)
+
+    def _autocommit(self, operation: Callable[..., T], args: Any) -> T:
+        with self.engine.connect() as connection:
+            return operation(connection.execution_options(isolation_level="AUTOCOMMIT"), *args)
+
+    async def _atransaction(self, operation: Callable[..., T], args: Any) -> T:
+        async with self.async_engine().begin() as connection:
+            return await connection.run_sync(operation, *args)
+
+    async def _aautocommit(self, operation: Callable[..., T], args: Any) -> T:
+        async with self.async_engine().connect() as connection:
+            reader = await connection.execution_options(isolation_level="AUTOCOMMIT")
+            return await reader.run_sync(operation, *args)
 
     def close(self) -> None:
         """Closes the connections of threads and of event loops that have ended."""

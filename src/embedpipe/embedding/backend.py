@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 from embedpipe.text.tokens import TokenCounter
-from embedpipe.types import EmbeddingModel, Kind, Vectors
+from embedpipe.types import Kind, Vectors
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,7 +52,7 @@ class Reply:
 
 
 @runtime_checkable
-class CountingModel(EmbeddingModel, Protocol):
+class CountingModel(Protocol):
     """A backend that knows its own tokenizer.
 
     `special_tokens` is what the model adds to a text, beside its prompt.
@@ -66,7 +66,7 @@ class CountingModel(EmbeddingModel, Protocol):
 
 
 @runtime_checkable
-class LimitedModel(EmbeddingModel, Protocol):
+class LimitedModel(Protocol):
     """A backend with bounds of its own."""
 
     @property
@@ -74,7 +74,7 @@ class LimitedModel(EmbeddingModel, Protocol):
 
 
 @runtime_checkable
-class RemoteModel(EmbeddingModel, Protocol):
+class RemoteModel(Protocol):
     """A backend behind a network, natively async, which raises the errors of `embedpipe.errors` and does not retry."""
 
     def fetch(self, texts: Sequence[str], kind: Kind) -> Reply: ...

@@ -14,13 +14,14 @@ from embedpipe.embedding.call import Call
 from embedpipe.embedding.check import unit
 from embedpipe.embedding.flow import Batch, Flow, adrive, drive
 from embedpipe.embedding.limiter import RateLimiter
-from embedpipe.embedding.models import named
+from embedpipe.embedding.models import backend, named
 from embedpipe.embedding.overlong import OnTooLong
 from embedpipe.embedding.planning import Planner
 from embedpipe.embedding.recall import Recall
 from embedpipe.embedding.results import EmbeddingAttempt, EmbeddingBatch, EmbeddingResult
 from embedpipe.embedding.sending import Progress, Sender
 from embedpipe.embedding.stores import CacheLike, opened
+from embedpipe.embedding.wrapped import LangChainEmbeddings, LlamaIndexEmbedding
 from embedpipe.errors import EmbeddingError, EmbedPipeError, InputError, TokenLimitError
 from embedpipe.text import clean as cleaning
 from embedpipe.types import EmbeddingModel, Kind, ModelSpec, Vectors
@@ -30,8 +31,8 @@ class EmbeddingGenerator:
     """Embeds texts with one model: validated, each distinct text once, batched, retried, checked, in order.
 
     `model` is a name ("text-embedding-3-small", "all-MiniLM-L6-v2", a folder, "openai:...", "local:...", "cohere:...")
-    or a backend. `api_key`, `base_url` and `dimensions` go to a provider's model. `cache` is a folder, a redis://
-    URL or anything with `get_many` and `put_many`. `max_retries` is short for
+    or a backend, or embeddings of LangChain or LlamaIndex. `api_key`, `base_url` and `dimensions` go to a provider's
+    model. `cache` is a folder, a redis:// URL or anything with `get_many` and `put_many`. `max_retries` is short for
     `Retry(attempts=max_retries + 1)`. `on_too_long` says what becomes of a text over the model's limit: "split" gives
     the mean of its pieces' vectors weighted by their tokens, at length 1; "truncate" embeds its beginning and logs it;
     "error" raises `TokenLimitError`. `clean_text` cleans every text first, `normalize` brings every vector to
@@ -42,7 +43,7 @@ class EmbeddingGenerator:
 
     def __init__(
         self,
-        model: str | EmbeddingModel = "text-embedding-3-small",
+        model: str | EmbeddingModel | LangChainEmbeddings | LlamaIndexEmbedding = "text-embedding-3-small",
         *,
         api_key: str | None = None,
         base_url: str | None = None,
@@ -65,14 +66,16 @@ class EmbeddingGenerator:
             "normalize": normalize,
         }
         if isinstance(model, str):
-            model = named(model, api_key=api_key, base_url=base_url, dimensions=dimensions)
-        self.model: EmbeddingModel = model
-        self.limits = limits or (model.limits if isinstance(model, LimitedModel) else Limits())
+            chosen = named(model, api_key=api_key, base_url=base_url, dimensions=dimensions)
+        else:
+            chosen = backend(model)
+        self.model: EmbeddingModel = chosen
+        self.limits = limits or (chosen.limits if isinstance(chosen, LimitedModel) else Limits())
         self.retry = retry or Retry()
         if max_retries is not None:
             self.retry = replace(self.retry, attempts=max_retries + 1)
-        self._planner = Planner(model, self.limits, on_too_long)
-        self._sender = Sender(model, limiter=RateLimiter(self.limits), retry=self.retry)
+        self._planner = Planner(chosen, self.limits, on_too_long)
+        self._sender = Sender(chosen, limiter=RateLimiter(self.limits), retry=self.retry)
         self._cache = None if cache is None else opened(cache)
         self._clean = clean_text
         self._normalize = normalize

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import difflib
+from typing import Any
 
 from embedpipe.embedding import catalogue, weights
+from embedpipe.embedding.cohere import CohereModel
 from embedpipe.embedding.local import LocalModel
 from embedpipe.embedding.openai import OpenAIModel
+from embedpipe.embedding.wrapped import LangChainEmbeddings, LlamaIndexEmbedding, WrappedModel
 from embedpipe.errors import ConfigurationError, UnknownModelError
 from embedpipe.types import EmbeddingModel
 
@@ -23,6 +26,10 @@ def named(
     provider, name = _provider(name, has_url=base_url is not None)
     if provider == "openai":
         return OpenAIModel(name, api_key=api_key, base_url=base_url, dimensions=dimensions)
+    if provider == "cohere" and dimensions is None:
+        return CohereModel(name, api_key=api_key, base_url=base_url)
+    if provider == "cohere":
+        raise ConfigurationError(f"dimensions= belongs to OpenAI's models, and {name} is Cohere's. Leave it out.")
     if dimensions is not None or api_key is not None or base_url is not None:
         raise ConfigurationError(
             f"api_key=, base_url= and dimensions= belong to a provider's model, and {name} runs on this machine. "
@@ -31,13 +38,27 @@ def named(
     return LocalModel(name)
 
 
+def backend(model: Any) -> EmbeddingModel:
+    """A backend itself, or LangChain's or LlamaIndex's embeddings wrapped as one."""
+    if callable(getattr(model, "embed", None)):  # isinstance would ask for its spec, which may load or send
+        chosen: EmbeddingModel = model
+        return chosen
+    if isinstance(model, LangChainEmbeddings | LlamaIndexEmbedding):
+        return WrappedModel(model)
+    raise ConfigurationError(
+        f"A model's name, a backend with spec and embed(texts, kind), or embeddings of LangChain or LlamaIndex were "
+        f"expected, and {type(model).__name__} came."
+    )
+
+
 def _provider(name: str, *, has_url: bool) -> tuple[str, str]:
     prefix, colon, rest = name.partition(":")
     if colon and prefix in ("openai", "local", "cohere") and rest:
         return prefix, rest
-    if has_url:
+    known = catalogue.find(name)
+    if has_url and not (known and known.provider == "cohere"):
         return "openai", name
-    if known := catalogue.find(name):
+    if known:
         return known.provider, known.name
     if weights.is_folder(name) or _is_repository(name):
         return "local", name

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import json
 import weakref
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import Any
 
@@ -14,16 +13,10 @@ import numpy as np
 
 from embedpipe.embedding import catalogue
 from embedpipe.embedding.backend import Limits, Reply
+from embedpipe.embedding.provider import LoopClients, shown, translated
 from embedpipe.embedding.secret import Secret
-from embedpipe.errors import (
-    AuthenticationError,
-    ConfigurationError,
-    EmbeddingError,
-    InvalidVectorsError,
-    ProviderError,
-    RateLimitError,
-)
-from embedpipe.text.tokens import TokenCounter, token_counter
+from embedpipe.errors import ConfigurationError, EmbeddingError, InvalidVectorsError
+from embedpipe.text.tokens import EstimatedCounter, TokenCounter, encoding_name, token_counter
 from embedpipe.types import Kind, ModelSpec, Vectors
 
 
@@ -55,7 +48,7 @@ class OpenAIModel:
             _check_dimensions(dimensions, self._known, name)
         self._dimensions = dimensions
         self._sync: Any = None
-        self._async: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, Any] = weakref.WeakKeyDictionary()
+        self._async = LoopClients(self._make_async, lambda client: client.close())
 
     @cached_property
     def spec(self) -> ModelSpec:
@@ -72,7 +65,8 @@ class OpenAIModel:
 
     @cached_property
     def counter(self) -> TokenCounter:
-        return token_counter(self._name)
+        """tiktoken's for OpenAI's own models, an estimate for a compatible server's."""
+        return token_counter(self._name) if encoding_name(self._name) else EstimatedCounter(self._name)
 
     @property
     def special_tokens(self) -> int:
@@ -98,7 +92,7 @@ class OpenAIModel:
 
     async def afetch(self, texts: Sequence[str], kind: Kind) -> Reply:
         """One request, as `fetch`."""
-        client = await self._async_client()
+        client = await self._async.get()
         try:
             raw = await client.embeddings.with_raw_response.create(**self._request(texts))
         except _api_error() as error:
@@ -121,19 +115,11 @@ class OpenAIModel:
             self._sync = client
         return self._sync
 
-    async def _async_client(self) -> Any:
-        """One client for each event loop, whose connections live and die with the loop."""
+    def _make_async(self) -> Any:
         import openai
 
-        loop = asyncio.get_running_loop()
-        client, _ = self._async.get(loop, (None, None))
-        if client is None:
-            azure = self._settings[3] is not None
-            client = (openai.AsyncAzureOpenAI if azure else openai.AsyncOpenAI)(**self._client_settings())
-            holder = _held(client)
-            await anext(holder)
-            self._async[loop] = (client, holder)
-        return client
+        azure = self._settings[3] is not None
+        return (openai.AsyncAzureOpenAI if azure else openai.AsyncOpenAI)(**self._client_settings())
 
     def _client_settings(self) -> dict[str, Any]:
         _, base_url, _, api_version, timeout_s = self._settings
@@ -148,14 +134,6 @@ class OpenAIModel:
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _rebuild, self._settings
-
-
-async def _held(client: Any) -> AsyncGenerator[None, None]:
-    """Closes the client with its loop: an event loop that ends closes the async generators that began in it."""
-    try:
-        yield
-    finally:
-        await client.close()
 
 
 def _rebuild(
@@ -195,13 +173,13 @@ def _vectors(body: bytes, expected: int) -> Vectors:
         vectors = [_vector(embedding) for _, embedding in rows]
     except (ValueError, KeyError, TypeError) as error:
         raise InvalidVectorsError(
-            f"A JSON object with 'data' of {expected} embeddings was expected from the provider, and {_shown(body)} "
+            f"A JSON object with 'data' of {expected} embeddings was expected from the provider, and {shown(body)} "
             "came. Check that base_url leads to an embeddings interface, and send the request again."
         ) from error
     if [index for index, _ in rows] != list(range(expected)):
         raise InvalidVectorsError(
             f"Vectors for the {expected} inputs were expected, one each, and the reply has {len(rows)} with the "
-            f"indices {_shown([index for index, _ in rows])}. Send the request again; report it to the provider if "
+            f"indices {shown([index for index, _ in rows])}. Send the request again; report it to the provider if "
             f"it stays."
         )
     if len({len(vector) for vector in vectors}) > 1:
@@ -217,45 +195,13 @@ def _vector(embedding: str | list[float]) -> Vectors:
     return np.asarray(embedding, dtype=np.float32)
 
 
-def _shown(value: object) -> str:
-    text = repr(value)
-    return text if len(text) <= 80 else text[:77] + "..."
-
-
 def _translated(error: Any, secret: Secret) -> EmbeddingError:
-    """The provider's error as ours; of a refused key not its own words, which quote a part of it."""
-    status = getattr(error, "status_code", None)
-    if status is None:
-        return ProviderError(
-            f"A reply from the embeddings provider was expected, and the request failed: {secret.redact(str(error))} "
-            f"({type(error.__cause__).__name__}). "
-            "Check the network and base_url."
-        )
-    if status in (401, 403):
-        return AuthenticationError(
-            f"The embeddings provider refused the key (HTTP {status}). Check api_key= or its environment variable, "
-            "and that the key may use this model."
-        )
-    message = f"{secret.redact(_reason(error))} (HTTP {status})"
-    if status == 429:
-        return RateLimitError(
-            f"The embeddings provider's rate limit holds: {message}. Lower Limits(requests_per_minute=, "
-            "tokens_per_minute=) or wait.",
-            retry_after=retry_after(_headers(error.response.headers)),
-        )
-    return ProviderError(f"The embeddings provider refused or failed: {message}.", status=status)
-
-
-def _reason(error: Any) -> str:
     body = error.body if isinstance(error.body, dict) else {}
-    return _shown(body.get("message") or error.message)
-
-
-def retry_after(headers: Mapping[str, str]) -> float | None:
-    """The seconds that `retry-after-ms` or `retry-after` ask for; None where neither states a number."""
-    for name, unit in (("retry-after-ms", 1000.0), ("retry-after", 1.0)):
-        try:
-            return max(0.0, float(headers[name]) / unit)
-        except (KeyError, ValueError):
-            continue
-    return None
+    response = getattr(error, "response", None)
+    return translated(
+        error,
+        status=getattr(error, "status_code", None),
+        reason=str(body.get("message") or error.message),
+        headers=response.headers if response is not None else {},
+        secret=secret,
+    )

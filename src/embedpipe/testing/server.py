@@ -15,7 +15,7 @@ from typing import Any, Literal, Self, TypeAlias
 
 import numpy as np
 
-from embedpipe.types import EmbeddingModel, Vectors
+from embedpipe.types import EmbeddingModel, Kind, Vectors
 
 Damage: TypeAlias = Literal["missing", "shuffled", "wrong_dimension", "nan", "zero", "not_json"]
 
@@ -64,7 +64,8 @@ class Request:
 
 
 class EmbeddingServer:
-    """Serves `model` on a free port of loopback, as OpenAI's `/v1/embeddings` does (and Azure's paths).
+    """Serves `model` on a free port of loopback, as OpenAI's `/v1/embeddings` does, Azure's paths and Cohere's
+    `/v2/embed`.
 
     It refuses what the real interface refuses: empty inputs, more than 2,048 of them, and texts for which `refuse` is
     true, with status 400. `faults` are met by the first requests, in order; `latency_s` is added to each. `headers` go
@@ -95,8 +96,13 @@ class EmbeddingServer:
 
     @property
     def url(self) -> str:
-        """What goes into `base_url`."""
-        return f"http://127.0.0.1:{self._port}/v1"
+        """What goes into `base_url` for OpenAI's interface."""
+        return f"{self.origin}/v1"
+
+    @property
+    def origin(self) -> str:
+        """What goes into `base_url` for Cohere's interface and for Azure's."""
+        return f"http://127.0.0.1:{self._port}"
 
     def start(self) -> Self:
         """Listens, on the same port as before where it was stopped."""
@@ -157,7 +163,8 @@ def _handler(server: EmbeddingServer) -> type[BaseHTTPRequestHandler]:
 
         def do_POST(self) -> None:
             body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-            texts = [body["input"]] if isinstance(body["input"], str) else body["input"]
+            texts = body["texts"] if "texts" in body else body["input"]
+            texts = [texts] if isinstance(texts, str) else texts
             headers = {name.lower(): value for name, value in self.headers.items()}
             request = Request(
                 path=self.path,
@@ -220,7 +227,11 @@ def _refusal(server: EmbeddingServer, request: Request) -> tuple[int, bytes] | N
 def _reply(model: EmbeddingModel, request: Request, damage: Damage | None) -> bytes:
     if damage == "not_json":
         return b"<html>a proxy's page</html>"
-    vectors = _damaged(model.embed(request.texts, "document"), damage)
+    kind: Kind = "query" if request.body.get("input_type") == "search_query" else "document"
+    vectors = _damaged(model.embed(request.texts, kind), damage)
+    if "input_type" in request.body:
+        embeddings = {"float": vectors.tolist()}
+        return json.dumps({"id": "1", "embeddings": embeddings, "texts": list(request.texts)}).encode()
     as_text = request.body.get("encoding_format") == "base64"
     rows = [
         {"object": "embedding", "index": index, "embedding": _encoded(vector) if as_text else vector.tolist()}

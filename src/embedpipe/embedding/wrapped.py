@@ -1,0 +1,70 @@
+"""Embeddings of LangChain and LlamaIndex as backends, known by their methods: neither framework is imported."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cached_property
+from typing import Any, Protocol, runtime_checkable
+
+import numpy as np
+
+from embedpipe.types import Kind, ModelSpec, Vectors
+
+
+@runtime_checkable
+class LangChainEmbeddings(Protocol):
+    """The part of LangChain's `Embeddings` that is used here."""
+
+    def embed_documents(self, texts: list[str]) -> list[list[float]]: ...
+
+    def embed_query(self, text: str) -> list[float]: ...
+
+
+@runtime_checkable
+class LlamaIndexEmbedding(Protocol):
+    """The part of LlamaIndex's `BaseEmbedding` that is used here."""
+
+    def get_text_embedding_batch(self, texts: list[str]) -> list[list[float]]: ...
+
+    def get_query_embedding(self, query: str) -> list[float]: ...
+
+
+class WrappedModel:
+    """A framework's embeddings as a backend; its dimension is learned from a first vector.
+
+    `name` tells its vectors from another model's in cache and store: by default the framework's name of the model, with
+    the class. Give one where two of a class differ in more than that.
+    """
+
+    def __init__(self, embeddings: LangChainEmbeddings | LlamaIndexEmbedding, *, name: str | None = None) -> None:
+        self._embeddings = embeddings
+        self._name = name or _name_of(embeddings)
+
+    @cached_property
+    def spec(self) -> ModelSpec:
+        probe = self.embed(["dimension"], "document")
+        unit = bool(abs(float(np.linalg.norm(probe[0])) - 1.0) < 1e-3)
+        return ModelSpec(name=self._name, dimensions=probe.shape[1], normalized=unit)
+
+    def embed(self, texts: Sequence[str], kind: Kind) -> Vectors:
+        """(n, d) float32, one row for each text, in order."""
+        return np.array(self._rows(list(texts), kind), dtype=np.float32, ndmin=2)
+
+    def _rows(self, texts: list[str], kind: Kind) -> list[list[float]]:
+        embeddings = self._embeddings
+        if isinstance(embeddings, LangChainEmbeddings):
+            if kind == "document":
+                return embeddings.embed_documents(texts)
+            return [embeddings.embed_query(text) for text in texts]
+        if kind == "document":
+            return embeddings.get_text_embedding_batch(texts)
+        return [embeddings.get_query_embedding(text) for text in texts]
+
+    def __repr__(self) -> str:
+        return f"WrappedModel({self._name})"
+
+
+def _name_of(embeddings: Any) -> str:
+    names = (getattr(embeddings, attribute, None) for attribute in ("model_name", "model", "model_id"))
+    stated = next((name for name in names if isinstance(name, str)), "")
+    return f"{type(embeddings).__name__}:{stated}" if stated else type(embeddings).__name__

@@ -81,7 +81,7 @@ def main(questions: int) -> None:
         ways: dict[str, Choose] = {
             "first sentences of the best paragraph": leading,
             "similarity of question and sentence": by_similarity(vector, sentences),
-            "rare words and the source's similarity": by_words,
+            "words, and the source's similarity": by_words,
         }
         for name, choose in ways.items():
             for size in SIZES:

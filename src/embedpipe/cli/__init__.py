@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 
 from embedpipe._optional import require
@@ -10,6 +11,7 @@ from embedpipe.errors import EmbedPipeError
 
 def main() -> None:
     """Runs the command line; a mistake ends in one message on stderr and exit code 1, a wrong usage in 2."""
+    logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s")
     try:
         require("typer", extra="cli")
         require("rich", extra="cli")

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 def ingest_files(service: SemanticSearchService, paths: Sequence[Path], *, as_json: bool) -> bool:
-    """Whether all files got in; those that did not are named on stderr."""
+    """Whether all files got in; those that did not are named on stderr, and in the JSON."""
     documents: list[Document] = []
     unread: dict[str, str] = {}
     for file in found_files(paths):
@@ -38,7 +38,7 @@ def ingest_files(service: SemanticSearchService, paths: Sequence[Path], *, as_js
         write_json(stats_json(stats) | {"failures": failures})
     else:
         console.print(summary(stats))
-        for name, message in failures.items():
+        for name, message in unread.items():  # the others are in the log
             errors.print(Text(f"not ingested: {name}: {message}", style="red"))
     return not failures
 

@@ -4,5 +4,6 @@ from embedpipe.storage.engine import Database
 from embedpipe.storage.filters import Field, Filter
 from embedpipe.storage.search import Fusion
 from embedpipe.storage.store import AsyncPgVectorStore, PgVectorStore
+from embedpipe.storage.vector_index import VectorIndex
 
-__all__ = ["AsyncPgVectorStore", "Database", "Field", "Filter", "Fusion", "PgVectorStore"]
+__all__ = ["AsyncPgVectorStore", "Database", "Field", "Filter", "Fusion", "PgVectorStore", "VectorIndex"]

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from importlib import resources
 
-from sqlalchemy import Connection, bindparam, delete, func, insert, inspect, literal, select, text
+from sqlalchemy import Connection, and_, bindparam, delete, func, insert, inspect, literal, select, text, update
 from sqlalchemy.dialects.postgresql import REGCONFIG
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.schema import CreateSchema, CreateTable, DropTable
@@ -17,6 +17,7 @@ from embedpipe.storage import lexical_schema
 from embedpipe.storage.columns import Precision
 from embedpipe.storage.json import storable_text
 from embedpipe.storage.schema import Catalogue, Collection, default_precision
+from embedpipe.storage.vector_index import VectorIndex, default_index
 from embedpipe.types import ModelSpec
 
 logger = logging.getLogger(__name__)
@@ -128,14 +129,23 @@ def find_collection(connection: Connection, schema: str, name: str) -> Collectio
     collections, sets = catalogue.collections, catalogue.vector_sets
     statement = (
         select(collections.c.number, collections.c.language, sets.c.number.label("vector_set"), sets.c.model)
-        .add_columns(sets.c.precision)
+        .add_columns(sets.c.precision, sets.c.index.label("vector_index"))
         .join_from(collections, sets, collections.c.number == sets.c.collection)
         .where(collections.c.name == name, sets.c.active)
     )
     row = connection.execute(statement).one_or_none()
     if row is None:
         return None
-    return Collection(schema, row.number, name, row.language, row.vector_set, ModelSpec(**row.model), row.precision)
+    model, index = ModelSpec(**row.model), VectorIndex(**row.vector_index)
+    return Collection(schema, row.number, name, row.language, row.vector_set, model, row.precision, index)
+
+
+def set_index(connection: Connection, collection: Collection, index: VectorIndex) -> Collection:
+    """The collection with that index recorded as the one that its searches use."""
+    sets = Catalogue(collection.schema).vector_sets
+    here = and_(sets.c.collection == collection.number, sets.c.number == collection.vector_set)
+    connection.execute(update(sets).where(here).values(index=asdict(index)))
+    return replace(collection, index=index)
 
 
 def list_collections(connection: Connection, schema: str) -> list[str]:
@@ -159,6 +169,7 @@ def _create(
     language = settings.language or "english"
     _check_possible(connection, model, language)
     precision = settings.precision or default_precision(model.dimensions)
+    index = default_index(model.dimensions, precision)
     catalogue = Catalogue(schema)
     values = insert(catalogue.collections).values(name=name, language=bindparam("language", language, type_=REGCONFIG))
     number = connection.scalar(values.returning(catalogue.collections.c.number))
@@ -170,10 +181,11 @@ def _create(
             model=asdict(model),
             dimensions=model.dimensions,
             precision=precision,
+            index=asdict(index),
             active=True,
         )
     )
-    collection = Collection(schema, number, name, language, 1, model, precision)
+    collection = Collection(schema, number, name, language, 1, model, precision, index)
     for statement in (*collection.create_statements(), *lexical_schema.create_statements(collection)):
         connection.execute(statement)
     logger.info("Made collection %r for %s", name, model.name)

@@ -8,14 +8,15 @@ from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import BindParameter, ColumnElement, Connection, and_, bindparam, exists, func, select, text, true
-from sqlalchemy.schema import CreateIndex
+from sqlalchemy.schema import CreateIndex, DropIndex
 
 from embedpipe.errors import InputError
-from embedpipe.storage import lexical, statements
+from embedpipe.storage import catalogue, lexical, statements
 from embedpipe.storage.columns import BoundArray, IntegerArray, JsonbArray, TextArray, vector_array
 from embedpipe.storage.filters import Filter, where
 from embedpipe.storage.json import dumps, storable_text
 from embedpipe.storage.schema import Collection
+from embedpipe.storage.vector_index import VectorIndex
 from embedpipe.types import Chunk, Vectors
 
 _BATCH_ROWS = 1000
@@ -180,14 +181,22 @@ def chunk_of(row: Any) -> Chunk:
     )
 
 
-def create_index(connection: Connection, collection: Collection, *, m: int, ef_construction: int) -> None:
-    """Builds the vector index where there is none, with memory and workers to match."""
+def create_index(connection: Connection, collection: Collection, index: VectorIndex | None) -> None:
+    """Builds the vector index, with memory and workers to match; None keeps one that is there.
+
+    An index of another kind is dropped first, in the same transaction.
+    """
+    wanted = index or collection.index
+    wanted.check(collection.model.dimensions, collection.precision)
     if has_index(connection, collection):
-        return
+        if wanted == collection.index:
+            return
+        connection.execute(DropIndex(collection.hnsw_index()))
     memory = func.set_config("maintenance_work_mem", "1GB", true())
     workers = func.set_config("max_parallel_maintenance_workers", "2", true())
     connection.execute(select(memory, workers))
-    connection.execute(CreateIndex(collection.hnsw_index(m=m, ef_construction=ef_construction)))
+    made = catalogue.set_index(connection, collection, wanted)
+    connection.execute(CreateIndex(made.hnsw_index()))
 
 
 def has_index(connection: Connection, collection: Collection) -> bool:

@@ -16,6 +16,7 @@ from embedpipe.storage.json import storable_text
 from embedpipe.storage.schema import Collection
 from embedpipe.storage.search import Fusion, Search
 from embedpipe.storage.search import search as run_search
+from embedpipe.storage.vector_index import VectorIndex
 from embedpipe.types import Chunk, SearchMode, SearchResult, Vectors
 
 T = TypeVar("T")
@@ -128,15 +129,9 @@ def prune_documents(seen: Sequence[str]) -> Plan[tuple[int, int]]:
     return lambda connection, collection: documents.prune(connection, collection, seen)
 
 
-def create_index(m: int, ef_construction: int) -> Plan[None]:
-    if not 2 <= m <= 100 or not max(4, 2 * m) <= ef_construction <= 1000:
-        raise InputError(
-            "create_index expected m from 2 to 100 and ef_construction from 2 * m to 1000, "
-            f"got {m} and {ef_construction}."
-        )
-    return lambda connection, collection: operations.create_index(
-        connection, collection, m=m, ef_construction=ef_construction
-    )
+def create_index(index: VectorIndex | None) -> Plan[None]:
+    """Builds the vector index."""
+    return lambda connection, collection: operations.create_index(connection, collection, index)
 
 
 def ensure_index(min_rows: int) -> Plan[bool]:
@@ -144,7 +139,7 @@ def ensure_index(min_rows: int) -> Plan[bool]:
 
     def plan(connection: Connection, collection: Collection) -> bool:
         if operations.count(connection, collection) >= min_rows:
-            operations.create_index(connection, collection, m=16, ef_construction=64)
+            operations.create_index(connection, collection, None)
         return operations.has_index(connection, collection)
 
     return plan

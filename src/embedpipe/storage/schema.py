@@ -33,6 +33,7 @@ from sqlalchemy.schema import CreateIndex, CreateTable
 from sqlalchemy.sql.base import Executable
 
 from embedpipe.storage.columns import Precision, vector_column
+from embedpipe.storage.vector_index import VectorIndex
 from embedpipe.types import ModelSpec
 
 _STORAGE_PLAIN: Any = DDL("ALTER TABLE %(fullname)s ALTER COLUMN embedding SET STORAGE PLAIN")  # type: ignore[no-untyped-call]  # SQLAlchemy leaves DDL untyped
@@ -73,6 +74,7 @@ class Catalogue:
             Column("model", JSONB),
             Column("dimensions", Integer),
             Column("precision", Text),
+            Column("index", JSONB),
             Column("active", Boolean),
         )
 
@@ -97,70 +99,40 @@ class Collection:
     vector_set: int
     model: ModelSpec
     precision: Precision
+    index: VectorIndex
 
     @cached_property
-    def _tables(self) -> MetaData:
-        return MetaData(schema=self.schema)
+    def _tables(self) -> CollectionTables:
+        return _tables_of(self)
 
-    @cached_property
+    @property
     def documents(self) -> Table:
-        return Table(
-            f"c{self.number}_documents",
-            self._tables,
-            Column("id", Text, primary_key=True),
-            Column("content", Text),
-            Column("hash", LargeBinary, nullable=False),
-            Column("metadata", JSONB, nullable=False),
-            Column("updated_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
-        )
+        return self._tables.documents
 
-    @cached_property
+    @property
     def chunks(self) -> Table:
-        name = f"c{self.number}_chunks"
-        table = Table(
-            name,
-            self._tables,
-            Column("key", BigInteger, Identity(always=True), primary_key=True),
-            Column("id", Text, nullable=False, unique=True),
-            Column("document_id", Text),
-            Column("chunk_index", Integer, nullable=False),
-            Column("content", Text, nullable=False),
-            Column("start_index", Integer, nullable=False),
-            Column("end_index", Integer, nullable=False),
-            Column("metadata", JSONB, nullable=False),
-            Column("payload", JSONB),
-        )
-        Index(f"{name}_document", table.c.document_id, table.c.chunk_index)
-        Index(
-            f"{name}_metadata", table.c.metadata, postgresql_using="gin", postgresql_ops={"metadata": "jsonb_path_ops"}
-        )
-        return table
+        return self._tables.chunks
 
-    @cached_property
+    @property
     def vectors(self) -> Table:
-        dimensions = self.model.dimensions
-        return Table(
-            f"c{self.number}_vectors_{self.vector_set}",
-            self._tables,
-            Column("key", ForeignKey(self.chunks.c.key, ondelete="CASCADE"), primary_key=True, autoincrement=False),
-            Column("embedding", vector_column(dimensions, self.precision), nullable=False),
-        )
+        return self._tables.vectors
 
     @property
     def vector_index(self) -> str:
         """The name of the vector index."""
         return f"{self.vectors.name}_hnsw"
 
-    def hnsw_index(self, *, m: int, ef_construction: int) -> Index:
+    def hnsw_index(self) -> Index:
         """The vector index, by cosine distance; not among the table's own, since it is built after a load."""
-        operators = "vector_cosine_ops" if self.precision == "float32" else "halfvec_cosine_ops"
-        vectors = self.vectors.to_metadata(MetaData())
+        of, vectors = self.index, self.vectors.to_metadata(MetaData())
+        value = of.expression(vectors.c.embedding, dimensions=self.model.dimensions, precision=self.precision)
+        operators = of.operators or ("vector_cosine_ops" if self.precision == "float32" else "halfvec_cosine_ops")
         return Index(
             self.vector_index,
-            vectors.c.embedding,
+            value.label("indexed"),
             postgresql_using="hnsw",
-            postgresql_ops={"embedding": operators},
-            postgresql_with={"m": m, "ef_construction": ef_construction},
+            postgresql_ops={"indexed": operators},
+            postgresql_with={"m": of.m, "ef_construction": of.ef_construction},
         )
 
     def create_statements(self) -> list[Executable]:
@@ -176,6 +148,49 @@ class Collection:
 
     def _vector_bytes(self) -> int:
         return 64 + self.model.dimensions * (4 if self.precision == "float32" else 2)
+
+
+@dataclass(frozen=True, slots=True)
+class CollectionTables:
+    documents: Table
+    chunks: Table
+    vectors: Table
+
+
+def _tables_of(collection: Collection) -> CollectionTables:
+    metadata, prefix = MetaData(schema=collection.schema), f"c{collection.number}"
+    documents = Table(
+        f"{prefix}_documents",
+        metadata,
+        Column("id", Text, primary_key=True),
+        Column("content", Text),
+        Column("hash", LargeBinary, nullable=False),
+        Column("metadata", JSONB, nullable=False),
+        Column("updated_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    )
+    chunks = Table(
+        f"{prefix}_chunks",
+        metadata,
+        Column("key", BigInteger, Identity(always=True), primary_key=True),
+        Column("id", Text, nullable=False, unique=True),
+        Column("document_id", Text),
+        Column("chunk_index", Integer, nullable=False),
+        Column("content", Text, nullable=False),
+        Column("start_index", Integer, nullable=False),
+        Column("end_index", Integer, nullable=False),
+        Column("metadata", JSONB, nullable=False),
+        Column("payload", JSONB),
+    )
+    Index(f"{chunks.name}_document", chunks.c.document_id, chunks.c.chunk_index)
+    by_path = {"metadata": "jsonb_path_ops"}
+    Index(f"{chunks.name}_metadata", chunks.c.metadata, postgresql_using="gin", postgresql_ops=by_path)
+    vectors = Table(
+        f"{prefix}_vectors_{collection.vector_set}",
+        metadata,
+        Column("key", ForeignKey(chunks.c.key, ondelete="CASCADE"), primary_key=True, autoincrement=False),
+        Column("embedding", vector_column(collection.model.dimensions, collection.precision), nullable=False),
+    )
+    return CollectionTables(documents, chunks, vectors)
 
 
 def default_precision(dimensions: int) -> Precision:

@@ -142,6 +142,7 @@ def _values(wanted: Search, collection: Collection) -> dict[str, Any]:
     values: dict[str, Any] = {
         "k": wanted.k,
         "candidates": candidates,
+        "wide": collection.index.oversampled(candidates),
         "lexical_candidates": candidates,
         "threshold": wanted.threshold,
         "dense_weight": wanted.fusion.dense_weight,
@@ -234,7 +235,7 @@ def _ranked(leg: Subquery, by: str, name: str) -> CTE:
 
 
 def _similarity(collection: Collection) -> ColumnElement[float]:
-    return 1 - statements.cosine_distance(collection.vectors)
+    return 1 - statements.cosine_distance(collection.vectors.c.embedding)
 
 
 def _fused(both: Subquery, method: FusionMethod) -> ColumnElement[float]:

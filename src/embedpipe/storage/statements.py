@@ -15,7 +15,6 @@ from sqlalchemy import (
     LargeBinary,
     Select,
     Subquery,
-    Table,
     Text,
     Update,
     bindparam,
@@ -116,24 +115,42 @@ def delete_chunks(collection: Collection, condition: ColumnElement[bool]) -> Del
     return delete(chunks).where(chunks.c.key.in_(select(locked.c.key)))
 
 
-def cosine_distance(vectors: Table) -> ColumnElement[float]:
-    """The cosine distance to the bound `vector`."""
-    query = bindparam("vector", type_=vectors.c.embedding.type)
-    distance: ColumnElement[float] = vectors.c.embedding.op("<=>", return_type=Float())(query)
-    return distance
-
-
 def dense_candidates(collection: Collection, restriction: ColumnElement[bool] | None, *, exact: bool) -> Subquery:
     """Keys and cosine distances of the chunks nearest to the bound `vector`, at most the bound `candidates`.
 
-    `exact` keeps the planner from the vector index, which may return too few.
+    `exact` keeps the planner from the vector index, which may return too few. An index that holds less than the vectors
+    is asked for the bound `wide` candidates, which are ranked by the vectors.
     """
     vectors, chunks = collection.vectors, collection.chunks
-    distance = cosine_distance(vectors)
-    rows = select(vectors.c.key, distance.label("distance"))
+    rows = select(vectors.c.key, vectors.c.embedding)
     if restriction is not None:
         rows = rows.join(chunks, chunks.c.key == vectors.c.key).where(restriction)
+    distance = cosine_distance(vectors.c.embedding)
+    candidates = bindparam("candidates", type_=Integer())
+    if not exact and collection.index.kind == "full":
+        nearest = rows.with_only_columns(vectors.c.key, distance.label("distance")).order_by(distance)
+        return nearest.limit(candidates).subquery("dense")
     if exact:
-        every = rows.cte("every").prefix_with("MATERIALIZED")
-        rows, distance = select(every.c.key, every.c.distance), every.c.distance
-    return rows.order_by(distance).limit(bindparam("candidates", type_=Integer())).subquery("dense")
+        near: CTE | Subquery = rows.cte("every").prefix_with("MATERIALIZED")
+    else:
+        wide = bindparam("wide", type_=Integer())
+        near = rows.order_by(_indexed_distance(collection)).limit(wide).subquery("near_by_index")
+    distance = cosine_distance(near.c.embedding)
+    return select(near.c.key, distance.label("distance")).order_by(distance).limit(candidates).subquery("dense")
+
+
+def cosine_distance(embedding: ColumnElement[Any]) -> ColumnElement[float]:
+    """The cosine distance to the bound `vector`."""
+    query = bindparam("vector", type_=embedding.type)
+    distance: ColumnElement[float] = embedding.op("<=>", return_type=Float())(query)
+    return distance
+
+
+def _indexed_distance(collection: Collection) -> ColumnElement[float]:
+    index, embedding = collection.index, collection.vectors.c.embedding
+    query = bindparam("vector", type_=embedding.type)
+    dimensions, precision = collection.model.dimensions, collection.precision
+    return index.distance(
+        index.expression(embedding, dimensions=dimensions, precision=precision),
+        index.expression(query, dimensions=dimensions, precision=precision),
+    )

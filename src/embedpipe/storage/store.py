@@ -19,6 +19,7 @@ from embedpipe.storage.engine import Database
 from embedpipe.storage.plans import Condition, Plan
 from embedpipe.storage.schema import Collection
 from embedpipe.storage.search import Fusion
+from embedpipe.storage.vector_index import VectorIndex
 from embedpipe.types import Chunk, ModelSpec, SearchMode, SearchResult
 
 if TYPE_CHECKING:
@@ -158,9 +159,14 @@ class PgVectorStore(BoundStore):
         """How many chunks there are."""
         return self._read(operations.count, connection)
 
-    def create_index(self, *, m: int = 16, ef_construction: int = 64) -> None:
-        """Builds the HNSW index where there is none. Searches before it are exact; build it after the first load."""
-        self._run(plans.create_index(m, ef_construction), None)
+    def create_index(self, index: VectorIndex | None = None) -> None:
+        """Builds the vector index; searches before it are exact. Build it after the first load.
+
+        None keeps the index that is there, else builds the most exact kind that takes the collection's vectors; another
+        one than is there replaces it. Raises `ConfigurationError` where the vectors cannot be indexed that way.
+        """
+        self._run(plans.create_index(index), None)
+        self._collection = None
 
     def known_documents(self, document_ids: Sequence[str]) -> Known:
         """The hashes of these documents and the ids of their chunks, where they are stored."""
@@ -269,9 +275,10 @@ class AsyncPgVectorStore(BoundStore):
         """As `PgVectorStore.count`."""
         return await self._read(operations.count, connection)
 
-    async def create_index(self, *, m: int = 16, ef_construction: int = 64) -> None:
+    async def create_index(self, index: VectorIndex | None = None) -> None:
         """As `PgVectorStore.create_index`."""
-        await self._run(plans.create_index(m, ef_construction), None)
+        await self._run(plans.create_index(index), None)
+        self._collection = None
 
     async def known_documents(self, document_ids: Sequence[str]) -> Known:
         """As `PgVectorStore.known_documents`."""

@@ -14,6 +14,7 @@ CREATE TABLE vector_sets (
     model jsonb NOT NULL,
     dimensions integer NOT NULL,
     precision text NOT NULL CHECK (precision IN ('float32', 'float16')),
+    index jsonb NOT NULL,
     active boolean NOT NULL,
     PRIMARY KEY (collection, number)
 );

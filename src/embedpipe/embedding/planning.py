@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -18,45 +18,49 @@ from embedpipe.types import EmbeddingModel, Kind
 logger = logging.getLogger(__name__)
 
 
-@dataclass(slots=True)
 class Planner:
     """Makes the batches of a call for one model."""
 
-    model: EmbeddingModel
-    limits: Limits
-    on_too_long: OnTooLong
-    _said: bool = False
+    def __init__(self, model: EmbeddingModel, limits: Limits, on_too_long: OnTooLong) -> None:
+        self.on_too_long = on_too_long
+        self._model = model
+        self._limits = limits
+        self._said = False
 
-    @property
-    def counter(self) -> TokenCounter:
-        """The model's own counter, else an estimate."""
-        return self.model.counter if isinstance(self.model, CountingModel) else EstimatedCounter(self.model.spec.name)
+    @cached_property
+    def _counting(self) -> tuple[TokenCounter, int]:
+        """The model's own counter and number of special tokens, else an estimate."""
+        if isinstance(self._model, CountingModel):
+            return self._model.counter, self._model.special_tokens
+        return EstimatedCounter(self._model.spec.name), 0
 
     def room(self, kind: Kind) -> int | None:
         """How many tokens of a text the model takes, beside its prompt and special tokens; None where any number."""
-        spec = self.model.spec
+        spec = self._model.spec
         if spec.max_tokens is None:
             return None
         prompt = spec.query_prompt if kind == "query" else spec.document_prompt
-        special = self.model.special_tokens if isinstance(self.model, CountingModel) else 0
-        return spec.max_tokens - special - (self.counter.count(prompt) if prompt else 0)
+        counter, special = self._counting
+        return spec.max_tokens - special - (counter.count(prompt) if prompt else 0)
 
     def plan(self, call: Call, missing: Sequence[int]) -> list[Batch]:
         """The batches for the texts of these numbers; a text that is refused goes to `call.errors` instead.
 
         Local models get texts of like length together, the longest first.
         """
+        if not len(missing):
+            return []
         texts = [call.texts[number] for number in missing]
-        counts = self.counter.count_many(texts)
+        counts = self._counting[0].count_many(texts)
         call.counts[list(missing)] = counts
         numbers = list(missing)
         room = self.room(call.kind)
         if room is not None and max(counts, default=0) > room:
             numbers, texts, counts = self._shorten(call, numbers, texts, counts, room=room)
-        if not isinstance(self.model, RemoteModel):
+        if not isinstance(self._model, RemoteModel):
             order = np.argsort(counts, kind="stable")[::-1].tolist()
             numbers, texts, counts = ([column[place] for place in order] for column in (numbers, texts, counts))
-        return batches(texts, counts, self.limits, keys=numbers)
+        return batches(texts, counts, self._limits, keys=numbers)
 
     def _shorten(
         self, call: Call, numbers: list[int], texts: list[str], counts: list[int], *, room: int
@@ -65,15 +69,15 @@ class Planner:
         long = [place for place, count in enumerate(counts) if count > room]
         kept = ([numbers[p] for p in fitting], [texts[p] for p in fitting], [counts[p] for p in fitting])
         if self.on_too_long == "error":
-            call.errors.update({numbers[p]: refusal([counts[p]], room=room, model=self.model.spec.name) for p in long})
+            call.errors.update({numbers[p]: refusal([counts[p]], room=room, model=self._model.spec.name) for p in long})
             return kept
         self._say(len(long), room=room)
         for place in long:
-            parts = pieces(texts[place], counter=self.counter, room=room)
+            parts = pieces(texts[place], counter=self._counting[0], room=room)
             call.cut.add(numbers[place])
             if self.on_too_long == "truncate":
                 parts = parts[:1]
-            weights = self.counter.count_many(parts)
+            weights = self._counting[0].count_many(parts)
             keys = [numbers[place]] if len(parts) == 1 else call.split(numbers[place], weights)
             kept[0].extend(keys)
             kept[1].extend(parts)

@@ -26,7 +26,7 @@ from embedpipe.testing import EmbeddingServer, FakeEmbeddingModel, Fault
 
 MODEL = FakeEmbeddingModel(1536)
 KEY = "sk-very-secret-0123456789"
-QUICK = Retry(initial_s=0.01, max_s=0.05)
+QUICK = Retry(attempts=20, initial_s=0.01, max_s=0.05)
 TEXTS = [f"text number {number}" for number in range(60)]
 
 

@@ -138,7 +138,10 @@ def ask(
 
 @app.command()
 def evaluate(
-    path: Annotated[Path, typer.Argument(help="A BEIR folder, or a CSV with query,document_id.")],
+    path: Annotated[
+        Path,
+        typer.Argument(help="A BEIR folder, one with corpora/ and questions.csv, or a CSV with query,document_id."),
+    ],
     mode: Annotated[Mode | None, typer.Option(help="Only this one; without it all, side by side.")] = None,
     limit: Annotated[int | None, typer.Option(min=1, help="Only the first queries.")] = None,
     save: Annotated[Path | None, typer.Option(help="Where the runs are written, for a later --against.")] = None,

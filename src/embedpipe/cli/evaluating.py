@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from rich.progress import Progress
 from rich.table import Table
@@ -14,14 +14,15 @@ from rich.table import Table
 from embedpipe.cli.commands import ingest_with_progress, summary
 from embedpipe.cli.render import console, errors, new_table, write_json
 from embedpipe.evaluation import (
-    DEFAULT_MEASURES,
     Comparison,
     EvaluationSet,
+    ExcerptSet,
     Run,
     compare,
     evaluate,
     load_beir,
     load_csv,
+    load_excerpts,
     load_runs,
     save_runs,
 )
@@ -30,27 +31,38 @@ from embedpipe.types import SearchMode
 if TYPE_CHECKING:
     from embedpipe.service import SemanticSearchService
 
-_MEASURE = "nDCG@10"
+LabelledSet: TypeAlias = EvaluationSet | ExcerptSet
+
 _CHUNKS = 50
 """How many chunks are searched for, so that ten documents come of them."""
+_EXCERPT_CHUNKS = 5
 
 
-def load_set(path: Path, limit: int | None) -> EvaluationSet:
-    dataset = load_beir(path) if path.is_dir() else load_csv(path)
+def load_set(path: Path, limit: int | None) -> LabelledSet:
+    """A CSV, a folder with gold excerpts, or a BEIR folder; only its first `limit` queries."""
+    dataset: LabelledSet
+    if not path.is_dir():
+        dataset = load_csv(path)
+    elif (path / "corpora").is_dir():
+        dataset = load_excerpts(path)
+    else:
+        dataset = load_beir(path)
     if limit is None:
         return dataset
     kept = dict(list(dataset.queries.items())[:limit])
+    if isinstance(dataset, ExcerptSet):
+        return replace(dataset, queries=kept)
     return replace(dataset, queries=kept, relevant={query_id: dataset.relevant[query_id] for query_id in kept})
 
 
-def default_collection(dataset: EvaluationSet) -> str:
+def default_collection(dataset: LabelledSet) -> str:
     """One of its own for a set that brings its documents."""
     return f"evaluate {dataset.name}" if dataset.documents else "default"
 
 
 def evaluate_modes(
     service: SemanticSearchService,
-    dataset: EvaluationSet,
+    dataset: LabelledSet,
     *,
     modes: Sequence[SearchMode],
     save: Path | None,
@@ -67,7 +79,7 @@ def evaluate_modes(
     pairs = [(runs[0], run) for run in runs[1:]] + [
         (old, new) for old in earlier for new in runs if old.name == new.name
     ]
-    comparisons = [compare(base, other, _MEASURE) for base, other in pairs]
+    comparisons = [compare(base, other, _main_measure(base)) for base, other in pairs]
     if as_json:
         write_json(
             {
@@ -81,22 +93,27 @@ def evaluate_modes(
         console.print(_sentence(comparison, earlier=base in earlier))
 
 
-def _run(service: SemanticSearchService, dataset: EvaluationSet, mode: SearchMode) -> Run:
-    search = partial(service.search, k=_CHUNKS, mode=mode)
-    settings = {"mode": mode, "k": _CHUNKS, "service": repr(service)}
+def _run(service: SemanticSearchService, dataset: LabelledSet, mode: SearchMode) -> Run:
+    k = _EXCERPT_CHUNKS if isinstance(dataset, ExcerptSet) else _CHUNKS
+    search = partial(service.search, k=k, mode=mode)
+    settings = {"mode": mode, "k": k, "service": repr(service)}
     with Progress(console=errors, transient=True) as progress:
         task = progress.add_task(mode, total=len(dataset.queries))
         return evaluate(dataset, search, name=mode, settings=settings, on_query=lambda: progress.advance(task))
+
+
+def _main_measure(run: Run) -> str:
+    return next(iter(run.scores))
 
 
 def runs_table(runs: Sequence[Run]) -> Table:
     """A row a run: the mean of each measure, and the search's latency."""
     table = new_table()
     table.add_column("run")
-    for name in (*DEFAULT_MEASURES, "p50 ms", "p95 ms"):
+    for name in (*runs[0].scores, "p50 ms", "p95 ms"):
         table.add_column(name, justify="right")
     for run in runs:
-        means = [f"{run.mean(name):.4f}" for name in DEFAULT_MEASURES]
+        means = [f"{run.mean(name):.4f}" for name in runs[0].scores]
         table.add_row(run.name, *means, f"{run.latency_ms(50):.1f}", f"{run.latency_ms(95):.1f}")
     return table
 

@@ -75,22 +75,34 @@ class Excerpt(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExcerptSet:
-    """Questions with the excerpts, in characters, that answer them."""
+    """Questions with the excerpts of documents that answer them: `gold[query_id]`."""
 
+    name: str
+    queries: Mapping[str, str]
+    gold: Mapping[str, Sequence[Excerpt]]
     documents: Sequence[Document]
-    questions: Sequence[tuple[str, tuple[Excerpt, ...]]]
 
 
 def load_excerpts(folder: Path | str) -> ExcerptSet:
-    """A folder in the form of Chroma's chunking evaluation: corpora/*.md and questions.csv."""
+    """A folder in the form of Chroma's chunking evaluation: corpora/*.md and questions.csv.
+
+    `InputError` where a file is missing or a question's references cannot be read.
+    """
     folder = Path(folder)
     documents = [
         Document(id=path.stem, text=path.read_text(encoding="utf-8"))
         for path in sorted(_existing(folder / "corpora").glob("*.md"))
     ]
-    rows = csv.DictReader(io.StringIO(_text(_find(folder, "questions.csv"))))
-    questions = [(row["question"], _excerpts(row)) for row in rows]
-    return ExcerptSet(documents=documents, questions=questions)
+    path = _find(folder, "questions.csv")
+    rows = {str(number): row for number, row in enumerate(csv.DictReader(io.StringIO(_text(path))))}
+    try:
+        gold = {query_id: _excerpts(row) for query_id, row in rows.items()}
+        queries = {query_id: row["question"] for query_id, row in rows.items()}
+    except (ValueError, KeyError, TypeError) as error:
+        raise InputError(
+            f"{path} must have the columns question, references (JSON) and corpus_id; {error!r}."
+        ) from error
+    return ExcerptSet(name=folder.name, queries=queries, gold=gold, documents=documents)
 
 
 def _excerpts(row: Mapping[str, str]) -> tuple[Excerpt, ...]:

@@ -19,6 +19,11 @@ def ranking(results: Iterable[SearchResult]) -> list[str]:
     return list(dict.fromkeys(result.document_id or result.id for result in results))
 
 
+def spans(results: Iterable[SearchResult]) -> list[Excerpt]:
+    """What the results hold of their documents."""
+    return [Excerpt(r.document_id or r.id, r.chunk.start_index, r.chunk.end_index) for r in results]
+
+
 def measure(
     relevant: Mapping[str, Mapping[str, int]],
     rankings: Mapping[str, Sequence[str]],

@@ -7,14 +7,16 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
 from embedpipe.errors import InputError
-from embedpipe.evaluation.datasets import EvaluationSet
-from embedpipe.evaluation.measures import DEFAULT_MEASURES, measure, ranking
+from embedpipe.evaluation.datasets import EvaluationSet, ExcerptSet
+from embedpipe.evaluation.measures import DEFAULT_MEASURES, ExcerptScores, excerpt_scores, measure, ranking, spans
 from embedpipe.types import SearchResult
+
+Search: TypeAlias = Callable[[str], Sequence[SearchResult]]
 
 _FORMAT = 1
 _RESAMPLES = 10_000
@@ -41,8 +43,8 @@ class Run:
 
 
 def evaluate(
-    dataset: EvaluationSet,
-    search: Callable[[str], Sequence[SearchResult]],
+    dataset: EvaluationSet | ExcerptSet,
+    search: Search,
     *,
     name: str,
     measures: Sequence[str] = DEFAULT_MEASURES,
@@ -51,18 +53,30 @@ def evaluate(
 ) -> Run:
     """The run of all the set's queries, one after the other; `on_query` is called after each.
 
-    A result counts for its document. Whatever the search raises ends the run.
+    In an `EvaluationSet` a result counts for its document, by `measures`; in an `ExcerptSet` for its characters, by
+    recall, precision and iou. Whatever the search raises ends the run.
     """
-    rankings: dict[str, list[str]] = {}
+    found: dict[str, Sequence[SearchResult]] = {}
     latencies: dict[str, float] = {}
     for query_id, query in dataset.queries.items():
         started = time.perf_counter()
-        results = search(query)
+        found[query_id] = search(query)
         latencies[query_id] = (time.perf_counter() - started) * 1000
-        rankings[query_id] = ranking(results)
         on_query()
-    scores = measure(dataset.relevant, rankings, measures)
+    scores = _scores(dataset, found, measures)
     return Run(name=name, dataset=dataset.name, scores=scores, latencies_ms=latencies, settings=settings or {})
+
+
+def _scores(
+    dataset: EvaluationSet | ExcerptSet, found: Mapping[str, Sequence[SearchResult]], measures: Sequence[str]
+) -> dict[str, dict[str, float]]:
+    if isinstance(dataset, EvaluationSet):
+        return measure(dataset.relevant, {query_id: ranking(results) for query_id, results in found.items()}, measures)
+    scores = {query_id: excerpt_scores(dataset.gold[query_id], spans(results)) for query_id, results in found.items()}
+    return {
+        name: {query_id: float(getattr(score, name)) for query_id, score in scores.items()}
+        for name in ExcerptScores._fields
+    }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,9 +99,9 @@ def compare(base: Run, other: Run, name: str) -> Comparison:
     The p-value is that of Fisher's paired randomisation test with 10,000 sign flips (Smucker et al. 2007), the same
     each time. `InputError` where they share no query.
     """
-    shared = sorted(base.scores[name].keys() & other.scores[name].keys())
+    shared = sorted(base.scores.get(name, {}).keys() & other.scores.get(name, {}).keys())
     if base.dataset != other.dataset or not shared:
-        raise InputError(f"{base.name} ({base.dataset}) and {other.name} ({other.dataset}) share no query.")
+        raise InputError(f"{base.name} ({base.dataset}) and {other.name} ({other.dataset}) share no query with {name}.")
     differences = np.array([other.scores[name][query_id] - base.scores[name][query_id] for query_id in shared])
     return Comparison(
         measure=name,

@@ -176,6 +176,21 @@ def test_runs_are_evaluated_saved_and_loaded(tmp_path: Path) -> None:
             load_runs(tmp_path / "bad.json")
 
 
+def test_excerpts_are_loaded_and_evaluated(tmp_path: Path) -> None:
+    (tmp_path / "corpora").mkdir()
+    (tmp_path / "corpora" / "a.md").write_text("0123456789" * 5)
+    references = '"[{""content"": ""0123456789"", ""start_index"": 10, ""end_index"": 20}]"'
+    (tmp_path / "questions.csv").write_text(f"question,references,corpus_id\nwhy?,{references},a\n")
+    dataset = load_excerpts(tmp_path)
+    found = evaluate(dataset, lambda query: [result(15, 35, document=dataset.documents[0].text, id="a")], name="mine")
+    assert {name: found.mean(name) for name in found.scores} == pytest.approx(
+        {"recall": 0.5, "precision": 0.25, "iou": 0.2}
+    )
+    (tmp_path / "questions.csv").write_text("question,references,corpus_id\nwhy?,nothing,a\n")
+    with pytest.raises(InputError, match=r"questions.csv must have the columns"):
+        load_excerpts(tmp_path)
+
+
 @needs_data
 @pytest.mark.parametrize(
     ("name", "documents", "queries"), [("cranfield", 1400, 225), ("scifact_train", 5183, 809), ("xquad_zh", 240, 1190)]
@@ -188,6 +203,6 @@ def test_the_real_sets_load(name: str, documents: int, queries: int) -> None:
 @needs_data
 def test_the_gold_excerpts_stand_where_they_say() -> None:
     loaded = load_excerpts(DATA / "chunking")
-    assert (len(loaded.documents), len(loaded.questions)) == (3, 276)
+    assert (len(loaded.documents), len(loaded.queries)) == (3, 276)
     names = {document.id for document in loaded.documents}
-    assert all(excerpt.document_id in names for _, gold in loaded.questions for excerpt in gold)
+    assert all(excerpt.document_id in names for gold in loaded.gold.values() for excerpt in gold)

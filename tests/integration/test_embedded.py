@@ -257,7 +257,7 @@ def test_text_orders_and_folds_alike_on_every_machine(folder: Path) -> None:
 
 
 def test_settings_fit_the_memory(tmp_path: Path) -> None:
-    settings = server_settings(tmp_path)
+    settings = server_settings(tmp_path, tmp_path)
     shared, maintenance = (
         int(settings[name].removesuffix("MB")) for name in ("shared_buffers", "maintenance_work_mem")
     )
@@ -279,6 +279,11 @@ def test_a_server_that_does_not_start_shows_its_log(folder: Path) -> None:
     with pytest.raises(EmbeddedServerError, match=r"max_connections.*plenty") as caught:
         embedded_url(folder)
     assert "EMBEDPIPE_HOME" in str(caught.value)
+
+
+def test_where_there_is_none_nothing_is_made_to_stop_it(tmp_path: Path) -> None:
+    assert not stop_embedded(tmp_path / "none")
+    assert not (tmp_path / "none").exists()
 
 
 def test_a_folder_that_cannot_be_made(tmp_path: Path) -> None:

@@ -160,7 +160,7 @@ class Cluster:
         return made
 
     def _write_settings(self, socket_dir: Path) -> None:
-        lines = [f"{name} = {value}" for name, value in server_settings(socket_dir).items()]
+        lines = [f"{name} = {value}" for name, value in server_settings(self.data, socket_dir).items()]
         path = self.data / SETTINGS_FILE
         path.write_text("\n".join(lines) + "\n", encoding="ascii")
         self._give(path)
@@ -171,9 +171,10 @@ class Cluster:
             shutil.chown(path, user=self.user, group=self.user)
 
 
-def server_settings(socket_dir: Path) -> dict[str, str]:
-    """The settings that differ from PostgreSQL's own, sized for this machine's memory."""
+def server_settings(data: Path, socket_dir: Path) -> dict[str, str]:
+    """The settings that differ from PostgreSQL's own, sized for this machine's memory and the data's disk."""
     memory = memory_bytes() // _MB
+    disk = shutil.disk_usage(data).free // _MB
     maintenance = min(max(memory // 16, 64), 2048)
     settings = {
         "listen_addresses": "''",
@@ -183,7 +184,8 @@ def server_settings(socket_dir: Path) -> dict[str, str]:
         "effective_cache_size": f"{max(memory // 2, 256)}MB",
         "maintenance_work_mem": f"{maintenance}MB",
         "work_mem": "16MB",
-        "max_wal_size": "4GB",
+        "max_connections": "200",
+        "max_wal_size": f"{min(max(disk // 20, 256), 4096)}MB",
         "random_page_cost": "1.1",
         "jit": "off",
         "log_checkpoints": "off",

@@ -63,9 +63,15 @@ def start_embedded(folder: Path | None = None) -> str:
 
 def stop_embedded(folder: Path | None = None) -> bool:
     """Whether the server ran; it is stopped now, whoever still uses it. The next `embedded_url` starts it again."""
+    if not _data(_resolved(folder)).exists():
+        return False
     with _entered(folder) as home:
         (home / _KEEP).unlink(missing_ok=True)
         return stop_postmaster(_data(home))
+
+
+def _resolved(folder: Path | None) -> Path:
+    return (embedded_folder() if folder is None else Path(folder)).expanduser().resolve()
 
 
 def _data(home: Path) -> Path:
@@ -79,7 +85,7 @@ def _entered(folder: Path | None) -> Iterator[Path]:
         raise EmbeddedServerError("The embedded PostgreSQL needs Unix sockets; pass the postgresql:// URL of a server.")
     import fcntl
 
-    home = (embedded_folder() if folder is None else Path(folder)).expanduser().resolve()
+    home = _resolved(folder)
     try:
         home.mkdir(parents=True, exist_ok=True, mode=0o700 if os.geteuid() else 0o711)
         handle = _open(home / _START)

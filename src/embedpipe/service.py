@@ -28,7 +28,8 @@ class SemanticSearchService:
 
     `model` is a model's name, a backend or an `EmbeddingGenerator`; `database` a `Database`, a `postgresql://` URL, or
     None for `EMBEDPIPE_DATABASE_URL`, else the embedded server. `chunker` None stores each document as one chunk.
-    `language` is the text search configuration of a new collection. With a `reranker`, a search reranks its candidates.
+    `clean_text` cleans what is stored and embedded, while offsets point into the text that was given. `language` is the
+    text search configuration of a new collection. With a `reranker`, a search reranks its candidates.
     """
 
     def __init__(
@@ -38,12 +39,13 @@ class SemanticSearchService:
         database: Database | str | None = None,
         collection: str = "default",
         chunker: Chunker | None = RecursiveChunker(),  # noqa: B008 - frozen
+        clean_text: bool = False,
         language: str | None = None,
         reranker: Reranker | None = None,
     ) -> None:
         self.generator = model if isinstance(model, EmbeddingGenerator) else EmbeddingGenerator(model)
         self.store = PgVectorStore(database, collection=collection, model=self.generator.spec, language=language)
-        self.settings = IngestSettings(chunker=chunker)
+        self.settings = IngestSettings(chunker=chunker, clean_text=clean_text)
         self.reranker = reranker
         self._async_store: AsyncPgVectorStore | None = None
 

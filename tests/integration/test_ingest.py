@@ -8,12 +8,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+from sqlalchemy import select
 
 from embedpipe import Document, SemanticSearchService
 from embedpipe.errors import InputError, ModelMismatchError, ProviderError, StorageError
 from embedpipe.ingest import ProcessingStats
 from embedpipe.storage import Database
 from embedpipe.testing import FakeEmbeddingModel
+from embedpipe.text.clean import clean_text
 from embedpipe.types import Kind, ModelSpec, Vectors
 
 PARAGRAPHS = [f"Paragraph {i} speaks of {word}. " * 12 for i, word in enumerate(["cats", "dogs", "birds", "fish"])]
@@ -169,6 +171,21 @@ async def test_a_document_that_comes_twice_is_said(service: Any) -> None:
     report = await service.run([document("a", PARAGRAPHS[0]), document("a", PARAGRAPHS[1])])
     assert "twice" in str(next(iter(report.failures.values())))
     assert stored(service) == {"a": PARAGRAPHS[0].strip()}
+
+
+async def test_cleaning_shifts_no_offset(database: Database, model: Recording) -> None:
+    text = "A\x00 \r\n\r\n\r\n" + "Cafe\u0301  \ud800 " * 60 + "\n\n\x00\n\n" + "the  end. " * 60
+    service = SemanticSearchService(model, database=database, chunker=_chunker(), clean_text=True)
+    service.ingest([Document(id="a", text=text)]).raise_for_failures()
+    chunks = service.store.find()
+    assert len(chunks) > 2
+    for chunk in chunks:
+        assert clean_text(text[chunk.start_index : chunk.end_index]) == chunk.text
+        assert "\x00" not in chunk.text
+    assert chunks[1].text.startswith("Café Café")
+    with database.engine.connect() as connection:
+        content = connection.scalar(select(service.store.collection.documents.c.content))
+    assert content == text.replace("\x00", "\ufffd").replace("\ud800", "\ufffd")
 
 
 async def test_what_is_no_document_is_refused(service: Any) -> None:

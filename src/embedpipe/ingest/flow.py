@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import re
 import time
 from collections import Counter
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
@@ -25,11 +26,13 @@ from embedpipe.ingest.report import ProcessingStats
 from embedpipe.storage.documents import ConcurrentChangeError, DocumentBatch, DocumentRow, Known
 from embedpipe.storage.json import dumps, storable_text
 from embedpipe.storage.operations import checked_id, checked_rows
+from embedpipe.text.clean import clean_text
 from embedpipe.types import Chunk, Chunker, Document, ModelSpec, Vectors
 
 logger = logging.getLogger(__name__)
 
 _ATTEMPTS = 5
+_REFUSED = re.compile(r"[\x00\ud800-\udfff]")
 
 Progress: TypeAlias = Callable[[ProcessingStats], None]
 
@@ -39,11 +42,12 @@ class IngestSettings:
     """How documents are taken.
 
     `chunker` None stores each document as one chunk. `keep_text` False leaves the documents' own text out of the
-    database. `prune` removes documents that were ingested before and did not come now. A batch is written in one
-    transaction.
+    database. `clean_text` cleans each chunk's text, while its offsets point into the text that was given. `prune`
+    removes documents that were ingested before and did not come now. A batch is written in one transaction.
     """
 
     chunker: Chunker | None
+    clean_text: bool = False
     keep_text: bool = True
     prune: bool = False
     batch_documents: int = 256
@@ -169,12 +173,12 @@ def _rows(
     documents: Sequence[Document], settings: IngestSettings, model: ModelSpec, stats: ProcessingStats
 ) -> Iterator[tuple[Document, DocumentRow]]:
     """Each document that can be stored, with its row; the others go to the failures."""
-    cutting = f"{model.fingerprint} {settings.chunker!r} {settings.keep_text}"
+    cutting = f"{model.fingerprint} {settings.chunker!r} {settings.clean_text} {settings.keep_text}"
     for document in documents:
         what = f"Document {document.id!r:.200}"
         try:
             checked_id(document.id, what)
-            text = storable_text(document.text, what)
+            text = storable_text(_storable(document.text) if settings.clean_text else document.text, what)
             _check_not_blank(text, what)
             metadata = dumps(document.metadata, what=f"{what}, metadata") or "{}"
         except InputError as error:
@@ -182,6 +186,11 @@ def _rows(
             continue
         digest = _digest(cutting, metadata, text)
         yield document, DocumentRow(document.id, text if settings.keep_text else None, digest, metadata)
+
+
+def _storable(text: str) -> str:
+    """The text with a replacement character for each one that PostgreSQL refuses, so that no offset shifts."""
+    return _REFUSED.sub("\ufffd", text)
 
 
 def _check_not_blank(text: str, what: str) -> None:
@@ -201,7 +210,12 @@ def _cut(
         except EmbedPipeError as error:
             stats.failures[row.id] = error
             continue
-        yield _Cut(row, _identified(document, chunks))
+        yield _Cut(row, _identified(document, _cleaned(chunks) if settings.clean_text else chunks))
+
+
+def _cleaned(chunks: Sequence[Chunk]) -> list[Chunk]:
+    cleaned = (chunk._replace(text=clean_text(chunk.text)) for chunk in chunks)
+    return [chunk for chunk in cleaned if chunk.text]
 
 
 def _identified(document: Document, chunks: Sequence[Chunk]) -> list[Chunk]:

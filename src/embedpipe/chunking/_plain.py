@@ -29,13 +29,13 @@ class PlainDescent:
         if level == len(self._places):
             self._hard(cursor, stop)
             return
-        places, size, add, rfind = self._places[level], self._size, self._spans.append, self._text.rfind
+        text, places, size, add = self._text, self._places[level], self._size, self._spans.append
         separator, cut, overlaps = places.separator, places.cut, places.overlaps
         lowest = 0 if cut else 1
         highest = size - cut + len(separator)
         while stop - cursor > size:
-            found = rfind(separator, cursor + lowest, min(cursor + highest, stop))
-            if overlaps and found >= 0:
+            found = text.rfind(separator, cursor + lowest, min(cursor + highest, stop))
+            if overlaps and found >= 0 and text[found - 1] in separator:
                 found = places.aligned(found, cursor)
             if found >= 0:
                 found += cut

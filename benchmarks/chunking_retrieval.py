@@ -1,0 +1,198 @@
+"""What chunking does to retrieval: recall, precision and IoU of characters, after Chroma's evaluation.
+
+    python benchmarks/chunking_retrieval.py [--mean-tokens 150] [--chunkers NAME ...]
+
+Each chunker's size is set so that its mean chunk has the same number of tokens of all-MiniLM-L6-v2, which also embeds.
+The five chunks nearest to a question, out of one collection of all corpora, are compared with the gold excerpts: with H
+the gold characters covered, recall = H / gold, precision = H / retrieved (overlap counted twice), IoU = H / (retrieved
++ gold not covered). Printed: means over the questions with their standard error, and the paired difference to
+LangChain's splitter.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import gzip
+import json
+import statistics
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from langchain_text_splitters import RecursiveCharacterTextSplitter
+from llama_index.core.node_parser import SentenceSplitter
+from llama_index.core.schema import Document
+
+from embedpipe.chunking import ParagraphChunker, RecursiveChunker, SemanticChunker, SentenceChunker, TokenChunker
+from embedpipe.embedding import EmbeddingGenerator
+from embedpipe.text.tokens import TokenCounter, token_counter
+from embedpipe.types import Chunk
+
+DATA = Path(__file__).parents[2] / "shared" / "data" / "chunking"
+K = 5
+
+Spans = list[tuple[int, int]]
+Cut = Callable[[str], Spans]
+
+
+@dataclass(frozen=True)
+class Question:
+    text: str
+    corpus: str
+    gold: Spans
+
+
+@cache
+def generator() -> EmbeddingGenerator:
+    return EmbeddingGenerator("all-MiniLM-L6-v2", on_too_long="truncate")
+
+
+@cache
+def counter() -> TokenCounter:
+    model: Any = generator().model
+    return token_counter(model.counter.name)
+
+
+def load() -> tuple[dict[str, str], list[Question]]:
+    corpora = {}
+    for path in sorted((DATA / "corpora").iterdir()):
+        data = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
+        corpora[path.name.split(".")[0]] = data.decode()
+    with (DATA / "questions.csv").open(encoding="utf-8", newline="") as file:
+        questions = [
+            Question(
+                row["question"],
+                row["corpus_id"],
+                [(ref["start_index"], ref["end_index"]) for ref in json.loads(row["references"])],
+            )
+            for row in csv.DictReader(file)
+        ]
+    return corpora, questions
+
+
+def ours(chunker: Any) -> Cut:
+    def cut(text: str) -> Spans:
+        chunks: list[Chunk] = chunker.chunk(text)
+        return [(chunk.start_index, chunk.end_index) for chunk in chunks]
+
+    return cut
+
+
+def by_tokens(build: Any, **settings: Any) -> Callable[[int], Cut]:
+    return lambda size: ours(build(chunk_size=size, tokenizer=counter().name, **settings))
+
+
+def langchain(size: int) -> Cut:
+    splitter = RecursiveCharacterTextSplitter(chunk_size=size, chunk_overlap=0, length_function=counter().count)
+
+    def cut(text: str) -> Spans:
+        spans, start = [], 0
+        for piece in splitter.split_text(text):
+            start = text.index(piece, start)
+            spans.append((start, start + len(piece)))
+            start += len(piece)
+        return spans
+
+    return cut
+
+
+def llama_index(size: int) -> Cut:
+    splitter = SentenceSplitter(chunk_size=size, chunk_overlap=0, tokenizer=lambda text: [0] * counter().count(text))
+
+    def cut(text: str) -> Spans:
+        nodes: list[Any] = list(splitter.get_nodes_from_documents([Document(text=text)]))
+        return [(node.start_char_idx, node.end_char_idx) for node in nodes]
+
+    return cut
+
+
+CHUNKERS: dict[str, Callable[[int], Cut]] = {
+    "langchain recursive": langchain,
+    "llama-index sentence": llama_index,
+    "recursive": by_tokens(RecursiveChunker, unit="tokens"),
+    "tokens": by_tokens(TokenChunker),
+    "sentences": by_tokens(SentenceChunker, unit="tokens"),
+    "paragraphs": by_tokens(ParagraphChunker, unit="tokens"),
+    "semantic, dynamic": lambda size: by_tokens(SemanticChunker, unit="tokens", model=generator())(size),
+}
+
+
+def mean_tokens(cut: Cut, corpora: dict[str, str]) -> float:
+    counts = [n for text in corpora.values() for n in counter().count_many([text[a:b] for a, b in cut(text)])]
+    return statistics.mean(counts)
+
+
+def sized(build: Callable[[int], Cut], corpora: dict[str, str], wanted: float) -> tuple[int, Cut]:
+    """The size whose mean chunk comes nearest to the wanted one."""
+    low, high = int(wanted), int(wanted * 4)
+    while high - low > max(low // 50, 1):
+        middle = (low + high) // 2
+        low, high = (middle, high) if mean_tokens(build(middle), corpora) < wanted else (low, middle)
+    return high, build(high)
+
+
+def overlap(a: tuple[int, int], b: tuple[int, int]) -> tuple[int, int] | None:
+    start, end = max(a[0], b[0]), min(a[1], b[1])
+    return (start, end) if start < end else None
+
+
+def covered(spans: Sequence[tuple[int, int]]) -> int:
+    """Characters in the union of the spans."""
+    total = reach = 0
+    for start, end in sorted(spans):
+        total += max(end - max(start, reach), 0)
+        reach = max(reach, end)
+    return total
+
+
+def score(question: Question, found: Sequence[tuple[str, tuple[int, int]]]) -> tuple[float, float, float]:
+    hits = [
+        both for corpus, span in found if corpus == question.corpus for g in question.gold if (both := overlap(span, g))
+    ]
+    hit, gold = covered(hits), covered(question.gold)
+    retrieved = sum(end - start for _, (start, end) in found)
+    return hit / gold, hit / retrieved, hit / (retrieved + gold - hit)
+
+
+def evaluate(cut: Cut, corpora: dict[str, str], questions: Sequence[Question]) -> np.ndarray[Any, Any]:
+    """(questions, 3): recall, precision and IoU."""
+    chunks = [(name, span) for name, text in corpora.items() for span in cut(text)]
+    vectors = generator().generate_batch([corpora[name][a:b] for name, (a, b) in chunks]).vectors
+    asked = generator().generate_batch([question.text for question in questions], kind="query").vectors
+    nearest = np.argsort(-(asked @ vectors.T), axis=1)[:, :K]
+    return np.array([score(q, [chunks[i] for i in row]) for q, row in zip(questions, nearest, strict=True)])
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--mean-tokens", type=float, default=150)
+    parser.add_argument("--chunkers", nargs="+", default=list(CHUNKERS), choices=CHUNKERS)
+    given = parser.parse_args()
+    if not DATA.exists():
+        sys.exit("The chunking evaluation lies outside the project and is not there.")
+    corpora, questions = load()
+    print(f"{len(questions)} questions, {len(corpora)} corpora, top {K}, mean chunk {given.mean_tokens:.0f} tokens")
+    base = None
+    for name in given.chunkers:
+        size, cut = sized(CHUNKERS[name], corpora, given.mean_tokens)
+        scores = evaluate(cut, corpora, questions)
+        base = scores if base is None else base
+        error = scores.std(axis=0, ddof=1) / np.sqrt(len(scores))
+        gain = scores - base
+        gain_error = gain.std(axis=0, ddof=1) / np.sqrt(len(scores))
+        cells = "  ".join(
+            f"{label} {100 * m:5.1f} ±{100 * e:.1f} ({100 * g:+.1f} ±{100 * x:.1f})"
+            for label, m, e, g, x in zip(
+                ("recall", "precision", "IoU"), scores.mean(axis=0), error, gain.mean(axis=0), gain_error, strict=True
+            )
+        )
+        print(f"{name:22} size {size:4} mean {mean_tokens(cut, corpora):6.1f}  {cells}", flush=True)
+
+
+if __name__ == "__main__":
+    main()

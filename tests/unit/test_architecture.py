@@ -6,11 +6,21 @@ import inspect
 import pickle
 import subprocess
 import sys
+from typing import Any
 
 import pytest
 from importlinter.cli import lint_imports
 
-from embedpipe import errors
+import embedpipe
+from embedpipe import (
+    AsyncPgVectorStore,
+    Database,
+    EmbeddingGenerator,
+    PgVectorStore,
+    RAGPipeline,
+    SemanticSearchService,
+    errors,
+)
 
 HEAVY = ("torch", "transformers", "sentence_transformers", "langchain_core", "llama_index", "openai", "typer", "rich")
 
@@ -48,3 +58,35 @@ def test_errors_pickle_with_their_attributes(error: errors.EmbedPipeError) -> No
     assert type(copy) is type(error)
     assert copy.args == error.args
     assert copy.__dict__ == error.__dict__
+
+
+def parameters(function: Any) -> dict[str, Any]:
+    """Names, kinds and defaults: what a caller must know, without the types of connections."""
+    signature = inspect.signature(function)
+    return {name: (each.kind, each.default) for name, each in signature.parameters.items()}
+
+
+def public_methods(cls: type) -> set[str]:
+    return {name for name, _ in inspect.getmembers(cls, inspect.isfunction) if not name.startswith("_")}
+
+
+def test_the_stores_are_twins() -> None:
+    own = {"to_async", "to_sync", "collection"}
+    assert public_methods(PgVectorStore) - own == public_methods(AsyncPgVectorStore) - own
+    for name in public_methods(PgVectorStore) - own:
+        twin = getattr(AsyncPgVectorStore, name)
+        assert inspect.iscoroutinefunction(twin)
+        assert parameters(getattr(PgVectorStore, name)) == parameters(twin)
+
+
+@pytest.mark.parametrize("cls", [SemanticSearchService, EmbeddingGenerator, RAGPipeline, Database])
+def test_a_method_and_its_async_form_take_the_same(cls: type) -> None:
+    pairs = [(name, f"a{name}") for name in public_methods(cls) if f"a{name}" in public_methods(cls)]
+    assert pairs
+    for name, other in pairs:
+        assert parameters(getattr(cls, name)) == parameters(getattr(cls, other))
+
+
+def test_every_public_name_is_there_and_documented() -> None:
+    for name in embedpipe.__all__:
+        assert getattr(embedpipe, name).__doc__

@@ -20,10 +20,10 @@ if TYPE_CHECKING:
 COLLECTION = "demo"
 QUESTIONS = (
     "When is the finally clause executed?",
-    "What does the with statement do with an exception raised in its block?",
+    "How does a context manager suppress an exception?",
     "How can a class make its instances callable?",
-    "Why should a mutable object not be used as a default parameter value?",
-    "What is the difference between __getattr__ and __getattribute__?",
+    "Which objects are considered false in a truth test?",
+    "When is __getattr__ called and when __getattribute__?",
 )
 
 

@@ -52,6 +52,7 @@ def result_json(result: SearchResult) -> dict[str, Any]:
 def hits_table(results: Sequence[SearchResult]) -> Table:
     """The results with the scores and ranks of both legs; under each, its place in the document and its text."""
     table = new_table()
+    table.expand = True
     for name in ("#", "score", "dense (rank)", "lexical (rank)"):
         table.add_column(name, justify="right", no_wrap=True)
     table.add_column("document [start:end]", ratio=1, no_wrap=True, overflow="ellipsis")
@@ -103,7 +104,8 @@ def show_citations(response: RAGResponse) -> None:
     if response.truncated:
         footer.append("the answer was cut off at the model's token limit")
     if response.left_out:
-        footer.append(f"{len(response.left_out)} results left out of the context")
+        found = len(response.left_out) + sum(len(source.results) for source in response.sources)
+        footer.append(f"{len(response.left_out)} of {found} results left out")
     footer.append(f"answered in {response.timings['total']:.2f} s")
     console.print(Text(" · ".join(footer), style="dim"))
 

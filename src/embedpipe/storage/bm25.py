@@ -38,6 +38,7 @@ from sqlalchemy import (
     union,
     union_all,
 )
+from sqlalchemy.dialects import postgresql
 
 from embedpipe.storage.filters import Filter, where
 from embedpipe.storage.lexical_schema import (
@@ -59,42 +60,95 @@ from embedpipe.storage.schema import Collection
 MAX_TERMS = 16_000
 """What a sparsevec holds: of a longer query the terms that weigh most count."""
 
-_FIRST_CHUNKS = 3000
-_FIRST_SHARE = 0.5
-"""The first round takes terms while they hold few chunks together, or while those left could make half a full score."""
+_FIRST_CHUNKS = 600
+"""The first round takes the heaviest terms while together they are in no more chunks, and ten more for each result."""
+
+_MANY_TERMS = 64
+"""Of a longer query, pairs of terms are not looked for: they would be too many."""
+
+_FEW_CHUNKS = 2000
+"""Where a condition leaves no more, all that it leaves are scored."""
 
 _ROUNDING = 1 - 1e-5
 """pgvector adds up in single precision."""
 
 
-def candidates(collection: Collection, condition: Filter | None) -> Subquery:
+def candidates(collection: Collection, condition: Filter | None, *, constrained: bool = True) -> Subquery:
     """Keys and scores of the chunks that score best, at most the bound `lexical_candidates`, ties by key.
 
-    To be bound, too: `WebQuery.values`. A chunk is there if it has any of the words and meets constraint and condition.
+    To be bound, too: `WebQuery.values`. A chunk is there if it has any of the words and meets constraint and condition;
+    without `constrained` the query must have no constraint.
     """
-    of, ranked, asked = tables(collection), _ranked(collection), _asked(collection)
-    limit = bindparam("lexical_candidates", type_=Integer())
-    restrictions = [_meets(collection)]
+    restrictions = [_meets(collection)] if constrained else []
+    parts = []
     if condition is not None:
-        chunks = collection.chunks
-        restrictions.append(of.index.c.key.in_(select(chunks.c.key).where(where(condition, chunks.c.metadata))))
-    first = _best(collection, [of.index.c.terms.overlap(_scalar(asked.c.first)), *restrictions], limit)
-    early = first.cte("lexical_first").prefix_with("MATERIALIZED")
-    worst = case((func.count() == limit, func.min(early.c.score)), else_=0.0)
-    threshold = select(worst.label("score")).select_from(early).cte("lexical_threshold").prefix_with("MATERIALIZED")
-    missing = (
-        select(func.array_agg(ranked.c.term).label("terms"))
+        few = _few(collection, condition)
+        is_few = select(func.count() <= _FEW_CHUNKS).select_from(few).scalar_subquery()
+        parts.append(_of_few(collection, few, [is_few, *restrictions]))
+        chunks, key = collection.chunks, tables(collection).index.c.key
+        meets = exists().where(chunks.c.key == key, where(condition, chunks.c.metadata))
+        restrictions = [not_(is_few), meets, *restrictions]
+    first = _first(collection, restrictions)
+    second = _second(collection, first, restrictions)
+    parts += [select(first.c.key, first.c.score), second]
+    found = union(*[select(part.subquery()) for part in parts]).subquery("found")
+    best = select(found.c.key, found.c.score).order_by(found.c.score.desc(), found.c.key).limit(_limit())
+    return best.subquery("lexical")
+
+
+def _first(collection: Collection, restrictions: list[ColumnElement[bool]]) -> CTE:
+    """The best of the chunks with one of the heaviest terms."""
+    index, asked = tables(collection).index, _asked(collection)
+    rows = select(index.c.key, _score(collection).label("score"))
+    return _best(rows.where(index.c.terms.overlap(_scalar(asked.c.first)), *restrictions)).cte("lexical_first")
+
+
+def _second(collection: Collection, first: CTE, restrictions: list[ColumnElement[bool]]) -> Select[Any]:
+    """The best of those that the first round left out and that could still be among the best of all."""
+    index, needed = tables(collection).index, _needed(collection, first)
+    has_both = and_(index.c.terms.overlap(needed.c.heads), index.c.terms.overlap(needed.c.partners))
+    rows = select(index.c.key, _score(collection).label("score")).where(has_both, *restrictions)
+    found = rows.correlate(needed).lateral("found")
+    return _best(select(found.c.key, found.c.score).distinct().select_from(needed.join(found, true())))
+
+
+def _needed(collection: Collection, first: CTE) -> CTE:
+    """Rows of `heads` and `partners`: a chunk left out needs one of each to reach the worst of the first round.
+
+    Its heaviest term must reach that alone, or together with all that are lighter than its second heaviest.
+    """
+    ranked, asked = _ranked(collection), _asked(collection)
+    worst = case((func.count() == _limit(), func.min(first.c.score)), else_=0.0) * _ROUNDING
+    threshold = select(worst.label("score")).select_from(first).cte("lexical_threshold").prefix_with("MATERIALIZED")
+    open_ = (
+        select(ranked, threshold.c.score)
         .select_from(ranked.join(asked, true()).join(threshold, true()))
-        .where(ranked.c.term != func.all(asked.c.first), ranked.c.reach >= threshold.c.score * _ROUNDING)
-        .cte("lexical_missing")
+        .where(ranked.c.term != func.all(asked.c.first), ranked.c.reach >= threshold.c.score)
+        .cte("lexical_open")
         .prefix_with("MATERIALIZED")
     )
-    some = select(missing.c.terms.is_not(None)).scalar_subquery()
-    late = _best(collection, [some, of.index.c.terms.overlap(_scalar(missing.c.terms)), *restrictions], limit)
-    second = late.subquery("second")
-    both = union(select(early.c.key, early.c.score), select(second.c.key, second.c.score)).subquery("both")
-    best = select(both.c.key, both.c.score).order_by(both.c.score.desc(), both.c.key).limit(limit)
-    return best.subquery("lexical")
+    alone = or_(open_.c.bound >= open_.c.score, open_.c.terms > _MANY_TERMS)
+    terms = func.array_agg(open_.c.term)
+    together = select(terms.label("heads"), terms.label("partners")).where(alone).having(func.count() > 0)
+    lighter = open_.alias("lighter")
+    reaching = and_(lighter.c.place > open_.c.place, lighter.c.reach >= open_.c.score - open_.c.bound)
+    partners = select(func.array_agg(lighter.c.term)).where(reaching).correlate(open_).scalar_subquery()
+    pairs = select(postgresql.array([open_.c.term]), partners).where(not_(alone))
+    return union_all(together, pairs).cte("lexical_needed").prefix_with("MATERIALIZED")
+
+
+def _few(collection: Collection, condition: Filter) -> CTE:
+    """The keys of the chunks that meet the condition, as long as they are few."""
+    chunks = collection.chunks
+    rows = select(chunks.c.key).where(where(condition, chunks.c.metadata)).limit(_FEW_CHUNKS + 1)
+    return rows.cte("lexical_few").prefix_with("MATERIALIZED")
+
+
+def _of_few(collection: Collection, few: CTE, restrictions: list[ColumnElement[bool]]) -> Select[Any]:
+    index = tables(collection).index
+    rows = select(index.c.key, _score(collection).label("score")).join_from(few, index, index.c.key == few.c.key)
+    scored = rows.where(*restrictions).subquery("scored")
+    return _best(select(scored.c.key, scored.c.score).where(scored.c.score > 0))
 
 
 def scores(collection: Collection, keys: Select[Any]) -> Subquery:
@@ -117,9 +171,13 @@ def _score(collection: Collection) -> ColumnElement[float]:
     return product * literal(K1 + 1, Float()) / (1 + k)
 
 
-def _best(collection: Collection, restrictions: list[ColumnElement[bool]], limit: ColumnElement[int]) -> Select[Any]:
-    columns, score = tables(collection).index.c, _score(collection).label("score")
-    return select(columns.key, score).where(*restrictions).order_by(score.desc(), columns.key).limit(limit)
+def _best(rows: Select[Any]) -> Select[Any]:
+    key, score = rows.selected_columns
+    return rows.order_by(score.desc(), key).limit(_limit())
+
+
+def _limit() -> BindParameter[int]:
+    return bindparam("lexical_candidates", type_=Integer())
 
 
 def _meets(collection: Collection) -> ColumnElement[bool]:
@@ -161,7 +219,7 @@ def _asked(collection: Collection) -> CTE:
     ranked = _ranked(collection)
     entries = func.string_agg(func.concat(ranked.c.term, ":", ranked.c.weight), ",")
     vector = cast(func.concat("{", entries, literal_column(f"'}}/{DIMENSIONS}'")), SPARSEVEC(DIMENSIONS))
-    early = or_(ranked.c.place == 1, ranked.c.chunks <= _FIRST_CHUNKS, ranked.c.reach > ranked.c.whole * _FIRST_SHARE)
+    early = or_(ranked.c.place == 1, ranked.c.chunks <= _FIRST_CHUNKS + 10 * _limit())
     average = func.min(ranked.c.length) / func.min(ranked.c.total)
     rows = select(
         vector.label("vector"),
@@ -195,7 +253,8 @@ def _ranked(collection: Collection) -> CTE:
         func.row_number().over(order_by=order).label("place"),
         func.sum(weighed.c.chunks).over(order_by=order, rows=(None, 0)).label("chunks"),
         (func.sum(weighed.c.weight).over(order_by=order, rows=(0, None)) * peak).label("reach"),
-        (func.sum(weighed.c.weight).over() * peak).label("whole"),
+        (weighed.c.weight * peak).label("bound"),
+        func.count().over().label("terms"),
         _count(counts, LENGTHS).label("length"),
         total.label("total"),
     )

@@ -12,6 +12,7 @@ from typing import Any
 from pgvector.sqlalchemy import SPARSEVEC
 from sqlalchemy import (
     CTE,
+    REAL,
     BigInteger,
     BindParameter,
     ColumnElement,
@@ -154,7 +155,7 @@ def _weights(parsed: CTE, average: CTE) -> ColumnElement[Any]:
     ones = func.array_to_string(parsed.c.once, ":1,") + literal(":1")
     again = func.unnest(parsed.c.repeated, parsed.c.counts).table_valued("term", "count").render_derived("again")
     k = saturation(parsed.c.length, average.c.length)
-    weight = again.c.count * (1 + k) / (again.c.count + k)
+    weight = cast(again.c.count * (1 + k) / (again.c.count + k), REAL)
     others = select(func.string_agg(func.concat(again.c.term, ":", weight), ",")).scalar_subquery()
     entries = func.concat_ws(
         ",",

@@ -119,7 +119,7 @@ def _run(connection: Connection, collection: Collection, wanted: Search, *, exac
         has_threshold=wanted.threshold is not None,
         with_vectors=wanted.with_vectors,
         exact=exact,
-        has_constraint=wanted.mode == "hybrid" and parse_query(wanted.text or "").constraint is not None,
+        has_constraint=wanted.mode != "dense" and parse_query(wanted.text or "").constraint is not None,
         filter_sql="" if condition is None else str(condition),
         condition=wanted.condition,
     )
@@ -177,7 +177,7 @@ def dense(shape: _Shape) -> Rows:
 def words(shape: _Shape) -> Rows:
     """The chunks that match the bound words best, with their similarity where a `vector` is bound too."""
     collection = shape.collection
-    found = bm25.candidates(collection, shape.condition)
+    found = bm25.candidates(collection, shape.condition, constrained=shape.has_constraint)
     chunk_id = collection.chunks.c.id
     scores = {
         "score": found.c.score,
@@ -194,7 +194,7 @@ def hybrid(shape: _Shape) -> Rows:
     """Both legs' candidates, each with both scores, by their fused score."""
     collection = shape.collection
     near = _ranked(statements.dense_candidates(collection, _restriction(shape), exact=shape.exact), "distance", "near")
-    found = _ranked(bm25.candidates(collection, shape.condition), "score", "found")
+    found = _ranked(bm25.candidates(collection, shape.condition, constrained=shape.has_constraint), "score", "found")
     pool = union(select(near.c.key), select(found.c.key)).cte("pool")
     vectors = collection.vectors
     matched = bm25.scores(collection, select(pool.c.key))

@@ -214,6 +214,13 @@ class TestMaking:
         with pytest.raises(ModelMismatchError, match=r"one.*two"):
             bound.similarity_search("x")
 
+    async def test_another_packages_embedding_makes_a_collection_under_its_name(self, database: Database) -> None:
+        embedding = DeterministicFakeEmbedding(size=EMBEDDING_SIZE)
+        made = EmbedPipeVectorStore(store=PgVectorStore(database), embedding=embedding)
+        assert await made.aget_by_ids(["none"]) == []
+        assert made.store.collection.model.name == "DeterministicFakeEmbedding"
+        await database.aclose()
+
     def test_no_url_in_what_is_shown_or_serialised(self) -> None:
         secret = "postgresql://user:hunter2@localhost:1/none"
         embedding = DeterministicFakeEmbedding(size=EMBEDDING_SIZE)

@@ -135,7 +135,7 @@ def embedded_url_of(folder: Path) -> str:
 
 def test_many_processes_make_and_start_one_server_at_once(server_folder: Path) -> None:
     folder = server_folder / 'made "anew"'
-    with users(folder, 8) as started:
+    with users(folder, 5) as started:
         urls = {user.url() for user in started}
         assert len(urls) == 1
         assert answers(urls.pop())

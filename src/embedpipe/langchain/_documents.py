@@ -8,6 +8,7 @@ from typing import Any
 from langchain_core.documents import Document
 from langchain_core.embeddings import Embeddings
 
+from embedpipe.embedding.wrapped import WrappedModel
 from embedpipe.errors import InputError
 from embedpipe.langchain.embeddings import EmbedPipeEmbeddings
 from embedpipe.storage import PgVectorStore
@@ -90,12 +91,13 @@ def checked_options(given: Mapping[str, Any], *names: str) -> Mapping[str, Any]:
     return given
 
 
-def default_store(embedding: Embeddings) -> PgVectorStore:
-    """The default collection of the default database, for what the embedding's model makes."""
+def model_spec(embedding: Embeddings) -> ModelSpec:
+    """What the embedding's vectors are; one of another package is asked for a vector, to learn its dimensions."""
     if isinstance(embedding, EmbedPipeEmbeddings):
-        return PgVectorStore(model=embedding.generator.spec)
-    name = getattr(embedding, "model_name", None) or getattr(embedding, "model", None)
-    kind = type(embedding).__name__
-    dimensions = len(embedding.embed_query("dimensions"))
-    spec = ModelSpec(name=f"{kind}:{name}" if isinstance(name, str) else kind, dimensions=dimensions, normalized=False)
-    return PgVectorStore(model=spec)
+        return embedding.generator.spec
+    return WrappedModel(embedding).spec
+
+
+def default_store(embedding: Embeddings) -> PgVectorStore:
+    """The default collection of the default database, for the embedding's model alone."""
+    return PgVectorStore(model=model_spec(embedding))

@@ -16,6 +16,7 @@ from embedpipe.langchain._documents import (
     checked_options,
     default_store,
     document_chunks,
+    model_spec,
     text_chunks,
     to_document,
     to_documents,
@@ -24,7 +25,7 @@ from embedpipe.langchain._documents import (
 from embedpipe.langchain.embeddings import EmbedPipeEmbeddings
 from embedpipe.retrieval.diversity import diversified
 from embedpipe.storage import AsyncPgVectorStore, PgVectorStore
-from embedpipe.storage.binding import bound
+from embedpipe.storage.binding import bound, bound_where_new
 from embedpipe.types import Chunk, SearchResult
 
 _SEARCH_OPTIONS = ("filter", "mode", "threshold", "fusion")
@@ -55,10 +56,10 @@ class EmbedPipeVectorStore(VectorStore):
 
     @cached_property
     def store(self) -> PgVectorStore:
-        """The store that is written to and searched."""
+        """The store that is written to and searched; a new collection is made for the embedding's model."""
         if isinstance(self.embedding, EmbedPipeEmbeddings):
             return bound(self._given, self.embedding.generator.spec)
-        return self._given
+        return bound_where_new(self._given, lambda: model_spec(self.embedding))
 
     async def _astore(self) -> AsyncPgVectorStore:
         if self._async_store is None:  # a local model is loaded to know its specification

@@ -12,13 +12,14 @@ from llama_index.core.schema import BaseNode
 from llama_index.core.vector_stores import MetadataFilters, VectorStoreQuery, VectorStoreQueryResult
 from llama_index.core.vector_stores.types import BasePydanticVectorStore
 
-from embedpipe.errors import CollectionNotFoundError, ConfigurationError, InputError
+from embedpipe.embedding.wrapped import WrappedModel
+from embedpipe.errors import ConfigurationError, InputError
 from embedpipe.llama_index._nodes import embeddings_of, to_chunk, to_node
 from embedpipe.llama_index._queries import search_arguments, to_result
 from embedpipe.llama_index.embeddings import EmbedPipeEmbedding
 from embedpipe.llama_index.filters import to_condition
 from embedpipe.storage import AsyncPgVectorStore, Filter, PgVectorStore
-from embedpipe.storage.binding import bound
+from embedpipe.storage.binding import bound, bound_where_new
 from embedpipe.storage.filters import Among, And
 from embedpipe.types import Chunk, ModelSpec
 
@@ -28,7 +29,7 @@ class EmbedPipeVectorStore(BasePydanticVectorStore):
 
     Without a `store` it is the `collection` of the default database (`EMBEDPIPE_DATABASE_URL`, else the embedded
     server). `embed_model` binds a new collection to its model, and an `EmbedPipeEmbedding` has a collection of another
-    model's vectors refused; without it a new collection is bound to the dimensions of the first nodes alone.
+    model's vectors refused; without it a new collection is bound to the dimensions of the first vectors alone.
 
     Modes: default and mmr (dense), sparse and text_search (BM25), hybrid and semantic_hybrid (fused); `alpha` weighs
     the dense leg. Scores: the cosine similarity, the BM25 score, or the fused score from 0 to 1. Nodes come back
@@ -78,26 +79,17 @@ class EmbedPipeVectorStore(BasePydanticVectorStore):
     def _opened(self, dimensions: int | None = None) -> PgVectorStore:
         """The store, for the model where that is known: by `embed_model`, or by a vector's dimensions."""
         if self._store is None:
-            given = self._given or PgVectorStore(collection=self.collection)
-            spec = self._spec(given, dimensions)
-            if spec is None and given.settings.model is None and dimensions is None:
+            given, model = self._given or PgVectorStore(collection=self.collection), self._embed_model
+            if isinstance(model, EmbedPipeEmbedding):
+                self._store = bound(given, model.generator.spec)
+            elif model is not None:
+                self._store = bound_where_new(given, lambda: WrappedModel(model).spec)
+            elif dimensions is not None:
+                unnamed = ModelSpec(name="unnamed", dimensions=dimensions, normalized=False)
+                self._store = bound_where_new(given, lambda: unnamed)
+            else:
                 return given
-            self._store = given if spec is None else bound(given, spec)
         return self._store
-
-    def _spec(self, given: PgVectorStore, dimensions: int | None) -> ModelSpec | None:
-        """The model to bind the store to, None where it knows its own."""
-        if isinstance(self._embed_model, EmbedPipeEmbedding):
-            return self._embed_model.generator.spec
-        if given.settings.model is not None or dimensions is None:
-            return None
-        try:
-            given.collection  # noqa: B018 - opened, to see whether it is there
-        except CollectionNotFoundError:
-            model = self._embed_model
-            name = "unnamed" if model is None else f"{model.class_name()}:{model.model_name}"
-            return ModelSpec(name=name, dimensions=dimensions, normalized=False)
-        return None
 
     async def _aopened(self, dimensions: int | None = None) -> AsyncPgVectorStore:
         if self._store is None:

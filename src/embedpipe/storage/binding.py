@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from embedpipe.errors import ModelMismatchError
+from collections.abc import Callable
+
+from embedpipe.errors import CollectionNotFoundError, ModelMismatchError
 from embedpipe.storage.store import PgVectorStore
 from embedpipe.types import ModelSpec
 
@@ -28,4 +30,15 @@ def bound(store: PgVectorStore, model: ModelSpec) -> PgVectorStore:
             f"{own.fingerprint[:8]}), the embedding is {model.name} ({model.dimensions}, {model.fingerprint[:8]}). "
             "Give both the same model."
         )
+    return store
+
+
+def bound_where_new(store: PgVectorStore, model: Callable[[], ModelSpec]) -> PgVectorStore:
+    """The store as it is where its model is known, or its collection there; else the same collection for `model()`."""
+    if store.settings.model is not None:
+        return store
+    try:
+        store.collection  # noqa: B018 - opened, to see whether it is there
+    except CollectionNotFoundError:
+        return bound(store, model())
     return store

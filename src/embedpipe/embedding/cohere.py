@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import cached_property
@@ -65,7 +66,9 @@ class CohereModel:
     def fetch(self, texts: Sequence[str], kind: Kind) -> Reply:
         """One request."""
         if self._sync is None:
-            self._sync = self._make("ClientV2")
+            client = self._make("ClientV2")
+            weakref.finalize(self, _http(client).close)
+            self._sync = client
         try:
             return _reply(self._sync.embed(**self._request(texts, kind)))
         except _errors() as error:
@@ -124,4 +127,8 @@ def _errors() -> tuple[type[Exception], ...]:
 
 
 async def _closed(client: Any) -> None:
-    await client._client_wrapper.httpx_client.httpx_client.aclose()  # noqa: SLF001 - the client has no close of its own
+    await _http(client).aclose()
+
+
+def _http(client: Any) -> Any:
+    return client._client_wrapper.httpx_client.httpx_client  # noqa: SLF001 - Cohere's client has no close of its own

@@ -3,26 +3,31 @@
 from __future__ import annotations
 
 import asyncio
-import copy
-from collections.abc import Mapping, Sequence
+import contextlib
+import time
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property, partial
 from typing import Any
+from urllib.parse import urlsplit, urlunsplit
 
+from embedpipe.embedding import catalogue
 from embedpipe.embedding.backend import LimitedModel, Limits, Retry
 from embedpipe.embedding.call import Call
 from embedpipe.embedding.check import unit
 from embedpipe.embedding.flow import Batch, Flow, adrive, drive
 from embedpipe.embedding.limiter import RateLimiter
 from embedpipe.embedding.models import backend, named
+from embedpipe.embedding.outcome import attempted, merged, whole
 from embedpipe.embedding.overlong import OnTooLong
 from embedpipe.embedding.planning import Planner
 from embedpipe.embedding.recall import Recall
 from embedpipe.embedding.results import EmbeddingAttempt, EmbeddingBatch, EmbeddingResult
-from embedpipe.embedding.sending import Progress, Sender
+from embedpipe.embedding.sending import Progress, Sender, Tries
 from embedpipe.embedding.stores import CacheLike, opened
 from embedpipe.embedding.wrapped import LangChainEmbeddings, LlamaIndexEmbedding
-from embedpipe.errors import EmbeddingError, EmbedPipeError, InputError, TokenLimitError
+from embedpipe.errors import EmbeddingError, EmbedPipeError, InputError
+from embedpipe.metrics import Event, Observer, Stage
 from embedpipe.text import clean as cleaning
 from embedpipe.types import EmbeddingModel, Kind, ModelSpec, Vectors
 
@@ -36,7 +41,7 @@ class EmbeddingGenerator:
     `Retry(attempts=max_retries + 1)`. `on_too_long` says what becomes of a text over the model's limit: "split" gives
     the mean of its pieces' vectors weighted by their tokens, at length 1; "truncate" embeds its beginning and logs it;
     "error" raises `TokenLimitError`. `clean_text` cleans every text first, `normalize` brings every vector to
-    length 1.
+    length 1. `metrics` takes the events of `embedpipe.metrics`, such as an `EmbeddingMetrics`.
 
     Safe to share between threads and event loops. A pickle holds no key: it is read from the environment again.
     """
@@ -55,17 +60,23 @@ class EmbeddingGenerator:
         on_too_long: OnTooLong = "split",
         clean_text: bool = False,
         normalize: bool = False,
+        metrics: Observer | None = None,
     ) -> None:
+        self._cache = None if cache is None else opened(cache)
         self._settings = {
-            "cache": cache,
+            "cache": self._cache,
             "limits": limits,
             "retry": retry,
             "max_retries": max_retries,
             "on_too_long": on_too_long,
             "clean_text": clean_text,
             "normalize": normalize,
+            "metrics": metrics,
         }
+        self.source: Mapping[str, Any] = {}
+        """How a named model was named; empty for a backend object. No key, and no user of a URL."""
         if isinstance(model, str):
+            self.source = {"model": model, "base_url": _without_user(base_url), "dimensions": dimensions}
             chosen = named(model, api_key=api_key, base_url=base_url, dimensions=dimensions)
         else:
             chosen = backend(model)
@@ -76,9 +87,9 @@ class EmbeddingGenerator:
             self.retry = replace(self.retry, attempts=max_retries + 1)
         self._planner = Planner(chosen, self.limits, on_too_long)
         self._sender = Sender(chosen, limiter=RateLimiter(self.limits), retry=self.retry)
-        self._cache = None if cache is None else opened(cache)
         self._clean = clean_text
         self._normalize = normalize
+        self._metrics = metrics
 
     @cached_property
     def spec(self) -> ModelSpec:
@@ -105,27 +116,31 @@ class EmbeddingGenerator:
         is sent. Where sending fails, every other batch is still sent (and cached), and then an `EmbeddingError` is
         raised whose `inputs` are the positions that failed; `attempt` hands back the others as well.
         """
-        call, flow = self._open(texts, kind, strict=True)
-        drive(flow, partial(self._send, call, Progress()), concurrency=self.limits.concurrency)
-        return _whole(texts, call, flow, self.spec)
+        with self._observed(texts):
+            call, flow = self._open(texts, kind, strict=True)
+            drive(flow, partial(self._send, call, Progress()), concurrency=self.limits.concurrency)
+            return whole(texts, call, flow, self.spec)
 
     async def agenerate_batch(self, texts: Sequence[str], kind: Kind = "document") -> EmbeddingBatch:
         """As `generate_batch`."""
-        call, flow = await asyncio.to_thread(self._open, texts, kind, strict=True)
-        await adrive(flow, partial(self._asend, call, Progress()), concurrency=self.limits.concurrency)
-        return _whole(texts, call, flow, self.spec)
+        with self._observed(texts):
+            call, flow = await asyncio.to_thread(self._open, texts, kind, strict=True)
+            await adrive(flow, partial(self._asend, call, Progress()), concurrency=self.limits.concurrency)
+            return whole(texts, call, flow, self.spec)
 
     def attempt(self, texts: Sequence[str], kind: Kind = "document") -> EmbeddingAttempt:
         """What can be embedded, and the error of every other text by its position; raises for no text."""
-        call, flow = self._open(texts, kind)
-        drive(flow, partial(self._send, call, Progress()), concurrency=self.limits.concurrency)
-        return _attempt(texts, call, flow, self.spec)
+        with self._observed(texts):
+            call, flow = self._open(texts, kind)
+            drive(flow, partial(self._send, call, Progress()), concurrency=self.limits.concurrency)
+            return attempted(texts, call, flow, self.spec)
 
     async def aattempt(self, texts: Sequence[str], kind: Kind = "document") -> EmbeddingAttempt:
         """As `attempt`."""
-        call, flow = await asyncio.to_thread(self._open, texts, kind)
-        await adrive(flow, partial(self._asend, call, Progress()), concurrency=self.limits.concurrency)
-        return _attempt(texts, call, flow, self.spec)
+        with self._observed(texts):
+            call, flow = await asyncio.to_thread(self._open, texts, kind)
+            await adrive(flow, partial(self._asend, call, Progress()), concurrency=self.limits.concurrency)
+            return attempted(texts, call, flow, self.spec)
 
     def _open(self, texts: Sequence[str], kind: Kind, *, strict: bool = False) -> tuple[Call, Flow]:
         if isinstance(texts, str):
@@ -135,36 +150,71 @@ class EmbeddingGenerator:
         call = Call.of(texts, kind=kind, dimensions=self.spec.dimensions)
         if strict and call.invalid:
             raise merged(call.invalid)
-        missing = self._recall.look_up(call) if self._recall else range(len(call.texts))
+        started = time.perf_counter()
+        missing: Sequence[int] = range(len(call.texts))
+        if self._recall:
+            missing = self._recall.look_up(call)
+            hits = len(call.texts) - len(missing)
+            started = self._emit("cache", started, texts=len(call.texts), hits=hits)
         planned = self._planner.plan(call, missing)
+        if missing:
+            self._emit("count", started, texts=len(missing))
         if strict and call.errors:
             raise merged(call.failures)
         return call, Flow(planned)
 
     def _send(self, call: Call, progress: Progress, batch: Batch) -> EmbeddingError | None:
+        started, tries = time.perf_counter(), Tries(call)
         try:
-            vectors = self._sender.send(
-                batch.texts, call.kind, tokens=sum(batch.tokens), progress=progress, tried=call.tried
-            )
+            vectors = self._sender.send(batch, call.kind, progress=progress, tried=tries)
         except EmbeddingError as error:
-            return error
+            return self._sent(batch, started, tries, error)
+        self._sent(batch, started, tries)
         self._take(call, batch, vectors)
         return None
 
     async def _asend(self, call: Call, progress: Progress, batch: Batch) -> EmbeddingError | None:
+        started, tries = time.perf_counter(), Tries(call)
         try:
-            vectors = await self._sender.asend(
-                batch.texts, call.kind, tokens=sum(batch.tokens), progress=progress, tried=call.tried
-            )
+            vectors = await self._sender.asend(batch, call.kind, progress=progress, tried=tries)
         except EmbeddingError as error:
-            return error
+            return self._sent(batch, started, tries, error)
+        self._sent(batch, started, tries)
         await asyncio.to_thread(self._take, call, batch, vectors)
         return None
 
+    def _sent(
+        self, batch: Batch, started: float, tries: Tries, error: EmbeddingError | None = None
+    ) -> EmbeddingError | None:
+        name = type(error).__name__ if error else None
+        tokens = sum(batch.tokens)
+        self._emit("request", started, texts=len(batch), tokens=tokens, retries=max(tries.last - 1, 0), error=name)
+        return error
+
+    def _emit(self, stage: Stage, started: float, **amounts: Any) -> float:
+        now = time.perf_counter()
+        if self._metrics is not None:
+            known = catalogue.find(self.spec.name)
+            price = known.price_per_million if known else 0.0
+            model = self.spec.name
+            self._metrics(Event(stage=stage, model=model, seconds=now - started, price_per_million=price, **amounts))
+        return now
+
+    @contextlib.contextmanager
+    def _observed(self, texts: Sequence[str]) -> Iterator[None]:
+        started, failure = time.perf_counter(), None
+        try:
+            yield
+        except EmbedPipeError as error:
+            failure = type(error).__name__
+            raise
+        finally:
+            self._emit("call", started, texts=len(texts), error=failure)
+
     def _take(self, call: Call, batch: Batch, vectors: Vectors) -> None:
-        whole = call.fill(batch, unit(vectors) if self._normalize else vectors)
-        if self._recall and whole:
-            self._recall.keep(call, whole)
+        complete = call.fill(batch, unit(vectors) if self._normalize else vectors)
+        if self._recall and complete:
+            self._recall.keep(call, complete)
 
     def __repr__(self) -> str:
         return f"EmbeddingGenerator({self.model!r})"
@@ -179,55 +229,12 @@ def _cleaned(text: Any) -> Any:
     )  # what is no text is refused later, with its position
 
 
+def _without_user(url: str | None) -> str | None:
+    if url is None:
+        return None
+    parts = urlsplit(url)
+    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
+
+
 def _rebuild(model: EmbeddingModel, settings: Mapping[str, Any]) -> EmbeddingGenerator:
     return EmbeddingGenerator(model, **settings)
-
-
-def _attempt(texts: Sequence[str], call: Call, flow: Flow, spec: ModelSpec) -> EmbeddingAttempt:
-    call.fail(flow.errors)
-    errors = call.failures
-    positions = [position for position in range(len(texts)) if position not in errors]
-    return EmbeddingAttempt(
-        batch=_batch(texts, call, spec, positions=positions),
-        positions=positions,
-        errors=errors,
-        requests=call.requests,
-        retries=call.retries,
-    )
-
-
-def _whole(texts: Sequence[str], call: Call, flow: Flow, spec: ModelSpec) -> EmbeddingBatch:
-    call.fail(flow.errors)
-    if errors := call.failures:
-        raise merged(errors)
-    return _batch(texts, call, spec, positions=range(len(texts)))
-
-
-def _batch(texts: Sequence[str], call: Call, spec: ModelSpec, *, positions: Sequence[int]) -> EmbeddingBatch:
-    numbers = [call.numbers[position] for position in positions]
-    plain = len(numbers) == len(call.texts) == len(call.numbers)
-    return EmbeddingBatch(
-        texts=texts if len(numbers) == len(texts) else [texts[position] for position in positions],
-        vectors=call.vectors if plain else call.vectors[numbers],
-        token_counts=call.counts if plain else call.counts[numbers],
-        cached=call.cached if plain else call.cached[numbers],
-        model=spec.name,
-    )
-
-
-def merged(errors: Mapping[int, EmbedPipeError]) -> EmbedPipeError:
-    """The first of the errors, with every position that failed in its message and in `inputs`."""
-    first = copy.copy(next(iter(errors.values())))
-    positions = tuple(errors)
-    if len(positions) > 1:
-        shown = ", ".join(map(str, positions[:10])) + (", ..." if len(positions) > 10 else "")
-        first.args = (f"{first} ({len(positions)} inputs failed: {shown})",)
-    if isinstance(first, TokenLimitError):
-        counts = [
-            count for error in errors.values() if isinstance(error, TokenLimitError) for count in error.token_counts
-        ]
-        first.token_counts = tuple(counts)
-    if isinstance(first, EmbeddingError):
-        first.inputs = positions
-    first.__cause__ = next(iter(errors.values())).__cause__
-    return first

@@ -11,7 +11,9 @@ from typing import Any
 import stamina
 
 from embedpipe.embedding.backend import RemoteModel, Reply, Retry
+from embedpipe.embedding.call import Call
 from embedpipe.embedding.check import checked
+from embedpipe.embedding.flow import Batch
 from embedpipe.embedding.limiter import RateLimiter
 from embedpipe.errors import EmbeddingError, EmbedPipeError, InvalidVectorsError, ProviderError, RateLimitError
 from embedpipe.types import EmbeddingModel, Kind, Vectors
@@ -36,40 +38,48 @@ class Progress:
         self.last = time.monotonic()
 
 
+class Tries:
+    """Counts a batch's requests, for the call and for itself."""
+
+    def __init__(self, call: Call) -> None:
+        self._call = call
+        self.last = 0
+
+    def __call__(self, attempt: int) -> None:
+        self.last = attempt
+        self._call.tried(attempt)
+
+
 class Sender:
-    """Sends texts to one backend. `tried` is called for each request with the number of its attempt."""
+    """Sends batches to one backend. `tried` is called for each request with the number of its attempt."""
 
     def __init__(self, model: EmbeddingModel, *, limiter: RateLimiter, retry: Retry) -> None:
         self._model = model
         self._limiter = limiter
         self._retry = retry
 
-    def send(
-        self, texts: Sequence[str], kind: Kind, *, tokens: int, progress: Progress, tried: Callable[[int], None]
-    ) -> Vectors:
+    def send(self, batch: Batch, kind: Kind, *, progress: Progress, tried: Callable[[int], None]) -> Vectors:
         """(n, d) float32, checked; `EmbeddingError` where that could not be had."""
         if not isinstance(self._model, RemoteModel):
             tried(1)
-            return self._run(texts, kind)
+            return self._run(batch.texts, kind)
         for attempt in self._attempts(progress):
             with attempt:
-                time.sleep(self._limiter.reserve(tokens))
+                time.sleep(self._limiter.reserve(sum(batch.tokens)))
                 tried(attempt.num)
-                return self._received(self._model.fetch(texts, kind), len(texts), progress)
+                return self._received(self._model.fetch(batch.texts, kind), len(batch), progress)
         raise AssertionError  # the last attempt returns or raises
 
-    async def asend(
-        self, texts: Sequence[str], kind: Kind, *, tokens: int, progress: Progress, tried: Callable[[int], None]
-    ) -> Vectors:
+    async def asend(self, batch: Batch, kind: Kind, *, progress: Progress, tried: Callable[[int], None]) -> Vectors:
         """As `send`."""
         if not isinstance(self._model, RemoteModel):
             tried(1)
-            return await asyncio.to_thread(self._run, texts, kind)
+            return await asyncio.to_thread(self._run, batch.texts, kind)
         async for attempt in self._attempts(progress):
             with attempt:
-                await asyncio.sleep(self._limiter.reserve(tokens))
+                await asyncio.sleep(self._limiter.reserve(sum(batch.tokens)))
                 tried(attempt.num)
-                return self._received(await self._model.afetch(texts, kind), len(texts), progress)
+                return self._received(await self._model.afetch(batch.texts, kind), len(batch), progress)
         raise AssertionError  # the last attempt returns or raises
 
     def _run(self, texts: Sequence[str], kind: Kind) -> Vectors:

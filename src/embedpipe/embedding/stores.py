@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Protocol, TypeAlias, runtime_checkable
+from urllib.parse import urlsplit
 
 from embedpipe._optional import require
 from embedpipe.embedding.cache import VectorCache
@@ -48,6 +49,7 @@ class RedisCache:
     """
 
     def __init__(self, client: Any, *, prefix: str = "embedpipe:", ttl_s: int | None = None) -> None:
+        self._url = client if isinstance(client, str) else None
         if isinstance(client, str):
             client = require("redis", extra="redis").Redis.from_url(client)
         self._client = client
@@ -66,8 +68,21 @@ class RedisCache:
                 pipeline.set(self._prefix + key.hex(), value, ex=self._ttl_s)
             pipeline.execute()
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        if self._url is None or urlsplit(self._url).password:
+            raise ConfigurationError(
+                "A Redis cache was to be pickled, and it was made of a client or of a URL with a password, which "
+                "does not "
+                "travel. Make the cache where it is used."
+            )
+        return _reopened, (self._url, self._prefix, self._ttl_s)
+
     def __repr__(self) -> str:
         return f"RedisCache(prefix={self._prefix!r}, ttl_s={self._ttl_s})"
+
+
+def _reopened(url: str, prefix: str, ttl_s: int | None) -> RedisCache:
+    return RedisCache(url, prefix=prefix, ttl_s=ttl_s)
 
 
 class ByteStoreCache:

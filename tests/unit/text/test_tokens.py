@@ -55,6 +55,7 @@ def test_the_same_count_as_tiktoken(text: str) -> None:
 
 def test_names_of_models_stand_for_their_encoding() -> None:
     assert token_counter("text-embedding-3-small").name == "cl100k_base"
+    assert token_counter("all-MiniLM-L6-v2").count("unaffable") == COUNTERS["all-MiniLM-L6-v2"].count("unaffable")
     assert token_counter("openai:text-embedding-3-small").name == "cl100k_base"
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
+from embedpipe._optional import require
 from embedpipe.errors import EmbeddedServerError, MissingExtraError
 from embedpipe.storage._cluster import SERVER_USER, memory_bytes, server_settings
 from embedpipe.storage._postmaster import read_postmaster, running_postmaster
@@ -110,6 +111,13 @@ def is_running(folder: Path) -> bool:
     return running_postmaster(folder / "18") is not None
 
 
+def watchdogs(folder: Path) -> list[int]:
+    """The process ids of those that wait for the folder's users to leave."""
+    psutil = require("psutil", extra="embedded")
+    lock = str(folder / "users.lock")
+    return [process.pid for process in psutil.process_iter(["cmdline"]) if lock in (process.info["cmdline"] or [])]
+
+
 def kill_postmaster(folder: Path) -> None:
     postmaster = read_postmaster(folder / "18")
     assert postmaster is not None
@@ -180,9 +188,8 @@ def test_a_stale_process_id_that_now_is_another_process(folder: Path) -> None:
 def test_a_killed_watchdog_is_replaced(folder: Path) -> None:
     with users(folder, 1) as (user,):
         user.url()
-        found = subprocess.run(["pgrep", "-f", str(folder / "users.lock")], capture_output=True, text=True, check=True)
-        for pid in found.stdout.split():
-            os.kill(int(pid), signal.SIGKILL)
+        (watchdog,) = watchdogs(folder)
+        os.kill(watchdog, signal.SIGKILL)
         with users(folder, 1) as (second,):
             assert answers(second.url())
         assert answers(embedded_url_of(folder))
@@ -236,10 +243,7 @@ def test_the_socket_is_the_owners_alone(server_folder: Path, made: Path) -> None
 def test_started_for_good_it_outlives_its_users_until_it_is_stopped(folder: Path) -> None:
     start = "import sys; from pathlib import Path; from embedpipe.storage.embedded import start_embedded as s; "
     subprocess.run([sys.executable, "-c", start + "s(Path(sys.argv[1]))", str(folder)], check=True)
-    watchdog_lock = str(folder / "users.lock")
-    assert eventually(
-        lambda: subprocess.run(["pgrep", "-f", watchdog_lock], capture_output=True, check=False).returncode == 1
-    )
+    assert eventually(lambda: watchdogs(folder) == [])
     assert is_running(folder)
     assert answers(start_embedded(folder))
     assert stop_embedded(folder)

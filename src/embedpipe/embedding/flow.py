@@ -59,23 +59,28 @@ class Flow:
     """
 
     def __init__(self, planned: Iterable[Batch]) -> None:
-        self.waiting = deque(planned)
+        self._planned = iter(planned)
+        self._waiting: deque[Batch] = deque()
         self.errors: dict[int, EmbeddingError] = {}
         self._refused = 0
         self._succeeded = False
+
+    def take(self) -> Batch | None:
+        """The next batch to send; None where none is left, unless one under way is halved."""
+        return self._waiting.popleft() if self._waiting else next(self._planned, None)
 
     def settle(self, batch: Batch, error: EmbeddingError | None) -> None:
         """Takes the outcome of a batch: its error, or None where it succeeded."""
         if error is None:
             self._succeeded = True
         elif _concerns_texts(error) and len(batch) > 1:
-            self.waiting.extendleft(reversed(batch.halves()))
+            self._waiting.extendleft(reversed(batch.halves()))
         else:
             self._fail(batch, error)
             self._refused += _concerns_texts(error)
             if isinstance(error, AuthenticationError) or (self._refused >= _HOPELESS and not self._succeeded):
-                while self.waiting:
-                    self._fail(self.waiting.popleft(), error)
+                while (rest := self.take()) is not None:
+                    self._fail(rest, error)
 
     def _fail(self, batch: Batch, error: EmbeddingError) -> None:
         self.errors.update(dict.fromkeys(batch.keys, error))
@@ -89,18 +94,18 @@ def _concerns_texts(error: EmbeddingError) -> bool:
 
 def drive(flow: Flow, send: Callable[[Batch], EmbeddingError | None], *, concurrency: int) -> None:
     """Sends every batch of the flow from a pool of threads; in this thread where one at a time is asked for."""
-    if concurrency == 1 or len(flow.waiting) == 1:
-        while flow.waiting:
-            batch = flow.waiting.popleft()
+    if concurrency == 1:
+        while (batch := flow.take()) is not None:
             flow.settle(batch, send(batch))
         return
     pool = ThreadPoolExecutor(concurrency, thread_name_prefix="embedpipe")
     running: dict[Future[EmbeddingError | None], Batch] = {}
     try:
-        while flow.waiting or running:
-            while flow.waiting and len(running) < concurrency:
-                batch = flow.waiting.popleft()
+        while True:
+            while len(running) < concurrency and (batch := flow.take()) is not None:
                 running[pool.submit(send, batch)] = batch
+            if not running:
+                return
             for future in wait(running, return_when=FIRST_COMPLETED).done:
                 flow.settle(running.pop(future), future.result())
     finally:
@@ -111,10 +116,11 @@ async def adrive(flow: Flow, send: Callable[[Batch], Awaitable[EmbeddingError | 
     """Sends every batch of the flow from tasks of this event loop; cancels them where it is cancelled itself."""
     running: dict[asyncio.Future[EmbeddingError | None], Batch] = {}
     try:
-        while flow.waiting or running:
-            while flow.waiting and len(running) < concurrency:
-                batch = flow.waiting.popleft()
+        while True:
+            while len(running) < concurrency and (batch := await asyncio.to_thread(flow.take)) is not None:
                 running[asyncio.ensure_future(send(batch))] = batch
+            if not running:
+                return
             done, _ = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
             for future in done:
                 flow.settle(running.pop(future), future.result())

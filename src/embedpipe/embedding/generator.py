@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property, partial
 from typing import Any
@@ -85,7 +85,12 @@ class EmbeddingGenerator:
         self.retry = retry or Retry()
         if max_retries is not None:
             self.retry = replace(self.retry, attempts=max_retries + 1)
-        self._planner = Planner(chosen, self.limits, on_too_long)
+        self._planner = Planner(
+            chosen,
+            self.limits,
+            on_too_long,
+            observe=lambda started, texts: self._emit("count", started, texts=texts),
+        )
         self._sender = Sender(chosen, limiter=RateLimiter(self.limits), retry=self.retry)
         self._clean = clean_text
         self._normalize = normalize
@@ -155,10 +160,10 @@ class EmbeddingGenerator:
         if self._recall:
             missing = self._recall.look_up(call)
             hits = len(call.texts) - len(missing)
-            started = self._emit("cache", started, texts=len(call.texts), hits=hits)
-        planned = self._planner.plan(call, missing)
-        if missing:
-            self._emit("count", started, texts=len(missing))
+            self._emit("cache", started, texts=len(call.texts), hits=hits)
+        planned: Iterable[Batch] = self._planner.plan(call, missing)
+        if self._planner.on_too_long == "error":
+            planned = list(planned)  # all of them, before anything is sent
         if strict and call.errors:
             raise merged(call.failures)
         return call, Flow(planned)
@@ -191,14 +196,16 @@ class EmbeddingGenerator:
         self._emit("request", started, texts=len(batch), tokens=tokens, retries=max(tries.last - 1, 0), error=name)
         return error
 
-    def _emit(self, stage: Stage, started: float, **amounts: Any) -> float:
-        now = time.perf_counter()
+    def _emit(self, stage: Stage, started: float, **amounts: Any) -> None:
         if self._metrics is not None:
             known = catalogue.find(self.spec.name)
             price = known.price_per_million if known else 0.0
             model = self.spec.name
-            self._metrics(Event(stage=stage, model=model, seconds=now - started, price_per_million=price, **amounts))
-        return now
+            self._metrics(
+                Event(
+                    stage=stage, model=model, seconds=time.perf_counter() - started, price_per_million=price, **amounts
+                )
+            )
 
     @contextlib.contextmanager
     def _observed(self, texts: Sequence[str]) -> Iterator[None]:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
+from typing import TypeAlias, cast
 
 import numpy as np
 
@@ -15,13 +17,24 @@ from embedpipe.embedding.overlong import OnTooLong, pieces, refusal
 from embedpipe.text.tokens import EstimatedCounter, TokenCounter
 from embedpipe.types import EmbeddingModel, Kind
 
+_BLOCK = 512
+Columns: TypeAlias = tuple[list[int], list[str], list[int]]
+
 logger = logging.getLogger(__name__)
 
 
 class Planner:
-    """Makes the batches of a call for one model."""
+    """Makes the batches of a call for one model. `observe` is told when a count began, and of how many texts."""
 
-    def __init__(self, model: EmbeddingModel, limits: Limits, on_too_long: OnTooLong) -> None:
+    def __init__(
+        self,
+        model: EmbeddingModel,
+        limits: Limits,
+        on_too_long: OnTooLong,
+        *,
+        observe: Callable[[float, int], object],
+    ) -> None:
+        self._observe = observe
         self.on_too_long = on_too_long
         self._model = model
         self._limits = limits
@@ -43,28 +56,43 @@ class Planner:
         counter, special = self._counting
         return spec.max_tokens - special - (counter.count(prompt) if prompt else 0)
 
-    def plan(self, call: Call, missing: Sequence[int]) -> list[Batch]:
+    def plan(self, call: Call, missing: Sequence[int]) -> Iterator[Batch]:
         """The batches for the texts of these numbers; a text that is refused goes to `call.errors` instead.
 
-        Local models get texts of like length together, the longest first.
+        A provider's are made as they are taken, so that counting goes on while others are under way. Local models get
+        texts of like length together, the longest first.
         """
-        if not len(missing):
-            return []
-        texts = [call.texts[number] for number in missing]
-        counts = self._counting[0].count_many(texts)
-        call.counts[list(missing)] = counts
-        numbers = list(missing)
-        room = self.room(call.kind)
-        if room is not None and max(counts, default=0) > room:
-            numbers, texts, counts = self._shorten(call, numbers, texts, counts, room=room)
+        lazy = isinstance(self._model, RemoteModel) and self.on_too_long != "error"
+        columns: Columns = ([], [], [])
+        size = _BLOCK if lazy else max(len(missing), 1)
+        for start in range(0, len(missing), size):
+            numbers, texts, counts = self._counted(call, list(missing[start : start + size]))
+            columns[0].extend(numbers)
+            columns[1].extend(texts)
+            columns[2].extend(counts)
+            if start + size < len(missing):
+                *full, rest = batches(columns[1], columns[2], self._limits, keys=columns[0])
+                columns = (list(rest.keys), list(rest.texts), list(rest.tokens))
+                yield from full
         if not isinstance(self._model, RemoteModel):
-            order = np.argsort(counts, kind="stable")[::-1].tolist()
-            numbers, texts, counts = ([column[place] for place in order] for column in (numbers, texts, counts))
-        return batches(texts, counts, self._limits, keys=numbers)
+            order = np.argsort(columns[2], kind="stable")[::-1].tolist()
+            columns = cast(Columns, tuple([column[place] for place in order] for column in columns))
+        yield from batches(columns[1], columns[2], self._limits, keys=columns[0])
 
-    def _shorten(
-        self, call: Call, numbers: list[int], texts: list[str], counts: list[int], *, room: int
-    ) -> tuple[list[int], list[str], list[int]]:
+    def _counted(self, call: Call, numbers: list[int]) -> Columns:
+        """Numbers, texts and counts, of pieces where a text is too long."""
+        started = time.perf_counter()
+        texts = [call.texts[number] for number in numbers]
+        counts = self._counting[0].count_many(texts)
+        call.counts[numbers] = counts
+        room = self.room(call.kind)
+        columns: Columns = (numbers, texts, counts)
+        if room is not None and max(counts, default=0) > room:
+            columns = self._shorten(call, *columns, room=room)
+        self._observe(started, len(texts))
+        return columns
+
+    def _shorten(self, call: Call, numbers: list[int], texts: list[str], counts: list[int], *, room: int) -> Columns:
         fitting = [place for place, count in enumerate(counts) if count <= room]
         long = [place for place, count in enumerate(counts) if count > room]
         kept = ([numbers[p] for p in fitting], [texts[p] for p in fitting], [counts[p] for p in fitting])

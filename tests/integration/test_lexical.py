@@ -167,7 +167,15 @@ def test_many_writers_of_the_same_chunks_end_with_statistics_that_add_up(store: 
         except BaseException as error:  # noqa: BLE001 - handed to the test's own thread
             failures.append(error)
 
+    def keep_fresh() -> None:
+        try:
+            for _ in range(15):
+                refresh(store)
+        except BaseException as error:  # noqa: BLE001 - handed to the test's own thread
+            failures.append(error)
+
     threads = [threading.Thread(target=work, args=(seed,)) for seed in range(6)]
+    threads.append(threading.Thread(target=keep_fresh))
     for thread in threads:
         thread.start()
     for thread in threads:

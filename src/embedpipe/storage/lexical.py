@@ -100,7 +100,7 @@ def refresh(connection: Connection, collection: Collection, *, tolerance: float 
     average = func.greatest(total(of, LENGTHS) / func.greatest(total(of, CHUNKS), 1.0), 1.0)
     moved = func.abs(of.index.c.reference / cast(average.select().scalar_subquery(), Float) - 1) > tolerance
     stale = select(chunks.c.id).join(of.index, of.index.c.key == chunks.c.key).where(moved).order_by(chunks.c.id)
-    ids = list(connection.scalars(stale))
+    ids = list(connection.scalars(stale.with_for_update(of=chunks)))  # as an upsert locks them, before it indexes
     for start in range(0, len(ids), 1000):
         index(connection, collection, ids[start : start + 1000])
     return len(ids)

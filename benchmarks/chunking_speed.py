@@ -2,10 +2,11 @@
 
     python benchmarks/chunking_speed.py [characters|tokens|growth] [--megabytes 4] [--repeats 5]
 
-Needs semantic-text-splitter and chonkie. All sides take turns within each repeat; printed are the median speed of each
-and what one of ours is of it. The text is English prose, the same with a space for each line break, and the same with
-neither; "MB" is a million code points. `growth` is the time for a megabyte of one 50 MB document over that of 50 KB
-documents, and the memory at the peak, less the chunks, for each code point.
+Needs semantic-text-splitter and chonkie. All sides take turns, each repeat over another part of the text, since some
+remember what they have seen; printed are the median speed of each and what ours is of it. The text is English prose,
+the same with a space for each line break, and the same with neither; "MB" is a million code points. `growth` is the
+time for one long document over that of the same text as 50 KB documents, the chunks kept, and the peak memory, less
+the chunks, for each code point.
 """
 
 from __future__ import annotations
@@ -43,21 +44,21 @@ def read(megabytes: float) -> dict[str, str]:
     return {"prose": prose, "no line breaks": flat, "no separators": "".join(flat.split())}
 
 
-def compare(title: str, documents: Sequence[str], sides: dict[str, Side], *, ours: Sequence[str], repeats: int) -> None:
-    """Runs all sides in turns and prints the medians, and the ratio of each of ours to each peer."""
-    times: dict[str, list[float]] = {name: [] for name in sides}
-    for _ in range(repeats):
+def compare(title: str, rounds: Sequence[Sequence[str]], sides: dict[str, Side], *, ours: Sequence[str]) -> None:
+    """Runs all sides in turns over each round's documents; prints the medians, and the ratio of ours to each peer."""
+    speeds: dict[str, list[float]] = {name: [] for name in sides}
+    for documents in rounds:
+        size = sum(len(document) for document in documents) / MILLION
         for name, side in sides.items():
             begun = time.perf_counter()
             for document in documents:
                 side(document)
-            times[name].append(time.perf_counter() - begun)
-    size = sum(len(document) for document in documents) / MILLION
-    speeds = {name: size / statistics.median(taken) for name, taken in times.items()}
-    print(f"\n{title}: {size:.1f} MB in {len(documents)} document(s), {repeats} repeats")
-    for name, speed in speeds.items():
-        ratios = "" if name in ours else "  ".join(f"{mine} x{speeds[mine] / speed:.2f}" for mine in ours)
-        print(f"  {name:44} {speed:9.2f} MB/s  {ratios}")
+            speeds[name].append(size / (time.perf_counter() - begun))
+    medians = {name: statistics.median(taken) for name, taken in speeds.items()}
+    print(f"\n{title}: {len(rounds)} rounds of {len(rounds[0])} document(s) of {len(rounds[0][0]):,} code points")
+    for name, speed in medians.items():
+        ratios = "" if name in ours else "  ".join(f"{mine} x{medians[mine] / speed:.2f}" for mine in ours)
+        print(f"  {name:44} {speed:9.2f} MB/s  {ratios}", flush=True)
 
 
 def cut(text: str, size: int) -> list[str]:
@@ -68,21 +69,23 @@ def characters(megabytes: float, repeats: int) -> None:
     same = RecursiveChunker(chunk_size=1000, separators=SEPARATORS).chunk
     own = RecursiveChunker(chunk_size=1000).chunk
     langchain = RecursiveCharacterTextSplitter(chunk_size=1000, chunk_overlap=0, add_start_index=True)
+    rust = semantic_text_splitter.TextSplitter(1000)
     ours = ("ours", "ours, own separators")
-    sides: dict[str, Side] = {
-        "ours": same,
-        "ours, own separators": own,
+    mine: dict[str, Side] = {"ours": same, "ours, own separators": own}
+    sides = mine | {
         "langchain split_text": langchain.split_text,
         "langchain create_documents, start_index": lambda text: langchain.create_documents([text]),
     }
-    texts = read(megabytes)
-    for title, text in texts.items():
-        document = text[:MILLION] if title == "no separators" else text
-        compare(f"characters 1000, {title}", [document], sides, ours=ours, repeats=repeats)
-    rust = semantic_text_splitter.TextSplitter(1000)
-    sides = {"ours": same, "ours, own separators": own, "semantic-text-splitter": rust.chunks}
-    compare("characters 1000, 40 KB documents", cut(texts["prose"], 40_000), sides, ours=ours, repeats=repeats)
-    compare("characters 1000, one document", [read(5)["prose"]], sides, ours=ours, repeats=repeats)
+    for title, text in read(megabytes * repeats).items():
+        size = len(text) // repeats
+        parts = cut(text, min(size, MILLION) if title == "no separators" else size)[:repeats]
+        compare(f"characters 1000, {title}", [[part] for part in parts], sides, ours=ours)
+    sides = mine | {"semantic-text-splitter": rust.chunks}
+    prose = read(20)["prose"]
+    documents = cut(prose, 40_000)
+    compare("characters 1000", [documents[i::repeats] for i in range(repeats)], sides, ours=ours)
+    rounds = [[(prose[i * MILLION :])[: 5 * MILLION]] for i in range(repeats)]
+    compare("characters 1000", rounds, sides, ours=ours)
 
 
 def tokens(megabytes: float, repeats: int) -> None:
@@ -99,13 +102,14 @@ def tokens(megabytes: float, repeats: int) -> None:
         "llama-index SentenceSplitter": llama_index.split_text,
         "chonkie RecursiveChunker": chonkie.RecursiveChunker(tokenizer=encoding, chunk_size=256).chunk,
     }
-    for title, text in read(megabytes).items():
+    for title, text in read(megabytes * repeats).items():
         few = {name: side for name, side in sides.items() if title != "no separators" or "llama" not in name}
-        compare(f"tokens 256, {title}", [text[:MILLION]], few, ours=ours, repeats=repeats)
+        parts = cut(text, len(text) // repeats)[:repeats]
+        compare(f"tokens 256, {title}", [[part] for part in parts], few, ours=ours)
 
 
-def growth(_megabytes: float, repeats: int) -> None:
-    prose = (read(20)["prose"] * 3)[: 50 * MILLION]
+def growth(megabytes: float, repeats: int) -> None:
+    prose = (read(20)["prose"] * 3)[: int(megabytes * MILLION)]
     chunkers = {
         "characters": RecursiveChunker(chunk_size=1000),
         "tokens": RecursiveChunker(chunk_size=256, unit="tokens"),
@@ -115,12 +119,15 @@ def growth(_megabytes: float, repeats: int) -> None:
         ratios = []
         for _ in range(repeats):
             begun = time.perf_counter()
-            for document in cut(prose, 50_000):
-                chunker.chunk(document)
+            short = [chunker.chunk(document) for document in cut(prose, 50_000)]
             middle = time.perf_counter()
-            chunker.chunk(prose)
-            ratios.append((time.perf_counter() - middle) / (middle - begun))
-        print(f"{name:12} 50 MB over 50 KB: x{statistics.median(ratios):.2f} (n = {repeats}), {memory(chunker, prose)}")
+            del short
+            between = time.perf_counter()
+            whole = chunker.chunk(prose)
+            ratios.append((time.perf_counter() - between) / (middle - begun))
+            del whole
+        ratio = f"x{statistics.median(ratios):.2f} (n = {repeats})"
+        print(f"{name:12} {len(prose) / MILLION:.0f} MB over 50 KB: {ratio}, {memory(chunker, prose)}", flush=True)
 
 
 def memory(chunker: Any, text: str) -> str:
@@ -136,13 +143,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parts = {"characters": characters, "tokens": tokens, "growth": growth}
     parser.add_argument("part", nargs="?", choices=parts)
-    parser.add_argument("--megabytes", type=float, default=4)
+    parser.add_argument("--megabytes", type=float, help="of a part; 4 where not given, 0.5 for tokens, 50 for growth")
     parser.add_argument("--repeats", type=int, default=5)
     given = parser.parse_args()
     if not TEXT.exists():
         sys.exit(f"{TEXT.name} lies outside the project and is not there.")
     for part in [given.part] if given.part else parts:
-        parts[part](given.megabytes, given.repeats)
+        parts[part](given.megabytes or {"characters": 4, "tokens": 0.5, "growth": 50}[part], given.repeats)
 
 
 if __name__ == "__main__":

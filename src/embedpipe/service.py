@@ -20,6 +20,9 @@ logger = logging.getLogger(__name__)
 INDEX_FROM = 10_000
 """From so many chunks on, an ingest builds the vector index; below, an exact scan is as fast."""
 
+_SHARE = 0.05
+"""An ingest that embeds more of the collection than this brings statistics and index up to date."""
+
 _RERANKED = 50
 
 
@@ -63,7 +66,9 @@ class SemanticSearchService:
         """
         flow = ingest_flow(documents, replace(self.settings, prune=prune), self.generator.spec, on_progress)
         stats = drive(flow, self.generator, self.store)
-        self.store.ensure_index(min_rows=INDEX_FROM)
+        if stats.chunks_embedded > _SHARE * self.store.count():
+            self.store.refresh_statistics()
+            self.store.ensure_index(min_rows=INDEX_FROM)
         return stats
 
     async def aingest(
@@ -72,7 +77,9 @@ class SemanticSearchService:
         """As `ingest`, on the running event loop."""
         flow = ingest_flow(documents, replace(self.settings, prune=prune), self.generator.spec, on_progress)
         stats = await adrive(flow, self.generator, self.async_store)
-        await self.async_store.ensure_index(min_rows=INDEX_FROM)
+        if stats.chunks_embedded > _SHARE * await self.async_store.count():
+            await self.async_store.refresh_statistics()
+            await self.async_store.ensure_index(min_rows=INDEX_FROM)
         return stats
 
     def search(

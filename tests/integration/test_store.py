@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 import threading
 from typing import Any
 
@@ -396,11 +397,19 @@ async def test_a_connection_that_broke_while_idle_is_replaced(store: Any, databa
     assert await store.count() == 2
 
 
-def test_a_database_is_not_pickled(database: Database) -> None:
-    import pickle
-
+def test_a_pickle_holds_no_url(database: Database, database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(ConfigurationError, match="EMBEDPIPE_DATABASE_URL"):
         pickle.dumps(PgVectorStore(database))
+    monkeypatch.setenv("EMBEDPIPE_DATABASE_URL", database_url)
+    store = PgVectorStore(collection="named", model=SPEC, language="german")
+    store.upsert([Chunk.whole("a", id="a")], vectors(1))
+    pickled = pickle.dumps(store)
+    assert database_url.encode() not in pickled
+    copy = pickle.loads(pickled)  # noqa: S301 - made a line above
+    assert copy.get(["a"]) == store.get(["a"])
+    assert copy.settings == store.settings
+    for each in (store, copy):
+        each.database.close()
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -53,6 +53,7 @@ class Database:
             raise ConfigurationError(f"ef_search expected 1 to 1000, got {ef_search}.")
         self.schema = schema
         self.ef_search = ef_search
+        self._given = url is not None
         self._url = None if url is None else _parse_url(url)
         self._lock = threading.RLock()
         self._engine: Engine | None = None
@@ -62,10 +63,12 @@ class Database:
         return f"Database(schema={self.schema!r})"
 
     def __reduce__(self) -> Any:
-        raise ConfigurationError(
-            "A Database is not pickled, since its URL would travel with it. Make one in the other process; "
-            "EMBEDPIPE_DATABASE_URL names the database there."
-        )
+        if self._given:
+            raise ConfigurationError(
+                "A Database that was given a URL is not pickled, since the URL would travel with it. Make one in the other "
+                "process: without a URL it is the one that EMBEDPIPE_DATABASE_URL names there, else the embedded one."
+            )
+        return partial(Database, schema=self.schema, ef_search=self.ef_search), ()
 
     @property
     def engine(self) -> Engine:

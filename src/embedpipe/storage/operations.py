@@ -7,11 +7,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import BindParameter, ColumnElement, Connection, and_, bindparam, exists, func, select, text, true
+from sqlalchemy import DDL, BindParameter, ColumnElement, Connection, and_, bindparam, exists, func, select, text, true
 from sqlalchemy.schema import CreateIndex, DropIndex
 
 from embedpipe.errors import InputError
-from embedpipe.storage import catalogue, lexical, statements
+from embedpipe.storage import catalogue, lexical, lexical_schema, statements
 from embedpipe.storage.columns import BoundArray, IntegerArray, JsonbArray, TextArray, vector_array
 from embedpipe.storage.filters import Filter, where
 from embedpipe.storage.json import dumps, storable_text
@@ -19,6 +19,7 @@ from embedpipe.storage.schema import Collection
 from embedpipe.storage.vector_index import VectorIndex
 from embedpipe.types import Chunk, Vectors
 
+_ANALYZE: Any = DDL("ANALYZE %(fullname)s")  # type: ignore[no-untyped-call]  # SQLAlchemy leaves DDL untyped
 _BATCH_ROWS = 1000
 _MAX_ID_BYTES = 2000  # a B-tree entry must fit a third of a page
 
@@ -197,6 +198,12 @@ def create_index(connection: Connection, collection: Collection, index: VectorIn
     connection.execute(select(memory, workers))
     made = catalogue.set_index(connection, collection, wanted)
     connection.execute(CreateIndex(made.hnsw_index()))
+
+
+def analyze(connection: Connection, collection: Collection) -> None:
+    """Brings the planner's statistics up to date, which decide between the index and an exact scan under a filter."""
+    for table in (collection.chunks, collection.vectors, lexical_schema.tables(collection).index):
+        connection.execute(_ANALYZE.against(table))
 
 
 def has_index(connection: Connection, collection: Collection) -> bool:

@@ -9,7 +9,7 @@ from typing import Any, TypeAlias, TypeVar
 from sqlalchemy import Connection
 
 from embedpipe.errors import InputError
-from embedpipe.storage import documents, operations
+from embedpipe.storage import documents, lexical, operations
 from embedpipe.storage.columns import checked_vectors
 from embedpipe.storage.filters import Filter, parse_filter
 from embedpipe.storage.json import storable_text
@@ -141,6 +141,17 @@ def ensure_index(min_rows: int) -> Plan[bool]:
         if operations.count(connection, collection) >= min_rows:
             operations.create_index(connection, collection, None)
         return operations.has_index(connection, collection)
+
+    return plan
+
+
+def refresh_statistics() -> Plan[int]:
+    """Weighs words anew where the average length has moved, and brings the planner's statistics up to date."""
+
+    def plan(connection: Connection, collection: Collection) -> int:
+        weighed = lexical.refresh(connection, collection)
+        operations.analyze(connection, collection)
+        return weighed
 
     return plan
 

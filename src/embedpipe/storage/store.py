@@ -6,6 +6,7 @@ Both run the same plans: a method of the second is the coroutine of the same nam
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
 import numpy.typing as npt
@@ -48,6 +49,17 @@ class BoundStore:
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}(collection={self.name!r})"
+
+    def __reduce__(self) -> Any:
+        settings = self.settings
+        rebuild = partial(
+            type(self),
+            collection=self.name,
+            model=settings.model,
+            language=settings.language,
+            precision=settings.precision,
+        )
+        return rebuild, (self.database,)
 
     def _rebound(self, kind: type[S]) -> S:
         other = kind(self.database, collection=self.name)
@@ -184,6 +196,13 @@ class PgVectorStore(BoundStore):
         """Whether there is a vector index now: it is built where there are at least `min_rows` chunks."""
         return self._run(plans.ensure_index(min_rows), None)
 
+    def refresh_statistics(self) -> int:
+        """How many chunks had their words weighed anew, since chunks have become longer or shorter on average.
+
+        Brings the planner's statistics up to date as well. An ingest that writes much does this by itself.
+        """
+        return self._run(plans.refresh_statistics(), None)
+
     def drop(self) -> None:
         """Removes the collection with all it holds."""
         self._run(catalogue.drop_collection, None)
@@ -295,6 +314,10 @@ class AsyncPgVectorStore(BoundStore):
     async def ensure_index(self, *, min_rows: int) -> bool:
         """As `PgVectorStore.ensure_index`."""
         return await self._run(plans.ensure_index(min_rows), None)
+
+    async def refresh_statistics(self) -> int:
+        """As `PgVectorStore.refresh_statistics`."""
+        return await self._run(plans.refresh_statistics(), None)
 
     async def drop(self) -> None:
         """As `PgVectorStore.drop`."""

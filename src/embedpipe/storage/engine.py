@@ -65,8 +65,8 @@ class Database:
     def __reduce__(self) -> Any:
         if self._given:
             raise ConfigurationError(
-                "A Database that was given a URL is not pickled, since the URL would travel with it. Make one in the other "
-                "process: without a URL it is the one that EMBEDPIPE_DATABASE_URL names there, else the embedded one."
+                "A Database that was given a URL is not pickled, since the URL would travel with it. Make one in the "
+                "other process: without a URL it is what EMBEDPIPE_DATABASE_URL names there, else the embedded one."
             )
         return partial(Database, schema=self.schema, ef_search=self.ef_search), ()
 

@@ -8,6 +8,7 @@ from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
+from embedpipe.embedding.backend import Limits
 from embedpipe.types import Kind, ModelSpec, Vectors
 
 
@@ -45,6 +46,11 @@ class WrappedModel:
         probe = self.embed(["dimension"], "document")
         unit = bool(abs(float(np.linalg.norm(probe[0])) - 1.0) < 1e-3)
         return ModelSpec(name=self._name, dimensions=probe.shape[1], normalized=unit)
+
+    @property
+    def limits(self) -> Limits:
+        """One call at a time: whether the embeddings are safe to share between threads is not known."""
+        return Limits(concurrency=1)
 
     def embed(self, texts: Sequence[str], kind: Kind) -> Vectors:
         """(n, d) float32, one row for each text, in order."""

@@ -81,7 +81,7 @@ def test_ingest_search_and_ask(command: Command, notes: Path) -> None:
     assert [hit["metadata"]["name"] for hit in python] == ["code.py"]
     table = command("search", "queen of the bees")
     assert "bees.md [0:" in table.out
-    assert "dense (rank)" in table.out
+    assert "document [start:end]" in table.out
 
     response = command("ask", "How long do worker bees live?", "--json").json
     text = (notes / "bees.md").read_text()

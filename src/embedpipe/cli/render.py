@@ -55,7 +55,7 @@ def hits_table(results: Sequence[SearchResult]) -> Table:
     table.expand = True
     for name in ("#", "score", "dense (rank)", "lexical (rank)"):
         table.add_column(name, justify="right", no_wrap=True)
-    table.add_column("document [start:end]", ratio=1, no_wrap=True, overflow="ellipsis")
+    table.add_column(Text("document [start:end]"), ratio=1, no_wrap=True, overflow="ellipsis")
     for place, result in enumerate(results, 1):
         document = Text(
             f"{_tail(result.document_id or result.id)} [{result.chunk.start_index}:{result.chunk.end_index}]"

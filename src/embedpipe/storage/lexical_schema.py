@@ -80,8 +80,8 @@ def _tables(schema: str, number: int) -> LexicalTables:
         Column("key", BigInteger, primary_key=True, autoincrement=False),
         Column("length", Integer, nullable=False),
         Column("reference", REAL, nullable=False),
-        Column("terms", ARRAY(Integer), nullable=False),
         Column("weights", SPARSEVEC(DIMENSIONS), nullable=False),
+        Column("terms", ARRAY(Integer), nullable=False),
     )
     Index(f"{name}_gin", index.c.terms, postgresql_using="gin")
     terms = Table(

@@ -17,6 +17,7 @@ import gzip
 import json
 import statistics
 import sys
+import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -49,7 +50,8 @@ class Question:
 
 @cache
 def generator() -> EmbeddingGenerator:
-    return EmbeddingGenerator("all-MiniLM-L6-v2", on_too_long="truncate")
+    """With a cache, since every size that is tried cuts the same pieces."""
+    return EmbeddingGenerator("all-MiniLM-L6-v2", on_too_long="truncate", cache=tempfile.mkdtemp())
 
 
 @cache
@@ -115,10 +117,11 @@ CHUNKERS: dict[str, Callable[[int], Cut]] = {
     "langchain recursive": langchain,
     "llama-index sentence": llama_index,
     "recursive": by_tokens(RecursiveChunker, unit="tokens"),
+    "recursive, overlap 50": by_tokens(RecursiveChunker, unit="tokens", chunk_overlap=50),
     "tokens": by_tokens(TokenChunker),
     "sentences": by_tokens(SentenceChunker, unit="tokens"),
     "paragraphs": by_tokens(ParagraphChunker, unit="tokens"),
-    "semantic, dynamic": lambda size: by_tokens(SemanticChunker, unit="tokens", model=generator())(size),
+    "semantic, dynamic": lambda size: by_tokens(SemanticChunker, unit="tokens", model=generator(), piece_size=50)(size),
 }
 
 

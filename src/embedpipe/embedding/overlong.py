@@ -35,6 +35,12 @@ def pieces(text: str, *, counter: TokenCounter, room: int) -> list[str]:
     return [part for part in parts if not part.isspace()]
 
 
+def beginning(text: str, *, counter: TokenCounter, room: int) -> str:
+    """As much of the text's beginning as `room` tokens hold."""
+    end = int(counter.ends(text)[room - 1])
+    return text[: _fitting(text, 0, end, counter=counter, room=room)]
+
+
 def _fitting(text: str, start: int, end: int, *, counter: TokenCounter, room: int) -> int:
     while end - start > 1 and counter.count(text[start:end]) > room:
         end -= max(1, (end - start) // 16)

@@ -13,7 +13,7 @@ import numpy as np
 from embedpipe.embedding.backend import CountingModel, Limits, RemoteModel
 from embedpipe.embedding.call import Call
 from embedpipe.embedding.flow import Batch, batches
-from embedpipe.embedding.overlong import OnTooLong, pieces, refusal
+from embedpipe.embedding.overlong import OnTooLong, beginning, pieces, refusal
 from embedpipe.text.tokens import EstimatedCounter, TokenCounter
 from embedpipe.types import EmbeddingModel, Kind
 
@@ -101,10 +101,11 @@ class Planner:
             return kept
         self._say(len(long), room=room)
         for place in long:
-            parts = pieces(texts[place], counter=self._counting[0], room=room)
             call.cut.add(numbers[place])
             if self.on_too_long == "truncate":
-                parts = parts[:1]
+                parts = [beginning(texts[place], counter=self._counting[0], room=room)]
+            else:
+                parts = pieces(texts[place], counter=self._counting[0], room=room)
             weights = self._counting[0].count_many(parts)
             keys = [numbers[place]] if len(parts) == 1 else call.split(numbers[place], weights)
             kept[0].extend(keys)

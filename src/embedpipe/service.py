@@ -11,9 +11,10 @@ from embedpipe.chunking import RecursiveChunker
 from embedpipe.embedding import EmbeddingGenerator
 from embedpipe.errors import InputError
 from embedpipe.ingest import IngestSettings, ProcessingStats, Progress, adrive, drive, ingest_flow
+from embedpipe.reranking import as_reranker
 from embedpipe.storage import AsyncPgVectorStore, Database, PgVectorStore
 from embedpipe.storage.plans import Condition
-from embedpipe.types import Chunker, Document, EmbeddingModel, Reranker, SearchMode, SearchResult
+from embedpipe.types import Chunker, Document, EmbeddingModel, SearchMode, SearchResult
 
 logger = logging.getLogger(__name__)
 
@@ -32,7 +33,8 @@ class SemanticSearchService:
     `model` is a model's name, a backend or an `EmbeddingGenerator`; `database` a `Database`, a `postgresql://` URL, or
     None for `EMBEDPIPE_DATABASE_URL`, else the embedded server. `chunker` None stores each document as one chunk.
     `clean_text` cleans what is stored and embedded, while offsets point into the text that was given. `language` is the
-    text search configuration of a new collection. With a `reranker`, a search reranks its candidates.
+    text search configuration of a new collection. With a `reranker` (one of `embedpipe.reranking`, a LangChain document
+    compressor, a LlamaIndex postprocessor, or a callable (query, texts) -> scores), a search reranks its candidates.
     """
 
     def __init__(
@@ -44,12 +46,12 @@ class SemanticSearchService:
         chunker: Chunker | None = RecursiveChunker(),  # noqa: B008 - frozen
         clean_text: bool = False,
         language: str | None = None,
-        reranker: Reranker | None = None,
+        reranker: object | None = None,
     ) -> None:
         self.generator = model if isinstance(model, EmbeddingGenerator) else EmbeddingGenerator(model)
         self.store = PgVectorStore(database, collection=collection, model=self.generator.spec, language=language)
         self.settings = IngestSettings(chunker=chunker, clean_text=clean_text)
-        self.reranker = reranker
+        self.reranker = None if reranker is None else as_reranker(reranker)
         self._async_store: AsyncPgVectorStore | None = None
 
     def __repr__(self) -> str:
@@ -97,11 +99,11 @@ class SemanticSearchService:
         `threshold` is the least cosine similarity to the query, in every mode. With a reranker, `candidates` chunks
         (50, or k if more) are searched and reranked. Raises `InputError` for an empty query or what the store refuses.
         """
-        wanted = self._wanted(k, candidates)
+        wanted = self._wanted(query, k, candidates)
         vector = None
         if mode != "lexical" or threshold is not None:
             vector = self.generator.generate(query, kind="query").embedding
-        results = self.store.search(vector, _checked(query), k=wanted, mode=mode, filter=filter, threshold=threshold)
+        results = self.store.search(vector, query, k=wanted, mode=mode, filter=filter, threshold=threshold)
         return results if self.reranker is None else self.reranker.rerank(query, results)[:k]
 
     async def asearch(
@@ -115,13 +117,11 @@ class SemanticSearchService:
         candidates: int | None = None,
     ) -> list[SearchResult]:
         """As `search`, on the running event loop."""
-        wanted = self._wanted(k, candidates)
+        wanted = self._wanted(query, k, candidates)
         vector = None
         if mode != "lexical" or threshold is not None:
             vector = (await self.generator.agenerate(query, kind="query")).embedding
-        results = await self.async_store.search(
-            vector, _checked(query), k=wanted, mode=mode, filter=filter, threshold=threshold
-        )
+        results = await self.async_store.search(vector, query, k=wanted, mode=mode, filter=filter, threshold=threshold)
         if self.reranker is None:
             return results
         return (await asyncio.to_thread(self.reranker.rerank, query, results))[:k]
@@ -141,15 +141,11 @@ class SemanticSearchService:
         """Closes the connections of the running event loop, and those of threads."""
         await self.store.database.aclose()
 
-    def _wanted(self, k: int, candidates: int | None) -> int:
+    def _wanted(self, query: str, k: int, candidates: int | None) -> int:
+        if type(query) is not str or not query.strip():
+            raise InputError(f"The query expected text, got {query!r:.100}.")
         if self.reranker is None:
             if candidates is not None:
                 raise InputError("candidates is what a reranker chooses from, and the service has none.")
             return k
         return max(k, _RERANKED if candidates is None else candidates)
-
-
-def _checked(query: str) -> str:
-    if type(query) is not str or not query.strip():
-        raise InputError(f"The query expected text, got {query!r:.100}.")
-    return query

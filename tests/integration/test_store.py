@@ -211,6 +211,21 @@ async def test_collections_are_apart_whatever_their_names(database: Database) ->
     assert stores[1].count() == 1
 
 
+async def test_collections_can_be_listed(database: Database) -> None:
+    assert database.collections() == []
+    for name in ("b", "a"):
+        PgVectorStore(database, collection=name, model=SPEC, language="german").upsert([Chunk.whole("x")], vectors(1))
+    listed = database.collections()
+    assert [(info.name, info.model, info.language, info.chunks) for info in listed] == [
+        ("a", SPEC, "german", 1),
+        ("b", SPEC, "german", 1),
+    ]
+    assert all(info.bytes > 8192 and not info.indexed for info in listed)
+    PgVectorStore(database, collection="a").create_index()
+    assert [info.indexed for info in await database.acollections()] == [True, False]
+    await database.aclose()
+
+
 def test_a_collection_keeps_its_model_language_and_precision(database: Database) -> None:
     PgVectorStore(database, model=SPEC, language="german").count()
     other = ModelSpec(name="other-model", dimensions=D)

@@ -148,12 +148,6 @@ def set_index(connection: Connection, collection: Collection, index: VectorIndex
     return replace(collection, index=index)
 
 
-def list_collections(connection: Connection, schema: str) -> list[str]:
-    """The names of the collections, sorted."""
-    names = Catalogue(schema).collections.c.name
-    return list(connection.scalars(select(names).order_by(names)))
-
-
 def drop_collection(connection: Connection, collection: Collection) -> None:
     """Removes the collection with all it holds."""
     words = lexical_schema.tables(collection)

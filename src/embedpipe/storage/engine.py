@@ -18,6 +18,7 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError, SQLAlche
 from embedpipe.errors import ConfigurationError, DatabaseUnavailableError, SchemaError, StorageError
 from embedpipe.storage.columns import register_types
 from embedpipe.storage.embedded import embedded_url
+from embedpipe.storage.inventory import CollectionInfo, list_collections
 
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
@@ -158,6 +159,14 @@ class Database:
         async with self.async_engine().connect() as connection:
             reader = await connection.execution_options(isolation_level="AUTOCOMMIT")
             return await reader.run_sync(operation, *args)
+
+    def collections(self) -> list[CollectionInfo]:
+        """Every collection of the schema with its model and size, in the order of the names."""
+        return self.read(list_collections, self.schema)
+
+    async def acollections(self) -> list[CollectionInfo]:
+        """As `collections`, on the running event loop."""
+        return await self.aread(list_collections, self.schema)
 
     def close(self) -> None:
         """Closes the connections of threads and of event loops that have ended."""

@@ -7,7 +7,7 @@ import logging
 from collections.abc import Iterable
 from dataclasses import replace
 
-from embedpipe.chunking import RecursiveChunker
+from embedpipe.chunking import RecursiveChunker, for_model
 from embedpipe.embedding import EmbeddingGenerator
 from embedpipe.errors import InputError
 from embedpipe.ingest import IngestSettings, ProcessingStats, Progress, adrive, drive, ingest_flow
@@ -31,7 +31,8 @@ class SemanticSearchService:
     """Documents in a collection, found by meaning, by words, or by both.
 
     `model` is a model's name, a backend or an `EmbeddingGenerator`; `database` a `Database`, a `postgresql://` URL, or
-    None for `EMBEDPIPE_DATABASE_URL`, else the embedded server. `chunker` None stores each document as one chunk.
+    None for `EMBEDPIPE_DATABASE_URL`, else the embedded server. `chunker` None stores each document as one chunk; one
+    with `chunk_size="model"` takes the model's limit.
     `clean_text` cleans what is stored and embedded, while offsets point into the text that was given. `language` is the
     text search configuration of a new collection. With a `reranker` (one of `embedpipe.reranking`, a LangChain document
     compressor, a LlamaIndex postprocessor, or a callable (query, texts) -> scores), a search reranks its candidates.
@@ -50,7 +51,7 @@ class SemanticSearchService:
     ) -> None:
         self.generator = model if isinstance(model, EmbeddingGenerator) else EmbeddingGenerator(model)
         self.store = PgVectorStore(database, collection=collection, model=self.generator.spec, language=language)
-        self.settings = IngestSettings(chunker=chunker, clean_text=clean_text)
+        self.settings = IngestSettings(chunker=for_model(chunker, self.generator.model), clean_text=clean_text)
         self.reranker = None if reranker is None else as_reranker(reranker)
         self._async_store: AsyncPgVectorStore | None = None
 

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from chat_server import running
+from embedpipe import Database, PgVectorStore
 from embedpipe.cli import main
 from embedpipe.cli.demo import python_reference, run_demo
 from embedpipe.embedding import EmbeddingGenerator
@@ -138,8 +139,9 @@ def test_a_file_that_cannot_be_read_costs_no_other(command: Command, notes: Path
     ],
 )
 def test_a_mistake_gets_a_message_and_an_exit_code(
-    command: Command, arguments: list[str], code: int, message: str
+    command: Command, database: Database, arguments: list[str], code: int, message: str
 ) -> None:
+    PgVectorStore(database, model=EmbeddingGenerator(MODEL).spec).count()  # makes the collection
     ended = command(*arguments)
     assert ended.code == code
     assert message in ended.err
@@ -147,9 +149,12 @@ def test_a_mistake_gets_a_message_and_an_exit_code(
     assert "secret" not in ended.err
 
 
-def test_an_empty_collection_says_so(command: Command) -> None:
-    assert "the collection 'default' is empty" in command("search", "anything").out
-    assert "nothing" in command("ask", "anything at all?").out
+def test_a_collection_that_is_not_there_is_named_and_not_made(command: Command) -> None:
+    for name in ("search", "ask"):
+        ended = command(name, "anything", "-c", "typo")
+        assert ended.code == 1
+        assert "no collection 'typo'" in " ".join(ended.err.split())
+    assert "no collections yet" in command("db", "collections").out
 
 
 def test_models_and_db(command: Command, server_url: str) -> None:

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from sqlalchemy import select
 
-from embedpipe import Document, SemanticSearchService
-from embedpipe.errors import InputError, ModelMismatchError, ProviderError, StorageError
+from embedpipe import Document, EmbeddingGenerator, RecursiveChunker, SemanticSearchService
+from embedpipe.errors import ConfigurationError, InputError, ModelMismatchError, ProviderError, StorageError
 from embedpipe.ingest import ProcessingStats
 from embedpipe.storage import Database
 from embedpipe.testing import FakeEmbeddingModel
@@ -52,7 +52,6 @@ async def service(request: pytest.FixtureRequest, database: Database, model: Rec
 
 
 def _chunker() -> Any:
-    from embedpipe import RecursiveChunker
 
     return RecursiveChunker(chunk_size=500)
 
@@ -278,3 +277,14 @@ def test_two_ingests_of_the_same_documents_end_as_one(database: Database) -> Non
     report = service.ingest(versions[0])
     assert report.documents == 40
     assert stored(service) == {d.id: "\n\n".join(part.strip() for part in d.text.split("\n\n")) for d in versions[0]}
+
+
+def test_a_chunker_takes_the_models_limit(database: Database, minilm: EmbeddingGenerator) -> None:
+    chunker = RecursiveChunker(chunk_size="model")
+    service = SemanticSearchService(minilm, database=database, chunker=chunker)
+    service.ingest([document("a", *PARAGRAPHS * 3)]).raise_for_failures()
+    counts = minilm.model.counter.count_many([chunk.text for chunk in service.store.find()])  # type: ignore[attr-defined]  # a local model has one
+    assert 1 < len(counts) < 12
+    assert max(counts) <= 256 - 2
+    with pytest.raises(ConfigurationError, match="no counter"):
+        SemanticSearchService(Recording(), database=database, collection="other", chunker=chunker)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any, Protocol, TypeVar, cast
+from typing import Any, Protocol, TypeVar, cast, runtime_checkable
 
 from embedpipe.errors import ConfigurationError
 from embedpipe.text.tokens import TokenCounter
@@ -12,6 +12,7 @@ from embedpipe.types import ModelSpec
 AnyChunker = TypeVar("AnyChunker")
 
 
+@runtime_checkable
 class CountingModel(Protocol):
     """An embedding backend that knows its tokenizer; `special_tokens` is what it adds to each text."""
 
@@ -25,7 +26,7 @@ class CountingModel(Protocol):
     def special_tokens(self) -> int: ...
 
 
-def for_model(chunker: AnyChunker, model: CountingModel, *, header: str = "") -> AnyChunker:
+def for_model(chunker: AnyChunker, model: object, *, header: str = "") -> AnyChunker:
     """The chunker with the model's limit in the place of `chunk_size="model"`, in tokens of its own tokenizer.
 
     The limit is `spec.max_tokens` less the special tokens, the document prompt and the longest header put before a
@@ -34,6 +35,11 @@ def for_model(chunker: AnyChunker, model: CountingModel, *, header: str = "") ->
     """
     if getattr(chunker, "chunk_size", None) != "model":
         return chunker
+    if not isinstance(model, CountingModel):
+        raise ConfigurationError(
+            f"Expected a model that counts its tokens for chunk_size='model', and {type(model).__name__} has no "
+            "counter. Set chunk_size to a number."
+        )
     if model.spec.max_tokens is None:
         raise ConfigurationError(f"Expected a model with a limit, and {model.spec.name} has none. Set chunk_size.")
     size = model.spec.max_tokens - model.special_tokens - model.counter.count(model.spec.document_prompt)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal, get_args
 
@@ -18,7 +18,7 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
-db = typer.Typer(help="The embedded PostgreSQL.", no_args_is_help=True)
+db = typer.Typer(help="The database and the embedded server.", no_args_is_help=True)
 app.add_typer(db, name="db")
 
 Model = Annotated[str, typer.Option(help="The embedding model: a name, a folder, or provider:name.")]
@@ -45,12 +45,17 @@ _BATCH_CHARACTERS = 50_000  # small, so that the bar moves
 
 
 @contextmanager
-def _opened(model: str, database: str | None, collection: str) -> Iterator[SemanticSearchService]:
+def _opened(
+    model: str, database: str | None, collection: str, *, must_exist: bool = False
+) -> Iterator[SemanticSearchService]:
+    from embedpipe.cli.commands import check_exists
     from embedpipe.service import SemanticSearchService
 
     service = SemanticSearchService(model, database=database, collection=collection)
     service.settings = replace(service.settings, batch_characters=_BATCH_CHARACTERS)
     try:
+        if must_exist:
+            check_exists(collection, service.store.database)
         yield service
     finally:
         service.close()
@@ -97,15 +102,14 @@ def search(
     from embedpipe.cli.commands import parsed_filter
     from embedpipe.cli.render import console, hits_table, result_json, write_json
 
-    with _opened(model, database, collection) as service:
+    with _opened(model, database, collection, must_exist=True) as service:
         results = service.search(query, k, mode=mode, filter=parsed_filter(filter), threshold=threshold)
-        empty = not results and service.store.count() == 0
     if as_json:
         write_json({"query": query, "results": [result_json(result) for result in results]})
     elif results:
         console.print(hits_table(results))
     else:
-        console.print(f"nothing found: the collection {collection!r} is empty" if empty else "nothing found")
+        console.print("nothing found")
 
 
 @app.command()
@@ -131,7 +135,7 @@ def ask(
     if llm is None and llm_url is not None:
         raise typer.BadParameter("--llm-url needs --llm, the name of the model there.")
     chat = OpenAIChat(llm, base_url=llm_url) if llm else None
-    with _opened(model, database, collection) as service:
+    with _opened(model, database, collection, must_exist=True) as service:
         rag = RAGPipeline(service, chat, k=k)
         answer(rag, question, as_json=as_json, mode=mode, filter=parsed_filter(filter), threshold=threshold)
 
@@ -164,8 +168,6 @@ def evaluate(
 @app.command()
 def models(as_json: Json = False) -> None:
     """The embedding models that are known by name."""
-    from dataclasses import asdict
-
     from embedpipe.cli.render import console, models_table, write_json
     from embedpipe.embedding.catalogue import CATALOGUE
 
@@ -174,6 +176,23 @@ def models(as_json: Json = False) -> None:
         write_json(rows)
     else:
         console.print(models_table(rows))
+
+
+@db.command("collections")
+def db_collections(database: DatabaseUrl = None, as_json: Json = False) -> None:
+    """The collections of the database, with their models and sizes."""
+    from embedpipe.cli.render import collections_table, console, write_json
+    from embedpipe.storage import Database
+
+    opened = Database(database)
+    rows = [asdict(info) for info in opened.collections()]
+    opened.close()
+    if as_json:
+        write_json(rows)
+    elif rows:
+        console.print(collections_table(rows))
+    else:
+        console.print("no collections yet")
 
 
 @db.command("url")

@@ -12,13 +12,14 @@ from rich.text import Text
 
 from embedpipe.cli.files import found_files, read_document
 from embedpipe.cli.render import console, errors, show_answer, show_citations, write_json
-from embedpipe.errors import InputError
+from embedpipe.errors import CollectionNotFoundError, InputError
 from embedpipe.rag import RAGPipeline
 from embedpipe.types import Document
 
 if TYPE_CHECKING:
     from embedpipe.ingest import ProcessingStats
     from embedpipe.service import SemanticSearchService
+    from embedpipe.storage import Database
 
 
 def ingest_files(service: SemanticSearchService, paths: Sequence[Path], *, as_json: bool) -> bool:
@@ -49,6 +50,14 @@ def ingest_with_progress(service: SemanticSearchService, documents: Sequence[Doc
     with Progress(*columns, console=errors, transient=not errors.is_terminal) as progress:
         task = progress.add_task("documents", total=len(documents))
         return service.ingest(documents, on_progress=lambda stats: progress.update(task, completed=stats.documents))
+
+
+def check_exists(collection: str, database: Database) -> None:
+    """Raises `CollectionNotFoundError`, which names the collections there are, where this one is not among them."""
+    names = [info.name for info in database.collections()]
+    if collection not in names:
+        known = f"There are: {', '.join(names)}." if names else "There are none yet: `embedpipe ingest` makes one."
+        raise CollectionNotFoundError(f"There is no collection {collection!r}. {known}")
 
 
 def stats_json(stats: ProcessingStats) -> dict[str, Any]:

@@ -136,6 +136,17 @@ def models_table(rows: Iterable[Mapping[str, Any]]) -> Table:
     return table
 
 
+def collections_table(rows: Iterable[Mapping[str, Any]]) -> Table:
+    table = new_table()
+    for name in ("collection", "model", "dimensions", "precision", "language", "documents", "chunks", "MB", "index"):
+        table.add_column(name, justify="right" if name in ("dimensions", "documents", "chunks", "MB") else "left")
+    for row in rows:
+        facts = (row["precision"], row["language"], row["documents"], row["chunks"], f"{row['bytes'] / 1e6:.1f}")
+        index = "HNSW" if row["indexed"] else "exact scan"
+        table.add_row(row["name"], row["model"]["name"], str(row["model"]["dimensions"]), *map(str, facts), index)
+    return table
+
+
 def write_fact(name: str, value: str, *, as_json: bool) -> None:
     """The bare value, for other programs to read, or it under its name."""
     if as_json:

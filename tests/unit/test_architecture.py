@@ -22,7 +22,18 @@ from embedpipe import (
     errors,
 )
 
-HEAVY = ("torch", "transformers", "sentence_transformers", "langchain_core", "llama_index", "openai", "typer", "rich")
+HEAVY = (
+    "sqlalchemy",
+    "numpy",
+    "torch",
+    "transformers",
+    "sentence_transformers",
+    "langchain_core",
+    "llama_index",
+    "openai",
+    "typer",
+    "rich",
+)
 
 
 def test_import_contracts_hold(capsys: pytest.CaptureFixture[str]) -> None:
@@ -88,5 +99,8 @@ def test_a_method_and_its_async_form_take_the_same(cls: type) -> None:
 
 
 def test_every_public_name_is_there_and_documented() -> None:
+    assert set(embedpipe.__all__) == set(embedpipe._HOME) <= set(dir(embedpipe))
     for name in embedpipe.__all__:
         assert getattr(embedpipe, name).__doc__
+    with pytest.raises(AttributeError, match="nothing"):
+        embedpipe.nothing  # noqa: B018 - the access is the test

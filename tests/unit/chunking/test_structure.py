@@ -122,12 +122,12 @@ def test_the_models_limit_leaves_room_for_all_that_it_adds() -> None:
     model = EmbeddingGenerator(FOLDER).model
     text = "word and punctuation, " * 500
     header = "A title of five words\n"
-    chunker = for_model(RecursiveChunker(chunk_size="model"), model, header=header)  # type: ignore[arg-type]
+    chunker = for_model(RecursiveChunker(chunk_size="model"), model, header=header)
     counter = token_counter(FOLDER)
     sizes = [counter.count(header + chunk.text) + 2 for chunk in chunker.chunk(text)]
     assert max(sizes) <= 256
     assert max(sizes) >= 250
-    assert for_model(TokenChunker(chunk_size=7), model) == TokenChunker(chunk_size=7)  # type: ignore[arg-type]
+    assert for_model(TokenChunker(chunk_size=7), model) == TokenChunker(chunk_size=7)
 
 
 def test_a_size_that_no_model_has_set_is_refused() -> None:

@@ -106,7 +106,7 @@ def speed(database: Database, count: int) -> None:
         connection.execute(text("DROP TABLE IF EXISTS lexical_benchmark"))
         connection.execute(text("CREATE TABLE lexical_benchmark (id text PRIMARY KEY, lexemes tsvector)"))
         source = store.collection.chunks.fullname
-        words = f"INSERT INTO lexical_benchmark SELECT id, to_tsvector('english', content) FROM {source}"  # noqa: S608 - a table's name
+        words = f"INSERT INTO lexical_benchmark SELECT id, to_tsvector('english', content) FROM {source}"
         connection.execute(text(words))
         connection.execute(text("CREATE INDEX ON lexical_benchmark USING gin (lexemes)"))
     vacuum(database)

@@ -92,6 +92,13 @@ def test_a_filter_holds_for_every_leg(service: SemanticSearchService, mode: Any)
     assert service.search("yield", k=50, mode=mode, filter={"topic": "nothing has this"}) == []
 
 
+def test_a_lone_hit_that_matches_has_the_best_score(service: SemanticSearchService) -> None:
+    [only] = service.search("imaginary literal", k=5, filter={"topic": "imaginary"})
+    assert only.score == 1
+    [only] = service.search("the literals", k=5, mode="dense", filter={"topic": "imaginary"})
+    assert only.score == only.similarity
+
+
 def test_phrases_and_exclusions_hold_for_the_whole_hybrid_search(service: SemanticSearchService) -> None:
     for result in service.search('"context manager" -async', k=50):
         assert "context manager" in " ".join(result.text.lower().replace('"', "").replace("*", "").split())

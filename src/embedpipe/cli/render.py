@@ -138,12 +138,12 @@ def models_table(rows: Iterable[Mapping[str, Any]]) -> Table:
 
 def collections_table(rows: Iterable[Mapping[str, Any]]) -> Table:
     table = new_table()
-    for name in ("collection", "model", "dimensions", "precision", "language", "documents", "chunks", "MB", "index"):
-        table.add_column(name, justify="right" if name in ("dimensions", "documents", "chunks", "MB") else "left")
+    for name in ("collection", "model", "documents", "chunks", "MB", "search"):
+        table.add_column(name, justify="right" if name in ("documents", "chunks", "MB") else "left")
     for row in rows:
-        facts = (row["precision"], row["language"], row["documents"], row["chunks"], f"{row['bytes'] / 1e6:.1f}")
-        index = "HNSW" if row["indexed"] else "exact scan"
-        table.add_row(row["name"], row["model"]["name"], str(row["model"]["dimensions"]), *map(str, facts), index)
+        search = "by index" if row["indexed"] else "exact"
+        size = f"{row['bytes'] / 1e6:.1f}"
+        table.add_row(row["name"], row["model"]["name"], str(row["documents"]), str(row["chunks"]), size, search)
     return table
 
 

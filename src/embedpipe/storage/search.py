@@ -18,6 +18,7 @@ from sqlalchemy import (
     Subquery,
     and_,
     bindparam,
+    case,
     cast,
     func,
     null,
@@ -255,9 +256,9 @@ def _bound(name: str) -> ColumnElement[float]:
 
 
 def _unit_range(score: ColumnElement[float]) -> ColumnElement[float]:
-    """The score brought to [0, 1] over the candidates; 0 where all are equal, so that the other leg decides."""
+    """The score brought to [0, 1] over the candidates; where all are equal 1, or 0 if none has any."""
     low, high = func.min(score).over(), func.max(score).over()
-    return func.coalesce((score - low) / func.nullif(high - low, 0), 0)
+    return func.coalesce((score - low) / func.nullif(high - low, 0), case((score > 0, 1.0), else_=0.0))
 
 
 def _results(

@@ -12,6 +12,7 @@ import numpy.typing as npt
 from embedpipe._optional import require
 from embedpipe.embedding.bert_graph import write_graph
 from embedpipe.embedding.exported import Runtime, calibration_mark, made_once
+from embedpipe.embedding.weights import check
 from embedpipe.types import ModelSpec, Vectors
 
 Ids: TypeAlias = npt.NDArray[np.int64]
@@ -24,16 +25,21 @@ _PASS_TOKENS = 2048
 class CompiledEncoder:
     """Texts to vectors through a graph made from the folder's weights, which is kept in the user's cache folder.
 
-    `calibration` texts make it int8 (OpenVINO), None leaves it float32.
+    `tokens` gives the ids of each text, the first and the last of them special; a text's middle is cut to the model's
+    limit. `calibration` texts make it int8 (OpenVINO), None leaves it float32.
     """
 
     def __init__(
-        self, folder: Path, spec: ModelSpec, *, runtime: Runtime, calibration: Sequence[str] | None = None
+        self,
+        folder: Path,
+        spec: ModelSpec,
+        *,
+        tokens: Callable[[Sequence[str]], list[list[int]]],
+        runtime: Runtime,
+        calibration: Sequence[str] | None = None,
     ) -> None:
-        tokenizers = require("tokenizers", extra="onnx")
-        self._tokenizer = tokenizers.Tokenizer.from_file(str(folder / "tokenizer.json"))
-        self._tokenizer.no_padding()
-        self._tokenizer.enable_truncation(spec.max_tokens or 512)
+        self._tokens = tokens
+        self._longest = spec.max_tokens or 512
         self._size = spec.dimensions
         make = _onnx if runtime == "onnx" else _openvino
         self._run: Run = make(folder, spec, calibration, self._passes)
@@ -47,7 +53,8 @@ class CompiledEncoder:
 
     def _passes(self, texts: Sequence[str]) -> Iterator[tuple[list[int], Ids, Ids]]:
         """Rows, input_ids and attention_mask (b, s) of each pass, texts of like length together, the longest first."""
-        encoded = [encoding.ids for encoding in self._tokenizer.encode_batch(list(texts))]
+        longest = self._longest
+        encoded = [ids if len(ids) <= longest else [*ids[: longest - 1], ids[-1]] for ids in self._tokens(texts)]
         order = sorted(range(len(texts)), key=lambda row: -len(encoded[row]))
         start = 0
         while start < len(order):
@@ -97,6 +104,7 @@ def _openvino(
 
 def _graph(folder: Path, spec: ModelSpec, *, fused: bool) -> Path:
     def make(made: Path) -> None:
+        check(folder, spec)
         write_graph(folder, made / "model.onnx", fused=fused, normalize=spec.normalized)
 
     return made_once(f"{spec.name}-{spec.revision[:16]}-{'fused' if fused else 'plain'}", make) / "model.onnx"

@@ -16,7 +16,7 @@ from embedpipe.embedding import catalogue, weights
 from embedpipe.embedding.backend import Limits
 from embedpipe.embedding.exported import Runtime, calibration_mark
 from embedpipe.errors import ConfigurationError
-from embedpipe.text.tokens import TokenCounter, token_counter
+from embedpipe.text.tokens import ModelCounter, folder_counter
 from embedpipe.types import Kind, ModelSpec, Vectors
 
 
@@ -76,8 +76,8 @@ class LocalModel:
         return replace(spec, **{key: prompt for key, prompt in prompts.items() if prompt is not None})
 
     @cached_property
-    def counter(self) -> TokenCounter:
-        return token_counter(str(self.folder))
+    def counter(self) -> ModelCounter:
+        return folder_counter(self.folder)
 
     @property
     def special_tokens(self) -> int:
@@ -102,7 +102,13 @@ class LocalModel:
             return _TorchEncoder(self.folder, self.spec, device=settings["device"], batch_size=settings["batch_size"])
         from embedpipe.embedding.compiled import CompiledEncoder
 
-        return CompiledEncoder(self.folder, self.spec, runtime=settings["runtime"], calibration=settings["calibration"])
+        return CompiledEncoder(
+            self.folder,
+            self.spec,
+            tokens=self.counter.ids,
+            runtime=settings["runtime"],
+            calibration=settings["calibration"],
+        )
 
     def __repr__(self) -> str:
         return f"LocalModel({self._name!r}, runtime={self._settings['runtime']!r})"
@@ -115,6 +121,7 @@ class _TorchEncoder:
     """sentence-transformers' own encoding."""
 
     def __init__(self, folder: Path, spec: ModelSpec, *, device: str | None, batch_size: int) -> None:
+        weights.check(folder, spec)
         library = require("sentence_transformers", extra="local")
         require("transformers.utils.logging", extra="local").disable_progress_bar()
         self._batch_size = batch_size

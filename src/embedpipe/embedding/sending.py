@@ -8,8 +8,6 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import stamina
-
 from embedpipe.embedding.backend import RemoteModel, Reply, Retry
 from embedpipe.embedding.call import Call
 from embedpipe.embedding.check import checked
@@ -101,6 +99,8 @@ class Sender:
         return vectors
 
     def _attempts(self, progress: Progress) -> Any:
+        import stamina  # local models need none of it
+
         retry = self._retry
         started = time.monotonic()
 

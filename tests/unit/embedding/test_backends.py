@@ -149,6 +149,12 @@ def test_runtimes_agree_with_torch(runtime: str, torch_vectors: Vectors) -> None
     np.testing.assert_array_equal(other.generate(TEXTS[0]).embedding, generator.generate(TEXTS[0]).embedding)
 
 
+def test_a_text_over_the_limit_keeps_its_beginning_in_every_runtime() -> None:
+    long = ["A ship came over the sea. " * 200, "short"]
+    torch, onnx = (LocalModel(MINILM, runtime=runtime).embed(long, "document") for runtime in ("torch", "onnx"))
+    assert np.einsum("nd,nd->n", torch, onnx).min() >= 0.9999
+
+
 def test_onnx_needs_no_torch() -> None:
     code = (
         "import sys; from embedpipe.embedding import EmbeddingGenerator, LocalModel; "

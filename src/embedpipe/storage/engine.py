@@ -49,7 +49,7 @@ class Database:
     candidates an index search looks at (more is slower and finds more). The URL appears in no repr, message or pickle.
     """
 
-    def __init__(self, url: str | None = None, *, schema: str = "embedpipe", ef_search: int = 100) -> None:
+    def __init__(self, url: str | None = None, *, schema: str = "embedpipe", ef_search: int = 64) -> None:
         if not 1 <= ef_search <= 1000:
             raise ConfigurationError(f"ef_search expected 1 to 1000, got {ef_search}.")
         self.schema = schema

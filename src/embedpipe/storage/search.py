@@ -28,13 +28,12 @@ from sqlalchemy import (
 
 from embedpipe.errors import ConfigurationError
 from embedpipe.storage import bm25, statements
-from embedpipe.storage.columns import bound_vector, unpack_vector
+from embedpipe.storage.columns import Precision, bound_vector, unpack_vector
 from embedpipe.storage.filters import Filter, where
-from embedpipe.storage.operations import chunk_of
 from embedpipe.storage.schema import Collection
 from embedpipe.storage.statements import Rows
 from embedpipe.storage.websearch import parse_query
-from embedpipe.types import SearchMode, SearchResult, Vectors
+from embedpipe.types import Chunk, SearchMode, SearchResult, Vectors
 
 FusionMethod: TypeAlias = Literal["scores", "ranks"]
 
@@ -126,7 +125,8 @@ def _run(connection: Connection, collection: Collection, wanted: Search, *, exac
     )
     sql, constants = _compiled(shape, connection.dialect)
     values = constants | _values(wanted, collection) | ({} if condition is None else condition.params)
-    return [_result(row, collection) for row in connection.exec_driver_sql(sql, values)]
+    rows = connection.exec_driver_sql(sql, values)
+    return [_result(row, place, wanted, collection.precision) for place, row in enumerate(rows, 1)]
 
 
 @lru_cache(maxsize=512)
@@ -160,35 +160,22 @@ def _values(wanted: Search, collection: Collection) -> dict[str, Any]:
 
 
 def dense(shape: _Shape) -> Rows:
-    """The chunks nearest to the bound `vector`."""
-    collection = shape.collection
-    near = statements.dense_candidates(collection, _restriction(shape), exact=shape.exact)
-    similarity = 1 - near.c.distance
-    chunk_id = collection.chunks.c.id
-    scores = {
-        "score": similarity,
-        "similarity": similarity,
-        "dense_rank": func.row_number().over(order_by=[near.c.distance, chunk_id]),
-        "lexical_score": null(),
-        "lexical_rank": null(),
-    }
-    return _results(near, scores, shape).order_by(near.c.distance, chunk_id)
+    """The chunks nearest to the bound `vector`, with their similarity."""
+    near = statements.dense_candidates(shape.collection, _restriction(shape), exact=shape.exact)
+    scores = {"similarity": 1 - near.c.distance}
+    return _results(near, scores, shape).order_by(near.c.distance, shape.collection.chunks.c.id)
 
 
 def words(shape: _Shape) -> Rows:
-    """The chunks that match the bound words best, with their similarity where a `vector` is bound too."""
+    """The chunks that match the bound words best, with lexical score, and similarity where a `vector` is bound too."""
     collection = shape.collection
     found = bm25.candidates(collection, shape.condition, constrained=shape.has_constraint)
-    chunk_id = collection.chunks.c.id
     scores = {
-        "score": found.c.score,
-        "similarity": _similarity(collection) if shape.has_vector else null(),
-        "dense_rank": null(),
         "lexical_score": found.c.score,
-        "lexical_rank": func.row_number().over(order_by=[found.c.score.desc(), chunk_id]),
+        "similarity": _similarity(collection) if shape.has_vector else null(),
     }
     statement = _results(found, scores, shape, distances=shape.has_vector)
-    return statement.order_by(found.c.score.desc(), chunk_id)
+    return statement.order_by(found.c.score.desc(), collection.chunks.c.id)
 
 
 def hybrid(shape: _Shape) -> Rows:
@@ -216,7 +203,7 @@ def hybrid(shape: _Shape) -> Rows:
     names = ("similarity", "lexical_score", "dense_rank", "lexical_rank")
     fused = select(both.c.key, *[both.c[name] for name in names], _fused(both, shape.method).label("score"))
     results = fused.subquery("fused")
-    scores = {name: results.c[name] for name in ("score", *names)}
+    scores = {name: results.c[name] for name in (*names, "score")}
     return _results(results, scores, shape).order_by(results.c.score.desc(), collection.chunks.c.id)
 
 
@@ -284,13 +271,31 @@ def _results(
     return statement
 
 
-def _result(row: Any, collection: Collection) -> SearchResult:
+def _result(row: Any, place: int, wanted: Search, precision: Precision) -> SearchResult:
+    """The result of a row: a chunk's columns, the scores of the mode, and the packed vector where it was asked for."""
+    chunk_id, document_id, chunk_index, content, start, end, metadata, payload, *scores = row
+    vector = unpack_vector(scores.pop(), precision) if wanted.with_vectors else None
+    chunk = Chunk(content, start, end, chunk_index, metadata, document_id, chunk_id, payload)
+    if wanted.mode == "dense":
+        [similarity] = scores
+        return SearchResult(chunk=chunk, score=similarity, similarity=similarity, dense_rank=place, vector=vector)
+    if wanted.mode == "lexical":
+        lexical_score, similarity = scores
+        return SearchResult(
+            chunk=chunk,
+            score=lexical_score,
+            similarity=similarity,
+            lexical_score=lexical_score,
+            lexical_rank=place,
+            vector=vector,
+        )
+    similarity, lexical_score, dense_rank, lexical_rank, score = scores
     return SearchResult(
-        chunk=chunk_of(row),
-        score=row.score,
-        similarity=row.similarity,
-        lexical_score=row.lexical_score,
-        dense_rank=row.dense_rank,
-        lexical_rank=row.lexical_rank,
-        vector=unpack_vector(row.packed, collection.precision) if hasattr(row, "packed") else None,
+        chunk=chunk,
+        score=score,
+        similarity=similarity,
+        lexical_score=lexical_score,
+        dense_rank=dense_rank,
+        lexical_rank=lexical_rank,
+        vector=vector,
     )

@@ -12,7 +12,13 @@ class Places:
         self._text = text
         self.separator, self.cut = separator
         self._size = len(separator.text)
+        self._first, self._last = separator.text[:1], separator.text[-1:]
         self.overlaps = any(separator.text.startswith(separator.text[k:]) for k in range(1, self._size))
+
+    def possible(self, start: int, stop: int) -> bool:
+        """False only where no separator is in that stretch: one character is found ten times as fast as several."""
+        find = self._text.find
+        return find(self._first, start, stop) >= 0 and (self._size == 1 or find(self._last, start, stop) >= 0)
 
     def last(self, cursor: int, limit: int, stop: int) -> int:
         """The last place in (cursor, limit], at most `stop`; -1 for none."""
@@ -27,7 +33,7 @@ class Places:
         lowest = cursor if self.cut else cursor + 1
         if self.overlaps and not self.cut and self._text.startswith(self.separator, cursor):
             lowest = cursor + self._size
-        lowest = self._text.find(self.separator[0], lowest, stop)  # one character is found ten times as fast
+        lowest = self._text.find(self._first, lowest, stop)
         found = self._text.find(self.separator, lowest, stop) if lowest >= 0 else -1
         return found + self.cut if found >= 0 else stop
 

@@ -46,7 +46,7 @@ def test_same_texts_as_langchain_on_prose(size: int) -> None:
 def test_both_descents_agree(text: str, size: int, language: str) -> None:
     separators = separators_for(language)
     general = Descent(text, separators, CharacterMeasure(size, 0), overlap=False).run()
-    assert PlainDescent(text, separators, size).run() == general
+    assert list(PlainDescent(text, separators, size).run()) == general
 
 
 def test_a_separator_may_stay_with_the_chunk_before() -> None:

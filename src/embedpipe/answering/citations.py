@@ -34,9 +34,9 @@ class Citation:
     "paraphrased": nothing is quoted, and the source holds at least half of the statement's words; "unsupported": it
     holds fewer; "misquoted": the quotation does not stand there; "unknown_source": there is no source of that number.
     `start_index`, `end_index`: where the quotation, or else the sentence nearest to the statement, stands in the
-    original document; None where nothing was found. `quote` is the source's own text there, which the document has
-    word for word (only the white space between two chunks may be of another kind). `support`: the share of the
-    statement's words that the source holds, from 0 to 1.
+    original document (of text that was cleaned: where its chunk stands); None where nothing was found. `quote` is the
+    source's own text there, which the document has word for word (only the white space between two chunks may be of
+    another kind). `support`: the share of the statement's words that the source holds, from 0 to 1.
     """
 
     source: int
@@ -134,13 +134,14 @@ def _citation(
 ) -> Citation:
     if span is None:
         return Citation(source=number, status=status, document_id=source.document_id, support=support)
+    start, end = source.place(*span)
     return Citation(
         source=number,
         status=status,
         document_id=source.document_id,
         quote=source.text[span[0] : span[1]],
-        start_index=source.start_index + span[0],
-        end_index=source.start_index + span[1],
+        start_index=start,
+        end_index=end,
         support=support,
     )
 

@@ -110,12 +110,13 @@ def _similarity(source: Passage) -> float:
 def _citation(sources: Sequence[Passage], candidate: tuple[int, int, int]) -> Citation:
     position, start, end = candidate
     source = sources[position]
+    place = source.place(start, end)
     return Citation(
         source=position + 1,
         status="quoted",
         document_id=source.document_id,
         quote=source.text[start:end],
-        start_index=source.start_index + start,
-        end_index=source.start_index + end,
+        start_index=place[0],
+        end_index=place[1],
         support=1.0,
     )

@@ -35,7 +35,19 @@ class Passage:
 
     @property
     def end_index(self) -> int:
-        return self.start_index + len(self.text)
+        return self.results[0].chunk.end_index if self.cleaned else self.start_index + len(self.text)
+
+    @property
+    def cleaned(self) -> bool:
+        """Whether the text was cleaned before it was stored, so that places in it are none in the document."""
+        chunk = self.results[0].chunk
+        return len(self.results) == 1 and chunk.end_index - chunk.start_index != len(chunk.text)
+
+    def place(self, start: int, end: int) -> tuple[int, int]:
+        """Where `text[start:end]` stands in the document; the whole passage's place where it was cleaned."""
+        if self.cleaned:
+            return self.start_index, self.end_index
+        return self.start_index + start, self.start_index + end
 
     @property
     def stretches(self) -> list[tuple[int, int]]:
@@ -145,6 +157,8 @@ def _join(passage: Passage, result: SearchResult) -> Passage | None:
     """The two as one, or None where they are not known to stand side by side in one text."""
     chunk, last = result.chunk, passage.results[-1].chunk
     if result.document_id is None or result.document_id != passage.document_id:
+        return None
+    if passage.cleaned or _single(result).cleaned:
         return None
     gap = chunk.start_index - passage.end_index
     results = (*passage.results, result)

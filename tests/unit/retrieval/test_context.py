@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -53,9 +54,11 @@ def test_overlap_whose_texts_differ_is_not_joined() -> None:
 @given(st.lists(st.tuples(st.integers(0, len(DOCUMENT) - 1), st.integers(1, 60)), min_size=1, max_size=8))
 def test_merged_passages_hold_what_the_hits_held(spans: list[tuple[int, int]]) -> None:
     hits = [result(a, min(a + n, len(DOCUMENT)), index=i * 10) for i, (a, n) in enumerate(spans)]
-    passages, _ = build_context(hits, NO_LIMIT)
+    passages, repeated = build_context(hits, NO_LIMIT)
     assert all(p.text == DOCUMENT[p.start_index : p.end_index] for p in passages)
-    wanted = {i for hit in hits for i in range(hit.chunk.start_index, hit.chunk.end_index)}
+    assert {hit.text for hit in repeated} <= {hit.text for p in passages for hit in p.results}
+    kept = [hit for hit in hits if not any(hit is other for other in repeated)]
+    wanted = {i for hit in kept for i in range(hit.chunk.start_index, hit.chunk.end_index)}
     held = [i for p in passages for i in range(p.start_index, p.end_index)]
     assert sorted(held) == sorted(wanted)
 
@@ -96,3 +99,16 @@ def test_edges_put_the_weakest_in_the_middle() -> None:
 def test_bad_settings_are_refused(settings: dict[str, Any]) -> None:
     with pytest.raises(ConfigurationError):
         ContextSettings(**settings)
+
+
+def test_cleaned_chunks_are_placed_as_wholes_and_never_joined() -> None:
+    first, second, third = paragraphs()
+    cleaned = replace(second, chunk=second.chunk._replace(text=" ".join(second.text.split()) + "!"))
+    passages, _ = build_context([first, cleaned, third], ContextSettings(max_tokens=None))
+    assert len(passages) == 3
+    passage = next(passage for passage in passages if passage.results == (cleaned,))
+    place = (second.chunk.start_index, second.chunk.end_index)
+    assert passage.cleaned
+    assert passage.place(3, 9) == place == (passage.start_index, passage.end_index)
+    exact = next(passage for passage in passages if passage.results == (first,))
+    assert DOCUMENT[slice(*exact.place(4, 8))] == exact.text[4:8]

@@ -30,8 +30,7 @@ def cluster_ceiling(text: str, start: int) -> int:
 
 
 def _is_plain_boundary(text: str, position: int) -> bool:
-    if position >= len(text):
-        return True
-    if text[position] == "\n" and text[position - 1] == "\r":
+    pair = text[position - 1 : position + 1]
+    if pair == "\r\n":
         return False
-    return _PLAIN_PAIR.match(text, position) is not None
+    return pair.isascii() or position >= len(text) or _PLAIN_PAIR.match(text, position) is not None

@@ -14,7 +14,7 @@ import pytest
 from sqlalchemy import func, select, text, true
 
 from embedpipe.errors import InputError
-from embedpipe.storage import Database, Field, Filter, PgVectorStore, lexical
+from embedpipe.storage import Database, Field, Filter, PgVectorStore, lexical, lexical_schema
 from embedpipe.types import Chunk, ModelSpec
 
 SPEC = ModelSpec(name="unit-test", dimensions=2)
@@ -136,7 +136,7 @@ def refresh(store: PgVectorStore) -> int:
 
 def assert_statistics(store: PgVectorStore, texts: Mapping[str, str]) -> None:
     """What is folded and what came since add up to what the rows hold, and the rows to the texts."""
-    of = lexical.tables(store.collection)
+    of = lexical_schema.tables(store.collection)
     with store.database.engine.connect() as connection:
         entry = func.unnest(of.deltas.c.terms, of.deltas.c.chunks).table_valued("term", "chunks").render_derived()
         counts = Counter[int]()

@@ -99,7 +99,7 @@ def candidates(collection: Collection, condition: Filter | None, *, constrained:
 def _first(collection: Collection, restrictions: list[ColumnElement[bool]]) -> CTE:
     """The best of the chunks with one of the heaviest terms."""
     index, asked = tables(collection).index, _asked(collection)
-    rows = select(index.c.key, _score(collection).label("score"))
+    rows = select(index.c.key, score(collection).label("score"))
     return _best(rows.where(index.c.terms.overlap(_scalar(asked.c.first)), *restrictions)).cte("lexical_first")
 
 
@@ -107,7 +107,7 @@ def _second(collection: Collection, first: CTE, restrictions: list[ColumnElement
     """The best of those that the first round left out and that could still be among the best of all."""
     index, needed = tables(collection).index, _needed(collection, first)
     has_both = and_(index.c.terms.overlap(needed.c.heads), index.c.terms.overlap(needed.c.partners))
-    rows = select(index.c.key, _score(collection).label("score")).where(has_both, *restrictions)
+    rows = select(index.c.key, score(collection).label("score")).where(has_both, *restrictions)
     found = rows.correlate(needed).lateral("found")
     return _best(select(found.c.key, found.c.score).distinct().select_from(needed.join(found, true())))
 
@@ -146,16 +146,9 @@ def _few(collection: Collection, condition: Filter) -> CTE:
 
 def _of_few(collection: Collection, few: CTE, restrictions: list[ColumnElement[bool]]) -> Select[Any]:
     index = tables(collection).index
-    rows = select(index.c.key, _score(collection).label("score")).join_from(few, index, index.c.key == few.c.key)
+    rows = select(index.c.key, score(collection).label("score")).join_from(few, index, index.c.key == few.c.key)
     scored = rows.where(*restrictions).subquery("scored")
     return _best(select(scored.c.key, scored.c.score).where(scored.c.score > 0))
-
-
-def scores(collection: Collection, keys: Select[Any]) -> Subquery:
-    """Keys and scores of the chunks with these keys, zero where none of the bound `words` occurs."""
-    of = tables(collection)
-    score = func.coalesce(_score(collection), 0.0).label("score")
-    return select(of.index.c.key, score).where(of.index.c.key.in_(keys)).subquery("lexical_scores")
 
 
 def constrained_keys(collection: Collection) -> Select[tuple[int]]:
@@ -163,8 +156,11 @@ def constrained_keys(collection: Collection) -> Select[tuple[int]]:
     return select(tables(collection).index.c.key).where(_meets(collection))
 
 
-def _score(collection: Collection) -> ColumnElement[float]:
-    """Weights are stored relative to one occurrence, which alone makes (k1 + 1) / (1 + K)."""
+def score(collection: Collection) -> ColumnElement[float]:
+    """The score of a row of the lexical index; NULL where no chunk has any of the bound `words`.
+
+    Weights are stored relative to one occurrence, which alone makes (k1 + 1) / (1 + K).
+    """
     columns, asked = tables(collection).index.c, _asked(collection)
     product = -columns.weights.op("<#>", return_type=Float())(_scalar(asked.c.vector))
     k: ColumnElement[float] = literal(K1 * (1 - B), Float()) + columns.length * _scalar(asked.c.slope)
@@ -172,8 +168,8 @@ def _score(collection: Collection) -> ColumnElement[float]:
 
 
 def _best(rows: Select[Any]) -> Select[Any]:
-    key, score = rows.selected_columns
-    return rows.order_by(score.desc(), key).limit(_limit())
+    key, scored = rows.selected_columns
+    return rows.order_by(scored.desc(), key).limit(_limit())
 
 
 def _limit() -> BindParameter[int]:

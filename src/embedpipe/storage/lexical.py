@@ -36,7 +36,6 @@ from sqlalchemy.dialects.postgresql import ARRAY, Insert, insert
 from sqlalchemy.exc import DBAPIError
 
 from embedpipe.errors import InputError
-from embedpipe.storage.bm25 import candidates, scores
 from embedpipe.storage.columns import TextArray
 from embedpipe.storage.lexical_schema import (
     CHUNKS,
@@ -44,16 +43,12 @@ from embedpipe.storage.lexical_schema import (
     LENGTHS,
     LexicalTables,
     bucket_of,
-    create_statements,
     occurrences,
     saturation,
     tables,
     total,
 )
 from embedpipe.storage.schema import Collection
-from embedpipe.storage.websearch import parse_query
-
-__all__ = ["candidates", "create_statements", "index", "parse_query", "refresh", "remove", "scores", "tables"]
 
 _FOLD_AFTER = 32
 _LOCK = 0x6C657869

@@ -27,7 +27,7 @@ from sqlalchemy import (
 )
 
 from embedpipe.errors import ConfigurationError
-from embedpipe.storage import bm25, statements
+from embedpipe.storage import bm25, lexical_schema, statements
 from embedpipe.storage.columns import Precision, bound_vector, unpack_vector
 from embedpipe.storage.filters import Filter, where
 from embedpipe.storage.schema import Collection
@@ -180,31 +180,39 @@ def words(shape: _Shape) -> Rows:
 
 def hybrid(shape: _Shape) -> Rows:
     """Both legs' candidates, each with both scores, by their fused score."""
+    both = _both_scores(shape)
+    names = ("similarity", "lexical_score", "dense_rank", "lexical_rank")
+    fused = select(both.c.key, *[both.c[name] for name in names], _fused(both, shape.method).label("score"))
+    every = fused.subquery("fused")
+    best = select(every).order_by(every.c.score.desc()).fetch(bindparam("k", type_=Integer()), with_ties=True)
+    if shape.has_threshold:
+        best = best.where(every.c.similarity >= _bound("threshold"))
+    results = best.subquery("best")  # the chunks are read for these alone
+    scores = {name: results.c[name] for name in (*names, "score")}
+    return _results(results, scores, shape).order_by(results.c.score.desc(), shape.collection.chunks.c.id)
+
+
+def _both_scores(shape: _Shape) -> CTE:
+    """Keys of both legs' candidates with their ranks, and both scores of each, whichever leg brought it."""
     collection = shape.collection
     near = _ranked(statements.dense_candidates(collection, _restriction(shape), exact=shape.exact), "distance", "near")
     found = _ranked(bm25.candidates(collection, shape.condition, constrained=shape.has_constraint), "score", "found")
     pool = union(select(near.c.key), select(found.c.key)).cte("pool")
-    vectors = collection.vectors
-    matched = bm25.scores(collection, select(pool.c.key))
-    both = (
+    vectors, words = collection.vectors, lexical_schema.tables(collection).index
+    rows = (
         select(
             pool.c.key,
             _similarity(collection).label("similarity"),
-            func.coalesce(matched.c.score, 0.0).label("lexical_score"),
+            func.coalesce(bm25.score(collection), 0.0).label("lexical_score"),
             near.c.rank.label("dense_rank"),
             found.c.rank.label("lexical_rank"),
         )
         .join_from(pool, vectors, vectors.c.key == pool.c.key)
-        .outerjoin(matched, matched.c.key == pool.c.key)
+        .outerjoin(words, words.c.key == pool.c.key)
         .outerjoin(near, near.c.key == pool.c.key)
         .outerjoin(found, found.c.key == pool.c.key)
-        .subquery("both")
     )
-    names = ("similarity", "lexical_score", "dense_rank", "lexical_rank")
-    fused = select(both.c.key, *[both.c[name] for name in names], _fused(both, shape.method).label("score"))
-    results = fused.subquery("fused")
-    scores = {name: results.c[name] for name in (*names, "score")}
-    return _results(results, scores, shape).order_by(results.c.score.desc(), collection.chunks.c.id)
+    return rows.cte("both").prefix_with("MATERIALIZED")
 
 
 def _restriction(shape: _Shape) -> ColumnElement[bool] | None:
@@ -226,7 +234,7 @@ def _similarity(collection: Collection) -> ColumnElement[float]:
     return 1 - statements.cosine_distance(collection.vectors.c.embedding)
 
 
-def _fused(both: Subquery, method: FusionMethod) -> ColumnElement[float]:
+def _fused(both: CTE, method: FusionMethod) -> ColumnElement[float]:
     if method == "ranks":
         dense_part, lexical_part = _reciprocal(both.c.dense_rank), _reciprocal(both.c.lexical_rank)
     else:

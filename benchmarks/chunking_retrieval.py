@@ -12,14 +12,10 @@ LangChain's splitter.
 from __future__ import annotations
 
 import argparse
-import csv
-import gzip
-import json
 import statistics
 import sys
 import tempfile
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -31,6 +27,8 @@ from llama_index.core.schema import Document
 
 from embedpipe.chunking import ParagraphChunker, RecursiveChunker, SemanticChunker, SentenceChunker, TokenChunker
 from embedpipe.embedding import EmbeddingGenerator
+from embedpipe.evaluation import ExcerptSet, excerpt_scores, load_excerpts
+from embedpipe.evaluation.datasets import Excerpt
 from embedpipe.text.tokens import TokenCounter, token_counter
 from embedpipe.types import Chunk
 
@@ -39,13 +37,6 @@ K = 5
 
 Spans = list[tuple[int, int]]
 Cut = Callable[[str], Spans]
-
-
-@dataclass(frozen=True)
-class Question:
-    text: str
-    corpus: str
-    gold: Spans
 
 
 @cache
@@ -58,23 +49,6 @@ def generator() -> EmbeddingGenerator:
 def counter() -> TokenCounter:
     model: Any = generator().model
     return token_counter(model.counter.name)
-
-
-def load() -> tuple[dict[str, str], list[Question]]:
-    corpora = {}
-    for path in sorted((DATA / "corpora").iterdir()):
-        data = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
-        corpora[path.name.split(".")[0]] = data.decode()
-    with (DATA / "questions.csv").open(encoding="utf-8", newline="") as file:
-        questions = [
-            Question(
-                row["question"],
-                row["corpus_id"],
-                [(ref["start_index"], ref["end_index"]) for ref in json.loads(row["references"])],
-            )
-            for row in csv.DictReader(file)
-        ]
-    return corpora, questions
 
 
 def ours(chunker: Any) -> Cut:
@@ -117,6 +91,7 @@ CHUNKERS: dict[str, Callable[[int], Cut]] = {
     "langchain recursive": langchain,
     "llama-index sentence": llama_index,
     "recursive": by_tokens(RecursiveChunker, unit="tokens"),
+    "recursive, LangChain's": by_tokens(RecursiveChunker, unit="tokens", separators=("\n\n", "\n", " ", "")),
     "recursive, overlap 50": by_tokens(RecursiveChunker, unit="tokens", chunk_overlap=50),
     "tokens": by_tokens(TokenChunker),
     "sentences": by_tokens(SentenceChunker, unit="tokens"),
@@ -139,36 +114,14 @@ def sized(build: Callable[[int], Cut], corpora: dict[str, str], wanted: float) -
     return high, build(high)
 
 
-def overlap(a: tuple[int, int], b: tuple[int, int]) -> tuple[int, int] | None:
-    start, end = max(a[0], b[0]), min(a[1], b[1])
-    return (start, end) if start < end else None
-
-
-def covered(spans: Sequence[tuple[int, int]]) -> int:
-    """Characters in the union of the spans."""
-    total = reach = 0
-    for start, end in sorted(spans):
-        total += max(end - max(start, reach), 0)
-        reach = max(reach, end)
-    return total
-
-
-def score(question: Question, found: Sequence[tuple[str, tuple[int, int]]]) -> tuple[float, float, float]:
-    hits = [
-        both for corpus, span in found if corpus == question.corpus for g in question.gold if (both := overlap(span, g))
-    ]
-    hit, gold = covered(hits), covered(question.gold)
-    retrieved = sum(end - start for _, (start, end) in found)
-    return hit / gold, hit / retrieved, hit / (retrieved + gold - hit)
-
-
-def evaluate(cut: Cut, corpora: dict[str, str], questions: Sequence[Question]) -> np.ndarray[Any, Any]:
+def scores(cut: Cut, corpora: dict[str, str], questions: ExcerptSet) -> np.ndarray[Any, Any]:
     """(questions, 3): recall, precision and IoU."""
-    chunks = [(name, span) for name, text in corpora.items() for span in cut(text)]
-    vectors = generator().generate_batch([corpora[name][a:b] for name, (a, b) in chunks]).vectors
-    asked = generator().generate_batch([question.text for question in questions], kind="query").vectors
+    chunks = [Excerpt(name, *span) for name, text in corpora.items() for span in cut(text)]
+    vectors = generator().generate_batch([corpora[name][start:end] for name, start, end in chunks]).vectors
+    asked = generator().generate_batch(list(questions.queries.values()), kind="query").vectors
     nearest = np.argsort(-(asked @ vectors.T), axis=1)[:, :K]
-    return np.array([score(q, [chunks[i] for i in row]) for q, row in zip(questions, nearest, strict=True)])
+    gold = [questions.gold[query] for query in questions.queries]
+    return np.array([excerpt_scores(g, [chunks[i] for i in row]) for g, row in zip(gold, nearest, strict=True)])
 
 
 def main() -> None:
@@ -178,20 +131,22 @@ def main() -> None:
     given = parser.parse_args()
     if not DATA.exists():
         sys.exit("The chunking evaluation lies outside the project and is not there.")
-    corpora, questions = load()
-    print(f"{len(questions)} questions, {len(corpora)} corpora, top {K}, mean chunk {given.mean_tokens:.0f} tokens")
+    questions = load_excerpts(DATA)
+    corpora = {document.id: document.text for document in questions.documents}
+    asked = len(questions.queries)
+    print(f"{asked} questions, {len(corpora)} corpora, top {K}, mean chunk {given.mean_tokens:g} tokens")
     base = None
     for name in given.chunkers:
         size, cut = sized(CHUNKERS[name], corpora, given.mean_tokens)
-        scores = evaluate(cut, corpora, questions)
-        base = scores if base is None else base
-        error = scores.std(axis=0, ddof=1) / np.sqrt(len(scores))
-        gain = scores - base
-        gain_error = gain.std(axis=0, ddof=1) / np.sqrt(len(scores))
+        reached = scores(cut, corpora, questions)
+        base = reached if base is None else base
+        error = reached.std(axis=0, ddof=1) / np.sqrt(len(reached))
+        gain = reached - base
+        gain_error = gain.std(axis=0, ddof=1) / np.sqrt(len(reached))
         cells = "  ".join(
             f"{label} {100 * m:5.1f} ±{100 * e:.1f} ({100 * g:+.1f} ±{100 * x:.1f})"
             for label, m, e, g, x in zip(
-                ("recall", "precision", "IoU"), scores.mean(axis=0), error, gain.mean(axis=0), gain_error, strict=True
+                ("recall", "precision", "IoU"), reached.mean(axis=0), error, gain.mean(axis=0), gain_error, strict=True
             )
         )
         print(f"{name:22} size {size:4} mean {mean_tokens(cut, corpora):6.1f}  {cells}", flush=True)

@@ -60,25 +60,35 @@ class Flow:
 
     def __init__(self, planned: Iterable[Batch]) -> None:
         self._planned = iter(planned)
-        self._waiting: deque[Batch] = deque()
+        self.waiting: deque[Batch] = deque()
         self.errors: dict[int, EmbeddingError] = {}
+        self.ended: EmbeddingError | None = None
+        """The error after which nothing more is sent."""
         self._refused = 0
         self._succeeded = False
 
     def take(self) -> Batch | None:
         """The next batch to send; None where none is left, unless one under way is halved."""
-        return self._waiting.popleft() if self._waiting else next(self._planned, None)
+        return self.waiting.popleft() if self.waiting else next(self._planned, None)
+
+    def prepare(self, most: int) -> bool:
+        """Has one more batch made, where fewer than `most` are waiting and the plan has one; whether it had."""
+        batch = next(self._planned, None) if len(self.waiting) < most else None
+        if batch is not None:
+            self.waiting.append(batch)
+        return batch is not None
 
     def settle(self, batch: Batch, error: EmbeddingError | None) -> None:
         """Takes the outcome of a batch: its error, or None where it succeeded."""
         if error is None:
             self._succeeded = True
-        elif _concerns_texts(error) and len(batch) > 1:
-            self._waiting.extendleft(reversed(batch.halves()))
+        elif _concerns_texts(error) and len(batch) > 1 and not self.ended:
+            self.waiting.extendleft(reversed(batch.halves()))
         else:
             self._fail(batch, error)
             self._refused += _concerns_texts(error)
             if isinstance(error, AuthenticationError) or (self._refused >= _HOPELESS and not self._succeeded):
+                self.ended = error
                 while (rest := self.take()) is not None:
                     self._fail(rest, error)
 
@@ -100,10 +110,22 @@ def drive(flow: Flow, send: Callable[[Batch], EmbeddingError | None], *, concurr
         return
     pool = ThreadPoolExecutor(concurrency, thread_name_prefix="embedpipe")
     running: dict[Future[EmbeddingError | None], Batch] = {}
+
+    def sent(batch: Batch) -> EmbeddingError | None:
+        error = flow.ended or send(batch)
+        if isinstance(error, AuthenticationError):
+            flow.ended = error  # before this thread takes what is queued
+        return error
+
+    def wanted() -> bool:
+        """Each thread's next batch is made while it waits for its reply."""
+        ahead = len(running) < 2 * concurrency and not any(future.done() for future in running)
+        return len(running) < concurrency or ahead
+
     try:
         while True:
-            while len(running) < concurrency and (batch := flow.take()) is not None:
-                running[pool.submit(send, batch)] = batch
+            while wanted() and (batch := flow.take()) is not None:
+                running[pool.submit(sent, batch)] = batch
             if not running:
                 return
             for future in wait(running, return_when=FIRST_COMPLETED).done:
@@ -117,10 +139,12 @@ async def adrive(flow: Flow, send: Callable[[Batch], Awaitable[EmbeddingError | 
     running: dict[asyncio.Future[EmbeddingError | None], Batch] = {}
     try:
         while True:
-            while len(running) < concurrency and (batch := await asyncio.to_thread(flow.take)) is not None:
+            while len(running) < concurrency and (batch := await _taken(flow)) is not None:
                 running[asyncio.ensure_future(send(batch))] = batch
             if not running:
                 return
+            while not any(future.done() for future in running) and await asyncio.to_thread(flow.prepare, concurrency):
+                pass
             done, _ = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
             for future in done:
                 flow.settle(running.pop(future), future.result())
@@ -128,3 +152,7 @@ async def adrive(flow: Flow, send: Callable[[Batch], Awaitable[EmbeddingError | 
         for future in running:
             future.cancel()
         await asyncio.gather(*running, return_exceptions=True)
+
+
+async def _taken(flow: Flow) -> Batch | None:
+    return flow.take() if flow.waiting else await asyncio.to_thread(flow.take)

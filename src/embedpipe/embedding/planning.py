@@ -64,7 +64,7 @@ class Planner:
         """
         lazy = isinstance(self._model, RemoteModel) and self.on_too_long != "error"
         columns: Columns = ([], [], [])
-        size = _BLOCK if lazy else max(len(missing), 1)
+        size = min(_BLOCK, self._limits.batch_items) if lazy else max(len(missing), 1)
         for start in range(0, len(missing), size):
             numbers, texts, counts = self._counted(call, list(missing[start : start + size]))
             columns[0].extend(numbers)

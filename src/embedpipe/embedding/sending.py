@@ -63,7 +63,8 @@ class Sender:
             return self._run(batch.texts, kind)
         for attempt in self._attempts(progress):
             with attempt:
-                time.sleep(self._limiter.reserve(sum(batch.tokens)))
+                if (due := self._limiter.reserve(sum(batch.tokens))) > 0.0:
+                    time.sleep(due)
                 tried(attempt.num)
                 return self._received(self._model.fetch(batch.texts, kind), len(batch), progress)
         raise AssertionError  # the last attempt returns or raises

@@ -49,16 +49,12 @@ class KeyMaker:
 
     def __init__(self, spec: ModelSpec, kind: Kind) -> None:
         self._model = bytes.fromhex(spec.fingerprint)
-        self._start = hashlib.sha256(self._model + kind.encode() + b"\0")
+        self._start = self._model + kind.encode() + b"\0"
 
     def keys(self, texts: Sequence[str]) -> list[bytes]:
         """(n,) keys of 32 bytes."""
-        made = []
-        for text in texts:
-            hashed = self._start.copy()
-            hashed.update(text.encode())
-            made.append(self._model + hashed.digest()[:16])
-        return made
+        model, start, hashed = self._model, self._start, hashlib.sha256
+        return [model + hashed(start + text.encode()).digest()[:16] for text in texts]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,7 +90,7 @@ def decode(
     for place, (key, value) in enumerate(zip(keys, values, strict=True)):
         if value is None:
             continue
-        if value[:_CHECKED_FROM] == check(memoryview(value)[_CHECKED_FROM:], check(key)).to_bytes(4, "little"):
+        if value[:_CHECKED_FROM] == check(value[_CHECKED_FROM:], check(key)).to_bytes(4, "little"):
             groups.setdefault((len(value), value[4:8]), []).append(place)
         else:
             damaged += 1

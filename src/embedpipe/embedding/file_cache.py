@@ -60,9 +60,6 @@ class FileCache:
 
     Entries lie in the order they were written, and an index of keys points at them; where they grow over `max_bytes`,
     the oldest go. A file that is damaged as a whole is set aside with a warning, and the cache begins anew.
-
-    Measured on 20,000 vectors of 384 dimensions, in entries a second put / got, and bytes for each: LMDB in this layout
-    90,000 / 600,000, 2,100; LMDB by key alone 90,000 / 600,000, 3,300; SQLite (WAL, rowid) 45,000 / 145,000, 2,400.
     """
 
     def __init__(self, folder: Path | str, *, max_bytes: int = 4 << 30, precision: Precision = "float32") -> None:

@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from embedpipe.chunking import RecursiveChunker, for_model
 from embedpipe.embedding import EmbeddingGenerator
-from embedpipe.errors import InputError
+from embedpipe.errors import CollectionNotFoundError, InputError
 from embedpipe.ingest import IngestSettings, ProcessingStats, Progress, adrive, drive, ingest_flow
 from embedpipe.reranking import as_reranker
 from embedpipe.storage import AsyncPgVectorStore, Database, PgVectorStore
@@ -54,6 +54,7 @@ class SemanticSearchService:
         self.settings = IngestSettings(chunker=for_model(chunker, self.generator.model), clean_text=clean_text)
         self.reranker = None if reranker is None else as_reranker(reranker)
         self._async_store: AsyncPgVectorStore | None = None
+        self._found = False
 
     def __repr__(self) -> str:
         return f"SemanticSearchService(model={self.generator.spec.name!r}, collection={self.store.name!r})"
@@ -98,9 +99,13 @@ class SemanticSearchService:
         """The k best chunks, best first; fewer only where fewer meet the conditions.
 
         `threshold` is the least cosine similarity to the query, in every mode. With a reranker, `candidates` chunks
-        (50, or k if more) are searched and reranked. Raises `InputError` for an empty query or what the store refuses.
+        (50, or k if more) are searched and reranked. Raises `InputError` for an empty query or what the store refuses,
+        `CollectionNotFoundError` where nothing was ever ingested.
         """
         wanted = self._wanted(query, k, candidates)
+        if not self._found and not self.store.exists():
+            raise self._not_found()
+        self._found = True
         vector = None
         if mode != "lexical" or threshold is not None:
             vector = self.generator.generate(query, kind="query").embedding
@@ -119,6 +124,9 @@ class SemanticSearchService:
     ) -> list[SearchResult]:
         """As `search`, on the running event loop."""
         wanted = self._wanted(query, k, candidates)
+        if not self._found and not await self.async_store.exists():
+            raise self._not_found()
+        self._found = True
         vector = None
         if mode != "lexical" or threshold is not None:
             vector = (await self.generator.agenerate(query, kind="query")).embedding
@@ -141,6 +149,11 @@ class SemanticSearchService:
     async def aclose(self) -> None:
         """Closes the connections of the running event loop, and those of threads."""
         await self.store.database.aclose()
+
+    def _not_found(self) -> CollectionNotFoundError:
+        return CollectionNotFoundError(
+            f"There is no collection {self.store.name!r} yet: ingest documents first, or check the name."
+        )
 
     def _wanted(self, query: str, k: int, candidates: int | None) -> int:
         if type(query) is not str or not query.strip():

@@ -11,10 +11,18 @@ import pytest
 from sqlalchemy import select
 
 from embedpipe import Document, EmbeddingGenerator, RecursiveChunker, SemanticSearchService
-from embedpipe.errors import ConfigurationError, InputError, ModelMismatchError, ProviderError, StorageError
+from embedpipe.errors import (
+    AuthenticationError,
+    CollectionNotFoundError,
+    ConfigurationError,
+    InputError,
+    ModelMismatchError,
+    ProviderError,
+    StorageError,
+)
 from embedpipe.ingest import ProcessingStats
 from embedpipe.storage import Database
-from embedpipe.testing import FakeEmbeddingModel
+from embedpipe.testing import EmbeddingServer, FakeEmbeddingModel, Fault
 from embedpipe.text.clean import clean_text
 from embedpipe.types import Kind, ModelSpec, Vectors
 
@@ -192,6 +200,40 @@ async def test_what_is_no_document_is_refused(service: Any) -> None:
         await service.run(["just text"])
     with pytest.raises(InputError, match="id and text"):
         await service.run([Document(id=5, text="x")])  # type: ignore[arg-type]  # what a caller without types might pass
+
+
+async def test_what_would_lose_data_or_cannot_work_is_refused_at_once(service: Any, model: Recording) -> None:
+    await service.run([document("a", PARAGRAPHS[0])])
+    with pytest.raises(InputError, match="clear"):
+        await service.run([], prune=True)
+    with pytest.raises(InputError, match="Put it into a list"):
+        await service.run(document("b", PARAGRAPHS[0]))
+    nested: dict[str, Any] = {}
+    for _ in range(5000):
+        nested = {"deeper": nested}
+    report = await service.run([document("good", PARAGRAPHS[1]), document("deep", PARAGRAPHS[2], nested=nested)])
+    assert set(report.failures) == {"deep"}
+    assert "nested too deeply" in str(report.failures["deep"])
+    assert set(stored(service)) == {"a", "good"}
+
+
+async def test_a_refused_key_ends_the_ingest(database: Database) -> None:
+    with EmbeddingServer(FakeEmbeddingModel(dimensions=1536), faults=[Fault.status(401)] * 3) as server:
+        generator = EmbeddingGenerator("text-embedding-3-small", base_url=server.url, api_key="wrong")
+        with pytest.raises(AuthenticationError):
+            SemanticSearchService(generator, database=database).ingest([document("a", PARAGRAPHS[0])])
+
+
+async def test_a_search_makes_no_collection(database: Database, model: Recording) -> None:
+    service = SemanticSearchService(model, database=database, collection="typo")
+    with pytest.raises(CollectionNotFoundError, match="'typo' yet"):
+        service.search("anything")
+    with pytest.raises(CollectionNotFoundError, match="'typo' yet"):
+        await service.asearch("anything")
+    assert database.collections() == []
+    with pytest.raises(ConfigurationError, match="not empty"):
+        SemanticSearchService(model, database=database, collection="").ingest([document("a", PARAGRAPHS[0])])
+    await service.aclose()
 
 
 async def test_a_chunk_deleted_by_hand_comes_back(service: Any) -> None:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import pydoc_data.topics
+import shutil
+import tempfile
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,6 +14,7 @@ import pytest
 from embedpipe import Document, EmbeddingGenerator, Field, SemanticSearchService
 from embedpipe.errors import InputError
 from embedpipe.reranking import LexicalReranker
+from embedpipe.storage.embedded import stop_embedded
 from embedpipe.types import SearchMode
 
 TOPICS = ["yield", "with", "lambda", "try", "slicings", "imaginary", "comparisons", "del"]
@@ -142,3 +146,20 @@ async def test_concurrent_queries_never_see_each_other(service: SemanticSearchSe
     threads = await asyncio.gather(*(asyncio.to_thread(service.search, query, 5) for query in queries * 2))
     assert together == alone * 2
     assert threads == alone * 2
+
+
+async def test_a_service_outlives_a_stop_of_the_embedded_server(
+    minilm: EmbeddingGenerator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home = Path(tempfile.mkdtemp(prefix="embedpipe-test-"))
+    monkeypatch.setenv("EMBEDPIPE_HOME", str(home))
+    service = SemanticSearchService(minilm)
+    service.ingest([Document(id="a", text="Green tea is steeped at 80 degrees.")])
+    assert len(await service.asearch("tea")) == 1
+    stop_embedded()
+    assert len(service.search("tea")) == 1
+    stop_embedded()
+    assert len(await service.asearch("tea")) == 1
+    await service.aclose()
+    stop_embedded()
+    shutil.rmtree(home)

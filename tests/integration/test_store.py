@@ -257,6 +257,8 @@ def test_half_precision_rounds_and_says_where_it_cannot(database: Database) -> N
         ("postgresql://user:s3cret@127.0.0.1:1/db", DatabaseUnavailableError, "cannot be reached"),
         ("mysql://user:s3cret@127.0.0.1/db", ConfigurationError, "postgresql://"),
         ("s3cret nonsense", ConfigurationError, "postgresql://user:password"),
+        ("postgresql://user:p@s3cret@localhost/db", ConfigurationError, "Percent-encode"),
+        ("postgresql://user:s3cret@localhost:port/db", ConfigurationError, "postgresql://user:password"),
     ],
 )
 def test_an_unusable_url_is_an_error_that_does_not_show_it(url: str, error: type[Exception], says: str) -> None:

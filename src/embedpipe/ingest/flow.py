@@ -21,7 +21,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from embedpipe.embedding import EmbeddingAttempt
-from embedpipe.errors import ConfigurationError, EmbedPipeError, InputError
+from embedpipe.errors import AuthenticationError, ConfigurationError, EmbedPipeError, InputError
 from embedpipe.ingest.report import ProcessingStats
 from embedpipe.storage.documents import ConcurrentChangeError, DocumentBatch, DocumentRow, Known
 from embedpipe.storage.json import dumps, storable_text
@@ -51,7 +51,7 @@ class IngestSettings:
     keep_text: bool = True
     prune: bool = False
     batch_documents: int = 256
-    batch_characters: int = 500_000
+    batch_characters: int = 200_000
 
     def __post_init__(self) -> None:
         if self.batch_documents < 1 or self.batch_characters < 1:
@@ -109,6 +109,8 @@ def ingest_flow(
         stats.seconds = time.monotonic() - started
         if on_progress is not None:
             on_progress(stats)
+    if settings.prune and not seen:
+        raise InputError("prune=True with no documents would remove every document. To do that, call store.clear().")
     if settings.prune:
         stats.removed, chunks = yield Prune(list(seen))
         stats.chunks_removed += chunks
@@ -141,6 +143,8 @@ def _ingest_batch(
 
 
 def _batches(documents: Iterable[Document], settings: IngestSettings) -> Iterator[list[Document]]:
+    if isinstance(documents, (Document, str)):
+        raise InputError(f"ingest expected several documents, got one {type(documents).__name__}. Put it into a list.")
     batch: list[Document] = []
     characters = 0
     for document in documents:
@@ -238,6 +242,8 @@ def _embed(chunks: Sequence[Chunk], vectors: dict[str, Vectors], stats: Processi
     for row, position in enumerate(attempt.positions):
         vectors[str(chunks[position].id)] = attempt.batch.vectors[row]
     for position, error in attempt.errors.items():
+        if isinstance(error, AuthenticationError):
+            raise error
         stats.failures.setdefault(str(chunks[position].document_id), error)
     stats.tokens += int(attempt.batch.token_counts.sum())
     stats.cache_hits += int(attempt.batch.cached.sum())

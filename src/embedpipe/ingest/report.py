@@ -46,6 +46,6 @@ class ProcessingStats:
         )
         chunks = (
             f"{self.chunks_embedded} chunks embedded ({self.tokens} tokens, {self.cache_hits} from the cache), "
-            f"{self.chunks_kept} kept, {self.chunks_removed} removed"
+            f"{self.chunks_kept} kept in changed documents, {self.chunks_removed} removed"
         )
         return "\n".join([documents, chunks, *(f"failed: {name}: {error}" for name, error in self.failures.items())])

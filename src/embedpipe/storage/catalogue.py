@@ -110,7 +110,8 @@ def open_collection(connection: Connection, schema: str, name: str, settings: Co
     Raises `CollectionNotFoundError` where there is none and no model, `ModelMismatchError` where it holds another
     model's vectors, `ConfigurationError` for settings that differ from those it was made with or that cannot work.
     """
-    storable_text(name, "collection")
+    if not storable_text(name, "collection"):
+        raise ConfigurationError("A collection expected a name that is not empty.")
     found = find_collection(connection, schema, name)
     if found is None and settings.model is not None:
         connection.execute(select(func.pg_advisory_xact_lock(_LOCK)))
@@ -121,6 +122,13 @@ def open_collection(connection: Connection, schema: str, name: str, settings: Co
         )
     _check_same(found, settings)
     return found
+
+
+def exists(connection: Connection, schema: str, name: str) -> bool:
+    """Whether there is a collection of that name; False where there is no schema yet."""
+    if not inspect(connection).has_table("collections", schema=schema):
+        return False
+    return find_collection(connection, schema, name) is not None
 
 
 def find_collection(connection: Connection, schema: str, name: str) -> Collection | None:

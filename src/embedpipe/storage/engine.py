@@ -55,6 +55,7 @@ class Database:
         self.schema = schema
         self.ef_search = ef_search
         self._given = url is not None
+        self._embedded = False
         self._url = None if url is None else _parse_url(url)
         self._lock = threading.RLock()
         self._engine: Engine | None = None
@@ -126,7 +127,7 @@ class Database:
             try:
                 return run(operation, args)
             except DBAPIError as error:
-                if not error.connection_invalidated:
+                if not self._replaceable(error):
                     raise
                 return run(operation, args)
 
@@ -139,9 +140,16 @@ class Database:
             try:
                 return await run(operation, args)
             except DBAPIError as error:
-                if not error.connection_invalidated:
+                if not self._replaceable(error):
                     raise
                 return await run(operation, args)
+
+    def _replaceable(self, error: DBAPIError) -> bool:
+        """Whether another try may find a connection: the old one broke, or the embedded server was stopped."""
+        broken = error.connection_invalidated or (self._embedded and error.statement is None)
+        if broken and self._embedded:
+            embedded_url()  # starts the server where it does not run; its address stays the same
+        return broken
 
     def _transaction(self, operation: Callable[..., T], args: Any) -> T:
         with self.engine.begin() as connection:
@@ -185,7 +193,9 @@ class Database:
 
     def _resolved_url(self) -> URL:
         if self._url is None:
-            self._url = _parse_url(os.environ.get("EMBEDPIPE_DATABASE_URL") or embedded_url())
+            named = os.environ.get("EMBEDPIPE_DATABASE_URL")
+            self._embedded = not named
+            self._url = _parse_url(named or embedded_url())
         return self._url
 
     def _drop_closed_loops(self) -> None:
@@ -241,9 +251,13 @@ def _type_infos(rows: Sequence[Any]) -> list[TypeInfo]:
 
 
 def _parse_url(url: str) -> URL:
+    if url.partition("?")[0].count("@") > 1:
+        raise ConfigurationError(
+            "The database URL has more than one @. Percent-encode the password: @ is %40, / is %2F, : is %3A."
+        )
     try:
         parsed = make_url(url)
-    except ArgumentError:
+    except (ArgumentError, ValueError):
         raise ConfigurationError(  # SQLAlchemy's own message may quote the URL, so it is not chained
             "The database URL cannot be read; expected postgresql://user:password@host:port/name."
         ) from None

@@ -25,7 +25,11 @@ def dumps(value: Mapping[str, Any] | None, *, what: str) -> str | None:
         return None
     if not isinstance(value, Mapping):
         raise InputError(f"{what}: expected a dict, got {type(value).__name__}.")
-    return _object(value, what, "")
+    try:
+        return _object(value, what, "")
+    except RecursionError:
+        key = next(iter(value), "")
+        raise InputError(f"{what}: a value is nested too deeply to be stored, perhaps under {key!r}.") from None
 
 
 def storable_text(text: str, what: str) -> str:

@@ -85,7 +85,7 @@ def search(
         raise InputError(f"A {mode} search expected a query vector; got none.")
     if mode != "dense" and text is None:
         raise InputError(f"A {mode} search expected the query's text; got none.")
-    if threshold is not None and not -1 <= threshold <= 1:
+    if threshold is not None and (type(threshold) not in (int, float) or not -1 <= threshold <= 1):
         raise InputError(f"threshold expected a cosine similarity from -1 to 1, got {threshold!r}.")
     if threshold is not None and vector is None:
         raise InputError("threshold is a similarity to the query vector, which a lexical search needs then too.")

@@ -203,6 +203,10 @@ class PgVectorStore(BoundStore):
         """
         return self._run(plans.refresh_statistics(), None)
 
+    def exists(self) -> bool:
+        """Whether the collection is there; looking does not make it."""
+        return self.database.read(catalogue.exists, self.database.schema, self.name)
+
     def drop(self) -> None:
         """Removes the collection with all it holds."""
         self._run(catalogue.drop_collection, None)
@@ -318,6 +322,10 @@ class AsyncPgVectorStore(BoundStore):
     async def refresh_statistics(self) -> int:
         """As `PgVectorStore.refresh_statistics`."""
         return await self._run(plans.refresh_statistics(), None)
+
+    async def exists(self) -> bool:
+        """As `PgVectorStore.exists`."""
+        return await self.database.aread(catalogue.exists, self.database.schema, self.name)
 
     async def drop(self) -> None:
         """As `PgVectorStore.drop`."""

@@ -198,6 +198,7 @@ def create_index(connection: Connection, collection: Collection, index: VectorIn
     connection.execute(select(memory, workers))
     made = catalogue.set_index(connection, collection, wanted)
     connection.execute(CreateIndex(made.hnsw_index()))
+    analyze(connection, collection)  # else the planner would take the index under a filter that few chunks meet
 
 
 def analyze(connection: Connection, collection: Collection) -> None:

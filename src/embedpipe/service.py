@@ -22,7 +22,7 @@ INDEX_FROM = 10_000
 """From so many chunks on, an ingest builds the vector index; below, an exact scan is as fast."""
 
 _SHARE = 0.05
-"""An ingest that embeds more of the collection than this brings statistics and index up to date."""
+"""An ingest that embeds more of the collection than this brings its statistics up to date."""
 
 _RERANKED = 50
 
@@ -72,6 +72,7 @@ class SemanticSearchService:
         stats = drive(flow, self.generator, self.store)
         if stats.chunks_embedded > _SHARE * self.store.count():
             self.store.refresh_statistics()
+        if stats.chunks_embedded:
             self.store.ensure_index(min_rows=INDEX_FROM)
         return stats
 
@@ -83,6 +84,7 @@ class SemanticSearchService:
         stats = await adrive(flow, self.generator, self.async_store)
         if stats.chunks_embedded > _SHARE * await self.async_store.count():
             await self.async_store.refresh_statistics()
+        if stats.chunks_embedded:
             await self.async_store.ensure_index(min_rows=INDEX_FROM)
         return stats
 

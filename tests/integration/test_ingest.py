@@ -217,6 +217,18 @@ async def test_what_would_lose_data_or_cannot_work_is_refused_at_once(service: A
     assert set(stored(service)) == {"a", "good"}
 
 
+async def test_small_ingests_build_the_index_too_once_there_is_enough(
+    service: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("embedpipe.service.INDEX_FROM", 32)
+    await service.run([document(str(i), f"Text number {i}.") for i in range(31)])
+    [info] = service.store.database.collections()
+    assert not info.indexed
+    await service.run([document("one more", "The text that makes it enough.")])
+    [info] = service.store.database.collections()
+    assert info.indexed
+
+
 async def test_a_refused_key_ends_the_ingest(database: Database) -> None:
     with EmbeddingServer(FakeEmbeddingModel(dimensions=1536), faults=[Fault.status(401)] * 3) as server:
         generator = EmbeddingGenerator("text-embedding-3-small", base_url=server.url, api_key="wrong")

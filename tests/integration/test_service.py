@@ -14,7 +14,9 @@ import pytest
 from embedpipe import Document, EmbeddingGenerator, Field, SemanticSearchService
 from embedpipe.errors import InputError
 from embedpipe.reranking import LexicalReranker
+from embedpipe.storage import Database
 from embedpipe.storage.embedded import stop_embedded
+from embedpipe.testing import EmbeddingServer
 from embedpipe.types import SearchMode
 
 TOPICS = ["yield", "with", "lambda", "try", "slicings", "imaginary", "comparisons", "del"]
@@ -163,3 +165,16 @@ async def test_a_service_outlives_a_stop_of_the_embedded_server(
     await service.aclose()
     stop_embedded()
     shutil.rmtree(home)
+
+
+def test_an_openai_compatible_endpoint_serves_the_whole_way(database: Database, minilm: EmbeddingGenerator) -> None:
+    with EmbeddingServer(minilm.model, api_key="key") as server:
+        generator = EmbeddingGenerator("openai:all-MiniLM-L6-v2", base_url=server.url, api_key="key")
+        service = SemanticSearchService(generator, database=database)
+        texts = {name: pydoc_data.topics.topics[name][:2000] for name in TOPICS[:3]}
+        service.ingest([Document(id=name, text=text) for name, text in texts.items()]).raise_for_failures()
+        [best] = service.search("small anonymous function", k=1, mode="dense")
+    assert best.document_id == "lambda"
+    query = minilm.generate("small anonymous function", kind="query").embedding
+    assert best.similarity == pytest.approx(float(query @ minilm.generate(best.text).embedding), abs=1e-4)
+    assert server.requests

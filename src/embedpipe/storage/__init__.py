@@ -1,9 +1,10 @@
 """Chunks and vectors in PostgreSQL: `PgVectorStore`, its async twin, and the conditions that searches take."""
 
+from embedpipe.storage.async_store import AsyncPgVectorStore
 from embedpipe.storage.engine import Database
 from embedpipe.storage.filters import Field, Filter
 from embedpipe.storage.search import Fusion
-from embedpipe.storage.store import AsyncPgVectorStore, PgVectorStore
+from embedpipe.storage.store import PgVectorStore
 from embedpipe.storage.vector_index import VectorIndex
 
 __all__ = ["AsyncPgVectorStore", "Database", "Field", "Filter", "Fusion", "PgVectorStore", "VectorIndex"]

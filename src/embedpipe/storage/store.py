@@ -1,74 +1,26 @@
-"""`PgVectorStore` and `AsyncPgVectorStore`: one collection of chunks and vectors in PostgreSQL.
-
-Both run the same plans: a method of the second is the coroutine of the same name of the first.
-"""
+"""`PgVectorStore`: one collection of chunks and vectors in PostgreSQL, for threads."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import partial
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy.typing as npt
 from sqlalchemy import Connection
 
 from embedpipe.storage import catalogue, operations, plans
-from embedpipe.storage.catalogue import CollectionSettings
-from embedpipe.storage.columns import Precision
+from embedpipe.storage.bound_store import BoundStore
 from embedpipe.storage.documents import DocumentBatch, Known
-from embedpipe.storage.engine import Database
 from embedpipe.storage.plans import Condition, Plan
 from embedpipe.storage.schema import Collection
 from embedpipe.storage.search import Fusion
 from embedpipe.storage.vector_index import VectorIndex
-from embedpipe.types import Chunk, ModelSpec, SearchMode, SearchResult
+from embedpipe.types import Chunk, SearchMode, SearchResult
 
 if TYPE_CHECKING:
-    from sqlalchemy.ext.asyncio import AsyncConnection
+    from embedpipe.storage.async_store import AsyncPgVectorStore
 
 T = TypeVar("T")
-S = TypeVar("S", bound="BoundStore")
-
-
-class BoundStore:
-    """Which collection of which database, and with what it is made where it is not there yet."""
-
-    def __init__(
-        self,
-        database: Database | str | None = None,
-        *,
-        collection: str = "default",
-        model: ModelSpec | None = None,
-        language: str | None = None,
-        precision: Precision | None = None,
-    ) -> None:
-        self.database = database if isinstance(database, Database) else Database(database)
-        self.name = collection
-        self.settings = CollectionSettings(model, language, precision)
-        self._collection: Collection | None = None
-
-    def __repr__(self) -> str:
-        return f"{type(self).__name__}(collection={self.name!r})"
-
-    def __reduce__(self) -> Any:
-        settings = self.settings
-        rebuild = partial(
-            type(self),
-            collection=self.name,
-            model=settings.model,
-            language=settings.language,
-            precision=settings.precision,
-        )
-        return rebuild, (self.database,)
-
-    def _rebound(self, kind: type[S]) -> S:
-        other = kind(self.database, collection=self.name)
-        other.settings, other._collection = self.settings, self._collection  # noqa: SLF001 - the same binding
-        return other
-
-    def _open(self, connection: Connection) -> Collection:
-        catalogue.migrate(connection, self.database.schema)
-        return catalogue.open_collection(connection, self.database.schema, self.name, self.settings)
 
 
 class PgVectorStore(BoundStore):
@@ -93,6 +45,8 @@ class PgVectorStore(BoundStore):
 
     def to_async(self) -> AsyncPgVectorStore:
         """The same collection for event loops."""
+        from embedpipe.storage.async_store import AsyncPgVectorStore  # which imports this module
+
         return self._rebound(AsyncPgVectorStore)
 
     def upsert(
@@ -217,123 +171,3 @@ class PgVectorStore(BoundStore):
 
     def _read(self, plan: Plan[T], connection: Connection | None) -> T:
         return self.database.read(plan, self.collection, connection=connection)
-
-
-class AsyncPgVectorStore(BoundStore):
-    """`PgVectorStore` for event loops: the same constructor, and the same methods as coroutines."""
-
-    async def collection(self) -> Collection:
-        """The open collection, with its model and tables."""
-        if self._collection is None:
-            self._collection = await self.database.arun(self._open)
-        return self._collection
-
-    def to_sync(self) -> PgVectorStore:
-        """The same collection for threads."""
-        return self._rebound(PgVectorStore)
-
-    async def upsert(
-        self, chunks: Sequence[Chunk], vectors: npt.ArrayLike, *, connection: AsyncConnection | None = None
-    ) -> list[str]:
-        """As `PgVectorStore.upsert`."""
-        return await self._run(plans.upsert(chunks, vectors), connection)
-
-    async def delete(
-        self,
-        ids: Sequence[str] | None = None,
-        *,
-        document_ids: Sequence[str] | None = None,
-        filter: Condition = None,
-        connection: AsyncConnection | None = None,
-    ) -> int:
-        """As `PgVectorStore.delete`."""
-        return await self._run(plans.delete(ids, document_ids, filter), connection)
-
-    async def clear(self, *, connection: AsyncConnection | None = None) -> int:
-        """As `PgVectorStore.clear`."""
-        return await self._run(operations.clear, connection)
-
-    async def get(self, ids: Sequence[str], *, connection: AsyncConnection | None = None) -> list[Chunk]:
-        """As `PgVectorStore.get`."""
-        return await self._read(plans.get(ids), connection)
-
-    async def find(
-        self,
-        filter: Condition = None,
-        *,
-        document_ids: Sequence[str] | None = None,
-        limit: int | None = None,
-        connection: AsyncConnection | None = None,
-    ) -> list[Chunk]:
-        """As `PgVectorStore.find`."""
-        return await self._read(plans.find(filter, document_ids, limit), connection)
-
-    async def search(
-        self,
-        vector: npt.ArrayLike | None = None,
-        text: str | None = None,
-        *,
-        k: int = 5,
-        mode: SearchMode = "dense",
-        filter: Condition = None,
-        threshold: float | None = None,
-        with_vectors: bool = False,
-        fusion: Fusion | None = None,
-        connection: AsyncConnection | None = None,
-    ) -> list[SearchResult]:
-        """As `PgVectorStore.search`."""
-        plan = plans.search(
-            vector,
-            text,
-            k=k,
-            mode=mode,
-            condition=filter,
-            threshold=threshold,
-            with_vectors=with_vectors,
-            fusion=fusion,
-        )
-        return await self._read(plan, connection)
-
-    async def count(self, *, connection: AsyncConnection | None = None) -> int:
-        """As `PgVectorStore.count`."""
-        return await self._read(operations.count, connection)
-
-    async def create_index(self, index: VectorIndex | None = None) -> None:
-        """As `PgVectorStore.create_index`."""
-        await self._run(plans.create_index(index), None)
-        self._collection = None
-
-    async def known_documents(self, document_ids: Sequence[str]) -> Known:
-        """As `PgVectorStore.known_documents`."""
-        return await self._run(plans.known_documents(document_ids), None)
-
-    async def write_documents(self, batch: DocumentBatch) -> int:
-        """As `PgVectorStore.write_documents`."""
-        return await self._run(plans.write_documents(batch), None)
-
-    async def prune_documents(self, seen: Sequence[str]) -> tuple[int, int]:
-        """As `PgVectorStore.prune_documents`."""
-        return await self._run(plans.prune_documents(seen), None)
-
-    async def ensure_index(self, *, min_rows: int) -> bool:
-        """As `PgVectorStore.ensure_index`."""
-        return await self._run(plans.ensure_index(min_rows), None)
-
-    async def refresh_statistics(self) -> int:
-        """As `PgVectorStore.refresh_statistics`."""
-        return await self._run(plans.refresh_statistics(), None)
-
-    async def exists(self) -> bool:
-        """As `PgVectorStore.exists`."""
-        return await self.database.aread(catalogue.exists, self.database.schema, self.name)
-
-    async def drop(self) -> None:
-        """As `PgVectorStore.drop`."""
-        await self._run(catalogue.drop_collection, None)
-        self._collection = None
-
-    async def _run(self, plan: Plan[T], connection: AsyncConnection | None) -> T:
-        return await self.database.arun(plan, await self.collection(), connection=connection)
-
-    async def _read(self, plan: Plan[T], connection: AsyncConnection | None) -> T:
-        return await self.database.aread(plan, await self.collection(), connection=connection)

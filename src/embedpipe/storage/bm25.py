@@ -18,7 +18,6 @@ from sqlalchemy import (
     BindParameter,
     ColumnElement,
     Float,
-    Integer,
     ScalarSelect,
     Select,
     Subquery,
@@ -56,6 +55,7 @@ from embedpipe.storage.lexical_schema import (
     tsvector,
 )
 from embedpipe.storage.schema import Collection
+from embedpipe.storage.statements import bound_count
 
 MAX_TERMS = 16_000
 """What a sparsevec holds: of a longer query the terms that weigh most count."""
@@ -173,7 +173,7 @@ def _best(rows: Select[Any]) -> Select[Any]:
 
 
 def _limit() -> BindParameter[int]:
-    return bindparam("lexical_candidates", type_=Integer())
+    return bound_count("lexical_candidates")
 
 
 def _meets(collection: Collection) -> ColumnElement[bool]:

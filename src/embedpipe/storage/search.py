@@ -13,7 +13,6 @@ from sqlalchemy import (
     Connection,
     Dialect,
     Float,
-    Integer,
     LargeBinary,
     Subquery,
     and_,
@@ -38,6 +37,7 @@ from embedpipe.types import Chunk, SearchMode, SearchResult, Vectors
 FusionMethod: TypeAlias = Literal["scores", "ranks"]
 
 _ALL_MATCHES = 10_000
+_BOUND_LATER = ("vector", "threshold", "dense_weight", "lexical_weight", "rrf_k", "words", "constraint")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,6 +87,7 @@ class _Shape:
     collection: Collection
     mode: SearchMode
     method: FusionMethod
+    counts: tuple[tuple[str, int], ...]
     has_vector: bool
     has_threshold: bool
     with_vectors: bool
@@ -115,6 +116,7 @@ def _run(connection: Connection, collection: Collection, wanted: Search, *, exac
         collection=collection,
         mode=wanted.mode,
         method=wanted.fusion.method,
+        counts=_counts(wanted, collection),
         has_vector=wanted.vector is not None,
         has_threshold=wanted.threshold is not None,
         with_vectors=wanted.with_vectors,
@@ -125,7 +127,7 @@ def _run(connection: Connection, collection: Collection, wanted: Search, *, exac
     )
     sql, constants = _compiled(shape, connection.dialect)
     values = constants | _values(wanted, collection) | ({} if condition is None else condition.params)
-    rows = connection.exec_driver_sql(sql, values)
+    rows = connection.exec_driver_sql(sql, values).all()
     return [_result(row, place, wanted, collection.precision) for place, row in enumerate(rows, 1)]
 
 
@@ -133,18 +135,15 @@ def _run(connection: Connection, collection: Collection, wanted: Search, *, exac
 def _compiled(shape: _Shape, dialect: Dialect) -> tuple[str, dict[str, Any]]:
     """The statement's text and its constants: building it anew would take longer than most searches."""
     builders = {"dense": dense, "lexical": words, "hybrid": hybrid}
-    statement = builders[shape.mode](shape).limit(bindparam("k", type_=Integer()))
-    compiled = statement.compile(dialect=dialect)
-    return str(compiled), dict(compiled.params)
+    statement = builders[shape.mode](shape).limit(statements.bound_count("k"))
+    expanded = statement.compile(dialect=dialect).construct_expanded_state(
+        dict.fromkeys(_BOUND_LATER) | dict(shape.counts)
+    )
+    return expanded.statement, dict(expanded.parameters)
 
 
 def _values(wanted: Search, collection: Collection) -> dict[str, Any]:
-    candidates = max(wanted.fusion.candidates, wanted.k) if wanted.mode == "hybrid" else wanted.k
     values: dict[str, Any] = {
-        "k": wanted.k,
-        "candidates": candidates,
-        "wide": collection.index.oversampled(candidates),
-        "lexical_candidates": candidates,
         "threshold": wanted.threshold,
         "dense_weight": wanted.fusion.dense_weight,
         "lexical_weight": 1 - wanted.fusion.dense_weight,
@@ -154,9 +153,19 @@ def _values(wanted: Search, collection: Collection) -> dict[str, Any]:
         values["vector"] = bound_vector(wanted.vector, collection.precision)
     if wanted.mode != "dense" and wanted.text is not None:
         values |= parse_query(wanted.text).values
-    if wanted.mode == "lexical" and wanted.threshold is not None:
-        values["lexical_candidates"] = _ALL_MATCHES
     return values
+
+
+def _counts(wanted: Search, collection: Collection) -> tuple[tuple[str, int], ...]:
+    """How many rows each step of the statement takes."""
+    candidates = max(wanted.fusion.candidates, wanted.k) if wanted.mode == "hybrid" else wanted.k
+    cut_later = wanted.mode == "lexical" and wanted.threshold is not None
+    return (
+        ("k", wanted.k),
+        ("candidates", candidates),
+        ("wide", collection.index.oversampled(candidates)),
+        ("lexical_candidates", _ALL_MATCHES if cut_later else candidates),
+    )
 
 
 def dense(shape: _Shape) -> Rows:
@@ -184,7 +193,7 @@ def hybrid(shape: _Shape) -> Rows:
     names = ("similarity", "lexical_score", "dense_rank", "lexical_rank")
     fused = select(both.c.key, *[both.c[name] for name in names], _fused(both, shape.method).label("score"))
     every = fused.subquery("fused")
-    best = select(every).order_by(every.c.score.desc()).fetch(bindparam("k", type_=Integer()), with_ties=True)
+    best = select(every).order_by(every.c.score.desc()).fetch(statements.bound_count("k"), with_ties=True)
     if shape.has_threshold:
         best = best.where(every.c.similarity >= _bound("threshold"))
     results = best.subquery("best")  # the chunks are read for these alone

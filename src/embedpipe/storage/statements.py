@@ -126,17 +126,24 @@ def dense_candidates(collection: Collection, restriction: ColumnElement[bool] | 
     if restriction is not None:
         rows = rows.join(chunks, chunks.c.key == vectors.c.key).where(restriction)
     distance = cosine_distance(vectors.c.embedding)
-    candidates = bindparam("candidates", type_=Integer())
+    candidates = bound_count("candidates")
     if not exact and collection.index.kind == "full":
         nearest = rows.with_only_columns(vectors.c.key, distance.label("distance")).order_by(distance)
         return nearest.limit(candidates).subquery("dense")
     if exact:
         near: CTE | Subquery = rows.cte("every").prefix_with("MATERIALIZED")
     else:
-        wide = bindparam("wide", type_=Integer())
-        near = rows.order_by(_indexed_distance(collection)).limit(wide).subquery("near_by_index")
+        near = rows.order_by(_indexed_distance(collection)).limit(bound_count("wide")).subquery("near_by_index")
     distance = cosine_distance(near.c.embedding)
     return select(near.c.key, distance.label("distance")).order_by(distance).limit(candidates).subquery("dense")
+
+
+def bound_count(name: str) -> BindParameter[int]:
+    """A number of rows that the statement's text holds when it is run.
+
+    The planner then knows it ahead, and plans a prepared statement once and not for each run.
+    """
+    return bindparam(name, type_=Integer(), literal_execute=True)
 
 
 def cosine_distance(embedding: ColumnElement[Any]) -> ColumnElement[float]:

@@ -19,6 +19,7 @@ Vectors: TypeAlias = npt.NDArray[np.float32]
 
 Kind: TypeAlias = Literal["document", "query"]
 SearchMode: TypeAlias = Literal["dense", "lexical", "hybrid"]
+Parent: TypeAlias = Literal["section", "document"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,6 +89,23 @@ class SearchResult:
     @property
     def metadata(self) -> Metadata:
         return self.chunk.metadata
+
+    def explain(self) -> str:
+        """How the result came to its score: a line for the chunk, and one for each search or reranker that rated it."""
+        chunk = self.chunk
+        place = f"{self.document_id or self.id} [{chunk.start_index}:{chunk.end_index}]"
+        lines = [f"{self.score:.4f}  {place}"]
+        if self.similarity is not None:
+            lines.append(f"  by meaning: similarity {self.similarity:.4f}, {_rank(self.dense_rank)}")
+        if self.lexical_score is not None:
+            lines.append(f"  by words: BM25 {self.lexical_score:.4f}, {_rank(self.lexical_rank)}")
+        if self.rerank_score is not None:
+            lines.append(f"  by the reranker: {self.rerank_score:.4f}")
+        return "\n".join(lines)
+
+
+def _rank(rank: int | None) -> str:
+    return "not among its candidates" if rank is None else f"rank {rank}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

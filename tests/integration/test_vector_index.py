@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import logging
+import threading
+import time
 from typing import Any
 
 import numpy as np
 import pytest
-from sqlalchemy import event
+from sqlalchemy import event, text
 
-from embedpipe.errors import (
-    ConfigurationError,
-)
-from embedpipe.storage import Database, PgVectorStore, VectorIndex
+from embedpipe.errors import ConfigurationError
+from embedpipe.storage import AsyncPgVectorStore, Database, IndexProgress, PgVectorStore, VectorIndex
 from embedpipe.storage.columns import Precision
-from embedpipe.types import Chunk, ModelSpec, SearchResult, Vectors
+from embedpipe.storage.inventory import index_states
+from embedpipe.types import Chunk, ModelSpec, SearchMode, SearchResult, Vectors
+from stores import awaitable
 
 D = 16
 SPEC = ModelSpec(name="unit-test", dimensions=D)
@@ -32,6 +35,9 @@ INDEXED = [
     (384, "float32", VectorIndex(kind="prefix", dimensions=128)),
     (384, "float32", VectorIndex(kind="binary")),
     (3072, "float32", VectorIndex(kind="binary")),
+    (384, "float32", VectorIndex(method="ivfflat")),
+    (384, "float32", VectorIndex(method="ivfflat", kind="half", lists=7, probes=7)),
+    (384, "float16", VectorIndex(method="ivfflat", kind="binary", lists=3)),
 ]
 
 
@@ -67,6 +73,10 @@ def test_an_index_of_another_kind_replaces_the_one_that_is_there(database: Datab
     store.create_index(VectorIndex(kind="binary"))
     assert PgVectorStore(database).collection.index == VectorIndex(kind="binary")
     assert store.search(vectors(50)[3], k=1)[0].id == "3"
+    store.create_index(VectorIndex(method="ivfflat"), concurrently=True)
+    assert store.collection.index == VectorIndex(method="ivfflat", lists=1)
+    assert store.search(vectors(50)[3], k=1)[0].id == "3"
+    assert list(states(store).values()) == [True]
 
 
 @pytest.mark.parametrize(
@@ -75,6 +85,7 @@ def test_an_index_of_another_kind_replaces_the_one_that_is_there(database: Datab
         (16, VectorIndex(kind="prefix", dimensions=17), "1 to 16"),
         (3000, VectorIndex(), "takes 2000 dimensions"),
         (5000, VectorIndex(kind="half"), "takes 4000 dimensions"),
+        (3000, VectorIndex(method="ivfflat"), "takes 2000 dimensions"),
     ],
 )
 def test_an_index_that_cannot_be_is_refused(database: Database, dimensions: int, index: VectorIndex, says: str) -> None:
@@ -94,7 +105,7 @@ def plan_of(store: PgVectorStore, query: Vectors) -> tuple[str, list[SearchResul
         event.listen(connection, "before_cursor_execute", remember)
         hits = store.search(query, k=5, connection=connection)
         event.remove(connection, "before_cursor_execute", remember)
-        [(statement, parameters)] = sent
+        statement, parameters = sent[-1]
         return "\n".join(connection.exec_driver_sql("EXPLAIN " + statement, parameters).scalars()), hits
 
 
@@ -109,3 +120,197 @@ def test_an_index_search_under_a_filter_never_under_returns(database: Database) 
         cosine = stored[::250] @ query / np.linalg.norm(stored[::250], axis=1)
         assert [int(hit.id) for hit in hits] == [int(i) * 250 for i in np.argsort(-cosine)]
     assert len(store.search(query, k=1500)) == 1500
+
+
+def states(store: PgVectorStore) -> dict[str, bool]:
+    """Whether each vector index is valid, by name."""
+    return store.database.read(index_states, store.collection)
+
+
+def filled(store: PgVectorStore, rows: int, dimensions: int = D) -> Vectors:
+    stored = vectors(rows, dimensions=dimensions)
+    store.upsert([Chunk.whole(str(i), id=str(i)) for i in range(rows)], stored)
+    return stored
+
+
+@pytest.mark.parametrize(
+    ("rows", "lists", "probed"), [(0, 1, 1), (20_000, 20, 4), (1_000_000, 1000, 31), (4_000_000, 2000, 44)]
+)
+def test_lists_and_probes_follow_the_rows(rows: int, lists: int, probed: int) -> None:
+    sized = VectorIndex(method="ivfflat").sized(rows)
+    assert (sized.lists, sized.probed) == (lists, probed)
+    assert VectorIndex(method="ivfflat", lists=9, probes=5).sized(rows).probed == 5
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ({"method": "flat"}, "'hnsw' or 'ivfflat'"),
+        ({"method": "ivfflat", "m": 8}, "belong to the method 'hnsw'"),
+        ({"lists": 10}, "belong to the method 'ivfflat'"),
+        ({"method": "ivfflat", "lists": 0}, "1 to 32768"),
+        ({"m": 1}, "m from 2"),
+        ({"kind": "prefix"}, "needs them"),
+    ],
+)
+def test_settings_that_cannot_be_are_refused(options: dict[str, Any], says: str) -> None:
+    with pytest.raises(ConfigurationError, match=says):
+        VectorIndex(**options)
+
+
+def test_a_search_looks_into_as_many_lists_as_its_index_wants(database: Database) -> None:
+    stores = [PgVectorStore(database, collection=name, model=SPEC) for name in ("few", "all")]
+    stored, _ = (filled(store, 3000) for store in stores)
+    for store, probes in zip(stores, (1, 60), strict=True):
+        store.create_index(VectorIndex(method="ivfflat", lists=60, probes=probes))
+    found = {store.name: 0 for store in stores}
+    for query in vectors(30, seed=9):
+        nearest = {str(i) for i in np.argsort(-(stored @ query) / np.linalg.norm(stored, axis=1))[:10]}
+        for store in stores:
+            found[store.name] += len(nearest & {hit.id for hit in store.search(query, k=10)})
+            assert {hit.id for hit in store.search(query, k=10, exact=True)} == nearest
+    assert found["all"] == 300
+    assert found["few"] < 250
+
+
+@pytest.mark.parametrize("kind", ["sync", "async"])
+async def test_exact_answers_past_the_index(database: Database, kind: str) -> None:
+    store = awaitable(kind, database, model=SPEC)
+    stored = vectors(3000)
+    await store.upsert([Chunk.whole(f"chunk {i}", id=str(i)) for i in range(3000)], stored)
+    await store.create_index(VectorIndex(kind="prefix", dimensions=1))
+    query = vectors(1, seed=3)[0]
+    nearest = [str(i) for i in np.argsort(-(stored @ query) / np.linalg.norm(stored, axis=1))[:10]]
+    assert [hit.id for hit in await store.search(query, k=10)] != nearest
+    assert [hit.id for hit in await store.search(query, k=10, exact=True)] == nearest
+    fused = await store.search(query, "chunk", k=10, mode="hybrid", exact=True)
+    assert len(fused) == 10
+    await database.aclose()
+
+
+@pytest.mark.parametrize("concurrently", [False, True])
+@pytest.mark.parametrize("method", ["hnsw", "ivfflat"])
+def test_progress_is_told(database: Database, method: Any, concurrently: bool) -> None:
+    store = PgVectorStore(database, model=ModelSpec(name="wide", dimensions=256), lexical=False)
+    filled(store, 4000, dimensions=256)
+    index = VectorIndex(ef_construction=128) if method == "hnsw" else VectorIndex(method=method, lists=1000)
+    seen: list[IndexProgress] = []
+    store.create_index(index, concurrently=concurrently, on_progress=seen.append)
+    assert seen[-1] == IndexProgress("finished", 1.0)
+    assert any(each.phase.startswith("building index") for each in seen)
+    assert all(each.done is None or 0 <= each.done <= 1 for each in seen)
+    assert states(store) == {store.collection.vector_index: True}
+
+
+async def test_progress_is_told_on_the_event_loop(database: Database) -> None:
+    store = AsyncPgVectorStore(database, model=ModelSpec(name="wide", dimensions=256), lexical=False)
+    chunks = [Chunk.whole(str(i), id=str(i)) for i in range(4000)]
+    await store.upsert(chunks, vectors(4000, dimensions=256))
+    threads = set()
+    await store.create_index(on_progress=lambda _: threads.add(threading.get_ident()))
+    assert threads == {threading.get_ident()}
+    assert await store.drop_index()
+    assert not await store.drop_index()
+    await database.aclose()
+
+
+@pytest.mark.parametrize("concurrently", [False, True])
+def test_a_build_is_cancelled_where_its_observer_raises(
+    database: Database, concurrently: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    store = PgVectorStore(database, model=ModelSpec(name="wide", dimensions=256), lexical=False)
+    filled(store, 4000, dimensions=256)
+    store.create_index(VectorIndex(kind="binary"))
+
+    def enough(progress: IndexProgress) -> None:
+        raise KeyboardInterrupt
+
+    slow = VectorIndex(m=64, ef_construction=800)
+    started = time.monotonic()
+    with caplog.at_level(logging.WARNING), pytest.raises(KeyboardInterrupt):
+        store.create_index(slow, concurrently=concurrently, on_progress=enough)
+    assert time.monotonic() - started < 20
+    assert ("invalid index" in caplog.text) == concurrently
+    assert store.collection.index == PgVectorStore(database).collection.index == VectorIndex(kind="binary")
+    assert states(store) == {store.collection.vector_index: True}
+
+
+def test_what_a_failed_concurrent_build_left_is_dropped(database: Database, caplog: pytest.LogCaptureFixture) -> None:
+    store = PgVectorStore(database, model=SPEC)
+    filled(store, 500)
+    definition = store.collection.index_definition()
+    with database.engine.begin() as connection:
+        connection.execute(
+            text(f"CREATE INDEX {definition.name} ON embedpipe.c1_vectors_1 USING hnsw (embedding vector_cosine_ops)")
+        )
+        connection.execute(
+            text("UPDATE pg_index SET indisvalid = false WHERE indexrelid = to_regclass(:name)"),
+            {"name": f"embedpipe.{definition.name}"},
+        )
+    assert not database.collections()[0].indexed
+    with caplog.at_level(logging.WARNING):
+        store.create_index(concurrently=True)
+    assert f"Dropping the invalid index {definition.name}" in caplog.text
+    assert states(store) == {store.collection.vector_index: True}
+
+
+def test_writers_go_on_while_an_index_is_built_concurrently(database: Database) -> None:
+    store = PgVectorStore(database, model=ModelSpec(name="wide", dimensions=256), lexical=False)
+    filled(store, 4000, dimensions=256)
+    written = 0
+
+    def write(progress: IndexProgress) -> None:
+        nonlocal written
+        store.upsert([Chunk.whole("new", id=f"new {written}")], vectors(1, seed=written + 1, dimensions=256))
+        written += 1
+
+    store.create_index(VectorIndex(ef_construction=128), concurrently=True, on_progress=write)
+    assert written > 1
+    [hit] = store.search(vectors(1, seed=1, dimensions=256)[0], k=1)
+    assert hit.id == "new 0"
+
+
+def test_building_takes_memory_and_time_whatever_the_session_has(database: Database) -> None:
+    store = PgVectorStore(database, model=ModelSpec(name="wide", dimensions=256), lexical=False)
+    filled(store, 2000, dimensions=256)
+    sent: list[str] = []
+
+    def remember(connection: Any, cursor: Any, statement: str, parameters: Any, context: Any, many: bool) -> None:
+        if statement.startswith("CREATE INDEX"):
+            memory, workers, timeout = connection.exec_driver_sql(
+                "SELECT pg_size_bytes(current_setting('maintenance_work_mem')), "
+                "current_setting('max_parallel_maintenance_workers'), current_setting('statement_timeout')"
+            ).one()
+            sent.append(f"{memory > 2000 * 256 * 4} {workers} {timeout}")
+
+    with database.engine.connect() as connection:  # the pool hands it out again
+        connection.exec_driver_sql("SET maintenance_work_mem = '1MB'")
+        connection.exec_driver_sql("SET statement_timeout = '60s'")
+        connection.commit()
+    event.listen(database.engine, "before_cursor_execute", remember)
+    for concurrently in (False, True):
+        store.drop_index()
+        store.create_index(concurrently=concurrently)
+    event.remove(database.engine, "before_cursor_execute", remember)
+    assert sent == ["True 2 0", "True 2 0"]
+
+
+def test_without_an_index_of_words_there_is_dense_search_alone(database: Database) -> None:
+    store = PgVectorStore(database, model=SPEC, lexical=False)
+    stored = filled(store, 100)
+    assert store.search(stored[7], k=1)[0].id == "7"
+    modes: tuple[SearchMode, ...] = ("lexical", "hybrid")
+    for mode in modes:
+        with pytest.raises(ConfigurationError, match="lexical=False"):
+            store.search(stored[7], "words", mode=mode)
+    assert store.delete(["7"]) == 1
+    assert store.refresh_statistics() == 0
+    assert not PgVectorStore(database).collection.lexical
+    [info] = database.collections()
+    assert (info.chunks, info.bytes > 8192) == (99, True)
+    with pytest.raises(ConfigurationError, match="made with lexical=False, got True"):
+        PgVectorStore(database, lexical=True).count()
+    store.drop()
+    with database.engine.connect() as connection:
+        left = "SELECT count(*) FROM pg_class WHERE relname LIKE 'c1%'"
+        assert connection.execute(text(left)).scalar() == 0

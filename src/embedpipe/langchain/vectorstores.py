@@ -28,15 +28,15 @@ from embedpipe.storage import AsyncPgVectorStore, PgVectorStore
 from embedpipe.storage.binding import bound, bound_where_new
 from embedpipe.types import Chunk, SearchResult
 
-_SEARCH_OPTIONS = ("filter", "mode", "threshold", "fusion")
+_SEARCH_OPTIONS = ("filter", "mode", "threshold", "fusion", "exact")
 
 
 class EmbedPipeVectorStore(VectorStore):
     """LangChain vector store over a `PgVectorStore`; ids are chunk ids, writing is by id.
 
     Every search takes `filter` (LangChain's dictionaries or a `Filter`), `mode` ("dense", "lexical" or "hybrid"),
-    `threshold` (the least cosine similarity) and `fusion` (how hybrid weighs its legs), also in
-    `as_retriever(search_kwargs=...)`. Documents come back with exactly the metadata that was given. An
+    `threshold` (the least cosine similarity), `fusion` (how hybrid weighs its legs) and `exact` (past the index), also
+    in `as_retriever(search_kwargs=...)`. Documents come back with exactly the metadata that was given. An
     `EmbedPipeEmbeddings` binds the store to its model: a collection that holds another model's vectors is refused with
     `ModelMismatchError`. An option that does not exist is an `InputError`; all else that goes wrong is what the store
     and the embedding raise, and nothing is then written.

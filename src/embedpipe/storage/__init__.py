@@ -3,8 +3,20 @@
 from embedpipe.storage.async_store import AsyncPgVectorStore
 from embedpipe.storage.engine import Database
 from embedpipe.storage.filters import Field, Filter
+from embedpipe.storage.index_building import IndexProgress
+from embedpipe.storage.metadata_index import MetadataIndex
 from embedpipe.storage.search import Fusion
 from embedpipe.storage.store import PgVectorStore
 from embedpipe.storage.vector_index import VectorIndex
 
-__all__ = ["AsyncPgVectorStore", "Database", "Field", "Filter", "Fusion", "PgVectorStore", "VectorIndex"]
+__all__ = [
+    "AsyncPgVectorStore",
+    "Database",
+    "Field",
+    "Filter",
+    "Fusion",
+    "IndexProgress",
+    "MetadataIndex",
+    "PgVectorStore",
+    "VectorIndex",
+]

@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, TypeVar
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy.typing as npt
 
-from embedpipe.storage import catalogue, operations, plans
-from embedpipe.storage.bound_store import BoundStore
+from embedpipe.errors import SchemaError
+from embedpipe.storage import catalogue, index_building, metadata_index, operations, plans
+from embedpipe.storage.bound_store import BoundStore, check_outdated, replaced
+from embedpipe.storage.columns import Precision
 from embedpipe.storage.documents import DocumentBatch, Known
+from embedpipe.storage.filters import ValueType
+from embedpipe.storage.index_building import IndexProgress
+from embedpipe.storage.metadata_index import MetadataIndex
 from embedpipe.storage.plans import Condition, Plan
+from embedpipe.storage.reembed import ReembedProgress
 from embedpipe.storage.schema import Collection
 from embedpipe.storage.search import Fusion
 from embedpipe.storage.store import PgVectorStore
 from embedpipe.storage.vector_index import VectorIndex
-from embedpipe.types import Chunk, SearchMode, SearchResult
+from embedpipe.types import Chunk, ModelSpec, SearchMode, SearchResult
 
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncConnection
@@ -83,6 +91,7 @@ class AsyncPgVectorStore(BoundStore):
         threshold: float | None = None,
         with_vectors: bool = False,
         fusion: Fusion | None = None,
+        exact: bool = False,
         connection: AsyncConnection | None = None,
     ) -> list[SearchResult]:
         """As `PgVectorStore.search`."""
@@ -95,6 +104,7 @@ class AsyncPgVectorStore(BoundStore):
             threshold=threshold,
             with_vectors=with_vectors,
             fusion=fusion,
+            exact=exact,
         )
         return await self._read(plan, connection)
 
@@ -102,10 +112,39 @@ class AsyncPgVectorStore(BoundStore):
         """As `PgVectorStore.count`."""
         return await self._read(operations.count, connection)
 
-    async def create_index(self, index: VectorIndex | None = None) -> None:
-        """As `PgVectorStore.create_index`."""
-        await self._run(plans.create_index(index), None)
+    async def create_index(
+        self,
+        index: VectorIndex | None = None,
+        *,
+        concurrently: bool = False,
+        on_progress: Callable[[IndexProgress], None] | None = None,
+    ) -> None:
+        """As `PgVectorStore.create_index`, in a thread; `on_progress` is called on the running event loop."""
+        loop = asyncio.get_running_loop()
+
+        def report(progress: IndexProgress) -> None:
+            if on_progress is not None:
+                loop.call_soon_threadsafe(on_progress, progress)
+
+        build = partial(index_building.create_index, self.database, await self.collection(), index)
+        await asyncio.to_thread(build, concurrently=concurrently, on_progress=report if on_progress else None)
         self._collection = None
+
+    async def drop_index(self) -> bool:
+        """As `PgVectorStore.drop_index`."""
+        return await self._run(index_building.drop_index, None)
+
+    async def index_metadata(self, *path: str, type: ValueType = "number") -> None:
+        """As `PgVectorStore.index_metadata`."""
+        await self._run(plans.index_metadata(path, type), None)
+
+    async def metadata_indexes(self) -> list[MetadataIndex]:
+        """As `PgVectorStore.metadata_indexes`."""
+        return await self._run(metadata_index.listed, None)
+
+    async def drop_metadata_index(self, *path: str, type: ValueType = "number") -> bool:
+        """As `PgVectorStore.drop_metadata_index`."""
+        return await self._run(plans.drop_metadata_index(path, type), None)
 
     async def known_documents(self, document_ids: Sequence[str]) -> Known:
         """As `PgVectorStore.known_documents`."""
@@ -127,6 +166,25 @@ class AsyncPgVectorStore(BoundStore):
         """As `PgVectorStore.refresh_statistics`."""
         return await self._run(plans.refresh_statistics(), None)
 
+    async def reembed(
+        self,
+        embed: Callable[[Sequence[str]], npt.ArrayLike],
+        *,
+        model: ModelSpec,
+        precision: Precision | None = None,
+        on_progress: Callable[[ReembedProgress], None] | None = None,
+    ) -> AsyncPgVectorStore:
+        """As `PgVectorStore.reembed`, in a thread: `embed` and `on_progress` are plain functions, called there."""
+        store = self.to_sync()
+        renewed = await asyncio.to_thread(
+            store.reembed, embed, model=model, precision=precision, on_progress=on_progress
+        )
+        return renewed.to_async()
+
+    async def drop_vector_sets(self) -> int:
+        """As `PgVectorStore.drop_vector_sets`."""
+        return await asyncio.to_thread(self.to_sync().drop_vector_sets)
+
     async def exists(self) -> bool:
         """As `PgVectorStore.exists`."""
         return await self.database.aread(catalogue.exists, self.database.schema, self.name)
@@ -137,7 +195,20 @@ class AsyncPgVectorStore(BoundStore):
         self._collection = None
 
     async def _run(self, plan: Plan[T], connection: AsyncConnection | None) -> T:
-        return await self.database.arun(plan, await self.collection(), connection=connection)
+        return await self._answer(self.database.arun, plan, connection)
 
     async def _read(self, plan: Plan[T], connection: AsyncConnection | None) -> T:
-        return await self.database.aread(plan, await self.collection(), connection=connection)
+        return await self._answer(self.database.aread, plan, connection)
+
+    async def _answer(self, run: Callable[..., Awaitable[Any]], plan: Plan[T], connection: AsyncConnection | None) -> T:
+        used = await self.collection()
+        answer: T
+        try:
+            answer = await run(plan, used, connection=connection)
+        except SchemaError as error:
+            check_outdated(error)
+            renewed = await self.database.aread(self._renewed, used)
+            if connection is not None:
+                raise replaced(self.name) from error
+            answer = await run(plan, renewed)
+        return answer

@@ -23,6 +23,7 @@ def bound(store: PgVectorStore, model: ModelSpec) -> PgVectorStore:
             model=model,
             language=store.settings.language,
             precision=store.settings.precision,
+            lexical=store.settings.lexical,
         )
     if own.fingerprint != model.fingerprint:
         raise ModelMismatchError(

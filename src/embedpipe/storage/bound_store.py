@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from typing import Any, TypeVar
 
+from psycopg.errors import UndefinedTable
 from sqlalchemy import Connection
 
+from embedpipe.errors import CollectionNotFoundError, ModelMismatchError, SchemaError, StorageError
 from embedpipe.storage import catalogue
 from embedpipe.storage.catalogue import CollectionSettings
 from embedpipe.storage.columns import Precision
@@ -28,10 +31,11 @@ class BoundStore:
         model: ModelSpec | None = None,
         language: str | None = None,
         precision: Precision | None = None,
+        lexical: bool | None = None,
     ) -> None:
         self.database = database if isinstance(database, Database) else Database(database)
         self.name = collection
-        self.settings = CollectionSettings(model, language, precision)
+        self.settings = CollectionSettings(model, language, precision, lexical)
         self._collection: Collection | None = None
 
     def __repr__(self) -> str:
@@ -45,6 +49,7 @@ class BoundStore:
             model=settings.model,
             language=settings.language,
             precision=settings.precision,
+            lexical=settings.lexical,
         )
         return rebuild, (self.database,)
 
@@ -53,6 +58,38 @@ class BoundStore:
         other.settings, other._collection = self.settings, self._collection  # noqa: SLF001 - the same binding
         return other
 
+    def _with_model(self: S, model: ModelSpec) -> S:
+        """The same collection under its new model; the index and so on are looked up there."""
+        other = type(self)(self.database, collection=self.name)
+        other.settings = replace(self.settings, model=model, precision=None)
+        return other
+
     def _open(self, connection: Connection) -> Collection:
         catalogue.migrate(connection, self.database.schema)
         return catalogue.open_collection(connection, self.database.schema, self.name, self.settings)
+
+    def _renewed(self, connection: Connection, used: Collection) -> Collection:
+        """The collection as it is now, after a table of it was not where it had been."""
+        found = catalogue.find_collection(connection, self.database.schema, self.name)
+        if found is None:
+            raise CollectionNotFoundError(f"Collection {self.name!r} was dropped while this store used it.")
+        if found.model.fingerprint != used.model.fingerprint:
+            raise ModelMismatchError(
+                f"Collection {self.name!r} was embedded anew and holds vectors of {catalogue.describe(found.model)}; "
+                f"this store was opened for {catalogue.describe(used.model)}. Open it with the new model."
+            )
+        self._collection = found
+        return found
+
+
+def check_outdated(error: SchemaError) -> None:
+    """Raises the error again, unless a table is missing: the collection may then be another than was remembered."""
+    if not isinstance(error.__cause__, UndefinedTable):
+        raise error
+
+
+def replaced(name: str) -> StorageError:
+    """What a caller's transaction is told whose first try the server has ended."""
+    return StorageError(
+        f"The tables of collection {name!r} were replaced during this transaction. Roll it back and run it again."
+    )

@@ -6,6 +6,7 @@ import logging
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 from importlib import resources
+from typing import Any
 
 from sqlalchemy import Connection, and_, bindparam, delete, func, insert, inspect, literal, select, text, update
 from sqlalchemy.dialects.postgresql import REGCONFIG
@@ -36,7 +37,7 @@ def migrate(connection: Connection, schema: str) -> None:
     pending = _pending(connection, schema)
     if not pending:
         return
-    connection.execute(select(func.pg_advisory_xact_lock(_LOCK)))
+    lock(connection)
     _ensure_extension(connection)
     catalogue = Catalogue(schema)
     connection.execute(CreateSchema(schema, if_not_exists=True))
@@ -45,7 +46,7 @@ def migrate(connection: Connection, schema: str) -> None:
     connection.execute(text("SELECT set_config('search_path', quote_ident(:schema), true)"), {"schema": schema})
     for number, statements in _pending(connection, schema):
         logger.info("Applying migration %04d to schema %s", number, schema)
-        connection.exec_driver_sql(statements)
+        connection.exec_driver_sql(statements.replace("%", "%%"))
         connection.execute(insert(catalogue.migrations).values(number=number))
     connection.execute(text("SELECT set_config('search_path', :path, true)"), {"path": path})
 
@@ -102,6 +103,7 @@ class CollectionSettings:
     model: ModelSpec | None = None
     language: str | None = None
     precision: Precision | None = None
+    lexical: bool | None = None
 
 
 def open_collection(connection: Connection, schema: str, name: str, settings: CollectionSettings) -> Collection:
@@ -114,7 +116,7 @@ def open_collection(connection: Connection, schema: str, name: str, settings: Co
         raise ConfigurationError("A collection expected a name that is not empty.")
     found = find_collection(connection, schema, name)
     if found is None and settings.model is not None:
-        connection.execute(select(func.pg_advisory_xact_lock(_LOCK)))
+        lock(connection)
         found = find_collection(connection, schema, name) or _create(connection, schema, name, settings.model, settings)
     if found is None:
         raise CollectionNotFoundError(
@@ -133,19 +135,59 @@ def exists(connection: Connection, schema: str, name: str) -> bool:
 
 def find_collection(connection: Connection, schema: str, name: str) -> Collection | None:
     """The collection of that name with its active vector set, or None."""
+    return next((found for found in vector_sets(connection, schema, name) if found.active), None)
+
+
+def vector_sets(connection: Connection, schema: str, name: str) -> list[Collection]:
+    """The collection of that name, once with each of its vector sets, oldest first; none where there is none."""
     catalogue = Catalogue(schema)
     collections, sets = catalogue.collections, catalogue.vector_sets
     statement = (
-        select(collections.c.number, collections.c.language, sets.c.number.label("vector_set"), sets.c.model)
-        .add_columns(sets.c.precision, sets.c.index.label("vector_index"))
+        select(collections.c.number, collections.c.language, collections.c.lexical)
+        .add_columns(sets.c.number.label("vector_set"), sets.c.model)
+        .add_columns(sets.c.precision, sets.c.index.label("vector_index"), sets.c.active)
         .join_from(collections, sets, collections.c.number == sets.c.collection)
-        .where(collections.c.name == name, sets.c.active)
+        .where(collections.c.name == name)
+        .order_by(sets.c.number)
     )
-    row = connection.execute(statement).one_or_none()
-    if row is None:
-        return None
+    return [_collection(schema, name, row) for row in connection.execute(statement)]
+
+
+def _collection(schema: str, name: str, row: Any) -> Collection:
     model, index = ModelSpec(**row.model), VectorIndex(**row.vector_index)
-    return Collection(schema, row.number, name, row.language, row.vector_set, model, row.precision, index)
+    return Collection(
+        schema,
+        row.number,
+        name,
+        row.language,
+        row.vector_set,
+        model,
+        row.precision,
+        index,
+        active=row.active,
+        lexical=row.lexical,
+    )
+
+
+def add_vector_set(connection: Connection, collection: Collection) -> None:
+    """Records the collection's vector set, as active or not."""
+    connection.execute(
+        insert(Catalogue(collection.schema).vector_sets).values(
+            collection=collection.number,
+            number=collection.vector_set,
+            fingerprint=collection.model.fingerprint,
+            model=asdict(collection.model),
+            dimensions=collection.model.dimensions,
+            precision=collection.precision,
+            index=asdict(collection.index),
+            active=collection.active,
+        )
+    )
+
+
+def lock(connection: Connection) -> None:
+    """Waits until nobody else migrates or makes a collection, and keeps others from it until the transaction ends."""
+    connection.execute(select(func.pg_advisory_xact_lock(_LOCK)))
 
 
 def set_index(connection: Connection, collection: Collection, index: VectorIndex) -> Collection:
@@ -159,7 +201,8 @@ def set_index(connection: Connection, collection: Collection, index: VectorIndex
 def drop_collection(connection: Connection, collection: Collection) -> None:
     """Removes the collection with all it holds."""
     words = lexical_schema.tables(collection)
-    for table in (words.index, words.terms, words.deltas, collection.vectors, collection.chunks, collection.documents):
+    sets = [found.vectors for found in vector_sets(connection, collection.schema, collection.name)]
+    for table in (words.index, words.terms, words.deltas, *sets, collection.chunks, collection.documents):
         connection.execute(DropTable(table, if_exists=True))
     collections = Catalogue(collection.schema).collections
     connection.execute(delete(collections).where(collections.c.number == collection.number))
@@ -173,32 +216,30 @@ def _create(
     precision = settings.precision or default_precision(model.dimensions)
     index = default_index(model.dimensions, precision)
     catalogue = Catalogue(schema)
-    values = insert(catalogue.collections).values(name=name, language=bindparam("language", language, type_=REGCONFIG))
-    number = connection.scalar(values.returning(catalogue.collections.c.number))
-    connection.execute(
-        insert(catalogue.vector_sets).values(
-            collection=number,
-            number=1,
-            fingerprint=model.fingerprint,
-            model=asdict(model),
-            dimensions=model.dimensions,
-            precision=precision,
-            index=asdict(index),
-            active=True,
-        )
+    lexical = settings.lexical is not False
+    values = insert(catalogue.collections).values(
+        name=name, language=bindparam("language", language, type_=REGCONFIG), lexical=lexical
     )
-    collection = Collection(schema, number, name, language, 1, model, precision, index)
-    for statement in (*collection.create_statements(), *lexical_schema.create_statements(collection)):
+    number = connection.scalar(values.returning(catalogue.collections.c.number))
+    collection = Collection(schema, number, name, language, 1, model, precision, index, lexical=lexical)
+    add_vector_set(connection, collection)
+    words = lexical_schema.create_statements(collection) if lexical else []
+    for statement in (*collection.create_statements(), *words):
         connection.execute(statement)
     logger.info("Made collection %r for %s", name, model.name)
     return collection
 
 
-def _check_possible(connection: Connection, model: ModelSpec, language: str) -> None:
+def check_dimensions(model: ModelSpec) -> None:
+    """Raises `ConfigurationError` for a model whose vectors cannot be stored."""
     if not 1 <= model.dimensions <= MAX_DIMENSIONS:
         raise ConfigurationError(
             f"A collection holds 1 to {MAX_DIMENSIONS} dimensions, {model.name} has {model.dimensions}."
         )
+
+
+def _check_possible(connection: Connection, model: ModelSpec, language: str) -> None:
+    check_dimensions(model)
     names = select(literal(1)).select_from(text("pg_ts_config")).where(text("cfgname = :language"))
     if connection.execute(names, {"language": language}).first() is None:
         known = connection.scalars(text("SELECT cfgname FROM pg_ts_config ORDER BY cfgname"))
@@ -220,6 +261,8 @@ def _check_same(found: Collection, settings: CollectionSettings) -> None:
         )
     if settings.precision not in (None, found.precision):
         raise ConfigurationError(f"Collection {name!r} was made with {found.precision}, got {settings.precision}.")
+    if settings.lexical not in (None, found.lexical):
+        raise ConfigurationError(f"Collection {name!r} was made with lexical={found.lexical}, got {settings.lexical}.")
 
 
 def describe(model: ModelSpec) -> str:

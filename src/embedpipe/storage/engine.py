@@ -6,19 +6,19 @@ import asyncio
 import os
 import threading
 import weakref
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import asdict, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from psycopg.types import TypeInfo
-from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
+from sqlalchemy import URL, Connection, Engine, create_engine, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError, SQLAlchemyError
 
 from embedpipe.errors import ConfigurationError, DatabaseUnavailableError, SchemaError, StorageError
-from embedpipe.storage.columns import register_types
 from embedpipe.storage.embedded import embedded_url
 from embedpipe.storage.inventory import CollectionInfo, list_collections
+from embedpipe.storage.session import SessionSettings, listen, run_on, set_locally
 
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
@@ -26,19 +26,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _SCHEMES = ("postgres", "postgresql", "postgresql+psycopg", "postgresql+psycopg2", "postgresql+asyncpg")
-_PREPARED = "embedpipe"
-_OPTIONS: dict[str, Any] = {"pool_size": 10, "max_overflow": 20, "hide_parameters": True}
-
-_VECTOR_TYPES = """
-SELECT type.typname, type.oid, type.typarray, extension.extnamespace::regnamespace::text
-FROM pg_extension AS extension JOIN pg_type AS type ON type.typnamespace = extension.extnamespace
-WHERE extension.extname = 'vector' AND type.typname IN ('vector', 'halfvec')
-"""
-_SESSION = """
-SELECT set_config('search_path', current_setting('search_path') || ', ' || %(extension)s, false),
-       set_config('hnsw.ef_search', %(ef_search)s, false),
-       set_config('hnsw.iterative_scan', 'strict_order', false)
-"""
+_POOL: dict[str, Any] = {"pool_size": 10, "max_overflow": 20, "hide_parameters": True}
 
 
 class Database:
@@ -46,17 +34,30 @@ class Database:
 
     `url` is any `postgresql://` URL; None means the environment's `EMBEDPIPE_DATABASE_URL`, else the embedded server,
     which is started when the first connection is made. `schema` is where the tables lie, `ef_search` how many
-    candidates an index search looks at (more is slower and finds more). The URL appears in no repr, message or pickle.
+    candidates an index search looks at (more is slower and finds more). `statement_timeout_s` ends what takes longer,
+    but for building indexes. `transaction_pooling` says that the URL is a pooler's that shares sessions by transaction
+    (PgBouncer, Supavisor), as `?pgbouncer=true` in the URL does: then nothing is left in a session, at the price of a
+    round trip. The URL appears in no repr, message or pickle.
     """
 
-    def __init__(self, url: str | None = None, *, schema: str = "embedpipe", ef_search: int = 64) -> None:
-        if not 1 <= ef_search <= 1000:
-            raise ConfigurationError(f"ef_search expected 1 to 1000, got {ef_search}.")
+    def __init__(
+        self,
+        url: str | None = None,
+        *,
+        schema: str = "embedpipe",
+        ef_search: int = 64,
+        statement_timeout_s: float | None = None,
+        application_name: str = "embedpipe",
+        transaction_pooling: bool = False,
+    ) -> None:
         self.schema = schema
-        self.ef_search = ef_search
+        self.application_name = application_name
+        self._settings = SessionSettings(
+            ef_search=ef_search, statement_timeout_s=statement_timeout_s, transaction_pooling=transaction_pooling
+        )
         self._given = url is not None
         self._embedded = False
-        self._url = None if url is None else _parse_url(url)
+        self._url = None if url is None else self._parsed(url)
         self._lock = threading.RLock()
         self._engine: Engine | None = None
         self._async_engines: dict[asyncio.AbstractEventLoop, AsyncEngine] = {}
@@ -70,15 +71,16 @@ class Database:
                 "A Database that was given a URL is not pickled, since the URL would travel with it. Make one in the "
                 "other process: without a URL it is what EMBEDPIPE_DATABASE_URL names there, else the embedded one."
             )
-        return partial(Database, schema=self.schema, ef_search=self.ef_search), ()
+        settings = asdict(self._settings)
+        return partial(Database, schema=self.schema, application_name=self.application_name, **settings), ()
 
     @property
     def engine(self) -> Engine:
         """The engine that threads share."""
         with self._lock:
             if self._engine is None:
-                self._engine = create_engine(self._resolved_url(), **_OPTIONS)
-                _listen(self._engine, self.ef_search)
+                self._engine = create_engine(self._resolved_url(), **self._options())
+                listen(self._engine, self._settings)
                 weakref.finalize(self, self._engine.dispose)  # a store that is forgotten leaves no connection open
             return self._engine
 
@@ -91,8 +93,8 @@ class Database:
             engine = self._async_engines.get(loop)
             if engine is None:
                 self._drop_closed_loops()
-                engine = create_async_engine(self._resolved_url(), **_OPTIONS)
-                _listen(engine.sync_engine, self.ef_search)
+                engine = create_async_engine(self._resolved_url(), **self._options())
+                listen(engine.sync_engine, self._settings)
                 self._async_engines[loop] = engine
             return engine
 
@@ -120,10 +122,23 @@ class Database:
         answer: T = await self._aanswer(self._aautocommit, operation, args, connection)
         return answer
 
+    def run_alone(self, operation: Callable[..., T], /, *args: Any) -> T:
+        """What the operation returns, run outside of any transaction, once: for what refuses to stand in one.
+
+        Raises `ConfigurationError` behind a pooler, which would take the session away between two statements.
+        """
+        if self._settings.transaction_pooling:
+            raise ConfigurationError(
+                "This needs a session of its own, which a pooler in transaction mode does not give. Connect past the "
+                "pooler, to the server's own address."
+            )
+        with translated_errors():
+            return self._autocommit(operation, args)
+
     def _answer(self, run: Callable[..., Any], operation: Callable[..., T], args: Any, given: Connection | None) -> Any:
         with translated_errors():
             if given is not None:
-                return _run_on(given, operation, *args)
+                return run_on(given, self._settings, operation, *args)
             try:
                 return run(operation, args)
             except DBAPIError as error:
@@ -136,7 +151,7 @@ class Database:
     ) -> Any:
         with translated_errors():
             if given is not None:
-                return await given.run_sync(_run_on, operation, *args)
+                return await given.run_sync(run_on, self._settings, operation, *args)
             try:
                 return await run(operation, args)
             except DBAPIError as error:
@@ -153,17 +168,26 @@ class Database:
 
     def _transaction(self, operation: Callable[..., T], args: Any) -> T:
         with self.engine.begin() as connection:
-            return operation(connection, *args)
+            return self._settled(connection, operation, *args)
+
+    def _settled(self, connection: Connection, operation: Callable[..., T], *args: Any) -> T:
+        if self._settings.transaction_pooling:
+            set_locally(connection, self._settings)
+        return operation(connection, *args)
 
     def _autocommit(self, operation: Callable[..., T], args: Any) -> T:
+        if self._settings.transaction_pooling:
+            return self._transaction(operation, args)
         with self.engine.connect() as connection:
             return operation(connection.execution_options(isolation_level="AUTOCOMMIT"), *args)
 
     async def _atransaction(self, operation: Callable[..., T], args: Any) -> T:
         async with self.async_engine().begin() as connection:
-            return await connection.run_sync(operation, *args)
+            return await connection.run_sync(self._settled, operation, *args)
 
     async def _aautocommit(self, operation: Callable[..., T], args: Any) -> T:
+        if self._settings.transaction_pooling:
+            return await self._atransaction(operation, args)
         async with self.async_engine().connect() as connection:
             reader = await connection.execution_options(isolation_level="AUTOCOMMIT")
             return await reader.run_sync(operation, *args)
@@ -195,8 +219,23 @@ class Database:
         if self._url is None:
             named = os.environ.get("EMBEDPIPE_DATABASE_URL")
             self._embedded = not named
-            self._url = _parse_url(named or embedded_url())
+            self._url = self._parsed(named or embedded_url())
         return self._url
+
+    def _parsed(self, url: str) -> URL:
+        parsed = _parse_url(url)
+        pooled = parsed.query.get("pgbouncer")
+        if pooled not in (None, "true", "false"):
+            raise ConfigurationError(f"The database URL expected pgbouncer=true or false, got {pooled!r}.")
+        if pooled == "true":
+            self._settings = replace(self._settings, transaction_pooling=True)
+        return parsed.difference_update_query(["pgbouncer"])
+
+    def _options(self) -> dict[str, Any]:
+        """Arguments of the engines. A prepared statement lives in a session, and so not behind a pooler."""
+        named = {} if "application_name" in self._resolved_url().query else {"application_name": self.application_name}
+        unprepared = {"prepare_threshold": None} if self._settings.transaction_pooling else {}
+        return {**_POOL, "connect_args": {**named, **unprepared}}
 
     def _drop_closed_loops(self) -> None:
         for loop in [loop for loop in self._async_engines if loop.is_closed()]:
@@ -205,49 +244,6 @@ class Database:
             closer = threading.Thread(target=lambda engine=engine: asyncio.run(engine.dispose()))
             closer.start()
             closer.join()
-
-
-def _listen(engine: Engine, ef_search: int) -> None:
-    event.listen(engine, "connect", partial(_prepare, ef_search=ef_search))
-    event.listen(engine, "checkin", _drop_unprepared)
-
-
-def _prepare(connection: Any, record: Any, *, ef_search: int) -> None:
-    """Registers pgvector's types and sets the session's search defaults, on a connection that was just opened."""
-    connection.autocommit = True
-    cursor = connection.cursor()
-    cursor.execute(_VECTOR_TYPES)
-    rows = cursor.fetchall()
-    if rows:
-        register_types(record.driver_connection, _type_infos(rows))
-        cursor.execute(_SESSION, {"extension": rows[0][3], "ef_search": str(ef_search)})
-        record.info[_PREPARED] = True
-    cursor.close()
-    connection.autocommit = False
-
-
-def _drop_unprepared(connection: Any, record: Any) -> None:
-    """Closes a connection that was opened before the extension was made, so that the next one knows its types."""
-    if connection is not None and _PREPARED not in record.info:
-        record.invalidate()
-
-
-def _run_on(connection: Connection, operation: Callable[..., T], *args: Any) -> T:
-    """Runs the operation on a connection that is not from our pool, which may not know pgvector's types yet."""
-    if connection.dialect.driver not in ("psycopg", "psycopg_async"):
-        raise ConfigurationError(
-            f"connection= expected a connection of postgresql+psycopg://, got one of {connection.dialect.driver}."
-        )
-    if _PREPARED not in connection.info:
-        rows = connection.exec_driver_sql(_VECTOR_TYPES).all()
-        driver: Any = connection.connection.driver_connection
-        register_types(driver, _type_infos(rows))
-        connection.info[_PREPARED] = True
-    return operation(connection, *args)
-
-
-def _type_infos(rows: Sequence[Any]) -> list[TypeInfo]:
-    return [TypeInfo(name, oid, array) for name, oid, array, _ in rows]
 
 
 def _parse_url(url: str) -> URL:

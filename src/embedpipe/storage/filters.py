@@ -43,6 +43,9 @@ from embedpipe.storage.json import dumps, storable_text
 Operator: TypeAlias = Literal[
     "==", "<", "<=", ">", ">=", "exists", "like", "ilike", "contains", "substring", "isubstring"
 ]
+ValueType: TypeAlias = Literal["number", "string"]
+"""What ranges compare: numbers with numbers, and strings with strings."""
+
 _ORDER = ("<", "<=", ">", ">=")
 _TEXT = ("like", "ilike", "substring", "isubstring")
 
@@ -298,12 +301,21 @@ def _comparison(condition: Comparison, metadata: ColumnElement[Any]) -> ColumnEl
     found = _at(metadata, path)
     if operator == "==":
         return func.coalesce(found == _jsonb({"v": value})["v"], false())
-    kind = "string" if isinstance(value, str) else "number"
-    is_kind = func.coalesce(func.jsonb_typeof(found) == kind, false())
-    if kind == "number":
-        return and_(is_kind, found.op(operator, is_comparison=True)(_jsonb({"v": value})["v"]))
-    text = _text_at(metadata, path)
-    return and_(is_kind, _text_condition(operator, text, value))
+    kind: ValueType = "string" if isinstance(value, str) else "number"
+    key, is_kind = ordered_by(metadata, path, kind)
+    if operator in _ORDER:
+        operand = _jsonb({"v": value})["v"] if kind == "number" else literal(value, Text)
+        return and_(is_kind, key.op(operator, is_comparison=True)(operand))
+    return and_(is_kind, _text_condition(operator, _text_at(metadata, path), value))
+
+
+def ordered_by(
+    metadata: ColumnElement[Any], path: tuple[str, ...], kind: ValueType
+) -> tuple[ColumnElement[Any], ColumnElement[bool]]:
+    """What a range compares, and the condition that it is of that type: what an index for ranges is built on."""
+    found = _at(metadata, path)
+    key = found if kind == "number" else _text_at(metadata, path).collate("C")
+    return key, func.coalesce(func.jsonb_typeof(found) == kind, false())
 
 
 def _text_condition(operator: Operator, text: ColumnElement[str], value: str) -> ColumnElement[bool]:
@@ -315,9 +327,7 @@ def _text_condition(operator: Operator, text: ColumnElement[str], value: str) ->
             return text.ilike(operand)
         case "substring":
             return func.strpos(text, operand) > 0
-        case "isubstring":
-            return func.strpos(func.lower(text), func.lower(operand)) > 0
-    return text.collate("C").op(operator, is_comparison=True)(operand)
+    return func.strpos(func.lower(text), func.lower(operand)) > 0
 
 
 def _nested(path: tuple[str, ...], value: Any) -> dict[str, Any]:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, Table, func, inspect, select
+from sqlalchemy import Connection, Table, func, inspect, select, text
 
 from embedpipe.storage import lexical_schema
-from embedpipe.storage.catalogue import find_collection
+from embedpipe.storage.catalogue import find_collection, vector_sets
 from embedpipe.storage.columns import Precision
 from embedpipe.storage.schema import Catalogue, Collection
 from embedpipe.types import ModelSpec
@@ -38,8 +38,10 @@ def list_collections(connection: Connection, schema: str) -> list[CollectionInfo
 
 def _info(connection: Connection, collection: Collection) -> CollectionInfo:
     words = lexical_schema.tables(collection)
-    held = (collection.documents, collection.chunks, collection.vectors, words.index, words.terms, words.deltas)
-    sizes = [func.pg_total_relation_size(func.to_regclass(_quoted(connection, table))) for table in held]
+    sets = vector_sets(connection, collection.schema, collection.name)
+    held = [collection.documents, collection.chunks, *(found.vectors for found in sets)]
+    held += [words.index, words.terms, words.deltas] if collection.lexical else []
+    sizes = [func.pg_total_relation_size(func.to_regclass(quoted(connection, table))) for table in held]
     counts = [select(func.count()).select_from(table).scalar_subquery() for table in held[:2]]
     row = connection.execute(select(counts[1], counts[0], *sizes)).one()
     return CollectionInfo(
@@ -50,9 +52,25 @@ def _info(connection: Connection, collection: Collection) -> CollectionInfo:
         row[0],
         row[1],
         sum(row[2:]),
-        inspect(connection).has_index(collection.vectors.name, collection.vector_index, schema=collection.schema),
+        has_index(connection, collection),
     )
 
 
-def _quoted(connection: Connection, table: Table) -> str:
+def has_index(connection: Connection, collection: Collection) -> bool:
+    """Whether the vector index is there and valid."""
+    return index_states(connection, collection).get(collection.vector_index, False)
+
+
+def index_states(connection: Connection, collection: Collection) -> dict[str, bool]:
+    """Whether each index on the vectors is valid, by its name; without the primary key and what others made."""
+    statement = text(
+        "SELECT relname, indisvalid FROM pg_index JOIN pg_class ON pg_class.oid = indexrelid "
+        "JOIN pg_am ON pg_am.oid = relam WHERE indrelid = to_regclass(:vectors) AND amname IN ('hnsw', 'ivfflat')"
+    )
+    rows = connection.execute(statement, {"vectors": quoted(connection, collection.vectors)})
+    return {name: valid for name, valid in rows if name.startswith(collection.index_prefix)}
+
+
+def quoted(connection: Connection, table: Table) -> str:
+    """The table's name as `to_regclass` reads it."""
     return connection.dialect.identifier_preparer.format_table(table)

@@ -7,19 +7,16 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import DDL, BindParameter, ColumnElement, Connection, and_, bindparam, exists, func, select, text, true
-from sqlalchemy.schema import CreateIndex, DropIndex
+from sqlalchemy import BindParameter, ColumnElement, Connection, and_, bindparam, exists, func, select, true
 
 from embedpipe.errors import InputError
-from embedpipe.storage import catalogue, lexical, lexical_schema, statements
+from embedpipe.storage import lexical, statements
 from embedpipe.storage.columns import BoundArray, IntegerArray, JsonbArray, TextArray, vector_array
 from embedpipe.storage.filters import Filter, where
 from embedpipe.storage.json import dumps, storable_text
 from embedpipe.storage.schema import Collection
-from embedpipe.storage.vector_index import VectorIndex
 from embedpipe.types import Chunk, Vectors
 
-_ANALYZE: Any = DDL("ANALYZE %(fullname)s")  # type: ignore[no-untyped-call]  # SQLAlchemy leaves DDL untyped
 _BATCH_ROWS = 1000
 _MAX_ID_BYTES = 2000  # a B-tree entry must fit a third of a page
 
@@ -88,7 +85,8 @@ def upsert(connection: Connection, collection: Collection, rows: ChunkRows, vect
         arrays = ordered.arrays(start, stop)
         arrays["staged_embedding"] = vector_array(sorted_vectors[start:stop], collection.precision)
         connection.execute(statement, arrays)
-        lexical.index(connection, collection, [str(chunk.id) for chunk in ordered.chunks[start:stop]])
+        if collection.lexical:
+            lexical.index(connection, collection, [str(chunk.id) for chunk in ordered.chunks[start:stop]])
 
 
 def move(connection: Connection, collection: Collection, rows: ChunkRows) -> int:
@@ -152,7 +150,8 @@ def delete_where(connection: Connection, collection: Collection, selected: Colum
     """How many chunks went, with their vectors and words: those for which the condition holds."""
     deleted = statements.delete_chunks(collection, selected).returning(collection.chunks.c.key)
     keys = list(connection.scalars(deleted))
-    lexical.remove(connection, collection, keys)
+    if collection.lexical:
+        lexical.remove(connection, collection, keys)
     return len(keys)
 
 
@@ -180,40 +179,6 @@ def chunk_of(row: Any) -> Chunk:
         row.id,
         row.payload,
     )
-
-
-def create_index(connection: Connection, collection: Collection, index: VectorIndex | None) -> None:
-    """Builds the vector index, with memory and workers to match; None keeps one that is there.
-
-    An index of another kind is dropped first, in the same transaction.
-    """
-    wanted = index or collection.index
-    wanted.check(collection.model.dimensions, collection.precision)
-    if has_index(connection, collection):
-        if wanted == collection.index:
-            return
-        connection.execute(DropIndex(collection.hnsw_index()))
-    memory = func.set_config("maintenance_work_mem", "1GB", true())
-    workers = func.set_config("max_parallel_maintenance_workers", "2", true())
-    connection.execute(select(memory, workers))
-    made = catalogue.set_index(connection, collection, wanted)
-    connection.execute(CreateIndex(made.hnsw_index()))
-    analyze(connection, collection)  # else the planner would take the index under a filter that few chunks meet
-
-
-def analyze(connection: Connection, collection: Collection) -> None:
-    """Brings the planner's statistics up to date, which decide between the index and an exact scan under a filter."""
-    for table in (collection.chunks, collection.vectors, lexical_schema.tables(collection).index):
-        connection.execute(_ANALYZE.against(table))
-
-
-def has_index(connection: Connection, collection: Collection) -> bool:
-    """Whether the vector index is there and valid."""
-    statement = text(
-        "SELECT indisvalid FROM pg_index JOIN pg_class ON pg_class.oid = indexrelid "
-        "WHERE relname = :name AND relnamespace = to_regnamespace(quote_ident(:schema))"
-    )
-    return bool(connection.scalar(statement, {"name": collection.vector_index, "schema": collection.schema}))
 
 
 def _selected(

@@ -8,15 +8,15 @@ from typing import Any, TypeAlias, TypeVar
 
 from sqlalchemy import Connection
 
-from embedpipe.errors import InputError
-from embedpipe.storage import documents, lexical, operations
+from embedpipe.errors import ConfigurationError, InputError
+from embedpipe.storage import documents, index_building, lexical, metadata_index, operations, session
 from embedpipe.storage.columns import checked_vectors
-from embedpipe.storage.filters import Filter, parse_filter
+from embedpipe.storage.filters import Filter, ValueType, parse_filter
 from embedpipe.storage.json import storable_text
+from embedpipe.storage.metadata_index import MetadataIndex
 from embedpipe.storage.schema import Collection
 from embedpipe.storage.search import Fusion, Search
 from embedpipe.storage.search import search as run_search
-from embedpipe.storage.vector_index import VectorIndex
 from embedpipe.types import Chunk, SearchMode, SearchResult, Vectors
 
 T = TypeVar("T")
@@ -75,6 +75,7 @@ def search(
     threshold: float | None,
     with_vectors: bool,
     fusion: Fusion | None,
+    exact: bool,
 ) -> Plan[list[SearchResult]]:
     """The k best chunks."""
     if mode not in ("dense", "lexical", "hybrid"):
@@ -93,6 +94,12 @@ def search(
     parsed = parse_filter(condition)
 
     def plan(connection: Connection, collection: Collection) -> list[SearchResult]:
+        if mode != "dense" and not collection.lexical:
+            raise ConfigurationError(
+                f"A {mode} search needs the words of collection {collection.name!r}, which was made with "
+                "lexical=False. Search with mode='dense', or make a collection that has them."
+            )
+        session.tune(connection, collection)
         wanted = Search(
             mode=mode,
             k=k,
@@ -102,6 +109,7 @@ def search(
             threshold=threshold,
             with_vectors=with_vectors,
             fusion=fusion or Fusion(),
+            exact=exact,
         )
         return run_search(connection, collection, wanted)
 
@@ -129,28 +137,29 @@ def prune_documents(seen: Sequence[str]) -> Plan[tuple[int, int]]:
     return lambda connection, collection: documents.prune(connection, collection, seen)
 
 
-def create_index(index: VectorIndex | None) -> Plan[None]:
-    """Builds the vector index."""
-    return lambda connection, collection: operations.create_index(connection, collection, index)
-
-
 def ensure_index(min_rows: int) -> Plan[bool]:
     """Builds the vector index with its usual settings where the collection is large enough."""
+    return lambda connection, collection: index_building.ensure(connection, collection, min_rows)
 
-    def plan(connection: Connection, collection: Collection) -> bool:
-        if operations.count(connection, collection) >= min_rows:
-            operations.create_index(connection, collection, None)
-        return operations.has_index(connection, collection)
 
-    return plan
+def index_metadata(path: tuple[str, ...], type: ValueType) -> Plan[None]:
+    """Builds an index for ranges over a metadata key."""
+    index = MetadataIndex(path, type)
+    return lambda connection, collection: metadata_index.create(connection, collection, index)
+
+
+def drop_metadata_index(path: tuple[str, ...], type: ValueType) -> Plan[bool]:
+    """Removes an index on a metadata key."""
+    index = MetadataIndex(path, type)
+    return lambda connection, collection: metadata_index.drop(connection, collection, index)
 
 
 def refresh_statistics() -> Plan[int]:
     """Weighs words anew where the average length has moved, and brings the planner's statistics up to date."""
 
     def plan(connection: Connection, collection: Collection) -> int:
-        weighed = lexical.refresh(connection, collection)
-        operations.analyze(connection, collection)
+        weighed = lexical.refresh(connection, collection) if collection.lexical else 0
+        index_building.analyze(connection, collection)
         return weighed
 
     return plan

@@ -1,9 +1,13 @@
 """The tables: a catalogue of collections, and for each collection documents, chunks and vectors.
 
 collections, vector_sets, migrations      one row a collection, a model of a collection, a migration
+metadata_indexes                          one row an index on a metadata key
 c<n>_documents                            id, text, hash, metadata
 c<n>_chunks                               key, id, document, text, offsets, metadata, a framework's payload
 c<n>_vectors_<m>                          key, embedding: narrow, since a wide row would keep the planner from the index
+c<n>_idle_vectors_<m>                     the same of a model that is not, or no longer, the collection's own
+
+A change of model renames both tables: whoever still goes by the old model finds no table, never the wrong vectors.
 """
 
 from __future__ import annotations
@@ -28,7 +32,7 @@ from sqlalchemy import (
     Text,
     func,
 )
-from sqlalchemy.dialects.postgresql import JSONB, REGCONFIG
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB, REGCONFIG
 from sqlalchemy.schema import CreateIndex, CreateTable
 from sqlalchemy.sql.base import Executable
 
@@ -60,6 +64,7 @@ class Catalogue:
             Column("number", Integer, primary_key=True),
             Column("name", Text),
             Column("language", REGCONFIG),
+            Column("lexical", Boolean),
             Column("created_at", DateTime(timezone=True)),
         )
 
@@ -76,6 +81,17 @@ class Catalogue:
             Column("precision", Text),
             Column("index", JSONB),
             Column("active", Boolean),
+        )
+
+    @cached_property
+    def metadata_indexes(self) -> Table:
+        return Table(
+            "metadata_indexes",
+            self.tables,
+            Column("collection", Integer, primary_key=True),
+            Column("number", Integer, primary_key=True),
+            Column("path", ARRAY(Text)),
+            Column("type", Text),
         )
 
     @cached_property
@@ -100,6 +116,8 @@ class Collection:
     model: ModelSpec
     precision: Precision
     index: VectorIndex
+    active: bool = True
+    lexical: bool = True
 
     @cached_property
     def _tables(self) -> CollectionTables:
@@ -120,9 +138,14 @@ class Collection:
     @property
     def vector_index(self) -> str:
         """The name of the vector index."""
-        return f"{self.vectors.name}_hnsw"
+        return f"{self.index_prefix}{self.index.suffix}"
 
-    def hnsw_index(self) -> Index:
+    @property
+    def index_prefix(self) -> str:
+        """What the names of indexes on the vectors begin with, also while the table is another than the active one."""
+        return f"c{self.number}_vectors_{self.vector_set}_"
+
+    def index_definition(self, *, concurrently: bool = False) -> Index:
         """The vector index, by cosine distance; not among the table's own, since it is built after a load."""
         of, vectors = self.index, self.vectors.to_metadata(MetaData())
         value = of.expression(vectors.c.embedding, dimensions=self.model.dimensions, precision=self.precision)
@@ -130,17 +153,23 @@ class Collection:
         return Index(
             self.vector_index,
             value.label("indexed"),
-            postgresql_using="hnsw",
+            postgresql_using=of.method,
             postgresql_ops={"indexed": operators},
-            postgresql_with={"m": of.m, "ef_construction": of.ef_construction},
+            postgresql_with=of.options,
+            postgresql_concurrently=concurrently,
         )
 
     def create_statements(self) -> list[Executable]:
         """DDL for the tables, without the vector index: that is built after a load."""
         statements: list[Executable] = []
-        for table in (self.documents, self.chunks, self.vectors):
+        for table in (self.documents, self.chunks):
             statements.append(CreateTable(table))
             statements += [CreateIndex(index) for index in sorted(table.indexes, key=lambda index: str(index.name))]
+        return statements + self.create_vectors_statements()
+
+    def create_vectors_statements(self) -> list[Executable]:
+        """DDL for the table of this model's vectors alone."""
+        statements: list[Executable] = [CreateTable(self.vectors)]
         if self._vector_bytes() <= PAGE_BYTES:
             # Out of line the heap looks tiny, and the planner prefers a sequential scan over the vector index.
             statements.append(_STORAGE_PLAIN.against(self.vectors))
@@ -185,7 +214,7 @@ def _tables_of(collection: Collection) -> CollectionTables:
     by_path = {"metadata": "jsonb_path_ops"}
     Index(f"{chunks.name}_metadata", chunks.c.metadata, postgresql_using="gin", postgresql_ops=by_path)
     vectors = Table(
-        f"{prefix}_vectors_{collection.vector_set}",
+        f"{prefix}_{'' if collection.active else 'idle_'}vectors_{collection.vector_set}",
         metadata,
         Column("key", ForeignKey(chunks.c.key, ondelete="CASCADE"), primary_key=True, autoincrement=False),
         Column("embedding", vector_column(collection.model.dimensions, collection.precision), nullable=False),

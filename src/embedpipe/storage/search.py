@@ -75,6 +75,7 @@ class Search:
     threshold: float | None = None
     with_vectors: bool = False
     fusion: Fusion = Fusion()
+    exact: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,8 +103,8 @@ def search(connection: Connection, collection: Collection, wanted: Search) -> li
 
     Where the vector index brings fewer than k, the exact scan answers: an index search under a filter can end early.
     """
-    results = _run(connection, collection, wanted, exact=False)
-    if len(results) < wanted.k and wanted.mode != "lexical":
+    results = _run(connection, collection, wanted, exact=wanted.exact)
+    if len(results) < wanted.k and wanted.mode != "lexical" and not wanted.exact:
         return _run(connection, collection, wanted, exact=True)
     return results
 

@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, TypeVar
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy.typing as npt
 from sqlalchemy import Connection
 
-from embedpipe.storage import catalogue, operations, plans
-from embedpipe.storage.bound_store import BoundStore
+from embedpipe.errors import SchemaError
+from embedpipe.storage import catalogue, index_building, metadata_index, operations, plans, vector_sets
+from embedpipe.storage.bound_store import BoundStore, check_outdated, replaced
+from embedpipe.storage.columns import Precision
 from embedpipe.storage.documents import DocumentBatch, Known
+from embedpipe.storage.filters import ValueType
+from embedpipe.storage.index_building import IndexProgress
+from embedpipe.storage.metadata_index import MetadataIndex
 from embedpipe.storage.plans import Condition, Plan
+from embedpipe.storage.reembed import Reembedding, ReembedProgress, patiently
 from embedpipe.storage.schema import Collection
 from embedpipe.storage.search import Fusion
 from embedpipe.storage.vector_index import VectorIndex
-from embedpipe.types import Chunk, SearchMode, SearchResult
+from embedpipe.types import Chunk, ModelSpec, SearchMode, SearchResult
 
 if TYPE_CHECKING:
     from embedpipe.storage.async_store import AsyncPgVectorStore
@@ -30,6 +36,7 @@ class PgVectorStore(BoundStore):
     The collection is made at its first use, for `model`; without a model only one that is there can be opened.
     `language` is the text search configuration of the lexical search (any that PostgreSQL has; English where none is
     given), `precision` what numbers are stored as (float32; float16 past 2,000 dimensions).
+    `lexical=False` leaves the index of words out: writing is faster, and searches are `dense` only.
 
     Every method may raise `DatabaseUnavailableError`, `SchemaError`, `CollectionNotFoundError`, `ModelMismatchError`
     (also where the collection was made for another model) and `StorageError`; nothing is then written. A
@@ -101,13 +108,15 @@ class PgVectorStore(BoundStore):
         threshold: float | None = None,
         with_vectors: bool = False,
         fusion: Fusion | None = None,
+        exact: bool = False,
         connection: Connection | None = None,
     ) -> list[SearchResult]:
         """The k best chunks, best first, ties by id; fewer only where fewer meet the conditions.
 
         `dense` compares `vector` by cosine, `lexical` ranks by BM25 over the words of `text`, `hybrid` fuses both.
         `threshold` is the least similarity to `vector`, in every mode; `fusion` says how a hybrid search weighs its
-        legs. Raises `InputError` for a missing vector or text.
+        legs. `exact` compares with every vector, also where there is an index, which may miss some. Raises
+        `InputError` for a missing vector or text, `ConfigurationError` for words where the collection has none.
         """
         plan = plans.search(
             vector,
@@ -118,6 +127,7 @@ class PgVectorStore(BoundStore):
             threshold=threshold,
             with_vectors=with_vectors,
             fusion=fusion,
+            exact=exact,
         )
         return self._read(plan, connection)
 
@@ -125,14 +135,48 @@ class PgVectorStore(BoundStore):
         """How many chunks there are."""
         return self._read(operations.count, connection)
 
-    def create_index(self, index: VectorIndex | None = None) -> None:
+    def create_index(
+        self,
+        index: VectorIndex | None = None,
+        *,
+        concurrently: bool = False,
+        on_progress: Callable[[IndexProgress], None] | None = None,
+    ) -> None:
         """Builds the vector index; searches before it are exact. Build it after the first load.
 
         None keeps the index that is there, else builds the most exact kind that takes the collection's vectors; another
-        one than is there replaces it. Raises `ConfigurationError` where the vectors cannot be indexed that way.
+        one than is there replaces it once it is built. Searches go on meanwhile; writers wait, but with `concurrently`
+        they go on too, while building takes longer, and what a failure leaves is dropped. `on_progress` is called a few
+        times a second; if it raises, the build is cancelled. Memory is taken as the server's settings allow. Raises
+        `ConfigurationError` where the vectors cannot be indexed that way.
         """
-        self._run(plans.create_index(index), None)
+        index_building.create_index(
+            self.database, self.collection, index, concurrently=concurrently, on_progress=on_progress
+        )
         self._collection = None
+
+    def drop_index(self) -> bool:
+        """Whether there was a vector index; it is gone, and searches are exact until `create_index`.
+
+        Before a load that is large beside what is stored: rows are written several times as fast without it.
+        """
+        return self._run(index_building.drop_index, None)
+
+    def index_metadata(self, *path: str, type: ValueType = "number") -> None:
+        """Builds the index that ranges over a metadata key need: `index_metadata("year")` for `Field("year") >= 2020`.
+
+        Several keys are the path to a nested one. `type` is what of the values is compared, numbers or strings; the
+        others are not in the index. Equality and `contains` have an index of their own. Writers wait while it is built.
+        """
+        self._run(plans.index_metadata(path, type), None)
+
+    def metadata_indexes(self) -> list[MetadataIndex]:
+        """The indexes on metadata keys, in the order they were made."""
+        return self._run(metadata_index.listed, None)
+
+    def drop_metadata_index(self, *path: str, type: ValueType = "number") -> bool:
+        """Whether there was such an index; it is gone now."""
+        return self._run(plans.drop_metadata_index(path, type), None)
 
     def known_documents(self, document_ids: Sequence[str]) -> Known:
         """The hashes of these documents and the ids of their chunks, where they are stored."""
@@ -157,6 +201,40 @@ class PgVectorStore(BoundStore):
         """
         return self._run(plans.refresh_statistics(), None)
 
+    def reembed(
+        self,
+        embed: Callable[[Sequence[str]], npt.ArrayLike],
+        *,
+        model: ModelSpec,
+        precision: Precision | None = None,
+        on_progress: Callable[[ReembedProgress], None] | None = None,
+    ) -> PgVectorStore:
+        """The collection's store for another model, after all vectors were made anew by `embed` and taken up.
+
+        `embed` takes a list of texts and gives (n, d) vectors of `model`. Meanwhile others read and write through the
+        present model. Where it fails or is killed, nothing has changed, and the next call goes on where it was. Where
+        the present vectors have an index, the new ones get it before they are taken up, which is one transaction that
+        waits for running writers; those of up to 64 chunks may still be embedded while others wait. From then on stores
+        of the former model, this one too, raise `ModelMismatchError`. Its vectors stay until `drop_vector_sets()`, so
+        that `reembed` with that model goes back, and embeds only what was written since.
+
+        Raises what `embed` raises, `CollectionNotFoundError`, `ConfigurationError` where `precision` is another than
+        the vectors of that model have, and `StorageError` where a lock is not to be had for two minutes.
+        """
+        Reembedding(
+            database=self.database,
+            name=self.name,
+            model=model,
+            embed=embed,
+            precision=precision,
+            on_progress=on_progress,
+        ).run()
+        return self._with_model(model)
+
+    def drop_vector_sets(self) -> int:
+        """How many sets of vectors went: those of all models but the present one."""
+        return patiently(self.database, vector_sets.drop_idle, self.database.schema, self.name)
+
     def exists(self) -> bool:
         """Whether the collection is there; looking does not make it."""
         return self.database.read(catalogue.exists, self.database.schema, self.name)
@@ -167,7 +245,20 @@ class PgVectorStore(BoundStore):
         self._collection = None
 
     def _run(self, plan: Plan[T], connection: Connection | None) -> T:
-        return self.database.run(plan, self.collection, connection=connection)
+        return self._answer(self.database.run, plan, connection)
 
     def _read(self, plan: Plan[T], connection: Connection | None) -> T:
-        return self.database.read(plan, self.collection, connection=connection)
+        return self._answer(self.database.read, plan, connection)
+
+    def _answer(self, run: Callable[..., Any], plan: Plan[T], connection: Connection | None) -> T:
+        used = self.collection
+        answer: T
+        try:
+            answer = run(plan, used, connection=connection)
+        except SchemaError as error:
+            check_outdated(error)
+            renewed = self.database.read(self._renewed, used)
+            if connection is not None:
+                raise replaced(self.name) from error
+            answer = run(plan, renewed)
+        return answer

@@ -4,6 +4,7 @@ CREATE TABLE collections (
     number integer GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     name text NOT NULL UNIQUE,
     language regconfig NOT NULL,
+    lexical boolean NOT NULL,
     created_at timestamptz NOT NULL DEFAULT now()
 );
 
@@ -20,3 +21,13 @@ CREATE TABLE vector_sets (
 );
 
 CREATE UNIQUE INDEX vector_sets_one_active ON vector_sets (collection) WHERE active;
+
+-- B-trees on metadata keys, named c<collection>_chunks_field_<number>.
+CREATE TABLE metadata_indexes (
+    collection integer NOT NULL REFERENCES collections ON DELETE CASCADE,
+    number integer NOT NULL,
+    path text[] NOT NULL,
+    type text NOT NULL CHECK (type IN ('number', 'string')),
+    PRIMARY KEY (collection, number),
+    UNIQUE (collection, path, type)
+);

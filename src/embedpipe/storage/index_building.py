@@ -1,0 +1,270 @@
+"""Builds the vector index, at once or beside other writers, tells how far it is, and drops it.
+
+An index is named by how it is built, so that one of another kind is built beside the one that searches use, which goes
+only when the new one is there.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor, wait
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
+
+from sqlalchemy import (
+    DDL,
+    BigInteger,
+    ColumnElement,
+    Connection,
+    Index,
+    Integer,
+    MetaData,
+    bindparam,
+    cast,
+    false,
+    func,
+    literal_column,
+    select,
+    text,
+)
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.schema import CreateIndex, DropIndex
+
+from embedpipe.errors import StorageError
+from embedpipe.storage import catalogue, lexical_schema, operations
+from embedpipe.storage.engine import Database
+from embedpipe.storage.inventory import has_index, index_states, quoted
+from embedpipe.storage.schema import Collection
+from embedpipe.storage.vector_index import VectorIndex
+
+logger = logging.getLogger(__name__)
+
+_ANALYZE: Any = DDL("ANALYZE %(fullname)s")  # type: ignore[no-untyped-call]  # SQLAlchemy leaves DDL untyped
+_LOCK: Any = DDL("LOCK TABLE %(fullname)s IN SHARE UPDATE EXCLUSIVE MODE")  # type: ignore[no-untyped-call]  # as above
+_POLL_S = 0.1
+_WORKERS = 2
+_SETTINGS = ("maintenance_work_mem", "max_parallel_maintenance_workers", "statement_timeout")
+_NO_SHARED_MEMORY = ("53100", "53200")
+
+
+@dataclass(frozen=True, slots=True)
+class IndexProgress:
+    """How far the building of an index is: PostgreSQL's name of the phase, and the part of it that is done, 0 to 1.
+
+    `done` is None in phases that PostgreSQL does not measure; the last report has the phase "finished".
+    """
+
+    phase: str
+    done: float | None
+
+
+Progress = Callable[[IndexProgress], None]
+
+
+def create_index(
+    database: Database,
+    collection: Collection,
+    index: VectorIndex | None,
+    *,
+    concurrently: bool,
+    on_progress: Progress | None,
+) -> None:
+    """Builds the vector index; None keeps the one that is there, else builds what the catalogue has.
+
+    `on_progress` is called from this thread while another one builds. If it raises, the build is cancelled.
+    """
+    work = partial(_build_beside, database) if concurrently else partial(database.run, build)
+    work = partial(work, collection, index)
+    if on_progress is None:
+        work()
+        return
+    with ThreadPoolExecutor(1) as pool:
+        building = pool.submit(work)
+        try:
+            while not wait([building], timeout=_POLL_S).done:
+                progress = database.read(_progress, collection)
+                if progress is not None:
+                    on_progress(progress)
+        except BaseException:
+            database.read(_cancel, collection)
+            raise
+        building.result()
+    on_progress(IndexProgress("finished", 1.0))
+
+
+def build(connection: Connection, collection: Collection, index: VectorIndex | None) -> None:
+    """Builds the vector index in the transaction at hand, while writers wait."""
+    wanted = _prepared(connection, collection, index)
+    if not has_index(connection, wanted):
+        _give_resources(connection, wanted, local=True)
+        create = CreateIndex(wanted.index_definition())
+        try:
+            with connection.begin_nested():
+                connection.execute(create)
+        except DBAPIError as error:
+            if not _lacks_shared_memory(error):
+                raise
+            _work_alone(connection, local=True)
+            connection.execute(create)
+    _take_up(connection, wanted)
+
+
+def ensure(connection: Connection, collection: Collection, min_rows: int) -> bool:
+    """Whether there is a vector index; it is built where there are so many rows and the role may."""
+    if has_index(connection, collection):
+        return True
+    if operations.count(connection, collection) < min_rows:
+        return False
+    owner = text("SELECT pg_has_role(relowner, 'USAGE') FROM pg_class WHERE oid = to_regclass(:vectors)")
+    if not connection.scalar(owner, {"vectors": quoted(connection, collection.vectors)}):
+        logger.warning(
+            "Collection %r is large enough for a vector index, which only the owner of its tables may build: "
+            "have the owner call create_index()",
+            collection.name,
+        )
+        return False
+    build(connection, collection, None)
+    return True
+
+
+def _build_beside(database: Database, collection: Collection, index: VectorIndex | None) -> None:
+    """Builds while others write. What a failure leaves is dropped."""
+    wanted = database.run(_prepared, collection, index)
+    try:
+        database.run_alone(_create_beside, wanted)
+    except BaseException:
+        database.run(_drop_invalid, wanted)
+        raise
+    database.run(_finish, wanted)
+
+
+def _create_beside(connection: Connection, wanted: Collection) -> None:
+    create = CreateIndex(wanted.index_definition(concurrently=True), if_not_exists=True)
+    before = connection.execute(select(*[func.current_setting(name) for name in _SETTINGS])).one()
+    try:
+        _give_resources(connection, wanted, local=False)
+        try:
+            connection.execute(create)
+        except DBAPIError as error:
+            if not _lacks_shared_memory(error):
+                raise
+            connection.execute(DropIndex(_named(wanted, wanted.vector_index), if_exists=True))
+            _work_alone(connection, local=False)
+            connection.execute(create)
+    finally:
+        if not connection.invalidated:
+            pairs = zip(_SETTINGS, before, strict=True)
+            connection.execute(select(*[func.set_config(name, value, false()) for name, value in pairs]))
+
+
+def _finish(connection: Connection, wanted: Collection) -> None:
+    _drop_invalid(connection, wanted)
+    if not has_index(connection, wanted):
+        raise StorageError(
+            f"The vector index of collection {wanted.name!r} was not built: another build of it failed meanwhile. "
+            "Call create_index again."
+        )
+    _take_up(connection, wanted)
+
+
+def _prepared(connection: Connection, collection: Collection, index: VectorIndex | None) -> Collection:
+    """The collection as it will be: with the wanted index, its lists counted out. What failed before is dropped."""
+    wanted = index or collection.index
+    wanted.check(collection.model.dimensions, collection.precision)
+    if wanted.is_met_by(collection.index) and has_index(connection, collection):
+        return collection
+    rows = connection.scalar(select(func.count()).select_from(collection.vectors)) or 0
+    planned = replace(collection, index=wanted.sized(rows))
+    _drop_invalid(connection, planned)
+    return planned
+
+
+def _drop_invalid(connection: Connection, collection: Collection) -> None:
+    """Drops indexes that a failed build left; one that is being built is waited for, since the lock is its own."""
+    if all(index_states(connection, collection).values()):
+        return
+    connection.execute(_LOCK.against(collection.vectors))
+    for name, valid in index_states(connection, collection).items():
+        if not valid:
+            logger.warning("Dropping the invalid index %s, which a failed concurrent build left", name)
+            connection.execute(DropIndex(_named(collection, name)))
+
+
+def _take_up(connection: Connection, wanted: Collection) -> None:
+    """Has searches use the index that is there now, and drops the others."""
+    catalogue.set_index(connection, wanted, wanted.index)
+    for name in index_states(connection, wanted):
+        if name != wanted.vector_index:
+            connection.execute(DropIndex(_named(wanted, name)))
+    analyze(connection, wanted)  # else the planner would take the index under a filter that few chunks meet
+
+
+def drop_index(connection: Connection, collection: Collection) -> bool:
+    """Whether there was a vector index; searches are exact until it is built again."""
+    names = list(index_states(connection, collection))
+    for name in names:
+        connection.execute(DropIndex(_named(collection, name)))
+    return bool(names)
+
+
+def analyze(connection: Connection, collection: Collection) -> None:
+    """Brings the planner's statistics up to date, which decide between the index and an exact scan under a filter."""
+    tables = [collection.chunks, collection.vectors]
+    for table in [*tables, lexical_schema.tables(collection).index] if collection.lexical else tables:
+        connection.execute(_ANALYZE.against(table))
+
+
+def _give_resources(connection: Connection, wanted: Collection, *, local: bool) -> None:
+    """Memory for what is built, up to a quarter of what the server counts on for caching, and workers; no timeout."""
+    rows = connection.scalar(select(func.count()).select_from(wanted.vectors)) or 0
+    size = 4 if wanted.precision == "float32" else 2
+    needed = wanted.index.memory_bytes(rows, wanted.model.dimensions * size // 4)
+    own, cache = _bytes("maintenance_work_mem"), _bytes("effective_cache_size")
+    memory = func.greatest(own, func.least(bindparam("needed", needed, type_=BigInteger()), cache / 4)) / 1024
+    workers = cast(func.current_setting("max_parallel_maintenance_workers"), Integer)
+    values: tuple[ColumnElement[Any], ...] = (
+        cast(memory, BigInteger),
+        func.greatest(workers, _WORKERS),
+        literal_column("0"),
+    )
+    units = ("kB", "", "")
+    settings = [
+        func.set_config(name, func.concat(value, unit), local)
+        for name, value, unit in zip(_SETTINGS, values, units, strict=True)
+    ]
+    connection.execute(select(*settings))
+
+
+def _bytes(setting: str) -> Any:
+    return func.pg_size_bytes(func.current_setting(setting), type_=BigInteger())
+
+
+def _work_alone(connection: Connection, *, local: bool) -> None:
+    logger.warning("The server lacks shared memory for a parallel build of the vector index: one worker builds it")
+    connection.execute(select(func.set_config("max_parallel_maintenance_workers", "0", local)))
+
+
+def _lacks_shared_memory(error: DBAPIError) -> bool:
+    return getattr(error.orig, "sqlstate", None) in _NO_SHARED_MEMORY and "shared memory" in str(error.orig)
+
+
+def _progress(connection: Connection, collection: Collection) -> IndexProgress | None:
+    statement = text(
+        "SELECT phase, blocks_done::float / nullif(blocks_total, 0) AS done FROM pg_stat_progress_create_index "
+        "WHERE relid = to_regclass(:vectors)"
+    )
+    row = connection.execute(statement, {"vectors": quoted(connection, collection.vectors)}).first()
+    return None if row is None else IndexProgress(row.phase, row.done)
+
+
+def _cancel(connection: Connection, collection: Collection) -> None:
+    statement = text(
+        "SELECT pg_cancel_backend(pid) FROM pg_stat_progress_create_index WHERE relid = to_regclass(:vectors)"
+    )
+    connection.execute(statement, {"vectors": quoted(connection, collection.vectors)})
+
+
+def _named(collection: Collection, name: str) -> Index:
+    return Index(name, collection.vectors.to_metadata(MetaData()).c.key)

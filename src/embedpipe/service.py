@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 
 from embedpipe.chunking import RecursiveChunker, for_model
@@ -14,6 +14,7 @@ from embedpipe.ingest import IngestSettings, ProcessingStats, Progress, adrive, 
 from embedpipe.reranking import as_reranker
 from embedpipe.storage import AsyncPgVectorStore, Database, PgVectorStore
 from embedpipe.storage.plans import Condition
+from embedpipe.storage.reembed import ReembedProgress
 from embedpipe.types import Chunker, Document, EmbeddingModel, SearchMode, SearchResult
 
 logger = logging.getLogger(__name__)
@@ -136,6 +137,31 @@ class SemanticSearchService:
         if self.reranker is None:
             return results
         return (await asyncio.to_thread(self.reranker.rerank, query, results))[:k]
+
+    def reembed(
+        self,
+        model: str | EmbeddingModel | EmbeddingGenerator,
+        *,
+        on_progress: Callable[[ReembedProgress], None] | None = None,
+    ) -> SemanticSearchService:
+        """The service over the same collection with another model, which all chunks have been embedded with by then.
+
+        Meanwhile this one goes on working; from then on its searches and ingests raise `ModelMismatchError`. What
+        fails or is killed goes on where it was with the next call. With the former model it goes back. Errors as
+        `PgVectorStore.reembed`.
+        """
+        generator = model if isinstance(model, EmbeddingGenerator) else EmbeddingGenerator(model)
+        self.store.reembed(
+            lambda texts: generator.generate_batch(texts).vectors, model=generator.spec, on_progress=on_progress
+        )
+        return SemanticSearchService(
+            generator,
+            database=self.store.database,
+            collection=self.store.name,
+            chunker=self.settings.chunker,
+            clean_text=self.settings.clean_text,
+            reranker=self.reranker,
+        )
 
     @property
     def async_store(self) -> AsyncPgVectorStore:

@@ -17,6 +17,7 @@ from sqlalchemy import (
     Subquery,
     Text,
     Update,
+    and_,
     bindparam,
     column,
     delete,
@@ -85,6 +86,22 @@ def move(collection: Collection) -> Update:
     columns = [name for name in CHUNK_COLUMNS if name != "id"]
     differs = or_(*[chunks.c[name].is_distinct_from(staged.c[name]) for name in columns])
     return update(chunks).where(chunks.c.id == staged.c.id, differs).values({name: staged.c[name] for name in columns})
+
+
+def fill(collection: Collection) -> Insert:
+    """Adds the staged vectors of chunks that still have the staged text and no vector; each is locked against writers.
+
+    In the order of the ids, as writers lock them. Who rewrites a chunk at the same time either comes first, and the
+    text differs; or waits, and removes the vector.
+    """
+    embedding = collection.vectors.c.embedding.type
+    rows = _bound_rows({"id": Text(), "content": Text(), "embedding": embedding})
+    staged = rows.cte("staged").prefix_with("MATERIALIZED")
+    chunks = collection.chunks
+    same = and_(chunks.c.id == staged.c.id, chunks.c.content == staged.c.content)
+    pairs = select(chunks.c.key, staged.c.embedding).join_from(staged, chunks, same).order_by(chunks.c.id)
+    into = insert(collection.vectors).from_select(["key", "embedding"], pairs.with_for_update(read=True, of=chunks))
+    return into.on_conflict_do_nothing()
 
 
 def upsert_documents(collection: Collection) -> Insert:

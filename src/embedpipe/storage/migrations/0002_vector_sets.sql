@@ -1,0 +1,24 @@
+-- A chunk that is rewritten loses its vectors in the sets that are not the active one, whoever writes it, so that they
+-- count as missing and are embedded again. The trigger is on the chunks of a collection that has such sets; its argument
+-- is the collection's number.
+CREATE FUNCTION forget_rewritten() RETURNS trigger LANGUAGE plpgsql AS $$
+DECLARE
+    idle integer;
+BEGIN
+    FOR idle IN EXECUTE format(
+        'SELECT number FROM %I.vector_sets WHERE collection = $1 AND NOT active', TG_TABLE_SCHEMA
+    ) USING TG_ARGV[0]::integer
+    LOOP
+        -- In an older snapshot the vectors that were filled in since are not to be seen.
+        IF current_setting('transaction_isolation') <> 'read committed' THEN
+            RAISE EXCEPTION 'chunks are rewritten in READ COMMITTED transactions only while their collection has '
+                'vectors of another model' USING ERRCODE = 'feature_not_supported';
+        END IF;
+        EXECUTE format(
+            'DELETE FROM %I.%I AS vectors USING old_rows JOIN new_rows ON new_rows.key = old_rows.key '
+            'WHERE vectors.key = old_rows.key AND old_rows.content <> new_rows.content',
+            TG_TABLE_SCHEMA, format('c%s_idle_vectors_%s', TG_ARGV[0], idle)
+        );
+    END LOOP;
+    RETURN NULL;
+END $$;

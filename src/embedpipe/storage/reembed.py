@@ -1,0 +1,105 @@
+"""A change of model: every chunk is embedded anew beside the vectors in use, which then give way in one transaction."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias, TypeVar
+
+import numpy.typing as npt
+from psycopg.errors import DeadlockDetected, LockNotAvailable
+
+from embedpipe.errors import EmbeddingError, StorageError
+from embedpipe.storage import index_building, inventory, operations, vector_sets
+from embedpipe.storage.columns import Precision
+from embedpipe.storage.engine import Database
+from embedpipe.storage.schema import Collection
+from embedpipe.storage.vector_sets import Embed, VectorSets
+from embedpipe.types import ModelSpec
+
+logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+_BATCH_CHUNKS = 512
+_LOCK_TRIES = 40
+_PAUSE_S = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class ReembedProgress:
+    """How many of the chunks have a vector of the new model."""
+
+    done: int
+    total: int
+
+
+Progress: TypeAlias = Callable[[ReembedProgress], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Reembedding:
+    """Which collection gets the vectors of which model, and how a list of texts becomes these."""
+
+    database: Database
+    name: str
+    model: ModelSpec
+    embed: Embed
+    precision: Precision | None = field(default=None, kw_only=True)
+    on_progress: Progress | None = field(default=None, kw_only=True)
+
+    def run(self) -> None:
+        """Returns once the collection's vectors are the model's."""
+        schema, name, model = self.database.schema, self.name, self.model
+        sets = patiently(self.database, vector_sets.begin, schema, name, model, self.precision)
+        if sets.wanted.active:
+            return
+        logger.info("Embedding collection %r anew with %s", name, model.name)
+        switched = False
+        while not switched:  # once, unless others write more meanwhile than may be embedded while they wait
+            self._fill(sets.wanted)
+            self._build_index(sets)
+            switched = patiently(self.database, vector_sets.switch, schema, name, model, self.embed)
+        logger.info("Collection %r now has the vectors of %s", name, model.name)
+
+    def _fill(self, idle: Collection) -> None:
+        """Embeds once through what lacks a vector, in key order; texts that change meanwhile lack it again."""
+        total = self.database.read(operations.count, idle)
+        done, after = total - self.database.read(vector_sets.missing, idle), 0
+        self._report(done, total)
+        while rows := self.database.read(vector_sets.unfilled, idle, after, _BATCH_CHUNKS):
+            done += self.database.run(vector_sets.fill, idle, rows, self._embedded(rows))
+            after = rows[-1].key
+            self._report(done, total)
+
+    def _embedded(self, rows: Sequence[Any]) -> npt.ArrayLike:
+        try:
+            return self.embed([row.content for row in rows])
+        except EmbeddingError as error:
+            names = ", ".join(repr(rows[position].id) for position in error.inputs[:10])
+            logger.error("Collection %r keeps its vectors, since chunks were not embedded: %s", self.name, names)  # noqa: TRY400 - the error itself goes to the caller
+            raise
+
+    def _report(self, done: int, total: int) -> None:
+        if self.on_progress is not None:
+            self.on_progress(ReembedProgress(done, max(done, total)))  # others add chunks meanwhile
+
+    def _build_index(self, sets: VectorSets) -> None:
+        """Builds the new vectors' index where the present ones have one."""
+        if self.database.read(inventory.has_index, sets.active):
+            index_building.create_index(self.database, sets.wanted, None, concurrently=True, on_progress=None)
+
+
+def patiently(database: Database, operation: Callable[..., T], *args: Any) -> T:
+    """What the operation returns, run again where others hold the locks it needs, for two minutes at most."""
+    for _ in range(_LOCK_TRIES):
+        try:
+            return database.run(operation, *args)
+        except StorageError as error:
+            if not isinstance(error.__cause__, (LockNotAvailable, DeadlockDetected)):
+                raise
+        logger.info("Waiting until others have ended their transactions")
+        time.sleep(_PAUSE_S)  # those get on who wait behind us
+    return database.run(operation, *args)

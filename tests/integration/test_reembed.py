@@ -1,0 +1,279 @@
+"""A change of model: others read and write meanwhile, nobody ever compares vectors of two models."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import pytest
+
+from embedpipe import Document, SemanticSearchService
+from embedpipe.errors import (
+    CollectionNotFoundError,
+    ConfigurationError,
+    InputError,
+    ModelMismatchError,
+    ProviderError,
+    StorageError,
+)
+from embedpipe.storage import Database, PgVectorStore, VectorIndex
+from embedpipe.storage.catalogue import vector_sets
+from embedpipe.storage.inventory import has_index
+from embedpipe.testing import FakeEmbeddingModel
+from embedpipe.types import Chunk, Vectors
+from stores import awaitable
+
+OLD, NEW = FakeEmbeddingModel(16, name="old"), FakeEmbeddingModel(16, name="new")
+
+
+class Embed:
+    """A model's `embed` that remembers the texts, and calls `before` with the number of the batch."""
+
+    def __init__(self, model: FakeEmbeddingModel, before: Callable[[int], None] = lambda number: None) -> None:
+        self.model, self.before = model, before
+        self.batches: list[list[str]] = []
+
+    def __call__(self, texts: Sequence[str]) -> Vectors:
+        self.before(len(self.batches))
+        self.batches.append(list(texts))
+        return self.model.embed(texts, "document")
+
+    @property
+    def texts(self) -> list[str]:
+        return [text for batch in self.batches for text in batch]
+
+
+def chunks(*numbers: int, wrote: str = "") -> list[Chunk]:
+    return [Chunk.whole(f"text {number} {wrote}".strip(), id=f"{number:05}") for number in numbers]
+
+
+def write(store: PgVectorStore, written: list[Chunk], model: FakeEmbeddingModel = OLD) -> None:
+    store.upsert(written, model.embed([chunk.text for chunk in written], "document"))
+
+
+@pytest.fixture
+def store(database: Database) -> PgVectorStore:
+    made = PgVectorStore(database, model=OLD.spec)
+    write(made, chunks(*range(1200)))
+    return made
+
+
+def check(store: PgVectorStore, model: FakeEmbeddingModel) -> dict[str, str]:
+    """The chunks' texts by id, after it was seen that each has the vector of its own text by that model."""
+    hits = store.search(np.ones(model.spec.dimensions), k=10_000, with_vectors=True)
+    assert len(hits) == store.count()
+    expected = model.embed([hit.text for hit in hits], "document")
+    np.testing.assert_allclose(np.stack([np.asarray(hit.vector) for hit in hits]), expected, atol=1e-6)
+    return {hit.id: hit.text for hit in hits}
+
+
+@pytest.mark.parametrize("kind", ["sync", "async"])
+async def test_the_vectors_change_and_stores_of_the_old_model_are_refused(
+    kind: str, store: PgVectorStore, database: Database
+) -> None:
+    other = awaitable(kind, database, model=OLD.spec)
+    unbound = awaitable(kind, database)
+    [query] = OLD.embed(["text 7"], "query")
+    for _ in range(12):  # so often that the driver has prepared the statement on the server
+        for reader in (other, unbound):
+            assert (await reader.search(query, k=1))[0].id == "00007"
+    again = awaitable(kind, database)
+    reported: list[tuple[int, int]] = []
+    renewed = await again.reembed(
+        Embed(NEW), model=NEW.spec, on_progress=lambda progress: reported.append((progress.done, progress.total))
+    )
+    assert reported == [(0, 1200), (512, 1200), (1024, 1200), (1200, 1200)]
+    for reader in (other, unbound):
+        for _ in range(2):
+            with pytest.raises(ModelMismatchError, match=r"new \(16.*old \(16"):
+                await reader.search(query, k=1)
+            with pytest.raises(ModelMismatchError, match=r"new \(16.*old \(16"):
+                await reader.upsert(chunks(7, wrote="too late"), OLD.embed(["x"], "document"))
+        assert [chunk.text for chunk in await reader.get(["00007"])] == ["text 7"]
+        assert (await reader.search(text="7", mode="lexical", k=1))[0].id == "00007"
+    with pytest.raises(ModelMismatchError, match=r"new \(16.*old \(16"):
+        PgVectorStore(database, model=OLD.spec).count()
+    synchronous = PgVectorStore(database, model=NEW.spec)
+    assert check(synchronous, NEW) == {chunk.id: chunk.text for chunk in chunks(*range(1200))}
+    assert renewed.settings.model == NEW.spec
+    await database.aclose()
+
+
+def test_what_failed_goes_on_where_it_was(store: PgVectorStore) -> None:
+    def fail(number: int) -> None:
+        if number == 1:
+            raise ProviderError("the model refuses this", inputs=[3])
+
+    first = Embed(NEW, fail)
+    with pytest.raises(ProviderError):
+        store.reembed(first, model=NEW.spec)
+    assert check(store, OLD)
+    second = Embed(NEW)
+    check(store.reembed(second, model=NEW.spec), NEW)
+    assert len(first.texts) == 512
+    assert sorted(first.texts + second.texts) == sorted(chunk.text for chunk in chunks(*range(1200)))
+    third = Embed(NEW)
+    check(store.reembed(third, model=NEW.spec), NEW)
+    assert third.batches == []
+
+
+def test_what_is_written_meanwhile_gets_its_own_vectors(store: PgVectorStore) -> None:
+    def interfere(number: int) -> None:
+        if number == 0:  # of the batch that is just being embedded
+            write(store, chunks(*range(3), wrote="before its vector was stored"))
+            store.delete(["00003"])
+        if number == 1:  # of a batch that was stored, of this one, and of one to come
+            write(store, chunks(4, 600, 1100, 2000, wrote="again"))
+            store.delete(["00005", "00601", "01101"])
+            store.upsert([Chunk("text 6", 0, 6, 9, {"new": "metadata"}, None, "00006")], OLD.embed(["text 6"], "query"))
+
+    embed = Embed(NEW, interfere)
+    texts = check(store.reembed(embed, model=NEW.spec), NEW)
+    assert len(texts) == 1200 - 4 + 1
+    assert [texts[f"{number:05}"] for number in (0, 4, 600, 2000)] == [
+        "text 0 before its vector was stored",
+        "text 4 again",
+        "text 600 again",
+        "text 2000 again",
+    ]
+    assert embed.texts.count("text 6") == 1
+
+
+def test_writers_and_readers_at_full_speed_see_no_mixture(store: PgVectorStore, database: Database) -> None:
+    stop, failures, refused = threading.Event(), list[BaseException](), list[int]()
+
+    def work(worker: int) -> None:
+        own, rng = PgVectorStore(database, model=OLD.spec), np.random.default_rng(worker)
+        try:
+            while not stop.is_set():
+                numbers = [int(number) for number in rng.choice(1500, 20, replace=False)]
+                write(own, chunks(*numbers, wrote=str(worker)))
+                own.delete([f"{rng.integers(1500):05}"])
+                [hit] = own.search(OLD.embed(["text 1"], "query")[0], k=1, with_vectors=True)
+                np.testing.assert_allclose(np.asarray(hit.vector), OLD.embed([hit.text], "document")[0], atol=1e-6)
+        except ModelMismatchError:
+            refused.append(worker)
+        except BaseException as error:  # noqa: BLE001 - reported by the test's own thread
+            failures.append(error)
+
+    threads = [threading.Thread(target=work, args=(number,)) for number in range(4)]
+    for thread in threads:
+        thread.start()
+    renewed = store.reembed(Embed(NEW), model=NEW.spec)
+    stop.set()
+    for thread in threads:
+        thread.join()
+    assert failures == []
+    assert sorted(refused) == [0, 1, 2, 3]
+    check(renewed, NEW)
+
+
+def test_going_back_embeds_only_what_was_written_since(store: PgVectorStore, database: Database) -> None:
+    renewed = store.reembed(Embed(NEW), model=NEW.spec)
+    write(renewed, chunks(1, 3000, wrote="by the new model"), NEW)
+    renewed.delete(["00002"])
+    embed = Embed(OLD)
+    back = renewed.reembed(embed, model=OLD.spec)
+    assert sorted(embed.texts) == ["text 1 by the new model", "text 3000 by the new model"]
+    check(back, OLD)
+    check(store, OLD)  # opened before all this
+    with pytest.raises(ModelMismatchError):
+        renewed.search(np.ones(16))
+    assert back.drop_vector_sets() == 1
+    assert back.drop_vector_sets() == 0
+    write(back, chunks(1, wrote="again"))
+    assert check(back, OLD)["00001"] == "text 1 again"
+    back.drop()
+    with pytest.raises(CollectionNotFoundError):
+        PgVectorStore(database).count()
+
+
+def test_the_new_vectors_have_an_index_where_the_old_ones_had(store: PgVectorStore, database: Database) -> None:
+    store.create_index(VectorIndex(kind="half", m=8, ef_construction=32))
+    wide = FakeEmbeddingModel(3000, name="wide")
+    renewed = store.reembed(Embed(wide), model=wide.spec)
+    assert (renewed.collection.precision, renewed.collection.index.kind, renewed.collection.index.m) == (
+        "float16",
+        "half",
+        8,
+    )
+    assert database.read(has_index, renewed.collection)
+    [query] = wide.embed(["text 7"], "document")
+    assert renewed.search(query, k=1)[0].text == "text 7"
+    small = renewed.reembed(Embed(NEW), model=NEW.spec, precision="float32")
+    assert small.collection.precision == "float32"
+    with pytest.raises(ConfigurationError, match=r"float16.*float32"):
+        small.reembed(Embed(wide), model=wide.spec, precision="float32")
+    check(small, NEW)
+
+
+def test_a_callers_transaction_is_told(store: PgVectorStore, database: Database) -> None:
+    with database.engine.connect() as connection:
+        assert store.count(connection=connection) == 1200
+        store.reembed(Embed(NEW), model=NEW.spec)
+        with pytest.raises(ModelMismatchError, match="embedded anew"):
+            store.search(np.ones(16), connection=connection)
+
+
+def test_a_writer_in_an_older_snapshot_is_refused_where_a_vector_could_go_stale(
+    store: PgVectorStore, database: Database
+) -> None:
+    def interfere(number: int) -> None:
+        with (
+            database.engine.connect().execution_options(isolation_level="REPEATABLE READ") as connection,
+            pytest.raises(StorageError, match="READ COMMITTED"),
+        ):
+            store.upsert(chunks(1, wrote="late"), OLD.embed(["x"], "document"), connection=connection)
+
+    check(store.reembed(Embed(NEW, interfere), model=NEW.spec), NEW)
+
+
+def test_wrong_vectors_are_refused_and_nothing_changes(store: PgVectorStore, database: Database) -> None:
+    with pytest.raises(ModelMismatchError, match=r"new.*16 dimensions, got 8"):
+        store.reembed(lambda texts: np.ones((len(texts), 8)), model=NEW.spec)
+    with pytest.raises(InputError, match="position 0 holds NaN"):
+        store.reembed(lambda texts: np.full((len(texts), 16), np.nan), model=NEW.spec)
+    with pytest.raises(InputError, match=r"expected \(512, 16\)"):
+        store.reembed(lambda texts: np.ones((1, 16)), model=NEW.spec)
+    check(store, OLD)
+    assert [found.active for found in database.read(vector_sets, database.schema, store.name)] == [True, False]
+    with pytest.raises(CollectionNotFoundError, match="nowhere"):
+        PgVectorStore(database, collection="nowhere").reembed(Embed(NEW), model=NEW.spec)
+
+
+def test_sets_that_were_dropped_meanwhile_are_not_taken_up(store: PgVectorStore) -> None:
+    def drop(number: int) -> None:
+        if number == 2:
+            store.drop_vector_sets()
+
+    with pytest.raises(StorageError):
+        store.reembed(Embed(NEW, drop), model=NEW.spec)
+    check(store, OLD)
+
+
+def test_a_long_transaction_is_waited_for(store: PgVectorStore, database: Database) -> None:
+    connection = database.engine.connect()
+    store.upsert(chunks(1, wrote="slowly"), OLD.embed(["text 1 slowly"], "document"), connection=connection)
+
+    def commit() -> None:
+        connection.commit()
+        connection.close()
+
+    timer = threading.Timer(3, commit)
+    timer.start()
+    texts = check(store.reembed(Embed(NEW), model=NEW.spec), NEW)
+    assert texts["00001"] == "text 1 slowly"
+
+
+def test_a_service_changes_its_model(database: Database) -> None:
+    service = SemanticSearchService(OLD, database=database, chunker=None)
+    documents = [Document(id=str(number), text=f"Document {number}") for number in range(20)]
+    service.ingest(documents)
+    renewed = service.reembed(NEW)
+    [hit] = renewed.search("Document 3", 1, mode="dense")
+    assert (hit.document_id, round(hit.score, 5)) == ("3", 1.0)
+    with pytest.raises(ModelMismatchError):
+        service.search("Document 3")
+    report = renewed.ingest([*documents, Document(id="new", text="Another")])
+    assert (report.added, report.chunks_embedded) == (1, 1)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from embedpipe.retrieval.surroundings import with_surroundings
 from embedpipe.types import Chunk, SearchResult
 
 DOCUMENT = """\
@@ -49,3 +50,12 @@ class HandedOut:
 
     async def asearch(self, query: str, k: int, **options: Any) -> list[SearchResult]:
         return self.search(query, k, **options)
+
+    def expand(self, results: list[SearchResult], **options: Any) -> list[SearchResult]:
+        """The results, then all that were not handed out, as what stands around them."""
+        self.calls.append(("expand", len(results), options))
+        rest = [found.chunk for found in self.results if found not in results]
+        return with_surroundings(results, {results[0].id: rest})
+
+    async def aexpand(self, results: list[SearchResult], **options: Any) -> list[SearchResult]:
+        return self.expand(results, **options)

@@ -49,6 +49,14 @@ class Searches(Protocol):
     @property
     def asearch(self) -> Callable[..., Awaitable[list[SearchResult]]]: ...
 
+    @property
+    def expand(self) -> Callable[..., list[SearchResult]]:
+        """expand(results, window=, parent=): the results, then the chunks around them"""
+        ...
+
+    @property
+    def aexpand(self) -> Callable[..., Awaitable[list[SearchResult]]]: ...
+
 
 @dataclass(frozen=True, slots=True)
 class _Prepared:
@@ -100,7 +108,7 @@ class RAGPipeline:
     def query(self, question: str, *, k: int | None = None, **search: Any) -> RAGResponse:
         """The answer, its statements with their checked citations, and its numbered sources."""
         started = _start(question)
-        prepared = self._prepare(question, self._service.search(question, self._wanted(k), **search), started)
+        prepared = self._prepare(question, self._search(question, self._wanted(k), search), started)
         if self._llm is None or not prepared.sources:
             return self._extract(prepared)
         return self._finish(prepared, [self._llm.complete(self._messages(prepared))])
@@ -108,7 +116,7 @@ class RAGPipeline:
     async def aquery(self, question: str, *, k: int | None = None, **search: Any) -> RAGResponse:
         """As `query`."""
         started = _start(question)
-        prepared = self._prepare(question, await self._service.asearch(question, self._wanted(k), **search), started)
+        prepared = self._prepare(question, await self._asearch(question, self._wanted(k), search), started)
         if self._llm is None or not prepared.sources:
             return self._extract(prepared)
         return self._finish(prepared, [await self._llm.acomplete(self._messages(prepared))])
@@ -124,7 +132,7 @@ class RAGPipeline:
         return AsyncAnswerStream(self._apieces(question, self._wanted(k), search, started))
 
     def _pieces(self, question: str, k: int, search: dict[str, Any], started: float) -> Generator[Event, None, None]:
-        prepared = self._prepare(question, self._service.search(question, k, **search), started)
+        prepared = self._prepare(question, self._search(question, k, search), started)
         if self._llm is None or not prepared.sources:
             yield from _in_pieces(self._extract(prepared))
             return
@@ -138,7 +146,7 @@ class RAGPipeline:
     async def _apieces(
         self, question: str, k: int, search: dict[str, Any], started: float
     ) -> AsyncGenerator[Event, None]:
-        prepared = self._prepare(question, await self._service.asearch(question, k, **search), started)
+        prepared = self._prepare(question, await self._asearch(question, k, search), started)
         if self._llm is None or not prepared.sources:
             for piece in _in_pieces(self._extract(prepared)):
                 yield piece
@@ -149,6 +157,21 @@ class RAGPipeline:
                 replies.append(reply)
                 yield reply.text
         yield self._finish(prepared, replies)
+
+    def _search(self, question: str, k: int, options: dict[str, Any]) -> list[SearchResult]:
+        results = self._service.search(question, k, **options)
+        return self._service.expand(results, **self._around) if self._around else results
+
+    async def _asearch(self, question: str, k: int, options: dict[str, Any]) -> list[SearchResult]:
+        results = await self._service.asearch(question, k, **options)
+        return await self._service.aexpand(results, **self._around) if self._around else results
+
+    @property
+    def _around(self) -> dict[str, Any]:
+        """What the context wants of the chunks around the hits; empty where it wants the hits alone."""
+        settings = self._context
+        wants_more = settings.window or settings.parent
+        return {"window": settings.window, "parent": settings.parent} if wants_more else {}
 
     def _wanted(self, k: int | None) -> int:
         return self._k if k is None else _checked_k(k)

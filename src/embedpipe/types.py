@@ -90,6 +90,11 @@ class SearchResult:
     def metadata(self) -> Metadata:
         return self.chunk.metadata
 
+    @property
+    def surrounds(self) -> bool:
+        """Whether no search brought the chunk: it stands around one that a search brought."""
+        return self.similarity is None and self.lexical_score is None and self.rerank_score is None
+
     def explain(self) -> str:
         """How the result came to its score: a line for the chunk, and one for each search or reranker that rated it."""
         chunk = self.chunk

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from typing import Literal, Protocol
 
 from embedpipe.errors import ConfigurationError
-from embedpipe.types import Metadata, SearchResult
+from embedpipe.retrieval.surroundings import check_surroundings
+from embedpipe.types import Metadata, Parent, SearchResult
 
 _MAX_GAP = 8
 _LOG = logging.getLogger(__name__)
@@ -61,8 +62,8 @@ class Passage:
 
     @property
     def metadata(self) -> Metadata:
-        """Of the best of its results."""
-        return max(self.results, key=lambda result: result.score).metadata
+        """Of the best of its results, before that of a chunk which only stands around it."""
+        return max(self.results, key=lambda result: (result.score, not result.surrounds)).metadata
 
     @property
     def score(self) -> float:
@@ -73,16 +74,21 @@ class Passage:
 class ContextSettings:
     """How results become context.
 
-    `max_tokens`: the passages' budget, counted by the caller's counter; None for no limit. `merge`: join hits of one
-    document whose spans touch or overlap. `order`: "score" puts the best first; "edges" puts the best first and last
-    and the weakest in the middle, where models read least (Liu et al. 2023, "Lost in the Middle").
+    `window`: how many chunks before and after each hit come along; `parent`: instead of these, all of its "section"
+    (the chunks under the same headings, see `MarkdownChunker`) or its "document". Hits have their place in the budget
+    before them. `max_tokens`: the passages' budget, counted by the caller's counter; None for no limit. `merge`: join
+    chunks of one document whose spans touch or overlap. `order`: "score" puts the best first; "edges" puts the best
+    first and last and the weakest in the middle, where models read least (Liu et al. 2023, "Lost in the Middle").
     """
 
+    window: int = 0
+    parent: Parent | None = None
     max_tokens: int | None = 4000
     merge: bool = True
     order: Literal["score", "edges"] = "score"
 
     def __post_init__(self) -> None:
+        check_surroundings(self.window, self.parent)
         if self.max_tokens is not None and self.max_tokens < 1:
             raise ConfigurationError(f"max_tokens must be 1 or more, or None for no limit; got {self.max_tokens}.")
         if self.order not in ("score", "edges"):

@@ -17,13 +17,14 @@ from embedpipe.storage.documents import DocumentBatch, Known
 from embedpipe.storage.filters import ValueType
 from embedpipe.storage.index_building import IndexProgress
 from embedpipe.storage.metadata_index import MetadataIndex
+from embedpipe.storage.nearby import StoredVectors
 from embedpipe.storage.plans import Condition, Plan
 from embedpipe.storage.reembed import ReembedProgress
 from embedpipe.storage.schema import Collection
 from embedpipe.storage.search import Fusion
 from embedpipe.storage.store import PgVectorStore
 from embedpipe.storage.vector_index import VectorIndex
-from embedpipe.types import Chunk, ModelSpec, SearchMode, SearchResult
+from embedpipe.types import Chunk, ModelSpec, Parent, SearchMode, SearchResult
 
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncConnection
@@ -107,6 +108,35 @@ class AsyncPgVectorStore(BoundStore):
             exact=exact,
         )
         return await self._read(plan, connection)
+
+    async def similar(
+        self,
+        id: str,
+        *,
+        k: int = 5,
+        filter: Condition = None,
+        threshold: float | None = None,
+        connection: AsyncConnection | None = None,
+    ) -> list[SearchResult]:
+        """As `PgVectorStore.similar`."""
+        return await self._read(plans.similar(id, k=k, condition=filter, threshold=threshold), connection)
+
+    async def around(
+        self,
+        ids: Sequence[str],
+        *,
+        window: int = 1,
+        parent: Parent | None = None,
+        connection: AsyncConnection | None = None,
+    ) -> dict[str, list[Chunk]]:
+        """As `PgVectorStore.around`."""
+        return await self._read(plans.around(ids, window=window, parent=parent), connection)
+
+    async def vectors(
+        self, ids: Sequence[str] | None = None, *, filter: Condition = None, connection: AsyncConnection | None = None
+    ) -> StoredVectors:
+        """As `PgVectorStore.vectors`."""
+        return await self._read(plans.vectors(ids, filter), connection)
 
     async def count(self, *, connection: AsyncConnection | None = None) -> int:
         """As `PgVectorStore.count`."""

@@ -9,7 +9,7 @@ from typing import Any, TypeAlias, TypeVar
 from sqlalchemy import Connection
 
 from embedpipe.errors import ConfigurationError, InputError
-from embedpipe.storage import documents, index_building, lexical, metadata_index, operations, session
+from embedpipe.storage import documents, index_building, lexical, metadata_index, nearby, operations, session
 from embedpipe.storage.columns import checked_vectors
 from embedpipe.storage.filters import Filter, ValueType, parse_filter
 from embedpipe.storage.json import storable_text
@@ -17,7 +17,7 @@ from embedpipe.storage.metadata_index import MetadataIndex
 from embedpipe.storage.schema import Collection
 from embedpipe.storage.search import Fusion, Search
 from embedpipe.storage.search import search as run_search
-from embedpipe.types import Chunk, SearchMode, SearchResult, Vectors
+from embedpipe.types import Chunk, Parent, SearchMode, SearchResult, Vectors
 
 T = TypeVar("T")
 Plan: TypeAlias = Callable[[Connection, Collection], T]
@@ -80,14 +80,11 @@ def search(
     """The k best chunks."""
     if mode not in ("dense", "lexical", "hybrid"):
         raise InputError(f"mode expected 'dense', 'lexical' or 'hybrid', got {mode!r}.")
-    if type(k) is not int or not 1 <= k <= MAX_K:
-        raise InputError(f"k expected a whole number from 1 to {MAX_K}, got {k!r}.")
     if mode != "lexical" and vector is None:
         raise InputError(f"A {mode} search expected a query vector; got none.")
     if mode != "dense" and text is None:
         raise InputError(f"A {mode} search expected the query's text; got none.")
-    if threshold is not None and (type(threshold) not in (int, float) or not -1 <= threshold <= 1):
-        raise InputError(f"threshold expected a cosine similarity from -1 to 1, got {threshold!r}.")
+    _check_search(k, threshold)
     if threshold is not None and vector is None:
         raise InputError("threshold is a similarity to the query vector, which a lexical search needs then too.")
     query = None if text is None else storable_text(text, "query")
@@ -114,6 +111,34 @@ def search(
         return run_search(connection, collection, wanted)
 
     return plan
+
+
+def similar(chunk_id: str, *, k: int, condition: Condition, threshold: float | None) -> Plan[list[SearchResult]]:
+    """The k chunks most like a stored one."""
+    [wanted_id] = _checked_ids([chunk_id], "id")
+    _check_search(k, threshold)
+    parsed = parse_filter(condition)
+
+    def plan(connection: Connection, collection: Collection) -> list[SearchResult]:
+        session.tune(connection, collection)
+        wanted = Search(mode="dense", k=k, condition=parsed, threshold=threshold)
+        return nearby.similar(connection, collection, wanted_id, wanted)
+
+    return plan
+
+
+def around(ids: Sequence[str], *, window: int, parent: Parent | None) -> Plan[dict[str, list[Chunk]]]:
+    """The chunks around these in their documents."""
+    wanted = _checked_ids(ids, "ids")
+    if window < 0:
+        raise InputError(f"window expected a number of chunks from 0 on, got {window}.")
+    return lambda connection, collection: nearby.around(connection, collection, wanted, window=window, parent=parent)
+
+
+def vectors(ids: Sequence[str] | None, condition: Condition) -> Plan[nearby.StoredVectors]:
+    """The vectors of the chunks that meet every restriction given."""
+    wanted, parsed = _ids(ids, "ids"), parse_filter(condition)
+    return lambda connection, collection: nearby.vectors(connection, collection, wanted, parsed)
 
 
 def known_documents(document_ids: Sequence[str]) -> Plan[documents.Known]:
@@ -163,6 +188,13 @@ def refresh_statistics() -> Plan[int]:
         return weighed
 
     return plan
+
+
+def _check_search(k: int, threshold: float | None) -> None:
+    if type(k) is not int or not 1 <= k <= MAX_K:
+        raise InputError(f"k expected a whole number from 1 to {MAX_K}, got {k!r}.")
+    if threshold is not None and (type(threshold) not in (int, float) or not -1 <= threshold <= 1):
+        raise InputError(f"threshold expected a cosine similarity from -1 to 1, got {threshold!r}.")
 
 
 def _vectors(vectors: Any, collection: Collection, *, count: int) -> Vectors:

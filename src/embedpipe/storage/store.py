@@ -16,12 +16,13 @@ from embedpipe.storage.documents import DocumentBatch, Known
 from embedpipe.storage.filters import ValueType
 from embedpipe.storage.index_building import IndexProgress
 from embedpipe.storage.metadata_index import MetadataIndex
+from embedpipe.storage.nearby import StoredVectors
 from embedpipe.storage.plans import Condition, Plan
 from embedpipe.storage.reembed import Reembedding, ReembedProgress, patiently
 from embedpipe.storage.schema import Collection
 from embedpipe.storage.search import Fusion
 from embedpipe.storage.vector_index import VectorIndex
-from embedpipe.types import Chunk, ModelSpec, SearchMode, SearchResult
+from embedpipe.types import Chunk, ModelSpec, Parent, SearchMode, SearchResult
 
 if TYPE_CHECKING:
     from embedpipe.storage.async_store import AsyncPgVectorStore
@@ -130,6 +131,45 @@ class PgVectorStore(BoundStore):
             exact=exact,
         )
         return self._read(plan, connection)
+
+    def similar(
+        self,
+        id: str,
+        *,
+        k: int = 5,
+        filter: Condition = None,
+        threshold: float | None = None,
+        connection: Connection | None = None,
+    ) -> list[SearchResult]:
+        """The k chunks most like the stored one of that id, most similar first, without itself.
+
+        `threshold` is the least similarity. Raises `InputError` where no chunk has the id.
+        """
+        return self._read(plans.similar(id, k=k, condition=filter, threshold=threshold), connection)
+
+    def around(
+        self,
+        ids: Sequence[str],
+        *,
+        window: int = 1,
+        parent: Parent | None = None,
+        connection: Connection | None = None,
+    ) -> dict[str, list[Chunk]]:
+        """{id: the chunks around it in its document, in the order of their places}.
+
+        Those of `parent`: its "section" (under the same headings, see `MarkdownChunker`) or its "document"; without one
+        the `window` before and the `window` after it. A chunk with none around it, or without a document, is left out.
+        """
+        return self._read(plans.around(ids, window=window, parent=parent), connection)
+
+    def vectors(
+        self, ids: Sequence[str] | None = None, *, filter: Condition = None, connection: Connection | None = None
+    ) -> StoredVectors:
+        """Ids and vectors (n, d) float32 of the chunks that meet every restriction given, by document and place.
+
+        All are held in memory: 1.5 KB for each chunk of 384 dimensions.
+        """
+        return self._read(plans.vectors(ids, filter), connection)
 
     def count(self, *, connection: Connection | None = None) -> int:
         """How many chunks there are."""

@@ -31,9 +31,9 @@ def chat(base_url: str, **options: Any) -> OpenAIChat:
     return OpenAIChat("gpt-test", base_url=base_url, api_key=KEY, **options)
 
 
-async def responses(service: HandedOut, llm: object | None) -> list[RAGResponse]:
+async def responses(service: HandedOut, llm: object | None, **settings: Any) -> list[RAGResponse]:
     """The same question through all four methods."""
-    rag = RAGPipeline(service, llm)
+    rag = RAGPipeline(service, llm, **settings)
     stream = rag.stream(QUESTION)
     text = "".join(stream)
     astream = rag.astream(QUESTION)
@@ -160,6 +160,12 @@ def test_search_options_and_k_reach_the_search(service: HandedOut) -> None:
     assert len(rag.query(QUESTION).sources[0].results) == 2
     rag.query(QUESTION, k=1, mode="dense", threshold=0.4)
     assert service.calls == [(QUESTION, 2, {}), (QUESTION, 1, {"mode": "dense", "threshold": 0.4})]
+
+
+async def test_what_stands_around_the_hits_comes_along_in_all_four_ways(service: HandedOut) -> None:
+    for response in await responses(service, None, k=1, context=ContextSettings(window=2)):
+        assert [len(source.results) for source in response.sources] == [3]
+    assert [call for call in service.calls if call[0] == "expand"] == [("expand", 1, {"window": 2, "parent": None})] * 4
 
 
 @pytest.mark.parametrize("question", ["", "  \n", None, 7])

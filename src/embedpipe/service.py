@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 
 from embedpipe.chunking import RecursiveChunker, for_model
@@ -12,10 +12,12 @@ from embedpipe.embedding import EmbeddingGenerator
 from embedpipe.errors import CollectionNotFoundError, InputError
 from embedpipe.ingest import IngestSettings, ProcessingStats, Progress, adrive, drive, ingest_flow
 from embedpipe.reranking import as_reranker
+from embedpipe.retrieval.duplicates import NearDuplicate, near_duplicates
+from embedpipe.retrieval.surroundings import with_surroundings
 from embedpipe.storage import AsyncPgVectorStore, Database, PgVectorStore
 from embedpipe.storage.plans import Condition
 from embedpipe.storage.reembed import ReembedProgress
-from embedpipe.types import Chunker, Document, EmbeddingModel, SearchMode, SearchResult
+from embedpipe.types import Chunker, Document, EmbeddingModel, Parent, SearchMode, SearchResult
 
 logger = logging.getLogger(__name__)
 
@@ -162,6 +164,51 @@ class SemanticSearchService:
             clean_text=self.settings.clean_text,
             reranker=self.reranker,
         )
+
+    def similar(
+        self, id: str, k: int = 5, *, filter: Condition = None, threshold: float | None = None
+    ) -> list[SearchResult]:
+        """The k chunks most like the stored one of that id, most similar first; nothing is embedded for it.
+
+        Raises `InputError` where no chunk has the id.
+        """
+        return self.store.similar(id, k=k, filter=filter, threshold=threshold)
+
+    async def asimilar(
+        self, id: str, k: int = 5, *, filter: Condition = None, threshold: float | None = None
+    ) -> list[SearchResult]:
+        """As `similar`, on the running event loop."""
+        return await self.async_store.similar(id, k=k, filter=filter, threshold=threshold)
+
+    def near_duplicates(self, threshold: float = 0.95, *, filter: Condition = None) -> list[NearDuplicate]:
+        """Every pair of chunks of at least that cosine similarity, the most similar first.
+
+        Exact, and quadratic: the vectors are read into memory, and each is compared with each.
+        """
+        return near_duplicates(*self.store.vectors(filter=filter), threshold=threshold)
+
+    async def anear_duplicates(self, threshold: float = 0.95, *, filter: Condition = None) -> list[NearDuplicate]:
+        """As `near_duplicates`, beside the running event loop."""
+        stored = await self.async_store.vectors(filter=filter)
+        return await asyncio.to_thread(near_duplicates, *stored, threshold=threshold)
+
+    def expand(
+        self, results: Sequence[SearchResult], *, window: int = 1, parent: Parent | None = None
+    ) -> list[SearchResult]:
+        """The results, then once each chunk that stands around one of them, with that one's score and no other.
+
+        The `window` chunks before and after it, or all of its `parent`: its "section" (under the same headings, see
+        `MarkdownChunker`) or its "document".
+        """
+        around = self.store.around([result.id for result in results], window=window, parent=parent)
+        return with_surroundings(results, around)
+
+    async def aexpand(
+        self, results: Sequence[SearchResult], *, window: int = 1, parent: Parent | None = None
+    ) -> list[SearchResult]:
+        """As `expand`, on the running event loop."""
+        around = await self.async_store.around([result.id for result in results], window=window, parent=parent)
+        return with_surroundings(results, around)
 
     @property
     def async_store(self) -> AsyncPgVectorStore:

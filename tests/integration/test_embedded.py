@@ -12,6 +12,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
+from conftest import as_superuser
 from embedpipe._optional import require
 from embedpipe.errors import EmbeddedServerError, MissingExtraError
 from embedpipe.storage._cluster import SERVER_USER, memory_bytes, server_settings
@@ -138,7 +139,20 @@ def embedded_url_of(folder: Path) -> str:
     """The URL of a running server, without becoming one of its users."""
     postmaster = running_postmaster(folder / "18")
     assert postmaster is not None
-    return f"postgresql://postgres@/postgres?host={postmaster.socket_dir}&port=5432"
+    return f"postgresql://embedpipe@/postgres?host={postmaster.socket_dir}&port=5432"
+
+
+def test_its_role_owns_the_database_and_is_no_superuser(folder: Path) -> None:
+    with psycopg.connect(as_superuser(embedded_url(folder))) as connection:  # as of a version without the role
+        connection.execute('CREATE SCHEMA "older "" one"')
+        connection.execute('CREATE TABLE "older "" one".kept AS SELECT 7 AS number')
+    (folder / "18" / "embedpipe.role").unlink()
+    with psycopg.connect(embedded_url(folder)) as connection:
+        connection.execute("CREATE TABLE vectors (embedding vector(3))")
+        connection.execute('ALTER TABLE "older "" one".kept ADD letter text')
+        assert connection.execute('SELECT number FROM "older "" one".kept').fetchone() == (7,)
+        rights = "SELECT rolsuper, rolbypassrls, rolcreaterole FROM pg_roles WHERE rolname = current_user"
+        assert connection.execute(rights).fetchone() == (False, False, False)
 
 
 def test_many_processes_make_and_start_one_server_at_once(server_folder: Path) -> None:

@@ -20,6 +20,7 @@ from embedpipe.errors import EmbeddedServerError
 from embedpipe.storage import _postmaster
 from embedpipe.storage._cluster import MAJOR_VERSION, START_TIMEOUT_S, Cluster
 from embedpipe.storage._postmaster import Postmaster, running_postmaster, stop_postmaster
+from embedpipe.storage._role import ROLE, ensure_role
 
 logger = logging.getLogger(__name__)
 
@@ -41,7 +42,8 @@ def embedded_url(folder: Path | None = None) -> str:
 
     The server is started where it does not run, made where there is none, and stopped when the last process that
     asked for its URL has ended. `folder` None means `embedded_folder()`: `postgresql` in the folder that EMBEDPIPE_HOME
-    names, else in the user's data folder. Under root the server runs as the system user `pgserver`, and the folders
+    names, else in the user's data folder. The URL's role `embedpipe` owns the database and is no superuser; that one is
+    `postgres`, over the same socket. Under root the server runs as the system user `pgserver`, and the folders
     above its own are made passable (`o+x`) for it.
 
     Raises MissingExtraError where the package's extra `embedded` is not installed, EmbeddedServerError where the
@@ -50,8 +52,9 @@ def embedded_url(folder: Path | None = None) -> str:
     with _entered(folder) as home:
         _join(home)
         found = _running(home) or Cluster.at(_data(home)).start()
+        ensure_role(_data(home), found.socket_dir, _postmaster.PORT)
         _ensure_watchdog(home)
-    return f"postgresql://postgres@/postgres?host={quote(str(found.socket_dir), safe='/')}&port={_postmaster.PORT}"
+    return f"postgresql://{ROLE}@/postgres?host={quote(str(found.socket_dir), safe='/')}&port={_postmaster.PORT}"
 
 
 def start_embedded(folder: Path | None = None) -> str:

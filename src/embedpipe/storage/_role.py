@@ -1,0 +1,54 @@
+"""The role that the embedded server's users connect as: an ordinary one, so that row security holds for it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from embedpipe.errors import EmbeddedServerError
+
+ROLE = "embedpipe"
+SUPERUSER = "postgres"
+_MADE = "embedpipe.role"
+
+_STATEMENTS = (
+    "DO $$ BEGIN IF to_regrole('embedpipe') IS NULL THEN CREATE ROLE embedpipe LOGIN; END IF; END $$",
+    "ALTER DATABASE postgres OWNER TO embedpipe",
+    "CREATE EXTENSION IF NOT EXISTS vector",  # which only a superuser may
+    # What the superuser made, as earlier versions connected.
+    """
+    DO $$
+    DECLARE
+        schema regnamespace;
+        held regclass;
+    BEGIN
+        FOR schema IN SELECT oid FROM pg_namespace
+            WHERE nspowner = 'postgres'::regrole AND nspname NOT LIKE 'pg\\_%' AND nspname <> 'information_schema'
+        LOOP
+            EXECUTE format('ALTER SCHEMA %s OWNER TO embedpipe', schema);
+            FOR held IN SELECT oid FROM pg_class
+                WHERE relnamespace = schema AND relowner = 'postgres'::regrole AND relkind IN ('r', 'p', 'v', 'm')
+            LOOP
+                EXECUTE format('ALTER TABLE %s OWNER TO embedpipe', held);
+            END LOOP;
+        END LOOP;
+    END $$
+    """,
+)
+
+
+def ensure_role(data: Path, socket_dir: Path, port: int) -> None:
+    """Makes the role where the cluster has none yet, as owner of the database and of all that is in it.
+
+    Raises `EmbeddedServerError` where the server does not let it be made.
+    """
+    import psycopg
+
+    if (data / _MADE).exists():
+        return
+    try:
+        with psycopg.connect(host=str(socket_dir), port=port, user=SUPERUSER, dbname="postgres") as connection:
+            for statement in _STATEMENTS:
+                connection.execute(statement)
+    except psycopg.Error as error:
+        raise EmbeddedServerError(f"The embedded PostgreSQL in {data} refuses its role {ROLE!r}: {error}") from error
+    (data / _MADE).touch()

@@ -1,7 +1,9 @@
 """Measuring retrieval on labelled questions: data sets, measures, runs side by side."""
 
 from embedpipe.evaluation.datasets import EvaluationSet, ExcerptSet, load_beir, load_csv, load_excerpts
+from embedpipe.evaluation.grid import Grid
 from embedpipe.evaluation.measures import DEFAULT_MEASURES, excerpt_scores, measure
+from embedpipe.evaluation.report import Report
 from embedpipe.evaluation.runs import Comparison, Run, compare, evaluate, load_runs, save_runs
 
 __all__ = [
@@ -9,6 +11,8 @@ __all__ = [
     "Comparison",
     "EvaluationSet",
     "ExcerptSet",
+    "Grid",
+    "Report",
     "Run",
     "compare",
     "evaluate",

@@ -1,0 +1,108 @@
+"""Runs side by side: a table with paired tests, and plots."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from html import escape
+from typing import Any
+
+import numpy as np
+
+from embedpipe._optional import require
+from embedpipe.errors import InputError
+from embedpipe.evaluation.runs import Comparison, Run, compare
+
+_SIGNIFICANT = 0.05
+_RESAMPLES = 1000
+
+
+@dataclass(frozen=True)
+class Report:
+    """Runs over one set, the best by their first measure on top, each compared with the first run given.
+
+    Shows as a table in a notebook, and as Markdown elsewhere. Raises `InputError` for no runs, and for runs of several
+    sets.
+    """
+
+    runs: Sequence[Run]
+
+    def __post_init__(self) -> None:
+        if not self.runs or len({run.dataset for run in self.runs}) != 1:
+            raise InputError(f"A report expected runs over one set, got {sorted({run.dataset for run in self.runs})}.")
+
+    @property
+    def measure(self) -> str:
+        """What the runs are ordered and compared by: the first measure."""
+        return next(iter(self.runs[0].scores))
+
+    @property
+    def ranked(self) -> list[Run]:
+        """The runs, best first."""
+        return sorted(self.runs, key=lambda run: -run.mean(self.measure))
+
+    def compared(self, run: Run) -> Comparison:
+        """The run beside the first one given, by the measure."""
+        return compare(self.runs[0], run, self.measure)
+
+    def markdown(self) -> str:
+        """The table: means, the difference to the first run with its p-value, latency, cost of the embedding."""
+        head, *rows = self._cells()
+        lines = [head, ["---"] * len(head), *rows]
+        return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
+
+    def plot(self, measure: str | None = None) -> Any:
+        """A matplotlib figure: the mean of each run with its 95 % interval, and that mean over the p50 latency.
+
+        The interval is the bootstrap's over the queries (1,000 resamples, the same each time).
+        """
+        pyplot = require("matplotlib.pyplot", extra="notebook")
+        measure = measure or self.measure
+        figure, (bars, trade) = pyplot.subplots(1, 2, figsize=(12, 1.5 + 0.35 * len(self.runs)), layout="constrained")
+        ranked = self.ranked[::-1]
+        for place, run in enumerate(ranked):
+            low, high = interval(list(run.scores[measure].values()))
+            mean = run.mean(measure)
+            [[colour]] = [bars.barh(place, mean, xerr=[[mean - low], [high - mean]], color=f"C{place % 10}", capsize=3)]
+            trade.plot(run.latency_ms(50), mean, "o", color=colour.get_facecolor())
+        bars.set(yticks=range(len(ranked)), yticklabels=[run.name for run in ranked], xlabel=measure)
+        trade.set(xlabel="p50 of a search, ms", ylabel=measure)
+        trade.grid(visible=True, alpha=0.3)
+        pyplot.close(figure)  # else a notebook shows it twice
+        return figure
+
+    def _cells(self) -> Iterator[list[str]]:
+        yield ["run", *self.runs[0].scores, "difference", "p", "p50 ms", "p95 ms", "cost $"]
+        for run in self.ranked:
+            beside = None if run is self.runs[0] else self.compared(run)
+            yield [
+                run.name,
+                *(f"{run.mean(name):.4f}" for name in run.scores),
+                "" if beside is None else f"{beside.difference:+.4f}{'*' if beside.p_value < _SIGNIFICANT else ''}",
+                "" if beside is None else f"{beside.p_value:.4f}",
+                f"{run.latency_ms(50):.1f}",
+                f"{run.latency_ms(95):.1f}",
+                f"{run.settings['cost']:.4f}" if "cost" in run.settings else "",
+            ]
+
+    def _repr_html_(self) -> str:
+        head, *rows = self._cells()
+        body = "".join(f"<tr>{_row(cells, 'td')}</tr>" for cells in rows)
+        note = f"difference: {escape(self.measure)} less that of {escape(self.runs[0].name)}; * p &lt; {_SIGNIFICANT}"
+        return f"<table><thead><tr>{_row(head, 'th')}</tr></thead><tbody>{body}</tbody></table><small>{note}</small>"
+
+    def __repr__(self) -> str:
+        return self.markdown()
+
+
+def interval(values: Sequence[float]) -> tuple[float, float]:
+    """The bootstrap's 95 % interval of the mean."""
+    generator = np.random.default_rng(0)
+    array = np.asarray(values, dtype=np.float64)
+    means = array[generator.integers(0, array.size, (_RESAMPLES, array.size))].mean(axis=1)
+    low, high = np.percentile(means, [2.5, 97.5])
+    return float(low), float(high)
+
+
+def _row(cells: Sequence[str], tag: str) -> str:
+    return "".join(f"<{tag}>{escape(cell)}</{tag}>" for cell in cells)

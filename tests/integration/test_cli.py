@@ -164,6 +164,22 @@ def test_models_and_db(command: Command, server_url: str) -> None:
     assert command("db", "url").out.strip() == server_url
 
 
+def test_migrate_makes_a_collection_or_prints_how(command: Command, database: Database) -> None:
+    arguments = ("-c", "ready", "--model", MODEL, "--language", "german", "--no-lexical", "--grant-to", "postgres")
+    script = command("db", "migrate", "--sql", *arguments).out
+    assert script.startswith("BEGIN;")
+    assert "CREATE TABLE embedpipe.c1_chunks" in script
+    assert "GRANT SELECT ON ALL TABLES IN SCHEMA embedpipe TO postgres" in script
+    assert database.collections() == []
+    assert command("db", "migrate", *arguments).code == 0
+    assert command("db", "migrate", *arguments).code == 0
+    [info] = database.collections()
+    assert (info.name, info.model.dimensions, info.language) == ("ready", 384, "german")
+    assert not PgVectorStore(database, collection="ready").collection.lexical
+    refused = command("db", "migrate", "-c", "other")
+    assert (refused.code, "name its model" in refused.err) == (1, True)
+
+
 def test_evaluate(command: Command, tmp_path: Path) -> None:
     folder = tmp_path / "mine"
     folder.mkdir()

@@ -8,14 +8,24 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psycopg
 import pytest
 from sqlalchemy import create_engine, text
 from sqlalchemy.ext.asyncio import create_async_engine
 
+from conftest import database_at
 from embedpipe import Document, SemanticSearchService
 from embedpipe.embedding import EmbeddingGenerator
-from embedpipe.errors import ConfigurationError, StorageError
+from embedpipe.errors import (
+    CollectionNotFoundError,
+    ConfigurationError,
+    ModelMismatchError,
+    SchemaError,
+    StorageError,
+)
 from embedpipe.storage import AsyncPgVectorStore, Database, Field, PgVectorStore, VectorIndex
+from embedpipe.storage.catalogue import CollectionSettings
+from embedpipe.storage.setup import script, setup_statements
 from embedpipe.testing import FakeEmbeddingModel
 from embedpipe.types import Chunk, ModelSpec, Vectors
 from pooler import installed, pooled
@@ -203,3 +213,68 @@ def test_a_statement_that_takes_too_long_is_ended(database_url: str, pooling: bo
 def test_settings_that_cannot_be_are_refused(options: dict[str, Any], says: str) -> None:
     with pytest.raises(ConfigurationError, match=says):
         Database("postgresql://localhost/nothing", **options)
+
+
+@pytest.fixture
+def role(server_url: str) -> Iterator[str]:
+    """A role that may log in, and nothing else."""
+    with psycopg.connect(server_url, autocommit=True) as connection:
+        connection.execute('CREATE ROLE "the app" LOGIN')
+        yield "the app"
+        connection.execute('DROP ROLE "the app"')
+
+
+def test_a_role_that_can_make_nothing_works_after_an_administrators_script(server_url: str, role: str) -> None:
+    model = EmbeddingGenerator(FakeEmbeddingModel(D))
+    with psycopg.connect(server_url, autocommit=True) as connection:
+        connection.execute("CREATE DATABASE empty_one")
+    url = database_at(server_url, "empty_one")
+    before = Database(url.replace("postgres@", "the%20app@"))
+    settings = CollectionSettings(model.spec)
+    statements = before.read(
+        lambda connection: setup_statements(
+            connection, schema="my schema", collection="it's 100% :mine", settings=settings, role=role
+        )
+    )
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute(script(statements))
+    before.close()
+
+    database = Database(url.replace("postgres@", "the%20app@"), schema="my schema")
+    service = SemanticSearchService(model, database=database, collection="it's 100% :mine", chunker=None)
+    documents = [Document(id=str(i), text=f"text {i}", metadata={"n": i}) for i in range(50)]
+    assert service.ingest(documents).added == 50
+    assert service.ingest(documents[:40], prune=True).removed == 10
+    assert service.search("text 7", 1)[0].document_id == "7"
+    assert service.store.delete(filter={"n": 7}) == 1
+    assert not service.store.ensure_index(min_rows=10)
+    assert service.store.refresh_statistics() == 0
+    for refused in (service.store.create_index, service.store.drop, lambda: service.store.index_metadata("n")):
+        with pytest.raises(SchemaError, match="privilege"):
+            refused()
+    with pytest.raises(SchemaError, match="privilege"):
+        PgVectorStore(database, collection="another", model=SPEC).count()
+    assert service.store.count() == 39
+    service.close()
+
+    administrator = Database(url, schema="my schema")
+    assert administrator.run(lambda connection: connection.execute(text("ANALYZE"))) is not None
+    PgVectorStore(administrator, collection="the administrator's", model=SPEC).count()
+    assert [info.name for info in administrator.collections()] == ["it's 100% :mine", "the administrator's"]
+    administrator.close()
+    with psycopg.connect(server_url, autocommit=True) as connection:
+        connection.execute("DROP DATABASE empty_one WITH (FORCE)")
+
+
+def test_a_script_is_refused_for_what_cannot_be(database: Database) -> None:
+    def wanted(**options: Any) -> list[str]:
+        return database.read(lambda connection: setup_statements(connection, schema=database.schema, **options))
+
+    with pytest.raises(CollectionNotFoundError, match="name its model"):
+        wanted(collection="new")
+    with pytest.raises(ConfigurationError, match="klingon"):
+        wanted(collection="new", settings=CollectionSettings(SPEC, "klingon"))
+    PgVectorStore(database, model=SPEC).count()
+    with pytest.raises(ModelMismatchError, match="unit-test"):
+        wanted(collection="default", settings=CollectionSettings(ModelSpec(name="other", dimensions=D)))
+    assert not any("CREATE TABLE" in line for line in wanted(collection="default", role="app"))

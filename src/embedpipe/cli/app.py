@@ -10,6 +10,9 @@ from typing import TYPE_CHECKING, Annotated, Literal, get_args
 
 import typer
 
+from embedpipe.cli.database import db
+from embedpipe.cli.options import DEFAULT_MODEL, Collection, DatabaseUrl, Json, Model
+
 if TYPE_CHECKING:
     from embedpipe.service import SemanticSearchService
 
@@ -18,21 +21,8 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
-db = typer.Typer(help="The database and the embedded server.", no_args_is_help=True)
 app.add_typer(db, name="db")
 
-Model = Annotated[str, typer.Option(help="The embedding model: a name, a folder, or provider:name.")]
-Collection = Annotated[str, typer.Option("--collection", "-c", help="Where the chunks are stored.")]
-DatabaseUrl = Annotated[
-    str | None,
-    typer.Option(
-        "--database",
-        envvar="EMBEDPIPE_DATABASE_URL",
-        show_envvar=True,
-        help="A postgresql:// URL; the embedded PostgreSQL without one.",
-    ),
-]
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of tables.")]
 Number = Annotated[int, typer.Option("-k", min=1, help="How many hits.")]
 Mode = Literal["hybrid", "dense", "lexical"]
 Filter = Annotated[
@@ -40,7 +30,6 @@ Filter = Annotated[
 ]
 Threshold = Annotated[float | None, typer.Option(help="The least dense similarity of a hit.")]
 
-DEFAULT_MODEL = "all-MiniLM-L6-v2"
 _BATCH_CHARACTERS = 50_000  # small, so that the bar moves
 
 
@@ -176,51 +165,3 @@ def models(as_json: Json = False) -> None:
         write_json(rows)
     else:
         console.print(models_table(rows))
-
-
-@db.command("collections")
-def db_collections(database: DatabaseUrl = None, as_json: Json = False) -> None:
-    """The collections of the database, with their models and sizes."""
-    from embedpipe.cli.render import collections_table, console, write_json
-    from embedpipe.storage import Database
-
-    opened = Database(database)
-    rows = [asdict(info) for info in opened.collections()]
-    opened.close()
-    if as_json:
-        write_json(rows)
-    elif rows:
-        console.print(collections_table(rows))
-    else:
-        console.print("no collections yet")
-
-
-@db.command("url")
-def db_url(as_json: Json = False) -> None:
-    """The embedded server's URL; it is started where it does not run, and stops with its last user."""
-    from embedpipe.cli.render import write_fact
-    from embedpipe.storage.embedded import embedded_url
-
-    write_fact("url", embedded_url(), as_json=as_json)
-
-
-@db.command("start")
-def db_start(as_json: Json = False) -> None:
-    """Start the embedded server, which then runs until `db stop`, and print its URL."""
-    from embedpipe.cli.render import write_fact
-    from embedpipe.storage.embedded import start_embedded
-
-    write_fact("url", start_embedded(), as_json=as_json)
-
-
-@db.command("stop")
-def db_stop(as_json: Json = False) -> None:
-    """Stop the embedded server, whoever still uses it."""
-    from embedpipe.cli.render import write_json
-    from embedpipe.storage.embedded import stop_embedded
-
-    stopped = stop_embedded()
-    if as_json:
-        write_json({"stopped": stopped})
-    else:
-        typer.echo("stopped" if stopped else "it was not running")

@@ -2,16 +2,33 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 from importlib import resources
 from typing import Any
 
-from sqlalchemy import Connection, and_, bindparam, delete, func, insert, inspect, literal, select, text, update
-from sqlalchemy.dialects.postgresql import REGCONFIG
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Insert,
+    Text,
+    and_,
+    cast,
+    delete,
+    func,
+    insert,
+    inspect,
+    literal,
+    select,
+    text,
+    update,
+)
+from sqlalchemy.dialects.postgresql import JSONB, REGCONFIG
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.schema import CreateSchema, CreateTable, DropTable
+from sqlalchemy.sql.base import Executable
 
 from embedpipe.errors import CollectionNotFoundError, ConfigurationError, ModelMismatchError, SchemaError
 from embedpipe.storage import lexical_schema
@@ -34,8 +51,7 @@ def migrate(connection: Connection, schema: str) -> None:
     Raises `SchemaError` where the role may not, where pgvector is missing or older than 0.8, or where the tables come
     from a newer embedpipe.
     """
-    pending = _pending(connection, schema)
-    if not pending:
+    if not pending_migrations(connection, schema):
         return
     lock(connection)
     _ensure_extension(connection)
@@ -44,14 +60,15 @@ def migrate(connection: Connection, schema: str) -> None:
     connection.execute(CreateTable(catalogue.migrations, if_not_exists=True))
     path = connection.scalar(text("SELECT current_setting('search_path')"))
     connection.execute(text("SELECT set_config('search_path', quote_ident(:schema), true)"), {"schema": schema})
-    for number, statements in _pending(connection, schema):
+    for number, statements in pending_migrations(connection, schema):
         logger.info("Applying migration %04d to schema %s", number, schema)
         connection.exec_driver_sql(statements.replace("%", "%%"))
         connection.execute(insert(catalogue.migrations).values(number=number))
     connection.execute(text("SELECT set_config('search_path', :path, true)"), {"path": path})
 
 
-def _pending(connection: Connection, schema: str) -> list[tuple[int, str]]:
+def pending_migrations(connection: Connection, schema: str) -> list[tuple[int, str]]:
+    """Number and SQL of what was not applied yet, in order. Raises `SchemaError` for tables of a newer embedpipe."""
     known = dict(_migration_files())
     applied: set[int] = set()
     if inspect(connection).has_table("migrations", schema=schema):
@@ -104,6 +121,7 @@ class CollectionSettings:
     language: str | None = None
     precision: Precision | None = None
     lexical: bool | None = None
+    tenants: bool | None = None
 
 
 def open_collection(connection: Connection, schema: str, name: str, settings: CollectionSettings) -> Collection:
@@ -122,7 +140,7 @@ def open_collection(connection: Connection, schema: str, name: str, settings: Co
         raise CollectionNotFoundError(
             f"There is no collection {name!r} in schema {schema!r}. Give a model to make it, or check the name."
         )
-    _check_same(found, settings)
+    check_same(found, settings)
     return found
 
 
@@ -143,7 +161,7 @@ def vector_sets(connection: Connection, schema: str, name: str) -> list[Collecti
     catalogue = Catalogue(schema)
     collections, sets = catalogue.collections, catalogue.vector_sets
     statement = (
-        select(collections.c.number, collections.c.language, collections.c.lexical)
+        select(collections.c.number, collections.c.language, collections.c.lexical, collections.c.tenants)
         .add_columns(sets.c.number.label("vector_set"), sets.c.model)
         .add_columns(sets.c.precision, sets.c.index.label("vector_index"), sets.c.active)
         .join_from(collections, sets, collections.c.number == sets.c.collection)
@@ -166,23 +184,30 @@ def _collection(schema: str, name: str, row: Any) -> Collection:
         index,
         active=row.active,
         lexical=row.lexical,
+        tenants=row.tenants,
     )
 
 
 def add_vector_set(connection: Connection, collection: Collection) -> None:
     """Records the collection's vector set, as active or not."""
-    connection.execute(
-        insert(Catalogue(collection.schema).vector_sets).values(
-            collection=collection.number,
-            number=collection.vector_set,
-            fingerprint=collection.model.fingerprint,
-            model=asdict(collection.model),
-            dimensions=collection.model.dimensions,
-            precision=collection.precision,
-            index=asdict(collection.index),
-            active=collection.active,
-        )
+    connection.execute(_vector_set_row(collection))
+
+
+def _vector_set_row(collection: Collection) -> Insert:
+    return insert(Catalogue(collection.schema).vector_sets).values(
+        collection=collection.number,
+        number=collection.vector_set,
+        fingerprint=collection.model.fingerprint,
+        model=_json(collection.model),
+        dimensions=collection.model.dimensions,
+        precision=collection.precision,
+        index=_json(collection.index),
+        active=collection.active,
     )
+
+
+def _json(value: ModelSpec | VectorIndex) -> ColumnElement[Any]:
+    return cast(literal(json.dumps(asdict(value)), Text), JSONB)
 
 
 def lock(connection: Connection) -> None:
@@ -211,23 +236,39 @@ def drop_collection(connection: Connection, collection: Collection) -> None:
 def _create(
     connection: Connection, schema: str, name: str, model: ModelSpec, settings: CollectionSettings
 ) -> Collection:
+    table = connection.dialect.identifier_preparer.format_table(Catalogue(schema).collections)
+    number = connection.scalar(select(func.nextval(func.pg_get_serial_sequence(table, "number"))))
+    collection = planned(connection, schema, name, number=number or 1, model=model, settings=settings)
+    for statement in creation(collection):
+        connection.execute(statement)
+    logger.info("Made collection %r for %s", name, model.name)
+    return collection
+
+
+def planned(
+    connection: Connection, schema: str, name: str, *, number: int, model: ModelSpec, settings: CollectionSettings
+) -> Collection:
+    """The collection that is to be made, under that number. Raises `ConfigurationError` for one that cannot be."""
     language = settings.language or "english"
     _check_possible(connection, model, language)
     precision = settings.precision or default_precision(model.dimensions)
     index = default_index(model.dimensions, precision)
-    catalogue = Catalogue(schema)
     lexical = settings.lexical is not False
-    values = insert(catalogue.collections).values(
-        name=name, language=bindparam("language", language, type_=REGCONFIG), lexical=lexical
+    tenants = settings.tenants is True
+    return Collection(schema, number, name, language, 1, model, precision, index, lexical=lexical, tenants=tenants)
+
+
+def creation(collection: Collection) -> list[Executable]:
+    """What makes a planned collection: its rows in the catalogue, and its tables."""
+    row = insert(Catalogue(collection.schema).collections).values(
+        number=collection.number,
+        name=collection.name,
+        language=cast(literal(collection.language), REGCONFIG),
+        lexical=collection.lexical,
+        tenants=collection.tenants,
     )
-    number = connection.scalar(values.returning(catalogue.collections.c.number))
-    collection = Collection(schema, number, name, language, 1, model, precision, index, lexical=lexical)
-    add_vector_set(connection, collection)
-    words = lexical_schema.create_statements(collection) if lexical else []
-    for statement in (*collection.create_statements(), *words):
-        connection.execute(statement)
-    logger.info("Made collection %r for %s", name, model.name)
-    return collection
+    words = lexical_schema.create_statements(collection) if collection.lexical else []
+    return [row, _vector_set_row(collection), *collection.create_statements(), *words]
 
 
 def check_dimensions(model: ModelSpec) -> None:
@@ -248,7 +289,8 @@ def _check_possible(connection: Connection, model: ModelSpec, language: str) -> 
         )
 
 
-def _check_same(found: Collection, settings: CollectionSettings) -> None:
+def check_same(found: Collection, settings: CollectionSettings) -> None:
+    """Raises `ModelMismatchError` or `ConfigurationError` where the collection is not what the settings ask for."""
     model, name = settings.model, found.name
     if model is not None and model.fingerprint != found.model.fingerprint:
         raise ModelMismatchError(
@@ -263,6 +305,9 @@ def _check_same(found: Collection, settings: CollectionSettings) -> None:
         raise ConfigurationError(f"Collection {name!r} was made with {found.precision}, got {settings.precision}.")
     if settings.lexical not in (None, found.lexical):
         raise ConfigurationError(f"Collection {name!r} was made with lexical={found.lexical}, got {settings.lexical}.")
+    if settings.tenants not in (None, found.tenants):
+        made = "for tenants: say by tenant= whose chunks are meant" if found.tenants else "without tenants"
+        raise ConfigurationError(f"Collection {name!r} was made {made}.")
 
 
 def describe(model: ModelSpec) -> str:

@@ -1,0 +1,82 @@
+"""The `db` commands: the database itself, and the embedded server."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Annotated
+
+import typer
+
+from embedpipe.cli.options import DatabaseUrl, Json
+
+db = typer.Typer(help="The database and the embedded server.", no_args_is_help=True)
+
+
+@db.command("collections")
+def db_collections(database: DatabaseUrl = None, as_json: Json = False) -> None:
+    """The collections of the database, with their models and sizes."""
+    from embedpipe.cli.render import collections_table, console, write_json
+    from embedpipe.storage import Database
+
+    opened = Database(database)
+    rows = [asdict(info) for info in opened.collections()]
+    opened.close()
+    if as_json:
+        write_json(rows)
+    elif rows:
+        console.print(collections_table(rows))
+    else:
+        console.print("no collections yet")
+
+
+@db.command("migrate")
+def db_migrate(
+    as_sql: Annotated[
+        bool, typer.Option("--sql", help="Print the SQL for an administrator, and change nothing.")
+    ] = False,
+    collection: Annotated[
+        str | None, typer.Option("--collection", "-c", help="A collection to be made too, where it is not there.")
+    ] = None,
+    model: Annotated[str | None, typer.Option(help="The embedding model of the new collection.")] = None,
+    language: Annotated[str | None, typer.Option(help="Its text search configuration.")] = None,
+    lexical: Annotated[bool, typer.Option(help="Whether it indexes words.")] = True,
+    role: Annotated[
+        str | None, typer.Option("--grant-to", help="A role that is to search and write, and can make nothing itself.")
+    ] = None,
+    database: DatabaseUrl = None,
+) -> None:
+    """Bring the tables up to date; with --sql, print what an administrator is to run instead."""
+    from embedpipe.cli.administration import migrate
+
+    migrate(database, collection=collection, model=model, language=language, lexical=lexical, role=role, as_sql=as_sql)
+
+
+@db.command("url")
+def db_url(as_json: Json = False) -> None:
+    """The embedded server's URL; it is started where it does not run, and stops with its last user."""
+    from embedpipe.cli.render import write_fact
+    from embedpipe.storage.embedded import embedded_url
+
+    write_fact("url", embedded_url(), as_json=as_json)
+
+
+@db.command("start")
+def db_start(as_json: Json = False) -> None:
+    """Start the embedded server, which then runs until `db stop`, and print its URL."""
+    from embedpipe.cli.render import write_fact
+    from embedpipe.storage.embedded import start_embedded
+
+    write_fact("url", start_embedded(), as_json=as_json)
+
+
+@db.command("stop")
+def db_stop(as_json: Json = False) -> None:
+    """Stop the embedded server, whoever still uses it."""
+    from embedpipe.cli.render import write_json
+    from embedpipe.storage.embedded import stop_embedded
+
+    stopped = stop_embedded()
+    if as_json:
+        write_json({"stopped": stopped})
+    else:
+        typer.echo("stopped" if stopped else "it was not running")

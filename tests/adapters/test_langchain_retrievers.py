@@ -58,6 +58,19 @@ class TestRetriever:
         assert [(d.id, d.page_content, d.metadata) for d in found] == [(r.id, r.text, r.metadata) for r in expected]
         assert topics(found)[0] == "lambda"
         assert await retriever.ainvoke(QUESTION) == found
+
+    async def test_under_a_source_key_the_metadata_say_where_a_document_comes_from(
+        self, service: SemanticSearchService
+    ) -> None:
+        retriever = HybridRetriever(service=service, k=2, source_key="source")
+        found = retriever.invoke(QUESTION)
+        assert await retriever.ainvoke(QUESTION) == found
+        for document, result in zip(found, service.search(QUESTION, k=2), strict=True):
+            source = document.metadata.pop("source")
+            assert document.metadata == result.metadata
+            assert (source["document_id"], source["score"]) == (result.document_id, result.score)
+            assert source["end_index"] - source["start_index"] == len(document.page_content)
+            assert (source["similarity"], source["lexical_score"]) == (result.similarity, result.lexical_score)
         together = await asyncio.gather(*(retriever.ainvoke(QUESTION, k=k) for k in (1, 2, 3)))
         assert [len(each) for each in together] == [1, 2, 3]
 

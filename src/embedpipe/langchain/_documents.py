@@ -60,8 +60,25 @@ def to_document(chunk: Chunk) -> Document:
     return Document(id=chunk.id, page_content=chunk.text, metadata=dict(chunk.metadata))
 
 
-def to_documents(results: Iterable[SearchResult]) -> list[Document]:
-    return [to_document(result.chunk) for result in results]
+def to_documents(results: Sequence[SearchResult], source_key: str | None = None) -> list[Document]:
+    """The results' chunks; with a key, their metadata say under it where each comes from and what it scored."""
+    documents = [to_document(result.chunk) for result in results]
+    if source_key is not None:
+        for document, result in zip(documents, results, strict=True):
+            document.metadata[source_key] = _source(result)
+    return documents
+
+
+def _source(result: SearchResult) -> dict[str, Any]:
+    return {
+        "document_id": result.document_id,
+        "start_index": result.chunk.start_index,
+        "end_index": result.chunk.end_index,
+        "score": result.score,
+        "similarity": result.similarity,
+        "lexical_score": result.lexical_score,
+        "rerank_score": result.rerank_score,
+    }
 
 
 def with_distance(results: Iterable[SearchResult]) -> list[tuple[Document, float]]:

@@ -20,6 +20,9 @@ _OPTIONS = ("k", "mode", "filter", "threshold", "candidates")
 class HybridRetriever(BaseRetriever):
     """Retrieves with a `SemanticSearchService`: the k best chunks as documents, with exactly their metadata.
 
+    With a `source_key`, the metadata hold under that key where a document comes from and what it scored: `document_id`,
+    `start_index`, `end_index`, `score`, `similarity`, `lexical_score` and `rerank_score`.
+
     `k`, `mode`, `filter`, `threshold` and `candidates` are the service's, set here or for one call:
     `retriever.invoke(question, k=3)`. An option that does not exist is refused, here by pydantic and in a call with
     `InputError`; all else that goes wrong is what the service raises.
@@ -33,6 +36,7 @@ class HybridRetriever(BaseRetriever):
     filter: dict[str, Any] | Filter | None = None
     threshold: float | None = Field(default=None, ge=-1, le=1)
     candidates: int | None = Field(default=None, ge=1)
+    source_key: str | None = None
 
     def _options(self, given: dict[str, Any]) -> dict[str, Any]:
         own = {name: getattr(self, name) for name in _OPTIONS}
@@ -41,12 +45,13 @@ class HybridRetriever(BaseRetriever):
     def _get_relevant_documents(
         self, query: str, *, run_manager: CallbackManagerForRetrieverRun, **kwargs: Any
     ) -> list[Document]:
-        return to_documents(self.service.search(query, **self._options(kwargs)))
+        return to_documents(self.service.search(query, **self._options(kwargs)), self.source_key)
 
     async def _aget_relevant_documents(
         self, query: str, *, run_manager: AsyncCallbackManagerForRetrieverRun, **kwargs: Any
     ) -> list[Document]:
-        return to_documents(await self.service.asearch(query, **self._options(kwargs)))
+        results = await self.service.asearch(query, **self._options(kwargs))
+        return to_documents(results, self.source_key)
 
     def _get_ls_params(self, **_kwargs: Any) -> LangSmithRetrieverParams:
         return LangSmithRetrieverParams(ls_retriever_name="embedpipe-hybrid", ls_vector_store_provider="embedpipe")

@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from embedpipe.chunking import RecursiveChunker
     from embedpipe.embedding import EmbeddingBatch, EmbeddingGenerator, EmbeddingResult
     from embedpipe.errors import EmbedPipeError
-    from embedpipe.ingest import ProcessingStats
+    from embedpipe.ingest import AsyncBatchProcessor, ProcessedDocument, ProcessingStats
     from embedpipe.rag import RAGPipeline, RAGResponse
     from embedpipe.service import SemanticSearchService
     from embedpipe.storage import AsyncPgVectorStore, Database, Field, PgVectorStore
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [
+    "AsyncBatchProcessor",
     "AsyncPgVectorStore",
     "Chunk",
     "Database",
@@ -29,6 +30,7 @@ __all__ = [
     "ModelSpec",
     "OpenAIChat",
     "PgVectorStore",
+    "ProcessedDocument",
     "ProcessingStats",
     "RAGPipeline",
     "RAGResponse",
@@ -42,7 +44,7 @@ _HOMES = {
     "embedpipe.chunking": ["RecursiveChunker"],
     "embedpipe.embedding": ["EmbeddingBatch", "EmbeddingGenerator", "EmbeddingResult"],
     "embedpipe.errors": ["EmbedPipeError"],
-    "embedpipe.ingest": ["ProcessingStats"],
+    "embedpipe.ingest": ["AsyncBatchProcessor", "ProcessedDocument", "ProcessingStats"],
     "embedpipe.rag": ["RAGPipeline", "RAGResponse"],
     "embedpipe.service": ["SemanticSearchService"],
     "embedpipe.storage": ["AsyncPgVectorStore", "Database", "Field", "PgVectorStore"],

@@ -5,12 +5,11 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import replace
 
 from embedpipe.chunking import RecursiveChunker, for_model
 from embedpipe.embedding import EmbeddingGenerator
 from embedpipe.errors import CollectionNotFoundError, InputError
-from embedpipe.ingest import IngestSettings, ProcessingStats, Progress, adrive, drive, ingest_flow
+from embedpipe.ingest import Documents, Engine, IngestSettings, ProcessingStats, Progress, Tally
 from embedpipe.reranking import as_reranker
 from embedpipe.retrieval.duplicates import NearDuplicate, near_duplicates
 from embedpipe.retrieval.surroundings import with_surroundings
@@ -67,12 +66,14 @@ class SemanticSearchService:
     ) -> ProcessingStats:
         """What became of the documents: only chunks that are new are embedded, and what a document lost is removed.
 
-        Each batch of documents is written in one transaction, after it was embedded. `prune` removes documents that
-        were ingested before and did not come now. A document that fails is in the report's `failures` and in the log,
-        and costs no other. Raises `InputError` for what is no `Document`, and `StorageError`s.
+        Several batches of documents are under way at once, each written in one transaction after it was embedded: an
+        ingest that is interrupted leaves whole documents, and the next one takes the rest. `prune` removes documents
+        that were ingested before and did not come now. A document that fails is in the report's `failures` and in the
+        log, and costs no other. Raises `InputError` for what is no `Document`, and `StorageError`s.
         """
-        flow = ingest_flow(documents, replace(self.settings, prune=prune), self.generator.spec, on_progress)
-        stats = drive(flow, self.generator, self.store)
+        tally = Tally(on_progress)
+        Engine(self.generator, self.settings).ingest(documents, self.store, tally, prune=prune)
+        stats = tally.stats
         if stats.chunks_embedded > _SHARE * self.store.count():
             self.store.refresh_statistics()
         if stats.chunks_embedded:
@@ -80,11 +81,12 @@ class SemanticSearchService:
         return stats
 
     async def aingest(
-        self, documents: Iterable[Document], *, prune: bool = False, on_progress: Progress | None = None
+        self, documents: Documents, *, prune: bool = False, on_progress: Progress | None = None
     ) -> ProcessingStats:
-        """As `ingest`, on the running event loop."""
-        flow = ingest_flow(documents, replace(self.settings, prune=prune), self.generator.spec, on_progress)
-        stats = await adrive(flow, self.generator, self.async_store)
+        """As `ingest`, on the running event loop; `documents` may be an async iterable as well."""
+        tally = Tally(on_progress)
+        await Engine(self.generator, self.settings).aingest(documents, self.async_store, tally, prune=prune)
+        stats = tally.stats
         if stats.chunks_embedded > _SHARE * await self.async_store.count():
             await self.async_store.refresh_statistics()
         if stats.chunks_embedded:

@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
+import asyncio
+import signal
 import threading
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import AsyncIterator, Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 from sqlalchemy import select
 
-from embedpipe import Document, EmbeddingGenerator, RecursiveChunker, SemanticSearchService
+from embedpipe import (
+    AsyncBatchProcessor,
+    Document,
+    EmbeddingGenerator,
+    PgVectorStore,
+    RecursiveChunker,
+    SemanticSearchService,
+)
 from embedpipe.errors import (
     AuthenticationError,
     CollectionNotFoundError,
@@ -152,12 +163,12 @@ async def test_a_document_that_fails_costs_no_other(service: Any, model: Recordi
         document("tuple", PARAGRAPHS[3], bad=(1, 2)),
     ]
     report = await service.run(documents)
-    assert set(report.failures) == {"half", "blank", "nul", "tuple"}
+    assert list(report.failures) == ["half", "blank", "nul", "tuple"]
     assert (report.added, report.documents) == (1, 5)
     assert "white space" in str(report.failures["blank"])
     assert "tuple" in str(report.failures["tuple"])
     assert set(stored(service)) == {"good"}
-    with pytest.raises(InputError):
+    with pytest.raises(ProviderError, match="Document 'half': the model refuses this"):
         report.raise_for_failures()
     model.refuse = None
     model.embedded.clear()
@@ -266,20 +277,83 @@ async def test_progress_and_report_read_well(service: Any) -> None:
     assert "1 added" in str(report)
 
 
-def test_documents_are_streamed_in_batches(database: Database, model: Recording) -> None:
-    service = SemanticSearchService(model, database=database, chunker=None)
+async def test_no_more_is_read_than_is_under_way(service: Any) -> None:
+    service.settings = replace(service.settings, chunker=None, concurrency=2)
     pulled = 0
 
     def source() -> Iterator[Document]:
         nonlocal pulled
-        for i in range(600):
+        for i in range(3000):
             pulled += 1
             yield document(str(i), f"Text number {i}")
 
-    written_when_pulled: list[tuple[int, int]] = []
-    service.ingest(source(), on_progress=lambda stats: written_when_pulled.append((stats.added, pulled)))
-    assert [added for added, _ in written_when_pulled] == [256, 512, 600]
-    assert [pulled for _, pulled in written_when_pulled] == [256, 512, 600]
+    seen: list[tuple[int, int]] = []
+    await service.run(source(), on_progress=lambda stats: seen.append((stats.added, pulled)))
+    assert [added for added, _ in seen] == [*range(256, 3000, 256), 3000]
+    assert all(pulled <= added + 256 * (2 + 1) for added, pulled in seen)
+
+
+async def test_async_iterables_are_ingested_too(database: Database, model: Recording) -> None:
+    async def source() -> AsyncIterator[Document]:
+        for name, text in zip("abcd", PARAGRAPHS, strict=True):
+            await asyncio.sleep(0)
+            yield document(name, text)
+
+    service = SemanticSearchService(model, database=database, chunker=_chunker())
+    report = await service.aingest(source())
+    assert (report.added, report.chunks) == (4, 4)
+    assert stored(service) == {name: text.strip() for name, text in zip("abcd", PARAGRAPHS, strict=True)}
+    with pytest.raises(InputError, match="aingest"):
+        service.ingest(source())  # type: ignore[arg-type]  # what a caller without types might pass
+    await service.aclose()
+
+
+@pytest.mark.parametrize("twin", ["sync", "async"])
+async def test_a_store_is_a_sink_and_a_rerun_embeds_what_is_missing(
+    database: Database, model: Recording, twin: str
+) -> None:
+    store = PgVectorStore(database, model=model.spec)
+    processor = AsyncBatchProcessor(model, chunker=_chunker(), batch_documents=3)
+    sink = store if twin == "sync" else store.to_async()
+    documents = [document(str(i), PARAGRAPHS[i % 4], f"Number {i}.") for i in range(10)]
+    first = await processor.process(documents[:8], sink=sink)
+    assert (first.added, first.chunks, store.count()) == (8, 8, 8)
+    model.embedded.clear()
+    second = await processor.process(documents, sink=sink)
+    assert (second.kept, second.added, len(model.embedded)) == (8, 2, 2)
+    service = SemanticSearchService(model, database=database, chunker=_chunker())
+    assert service.ingest(documents).kept == 10  # which is the same engine
+    await database.aclose()
+
+
+class Interrupted(Recording):
+    """Is interrupted by the user, once, after it has embedded some batches."""
+
+    interrupted = False
+
+    def embed(self, texts: Sequence[str], kind: Kind) -> Vectors:
+        if len(self.embedded) >= 30 and not self.interrupted:
+            self.interrupted = True
+            signal.raise_signal(signal.SIGINT)
+            time.sleep(0.05)  # the main thread is told
+        return super().embed(texts, kind)
+
+
+def test_an_interrupt_leaves_whole_documents_and_the_next_run_takes_the_rest(
+    database: Database, caplog: pytest.LogCaptureFixture
+) -> None:
+    model = Interrupted()
+    service = SemanticSearchService(model, database=database, chunker=_chunker())
+    service.settings = replace(service.settings, batch_documents=5)
+    documents = [document(str(i), *PARAGRAPHS, f"Number {i}.") for i in range(100)]
+    with pytest.raises(KeyboardInterrupt):
+        service.ingest(documents)
+    assert "Ended by KeyboardInterrupt" in caplog.text
+    whole = stored(service)
+    assert 0 < len(whole) < 100
+    assert all("\n\n".join([*(p.strip() for p in PARAGRAPHS[:3]), ""]) in text for text in whole.values())
+    again = SemanticSearchService(Recording(), database=database, chunker=_chunker()).ingest(documents)
+    assert (again.kept, again.added) == (len(whole), 100 - len(whole))
 
 
 def test_a_database_that_refuses_writes_nothing(database: Database, model: Recording) -> None:

@@ -15,8 +15,9 @@ from embedpipe.types import Kind, Vectors
 class Limits:
     """How much goes out at once.
 
-    `batch_items` and `batch_tokens` bound one request (no bound of tokens where None), `concurrency` the requests under
-    way at once. Rates are for a minute; where None, those that the provider states in its replies are kept.
+    `batch_items` and `batch_tokens` bound one request (no bound of tokens where None), `concurrency` the requests of
+    one generator under way at once, whatever calls they belong to. Rates are for a minute; where None, those that the
+    provider states in its replies are kept.
     `shared` is a file through which several processes on one machine keep to the rates together.
     """
 

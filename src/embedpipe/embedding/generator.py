@@ -91,7 +91,10 @@ class EmbeddingGenerator:
             on_too_long,
             observe=lambda started, texts: self._emit("count", started, texts=texts),
         )
-        self._sender = Sender(chosen, limiter=RateLimiter(self.limits), retry=self.retry)
+        self._sender = Sender(
+            chosen, limiter=RateLimiter(self.limits), retry=self.retry, concurrency=self.limits.concurrency
+        )
+        self._progress = Progress()
         self._clean = clean_text
         self._normalize = normalize
         self._metrics = metrics
@@ -123,28 +126,28 @@ class EmbeddingGenerator:
         """
         with self._observed(texts):
             call, flow = self._open(texts, kind, strict=True)
-            drive(flow, partial(self._send, call, Progress()), concurrency=self.limits.concurrency)
+            drive(flow, partial(self._send, call), concurrency=self.limits.concurrency)
             return whole(texts, call, flow, self.spec)
 
     async def agenerate_batch(self, texts: Sequence[str], kind: Kind = "document") -> EmbeddingBatch:
         """As `generate_batch`."""
         with self._observed(texts):
             call, flow = await asyncio.to_thread(self._open, texts, kind, strict=True)
-            await adrive(flow, partial(self._asend, call, Progress()), concurrency=self.limits.concurrency)
+            await adrive(flow, partial(self._asend, call), concurrency=self.limits.concurrency)
             return whole(texts, call, flow, self.spec)
 
     def attempt(self, texts: Sequence[str], kind: Kind = "document") -> EmbeddingAttempt:
         """What can be embedded, and the error of every other text by its position; raises for no text."""
         with self._observed(texts):
             call, flow = self._open(texts, kind)
-            drive(flow, partial(self._send, call, Progress()), concurrency=self.limits.concurrency)
+            drive(flow, partial(self._send, call), concurrency=self.limits.concurrency)
             return attempted(texts, call, flow, self.spec)
 
     async def aattempt(self, texts: Sequence[str], kind: Kind = "document") -> EmbeddingAttempt:
         """As `attempt`."""
         with self._observed(texts):
             call, flow = await asyncio.to_thread(self._open, texts, kind)
-            await adrive(flow, partial(self._asend, call, Progress()), concurrency=self.limits.concurrency)
+            await adrive(flow, partial(self._asend, call), concurrency=self.limits.concurrency)
             return attempted(texts, call, flow, self.spec)
 
     def _open(self, texts: Sequence[str], kind: Kind, *, strict: bool = False) -> tuple[Call, Flow]:
@@ -168,20 +171,20 @@ class EmbeddingGenerator:
             raise merged(call.failures)
         return call, Flow(planned)
 
-    def _send(self, call: Call, progress: Progress, batch: Batch) -> EmbeddingError | None:
+    def _send(self, call: Call, batch: Batch) -> EmbeddingError | None:
         started, tries = time.perf_counter(), Tries(call)
         try:
-            vectors = self._sender.send(batch, call.kind, progress=progress, tried=tries)
+            vectors = self._sender.send(batch, call.kind, progress=self._progress, tried=tries)
         except EmbeddingError as error:
             return self._sent(batch, started, tries, error)
         self._sent(batch, started, tries)
         self._take(call, batch, vectors)
         return None
 
-    async def _asend(self, call: Call, progress: Progress, batch: Batch) -> EmbeddingError | None:
+    async def _asend(self, call: Call, batch: Batch) -> EmbeddingError | None:
         started, tries = time.perf_counter(), Tries(call)
         try:
-            vectors = await self._sender.asend(batch, call.kind, progress=progress, tried=tries)
+            vectors = await self._sender.asend(batch, call.kind, progress=self._progress, tried=tries)
         except EmbeddingError as error:
             return self._sent(batch, started, tries, error)
         self._sent(batch, started, tries)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import random
+import threading
 import time
 from collections.abc import Callable, Sequence
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from embedpipe.embedding.backend import RemoteModel, Reply, Retry
 from embedpipe.embedding.call import Call
@@ -27,7 +29,7 @@ def passes(error: Exception) -> bool:
 
 
 class Progress:
-    """When a call last got anywhere: what a retry's deadline counts from."""
+    """When a generator last got anywhere: what a retry's deadline counts from."""
 
     def __init__(self) -> None:
         self.last = time.monotonic()
@@ -48,21 +50,37 @@ class Tries:
         self._call.tried(attempt)
 
 
+class Slots:
+    """The places of requests under way, for all calls of one generator: some for threads, as many for an event loop."""
+
+    def __init__(self, number: int) -> None:
+        self._number = number
+        self.of_threads = threading.BoundedSemaphore(number)
+        self._of_loops: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Semaphore] = WeakKeyDictionary()
+
+    @property
+    def of_loop(self) -> asyncio.Semaphore:
+        """Those of the running event loop."""
+        return self._of_loops.setdefault(asyncio.get_running_loop(), asyncio.Semaphore(self._number))
+
+
 class Sender:
     """Sends batches to one backend. `tried` is called for each request with the number of its attempt."""
 
-    def __init__(self, model: EmbeddingModel, *, limiter: RateLimiter, retry: Retry) -> None:
+    def __init__(self, model: EmbeddingModel, *, limiter: RateLimiter, retry: Retry, concurrency: int) -> None:
         self._model = model
         self._limiter = limiter
         self._retry = retry
+        self._slots = Slots(concurrency)
 
     def send(self, batch: Batch, kind: Kind, *, progress: Progress, tried: Callable[[int], None]) -> Vectors:
         """(n, d) float32, checked; `EmbeddingError` where that could not be had."""
         if not isinstance(self._model, RemoteModel):
-            tried(1)
-            return self._run(batch.texts, kind)
+            with self._slots.of_threads:
+                tried(1)
+                return self._run(batch.texts, kind)
         for attempt in self._attempts(progress):
-            with attempt:
+            with attempt, self._slots.of_threads:
                 if (due := self._limiter.reserve(sum(batch.tokens))) > 0.0:
                     time.sleep(due)
                 tried(attempt.num)
@@ -72,13 +90,15 @@ class Sender:
     async def asend(self, batch: Batch, kind: Kind, *, progress: Progress, tried: Callable[[int], None]) -> Vectors:
         """As `send`."""
         if not isinstance(self._model, RemoteModel):
-            tried(1)
-            return await asyncio.to_thread(self._run, batch.texts, kind)
+            async with self._slots.of_loop:
+                tried(1)
+                return await asyncio.to_thread(self._run, batch.texts, kind)
         async for attempt in self._attempts(progress):
             with attempt:
-                await asyncio.sleep(self._limiter.reserve(sum(batch.tokens)))
-                tried(attempt.num)
-                return self._received(await self._model.afetch(batch.texts, kind), len(batch), progress)
+                async with self._slots.of_loop:
+                    await asyncio.sleep(self._limiter.reserve(sum(batch.tokens)))
+                    tried(attempt.num)
+                    return self._received(await self._model.afetch(batch.texts, kind), len(batch), progress)
         raise AssertionError  # the last attempt returns or raises
 
     def _run(self, texts: Sequence[str], kind: Kind) -> Vectors:

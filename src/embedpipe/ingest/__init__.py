@@ -1,7 +1,21 @@
-"""Chunking, embedding and storage wired as one flow: documents in, chunks with vectors in the store, one report."""
+"""Chunking, embedding and storage wired: documents stream in, chunks with vectors come out, one report."""
 
-from embedpipe.ingest.drivers import adrive, drive
-from embedpipe.ingest.flow import IngestSettings, Progress, ingest_flow
-from embedpipe.ingest.report import ProcessingStats
+from embedpipe.ingest.engine import Engine
+from embedpipe.ingest.processor import AsyncBatchProcessor, Collector
+from embedpipe.ingest.progress import ProgressBar
+from embedpipe.ingest.report import ProcessedDocument, ProcessingStats, Progress, Tally
+from embedpipe.ingest.settings import IngestSettings
+from embedpipe.ingest.source import Documents
 
-__all__ = ["IngestSettings", "ProcessingStats", "Progress", "adrive", "drive", "ingest_flow"]
+__all__ = [
+    "AsyncBatchProcessor",
+    "Collector",
+    "Documents",
+    "Engine",
+    "IngestSettings",
+    "ProcessedDocument",
+    "ProcessingStats",
+    "Progress",
+    "ProgressBar",
+    "Tally",
+]

@@ -1,20 +1,42 @@
-"""Two drivers of one flow: they do what it asks for, with threads or on an event loop."""
+"""What runs the flows: one after another's steps, several of them at once, in threads or as tasks of an event loop."""
 
 from __future__ import annotations
 
 import asyncio
-from typing import Any
+from collections import deque
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Generator, Iterable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from threading import Event
+from typing import Any, Protocol, TypeVar
 
 from embedpipe.embedding import EmbeddingGenerator
 from embedpipe.errors import EmbedPipeError
-from embedpipe.ingest.flow import Embed, Flow, Prune, Read, Step, Write
+from embedpipe.ingest.flow import Embed, Flow, Read, Step, Write
 from embedpipe.ingest.report import ProcessingStats
-from embedpipe.storage import AsyncPgVectorStore, PgVectorStore
-from embedpipe.storage.documents import ConcurrentChangeError
+from embedpipe.ingest.source import Batch
+from embedpipe.storage.documents import ConcurrentChangeError, DocumentBatch, Known
+
+T = TypeVar("T")
 
 
-def drive(flow: Flow, generator: EmbeddingGenerator, store: PgVectorStore) -> ProcessingStats:
-    """The flow's report, after a thread did what it asked for."""
+class Store(Protocol):
+    """Where documents go, and what of them is there already."""
+
+    def known_documents(self, document_ids: Sequence[str]) -> Known: ...
+
+    def write_documents(self, batch: DocumentBatch) -> int: ...
+
+
+class AsyncStore(Protocol):
+    """As `Store`."""
+
+    async def known_documents(self, document_ids: Sequence[str]) -> Known: ...
+
+    async def write_documents(self, batch: DocumentBatch) -> int: ...
+
+
+def drive(flow: Flow, generator: EmbeddingGenerator, store: Store, stopped: Event) -> ProcessingStats:
+    """The flow's report, after this thread did what it asked for; once `stopped`, no further step is done."""
 
     def answer(step: Step) -> Any:
         match step:
@@ -24,11 +46,9 @@ def drive(flow: Flow, generator: EmbeddingGenerator, store: PgVectorStore) -> Pr
                 return generator.attempt(texts)
             case Write(batch):
                 return store.write_documents(batch)
-            case Prune(seen):
-                return store.prune_documents(seen)
 
     resume = _Resume(flow)
-    while (step := resume()) is not None:
+    while (step := resume()) is not None and not stopped.is_set():
         try:
             resume.value = answer(step)
         except ConcurrentChangeError as error:
@@ -36,8 +56,8 @@ def drive(flow: Flow, generator: EmbeddingGenerator, store: PgVectorStore) -> Pr
     return resume.report
 
 
-async def adrive(flow: Flow, generator: EmbeddingGenerator, store: AsyncPgVectorStore) -> ProcessingStats:
-    """As `drive`, on the running event loop; chunking runs in a thread."""
+async def adrive(flow: Flow, generator: EmbeddingGenerator, store: AsyncStore) -> ProcessingStats:
+    """As `drive`, on the running event loop; cutting runs in a thread."""
 
     async def answer(step: Step) -> Any:
         match step:
@@ -47,8 +67,6 @@ async def adrive(flow: Flow, generator: EmbeddingGenerator, store: AsyncPgVector
                 return await generator.aattempt(texts)
             case Write(batch):
                 return await store.write_documents(batch)
-            case Prune(seen):
-                return await store.prune_documents(seen)
 
     resume = _Resume(flow)
     while (step := await asyncio.to_thread(resume)) is not None:
@@ -76,3 +94,64 @@ class _Resume:
         except StopIteration as end:
             self.report = end.value
             return None
+
+
+def in_threads(
+    work: Callable[[Batch, Event], T], batches: Iterable[Batch], *, at_once: int
+) -> Generator[T, None, None]:
+    """What `work` makes of each batch, in the order of the batches, up to `at_once` of which are under way.
+
+    No further batch is read before one of them is handed out. Where one fails, those under way are ended first; where
+    the program is interrupted, they are left after their present step.
+    """
+    pool = ThreadPoolExecutor(at_once, thread_name_prefix="embedpipe-ingest")
+    running: deque[Future[T]] = deque()
+    stopped = Event()
+    try:
+        for batch in batches:
+            running.append(pool.submit(work, batch, stopped))
+            while running and (len(running) == at_once or running[0].done()):
+                yield running.popleft().result()
+        while running:
+            yield running.popleft().result()
+    except (KeyboardInterrupt, GeneratorExit):
+        stopped.set()
+        raise
+    finally:
+        pool.shutdown()
+
+
+async def in_tasks(
+    work: Callable[[Batch], Awaitable[T]], batches: AsyncIterator[Batch], *, at_once: int
+) -> AsyncGenerator[T, None]:
+    """As `in_threads`, while further batches are awaited; where this is cancelled, so are those under way."""
+    begun: asyncio.Queue[asyncio.Future[T] | None] = asyncio.Queue()
+    running: set[asyncio.Future[T]] = set()
+    room = asyncio.Semaphore(at_once)
+
+    async def begin() -> None:
+        try:
+            await room.acquire()
+            async for batch in batches:
+                task = asyncio.ensure_future(work(batch))
+                running.add(task)
+                begun.put_nowait(task)
+                await room.acquire()
+        finally:
+            begun.put_nowait(None)
+
+    beginning = asyncio.create_task(begin())
+    try:
+        while (task := await begun.get()) is not None:
+            done = await task
+            running.discard(task)
+            room.release()
+            yield done
+        await beginning
+    except (asyncio.CancelledError, GeneratorExit):
+        for task in running:
+            task.cancel()
+        raise
+    finally:
+        beginning.cancel()
+        await asyncio.gather(beginning, *running, return_exceptions=True)

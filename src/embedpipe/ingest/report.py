@@ -1,10 +1,28 @@
-"""What became of an ingest."""
+"""What became of the documents: one by one, and added up."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import logging
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, fields
+from typing import TypeAlias
 
 from embedpipe.errors import EmbedPipeError
+from embedpipe.types import Chunk, Vectors
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class ProcessedDocument:
+    """A document's chunks with their vectors, (n, d) float32, row by row; or the error for which it has none."""
+
+    document_id: str
+    chunks: Sequence[Chunk]
+    vectors: Vectors
+    error: EmbedPipeError | None = None
 
 
 @dataclass(slots=True)
@@ -34,6 +52,11 @@ class ProcessingStats:
         """How many documents came in."""
         return self.added + self.changed + self.kept + len(self.failures)
 
+    @property
+    def chunks(self) -> int:
+        """How many chunks the new and changed documents have."""
+        return self.chunks_embedded + self.chunks_kept
+
     def raise_for_failures(self) -> None:
         """Raises the first failure, if there is one."""
         for error in self.failures.values():
@@ -48,4 +71,50 @@ class ProcessingStats:
             f"{self.chunks_embedded} chunks embedded ({self.tokens} tokens, {self.cache_hits} from the cache), "
             f"{self.chunks_kept} kept in changed documents, {self.chunks_removed} removed"
         )
-        return "\n".join([documents, chunks, *(f"failed: {name}: {error}" for name, error in self.failures.items())])
+        return "\n".join([documents, chunks, *(f"failed: {error}" for error in self.failures.values())])
+
+
+Progress: TypeAlias = Callable[[ProcessingStats], object]
+"""Called after each batch with the report so far, the same object every time."""
+
+_COUNTS = [name.name for name in fields(ProcessingStats) if name.name not in ("seconds", "failures")]
+
+
+class Tally:
+    """The report of a run, added up from those of its batches."""
+
+    def __init__(self, on_progress: Progress | None = None) -> None:
+        self.stats = ProcessingStats()
+        self._on_progress = on_progress
+        self._started = time.monotonic()
+
+    def add(self, report: ProcessingStats) -> None:
+        """Takes the report of the next batch."""
+        for name in _COUNTS:
+            setattr(self.stats, name, getattr(self.stats, name) + getattr(report, name))
+        self.stats.failures |= report.failures
+        self.stats.seconds = time.monotonic() - self._started
+        if self._on_progress is not None:
+            self._on_progress(self.stats)
+
+    def pruned(self, documents: int, chunks: int) -> None:
+        """Takes how many documents and chunks went."""
+        self.stats.removed += documents
+        self.stats.chunks_removed += chunks
+
+    @contextmanager
+    def told(self) -> Iterator[None]:
+        """Names in the log each document that failed, and says what an end before the last document means."""
+        try:
+            yield
+        except BaseException as error:
+            logger.warning(
+                "Ended by %s after %d documents: what was written stays, and the next run takes the rest.",
+                type(error).__name__,
+                self.stats.documents,
+            )
+            raise
+        finally:
+            for failure in self.stats.failures.values():
+                logger.warning("Not ingested: %s", failure)
+            self.stats.seconds = time.monotonic() - self._started

@@ -1,0 +1,111 @@
+"""The one streaming engine: documents in batches, several under way at once, their reports added up in order."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Iterable, Iterator, Sequence
+from contextlib import aclosing, closing
+from itertools import groupby
+from threading import Event
+
+import numpy as np
+
+from embedpipe.embedding import EmbeddingGenerator
+from embedpipe.errors import InputError
+from embedpipe.ingest.drivers import adrive, drive, in_tasks, in_threads
+from embedpipe.ingest.flow import batch_flow
+from embedpipe.ingest.report import ProcessedDocument, ProcessingStats, Tally
+from embedpipe.ingest.settings import IngestSettings
+from embedpipe.ingest.source import Batch, Documents, SeenIds, abatches, batches
+from embedpipe.storage import AsyncPgVectorStore, PgVectorStore
+from embedpipe.storage.documents import DocumentBatch, Known
+from embedpipe.storage.operations import checked_rows
+from embedpipe.types import Document
+
+
+class Engine:
+    """Takes documents with one model and one set of settings."""
+
+    def __init__(self, generator: EmbeddingGenerator, settings: IngestSettings) -> None:
+        self._generator = generator
+        self._settings = settings
+        self._at_once = settings.concurrency or generator.limits.concurrency + 2
+
+    def ingest(self, documents: Iterable[Document], store: PgVectorStore, tally: Tally, *, prune: bool) -> None:
+        """Brings the documents into the store, each batch in one transaction."""
+
+        def work(batch: Batch, stopped: Event) -> ProcessingStats:
+            flow = batch_flow(batch, self._settings, self._generator.spec)
+            return drive(flow, self._generator, store, stopped)
+
+        store.collection  # noqa: B018 - opened once, before several threads ask for it
+        with tally.told(), closing(SeenIds()) as seen:
+            source = batches(documents, self._settings, seen)
+            with closing(in_threads(work, source, at_once=self._at_once)) as reports:
+                for report in reports:
+                    tally.add(report)
+            if prune:
+                tally.pruned(*store.prune_documents(_some(seen)))
+
+    async def aingest(self, documents: Documents, store: AsyncPgVectorStore, tally: Tally, *, prune: bool) -> None:
+        """As `ingest`, on the running event loop."""
+
+        async def work(batch: Batch) -> ProcessingStats:
+            return await adrive(batch_flow(batch, self._settings, self._generator.spec), self._generator, store)
+
+        await store.collection()
+        with tally.told(), closing(SeenIds()) as seen:
+            source = abatches(documents, self._settings, seen)
+            async with aclosing(in_tasks(work, source, at_once=self._at_once)) as reports:
+                async for report in reports:
+                    tally.add(report)
+            if prune:
+                tally.pruned(*await store.prune_documents(_some(seen)))
+
+    async def stream(self, documents: Documents, tally: Tally) -> AsyncGenerator[ProcessedDocument, None]:
+        """The documents with their vectors, in their order, as their batches are embedded."""
+
+        async def work(batch: Batch) -> tuple[ProcessingStats, list[ProcessedDocument]]:
+            taken = _Taken(self._generator.spec.dimensions)
+            report = await adrive(batch_flow(batch, self._settings, self._generator.spec), self._generator, taken)
+            return report, list(_processed(batch, report, taken.batch))
+
+        with closing(SeenIds()) as seen:
+            source = abatches(documents, self._settings, seen)
+            async with aclosing(in_tasks(work, source, at_once=self._at_once)) as finished:
+                async for report, processed in finished:
+                    tally.add(report)
+                    for document in processed:
+                        yield document
+
+
+class _Taken:
+    """In a store's place: nothing is known, and what is to be written is kept for whoever takes it from here."""
+
+    def __init__(self, dimensions: int) -> None:
+        nothing = checked_rows([])
+        self.batch = DocumentBatch([], nothing, nothing, np.empty((0, dimensions), dtype=np.float32))
+
+    async def known_documents(self, document_ids: Sequence[str]) -> Known:
+        return Known({}, set())
+
+    async def write_documents(self, batch: DocumentBatch) -> int:
+        self.batch = batch
+        return 0
+
+
+def _processed(batch: Batch, report: ProcessingStats, written: DocumentBatch) -> Iterator[ProcessedDocument]:
+    """The documents one by one, each with its rows of the batch's vectors; repeated ones last."""
+    of = {name: list(group) for name, group in groupby(written.new.chunks, lambda chunk: chunk.document_id)}
+    start = 0
+    for name in batch.names():
+        chunks = of.get(name, [])
+        vectors = written.vectors[start : start + len(chunks)]
+        start += len(chunks)
+        yield ProcessedDocument(document_id=name, chunks=chunks, vectors=vectors, error=report.failures.get(name))
+
+
+def _some(seen: SeenIds) -> list[str]:
+    ids = list(seen)
+    if not ids:
+        raise InputError("prune=True with no documents would remove every document. To do that, call store.clear().")
+    return ids

@@ -1,0 +1,123 @@
+"""Documents as they come, gathered into batches in which no document comes a second time."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
+
+from embedpipe.errors import InputError
+from embedpipe.ingest.settings import IngestSettings
+from embedpipe.types import Document
+
+Documents: TypeAlias = Iterable[Document] | AsyncIterable[Document]
+
+
+@dataclass(slots=True)
+class Batch:
+    """Documents that are cut, embedded and written together, and the ids of those that came once more."""
+
+    documents: list[Document] = field(default_factory=list)
+    repeated: list[str] = field(default_factory=list)
+    characters: int = 0
+
+    def names(self) -> list[str]:
+        """What each document is called in a report: by its id, a repeated one with a remark."""
+        return [*(document.id for document in self.documents), *(f"{name} (again)" for name in self.repeated)]
+
+
+class SeenIds:
+    """The ids that came so far. They lie in a file of SQLite's own, since millions would fill the memory."""
+
+    def __init__(self) -> None:
+        self._file = sqlite3.connect("", check_same_thread=False, isolation_level=None)
+        self._file.execute("CREATE TABLE ids (id BLOB PRIMARY KEY) WITHOUT ROWID")
+        self._file.execute("BEGIN")
+
+    def add(self, name: str) -> bool:
+        """Whether the id is new."""
+        return (
+            self._file.execute(
+                "INSERT OR IGNORE INTO ids VALUES (?)", (name.encode("utf-8", "surrogatepass"),)
+            ).rowcount
+            > 0
+        )
+
+    def __iter__(self) -> Iterator[str]:
+        return (name.decode("utf-8", "surrogatepass") for (name,) in self._file.execute("SELECT id FROM ids"))
+
+    def close(self) -> None:
+        self._file.close()
+
+
+class _Gathering:
+    """The batch that is being filled."""
+
+    def __init__(self, settings: IngestSettings, seen: SeenIds) -> None:
+        self._settings = settings
+        self._seen = seen
+        self._batch = Batch()
+
+    def add(self, document: object) -> Batch | None:
+        """The batch, where the document filled it."""
+        checked, batch = _checked(document), self._batch
+        if not self._seen.add(checked.id):
+            batch.repeated.append(checked.id)
+            return None
+        batch.documents.append(checked)
+        batch.characters += len(checked.text)
+        full = (
+            len(batch.documents) >= self._settings.batch_documents
+            or batch.characters >= self._settings.batch_characters
+        )
+        return self.rest() if full else None
+
+    def rest(self) -> Batch | None:
+        """What was gathered, if anything."""
+        batch, self._batch = self._batch, Batch()
+        return batch if batch.documents or batch.repeated else None
+
+
+def batches(documents: Iterable[Document], settings: IngestSettings, seen: SeenIds) -> Iterator[Batch]:
+    """The documents in batches, in their order. Raises `InputError` for what is no `Document`."""
+    gathering = _Gathering(settings, seen)
+    for document in _several(documents):
+        if batch := gathering.add(document):
+            yield batch
+    if batch := gathering.rest():
+        yield batch
+
+
+async def abatches(documents: Documents, settings: IngestSettings, seen: SeenIds) -> AsyncIterator[Batch]:
+    """As `batches`; an iterable that is not async is read in a thread, since it may block."""
+    if not isinstance(documents, AsyncIterable):
+        made = batches(documents, settings, seen)
+        while (batch := await asyncio.to_thread(next, made, None)) is not None:
+            yield batch
+        return
+    gathering = _Gathering(settings, seen)
+    async for document in documents:
+        if batch := gathering.add(document):
+            yield batch
+    if batch := gathering.rest():
+        yield batch
+
+
+def _several(documents: Any) -> Iterable[object]:
+    if isinstance(documents, (Document, str)):
+        raise InputError(f"ingest expected several documents, got one {type(documents).__name__}. Put it into a list.")
+    if isinstance(documents, AsyncIterable):
+        raise InputError("ingest expected an iterable of documents, got an async one, which aingest takes.")
+    if not isinstance(documents, Iterable):
+        raise InputError(f"ingest expected an iterable of documents, got {type(documents).__name__}.")
+    return documents
+
+
+def _checked(document: object) -> Document:
+    if not isinstance(document, Document):
+        raise InputError(f"ingest expected documents of type Document, got {type(document).__name__}.")
+    if type(document.id) is not str or type(document.text) is not str:
+        raise InputError(f"ingest expected Documents whose id and text are str, got {document!r:.200}.")
+    return document

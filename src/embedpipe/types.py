@@ -35,7 +35,8 @@ class Chunk(NamedTuple):
     """A span of a text, and once stored its ids.
 
     `text` is `source[start_index:end_index]` in code points. `payload` is a framework's own record of the chunk, which
-    the core stores and hands back untouched. A tuple, since chunks are made by the million.
+    the core stores and hands back untouched. `header` is what is put before the text where it is embedded and indexed,
+    such as the document's title. A tuple, since chunks are made by the million.
     """
 
     text: str
@@ -46,6 +47,12 @@ class Chunk(NamedTuple):
     document_id: str | None = None
     id: str | None = None
     payload: Metadata | None = None
+    header: str | None = None
+
+    @property
+    def embedded_text(self) -> str:
+        """What is embedded and indexed: the header, if there is one, on a line before the text."""
+        return self.text if self.header is None else f"{self.header}\n{self.text}"
 
     @classmethod
     def whole(

@@ -33,5 +33,5 @@ def make_chunks(text: str, spans: Iterable[Span]) -> list[Chunk]:
         body = body.rstrip()
         if body:
             # What Chunk(...) does, at a third of its cost.
-            made.append(new(chunk, (body, start, start + len(body), len(made), {}, None, None, None)))
+            made.append(new(chunk, (body, start, start + len(body), len(made), {}, None, None, None, None)))
     return made

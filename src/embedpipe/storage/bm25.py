@@ -180,7 +180,7 @@ def _meets(collection: Collection) -> ColumnElement[bool]:
     """Whether a chunk meets the constraint: by its terms, and by its text only where these leave it open."""
     terms, chunks, asked = tables(collection).index.c.terms, collection.chunks, _constraint(collection)
     key = tables(collection).index.c.key
-    reads = tsvector(collection, chunks.c.content).op("@@")(_scalar(asked.c.constraint))
+    reads = tsvector(collection, collection.embedded_text).op("@@")(_scalar(asked.c.constraint))
     in_text = exists().where(chunks.c.key == key, reads)
     obvious = and_(_scalar(asked.c.single), not_(terms.overlap(_scalar(asked.c.excluded))))
     return or_(_scalar(asked.c.idle), and_(terms.contains(_scalar(asked.c.required)), or_(obvious, in_text)))

@@ -132,7 +132,7 @@ def _indexing(collection: Collection) -> Insert:
 def _parsed(collection: Collection) -> CTE:
     """Each chunk's length and terms, those that occur once apart from the rest."""
     chunks = collection.chunks
-    found = occurrences(collection, chunks.c.content).correlate(chunks).subquery("found")
+    found = occurrences(collection, collection.embedded_text).correlate(chunks).subquery("found")
     once, again = found.c.count == 1, found.c.count > 1
     none: ColumnElement[Any] = literal_column("'{}'::integer[]")
     counted = select(

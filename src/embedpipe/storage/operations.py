@@ -40,6 +40,7 @@ class ChunkRows:
             "staged_end_index": IntegerArray(chunk.end_index for chunk in part),
             "staged_metadata": JsonbArray(self.metadata[start:stop]),
             "staged_payload": JsonbArray(self.payload[start:stop]),
+            "staged_header": TextArray(chunk.header for chunk in part),
         }
 
 
@@ -58,6 +59,8 @@ def checked_rows(chunks: Sequence[Chunk]) -> ChunkRows:
         if chunk.document_id is not None:
             checked_id(chunk.document_id, f"{what}, document_id")
         storable_text(chunk.text, what)
+        if chunk.header is not None:
+            storable_text(chunk.header, f"{what}, header")
         if chunk.metadata is not encoded[0]:  # the chunks of a document often share one dict
             encoded = (chunk.metadata, dumps(chunk.metadata, what=f"{what}, metadata") or "{}")
         metadata.append(encoded[1])
@@ -178,6 +181,7 @@ def chunk_of(row: Any) -> Chunk:
         row.document_id,
         row.id,
         row.payload,
+        row.header,
     )
 
 

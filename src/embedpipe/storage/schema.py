@@ -3,7 +3,7 @@
 collections, vector_sets, migrations      one row a collection, a model of a collection, a migration
 metadata_indexes                          one row an index on a metadata key
 c<n>_documents                            id, text, hash, metadata
-c<n>_chunks                               key, id, document, text, offsets, metadata, a framework's payload
+c<n>_chunks                               key, id, document, text, offsets, metadata, a framework's payload, header
 c<n>_vectors_<m>                          key, embedding: narrow, since a wide row would keep the planner from the index
 c<n>_idle_vectors_<m>                     the same of a model that is not, or no longer, the collection's own
 
@@ -21,6 +21,7 @@ from sqlalchemy import (
     BigInteger,
     Boolean,
     Column,
+    ColumnElement,
     DateTime,
     ForeignKey,
     Identity,
@@ -31,6 +32,7 @@ from sqlalchemy import (
     Table,
     Text,
     func,
+    literal_column,
 )
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB, REGCONFIG
 from sqlalchemy.schema import CreateIndex, CreateTable
@@ -136,6 +138,11 @@ class Collection:
         return self._tables.vectors
 
     @property
+    def embedded_text(self) -> ColumnElement[str]:
+        """What of a chunk is embedded and indexed: as `Chunk.embedded_text`."""
+        return func.concat_ws(literal_column(r"E'\n'"), self.chunks.c.header, self.chunks.c.content, type_=Text())
+
+    @property
     def vector_index(self) -> str:
         """The name of the vector index."""
         return f"{self.index_prefix}{self.index.suffix}"
@@ -209,6 +216,7 @@ def _tables_of(collection: Collection) -> CollectionTables:
         Column("end_index", Integer, nullable=False),
         Column("metadata", JSONB, nullable=False),
         Column("payload", JSONB),
+        Column("header", Text),
     )
     Index(f"{chunks.name}_document", chunks.c.document_id, chunks.c.chunk_index)
     by_path = {"metadata": "jsonb_path_ops"}

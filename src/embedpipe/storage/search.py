@@ -291,9 +291,9 @@ def _results(
 
 def _result(row: Any, place: int, wanted: Search, precision: Precision) -> SearchResult:
     """The result of a row: a chunk's columns, the scores of the mode, and the packed vector where it was asked for."""
-    chunk_id, document_id, chunk_index, content, start, end, metadata, payload, *scores = row
+    chunk_id, document_id, chunk_index, content, start, end, metadata, payload, header, *scores = row
     vector = unpack_vector(scores.pop(), precision) if wanted.with_vectors else None
-    chunk = Chunk(content, start, end, chunk_index, metadata, document_id, chunk_id, payload)
+    chunk = Chunk(content, start, end, chunk_index, metadata, document_id, chunk_id, payload, header)
     if wanted.mode == "dense":
         [similarity] = scores
         return SearchResult(chunk=chunk, score=similarity, similarity=similarity, dense_rank=place, vector=vector)

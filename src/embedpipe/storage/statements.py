@@ -42,6 +42,7 @@ _STAGED: dict[str, TypeEngine[Any]] = {
     "end_index": Integer(),
     "metadata": JSONB(),
     "payload": JSONB(),
+    "header": Text(),
 }
 CHUNK_COLUMNS = tuple(_STAGED)
 
@@ -98,7 +99,7 @@ def fill(collection: Collection) -> Insert:
     rows = _bound_rows({"id": Text(), "content": Text(), "embedding": embedding})
     staged = rows.cte("staged").prefix_with("MATERIALIZED")
     chunks = collection.chunks
-    same = and_(chunks.c.id == staged.c.id, chunks.c.content == staged.c.content)
+    same = and_(chunks.c.id == staged.c.id, collection.embedded_text == staged.c.content)
     pairs = select(chunks.c.key, staged.c.embedding).join_from(staged, chunks, same).order_by(chunks.c.id)
     into = insert(collection.vectors).from_select(["key", "embedding"], pairs.with_for_update(read=True, of=chunks))
     return into.on_conflict_do_nothing()

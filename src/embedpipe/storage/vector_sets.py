@@ -106,7 +106,8 @@ def missing(connection: Connection, idle: Collection) -> int:
 def unfilled(connection: Connection, idle: Collection, after: int, limit: int) -> list[Row[Any]]:
     """The next chunks in key order past `after` that have no vector in the idle set, at most `limit`."""
     chunks = idle.chunks
-    statement = select(chunks.c.key, chunks.c.id, chunks.c.content).where(chunks.c.key > after, _lacks(idle))
+    text = idle.embedded_text.label("content")
+    statement = select(chunks.c.key, chunks.c.id, text).where(chunks.c.key > after, _lacks(idle))
     return list(connection.execute(statement.order_by(chunks.c.key).limit(limit)))
 
 

@@ -5,10 +5,12 @@ import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import text
 
 from chat_server import running
 from embedpipe import Database, PgVectorStore
@@ -160,8 +162,9 @@ def test_a_collection_that_is_not_there_is_named_and_not_made(command: Command) 
 def test_models_and_db(command: Command, server_url: str) -> None:
     assert MODEL in [row["name"] for row in command("models", "--json").json]
     assert MODEL in command("models").out
-    assert command("db", "url", "--json").json == {"url": server_url}
-    assert command("db", "url").out.strip() == server_url
+    url = server_url.replace("postgres@", "embedpipe@")
+    assert command("db", "url", "--json").json == {"url": url}
+    assert command("db", "url").out.strip() == url
 
 
 def test_migrate_makes_a_collection_or_prints_how(command: Command, database: Database) -> None:
@@ -178,6 +181,51 @@ def test_migrate_makes_a_collection_or_prints_how(command: Command, database: Da
     assert not PgVectorStore(database, collection="ready").collection.lexical
     refused = command("db", "migrate", "-c", "other")
     assert (refused.code, "name its model" in refused.err) == (1, True)
+
+
+def test_doctor_says_what_is_wrong(command: Command, database: Database, notes: Path) -> None:
+    assert "no tables yet" not in command("doctor").out
+    command("ingest", notes)
+    found = command("doctor", "--json").json
+    assert (found["healthy"], found["findings"], found["collections"][0]["chunks"]) == (True, [], 3)
+    shown = command("doctor")
+    assert (shown.code, "nothing to be done" in shown.out) == (0, True)
+    with database.engine.begin() as connection:
+        connection.execute(text("DELETE FROM embedpipe.c1_vectors_1"))
+    wrong = command("doctor")
+    assert (wrong.code, "default: 3 chunks have no vector" in " ".join(wrong.out.split())) == (1, True)
+    assert not json.loads(command("doctor", "--json").out)["healthy"]
+
+
+def test_documents_are_removed_once_they_are_named(
+    command: Command, notes: Path, monkeypatch: pytest.MonkeyPatch, database: Database
+) -> None:
+    command("ingest", notes)
+    monkeypatch.setattr(sys, "stdin", StringIO("n\n"))
+    assert command("delete", notes / "tides.txt").code == 1
+    monkeypatch.chdir(notes)
+    assert command("delete", "tides.txt", "--yes", "--json").json == {"documents": 1, "chunks": 1}
+    assert "removed 0 chunks" in command("delete", "not there", "--yes").out
+    assert "removed 1 chunks" in command("delete", "--filter", '{"suffix": ".py"}', "-y").out
+    assert command("delete").code == 1
+
+    assert command("ingest", notes, "--json").json["added"] == 2
+    (notes / "code.py").unlink()
+    pruned = command("ingest", notes, "--prune", "--json").json
+    assert (pruned["kept"], pruned["removed"]) == (2, 1)
+    (notes / "tides.txt").write_bytes(b"\xff\xfe")
+    refused = command("ingest", notes, "--prune")
+    assert (refused.code, "cannot be read now" in refused.err) == (1, True)
+    assert database.collections()[0].documents == 2
+
+    assert command("db", "drop", "default", "--yes", "--json").json == {"collection": "default", "chunks": 2}
+    assert command("db", "drop", "default", "--yes").code == 1
+
+
+def test_dump_writes_a_file(command: Command, notes: Path, tmp_path: Path) -> None:
+    command("ingest", notes)
+    assert command("db", "dump", tmp_path / "copy.sql", "--json").json == {"written": str(tmp_path / "copy.sql")}
+    assert "Neap tides" in (tmp_path / "copy.sql").read_text()
 
 
 def test_evaluate(command: Command, tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, get_args
 import typer
 
 from embedpipe.cli.database import db
-from embedpipe.cli.options import DEFAULT_MODEL, Collection, DatabaseUrl, Json, Model
+from embedpipe.cli.options import DEFAULT_MODEL, Collection, DatabaseUrl, Json, Model, Yes
 
 if TYPE_CHECKING:
     from embedpipe.service import SemanticSearchService
@@ -62,6 +62,7 @@ def demo(database: DatabaseUrl = None, as_json: Json = False) -> None:
 @app.command()
 def ingest(
     paths: Annotated[list[Path], typer.Argument(help="Files, and folders to be searched for text files.")],
+    prune: Annotated[bool, typer.Option("--prune", help="Remove documents that are not among these files.")] = False,
     model: Model = DEFAULT_MODEL,
     collection: Collection = "default",
     database: DatabaseUrl = None,
@@ -71,8 +72,32 @@ def ingest(
     from embedpipe.cli.commands import ingest_files
 
     with _opened(model, database, collection) as service:
-        complete = ingest_files(service, paths, as_json=as_json)
+        complete = ingest_files(service, paths, prune=prune, as_json=as_json)
     raise typer.Exit(0 if complete else 1)
+
+
+@app.command()
+def delete(
+    documents: Annotated[list[str] | None, typer.Argument(help="Files or ids of documents.")] = None,
+    filter: Filter = None,
+    collection: Collection = "default",
+    yes: Yes = False,
+    database: DatabaseUrl = None,
+    as_json: Json = False,
+) -> None:
+    """Remove documents, or what meets a condition."""
+    from embedpipe.cli.administration import delete_documents
+    from embedpipe.cli.commands import parsed_filter
+
+    delete_documents(database, collection, documents, parsed_filter(filter), yes=yes, as_json=as_json)
+
+
+@app.command()
+def doctor(database: DatabaseUrl = None, as_json: Json = False) -> None:
+    """See whether the database is whole and its indexes serve the searches; ends with 1 where something is wrong."""
+    from embedpipe.cli.administration import examine
+
+    raise typer.Exit(0 if examine(database, as_json=as_json) else 1)
 
 
 @app.command()

@@ -22,8 +22,11 @@ if TYPE_CHECKING:
     from embedpipe.storage import Database
 
 
-def ingest_files(service: SemanticSearchService, paths: Sequence[Path], *, as_json: bool) -> bool:
-    """Whether all files got in; those that did not are named on stderr, and in the JSON."""
+def ingest_files(service: SemanticSearchService, paths: Sequence[Path], *, prune: bool, as_json: bool) -> bool:
+    """Whether all files got in; those that did not are named on stderr, and in the JSON.
+
+    `prune` removes documents that are not among them; `InputError` where a file is, and cannot be read.
+    """
     documents: list[Document] = []
     unread: dict[str, str] = {}
     for file in found_files(paths):
@@ -33,7 +36,9 @@ def ingest_files(service: SemanticSearchService, paths: Sequence[Path], *, as_js
             unread[str(file)] = str(error)
     if not documents and not unread:
         raise InputError("no text files there: name the files themselves where their suffix is uncommon.")
-    stats = ingest_with_progress(service, documents)
+    if prune and unread:
+        raise InputError("--prune would remove what cannot be read now: " + " ".join(unread.values()))
+    stats = ingest_with_progress(service, documents, prune=prune)
     failures = unread | {name: str(error) for name, error in stats.failures.items()}
     if as_json:
         write_json(stats_json(stats) | {"failures": failures})
@@ -44,12 +49,16 @@ def ingest_files(service: SemanticSearchService, paths: Sequence[Path], *, as_js
     return not failures
 
 
-def ingest_with_progress(service: SemanticSearchService, documents: Sequence[Document]) -> ProcessingStats:
+def ingest_with_progress(
+    service: SemanticSearchService, documents: Sequence[Document], *, prune: bool = False
+) -> ProcessingStats:
     """The ingest's report; a bar on stderr shows how far it is."""
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, console=errors, transient=not errors.is_terminal) as progress:
         task = progress.add_task("documents", total=len(documents))
-        return service.ingest(documents, on_progress=lambda stats: progress.update(task, completed=stats.documents))
+        return service.ingest(
+            documents, prune=prune, on_progress=lambda stats: progress.update(task, completed=stats.documents)
+        )
 
 
 def check_exists(collection: str, database: Database) -> None:
@@ -66,6 +75,7 @@ def stats_json(stats: ProcessingStats) -> dict[str, Any]:
         "added": stats.added,
         "changed": stats.changed,
         "kept": stats.kept,
+        "removed": stats.removed,
         "chunks_embedded": stats.chunks_embedded,
         "chunks_kept": stats.chunks_kept,
         "chunks_removed": stats.chunks_removed,
@@ -76,7 +86,7 @@ def stats_json(stats: ProcessingStats) -> dict[str, Any]:
 
 
 def summary(stats: ProcessingStats) -> Text:
-    if not stats.chunks_embedded and not stats.failures:
+    if not stats.chunks_embedded and not stats.failures and not stats.removed:
         return Text(f"{stats.kept} documents unchanged: nothing was embedded again ({stats.seconds:.2f} s)")
     parts = [f"{count} {name}" for name, count in _counts(stats) if count]
     return Text(

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from embedpipe.cli.options import DatabaseUrl, Json
+from embedpipe.cli.options import DatabaseUrl, Json, Yes
 
 db = typer.Typer(help="The database and the embedded server.", no_args_is_help=True)
 
@@ -49,6 +50,31 @@ def db_migrate(
     from embedpipe.cli.administration import migrate
 
     migrate(database, collection=collection, model=model, language=language, lexical=lexical, role=role, as_sql=as_sql)
+
+
+@db.command("drop")
+def db_drop(collection: str, yes: Yes = False, database: DatabaseUrl = None, as_json: Json = False) -> None:
+    """Remove a collection with all it holds."""
+    from embedpipe.cli.administration import drop_collection
+
+    drop_collection(database, collection, yes=yes, as_json=as_json)
+
+
+@db.command("dump")
+def db_dump(
+    path: Annotated[Path, typer.Argument(help="The file: SQL, or where it ends in .dump what pg_restore reads.")],
+    database: DatabaseUrl = None,
+    as_json: Json = False,
+) -> None:
+    """Write a copy of all collections to a file."""
+    from contextlib import closing
+
+    from embedpipe.cli.render import write_fact
+    from embedpipe.storage import Database
+
+    with closing(Database(database)) as opened:
+        opened.dump(path)
+    write_fact("written", str(path), as_json=as_json)
 
 
 @db.command("url")

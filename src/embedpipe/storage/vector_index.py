@@ -27,6 +27,9 @@ IndexKind: TypeAlias = Literal["full", "half", "prefix", "binary"]
 IndexMethod: TypeAlias = Literal["hnsw", "ivfflat"]
 
 _MOST = {"float32": 2000, "float16": 4000, "binary": 64_000}
+INDEX_FROM = 10_000
+"""From so many chunks on an index pays; below, an exact scan is as fast."""
+
 MAX_LISTS = 32_768
 _M, _EF_CONSTRUCTION = 16, 64
 _OVERSAMPLING: dict[IndexKind, tuple[int, int]] = {

@@ -127,6 +127,11 @@ def as_superuser(url: str) -> str:
     return url.replace(f"{ROLE}@", f"{SUPERUSER}@", 1)
 
 
+def as_ordinary(url: str) -> str:
+    """The embedded server's URL for the role that its users have."""
+    return url.replace(f"{SUPERUSER}@", f"{ROLE}@", 1)
+
+
 def database_at(url: str, name: str) -> str:
     """The URL with another database in it."""
     return url.replace("/postgres?", f"/{name}?")

@@ -38,6 +38,7 @@ class SemanticSearchService:
     `clean_text` cleans what is stored and embedded, while offsets point into the text that was given. `language` is the
     text search configuration of a new collection. With a `reranker` (one of `embedpipe.reranking`, a LangChain document
     compressor, a LlamaIndex postprocessor, or a callable (query, texts) -> scores), a search reranks its candidates.
+    `tenant` is whose documents these are, in a collection that was first used with one: nobody sees another tenant's.
     """
 
     def __init__(
@@ -50,9 +51,12 @@ class SemanticSearchService:
         clean_text: bool = False,
         language: str | None = None,
         reranker: object | None = None,
+        tenant: str | None = None,
     ) -> None:
         self.generator = model if isinstance(model, EmbeddingGenerator) else EmbeddingGenerator(model)
-        self.store = PgVectorStore(database, collection=collection, model=self.generator.spec, language=language)
+        self.store = PgVectorStore(
+            database, collection=collection, model=self.generator.spec, language=language, tenant=tenant
+        )
         self.settings = IngestSettings(chunker=for_model(chunker, self.generator.model), clean_text=clean_text)
         self.reranker = None if reranker is None else as_reranker(reranker)
         self._async_store: AsyncPgVectorStore | None = None

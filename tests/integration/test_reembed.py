@@ -49,7 +49,7 @@ def chunks(*numbers: int, wrote: str = "") -> list[Chunk]:
 
 
 def write(store: PgVectorStore, written: list[Chunk], model: FakeEmbeddingModel = OLD) -> None:
-    store.upsert(written, model.embed([chunk.text for chunk in written], "document"))
+    store.upsert(written, model.embed([chunk.embedded_text for chunk in written], "document"))
 
 
 @pytest.fixture
@@ -63,7 +63,7 @@ def check(store: PgVectorStore, model: FakeEmbeddingModel) -> dict[str, str]:
     """The chunks' texts by id, after it was seen that each has the vector of its own text by that model."""
     hits = store.search(np.ones(model.spec.dimensions), k=10_000, with_vectors=True)
     assert len(hits) == store.count()
-    expected = model.embed([hit.text for hit in hits], "document")
+    expected = model.embed([hit.chunk.embedded_text for hit in hits], "document")
     np.testing.assert_allclose(np.stack([np.asarray(hit.vector) for hit in hits]), expected, atol=1e-6)
     return {hit.id: hit.text for hit in hits}
 
@@ -122,11 +122,13 @@ def test_what_is_written_meanwhile_gets_its_own_vectors(store: PgVectorStore) ->
     def interfere(number: int) -> None:
         if number == 0:  # of the batch that is just being embedded
             write(store, chunks(*range(3), wrote="before its vector was stored"))
+            write(store, [Chunk.whole("text 8", id="00008")._replace(header="Header")])
             store.delete(["00003"])
         if number == 1:  # of a batch that was stored, of this one, and of one to come
             write(store, chunks(4, 600, 1100, 2000, wrote="again"))
             store.delete(["00005", "00601", "01101"])
             store.upsert([Chunk("text 6", 0, 6, 9, {"new": "metadata"}, None, "00006")], OLD.embed(["text 6"], "query"))
+            write(store, [Chunk.whole("text 9", id="00009")._replace(header="Header")])
 
     embed = Embed(NEW, interfere)
     texts = check(store.reembed(embed, model=NEW.spec), NEW)
@@ -138,6 +140,7 @@ def test_what_is_written_meanwhile_gets_its_own_vectors(store: PgVectorStore) ->
         "text 2000 again",
     ]
     assert embed.texts.count("text 6") == 1
+    assert {"Header\ntext 8", "Header\ntext 9"} <= set(embed.texts)
 
 
 def test_writers_and_readers_at_full_speed_see_no_mixture(store: PgVectorStore, database: Database) -> None:

@@ -221,17 +221,18 @@ class AsyncPgVectorStore(BoundStore):
 
     async def drop(self) -> None:
         """As `PgVectorStore.drop`."""
-        await self._run(catalogue.drop_collection, None)
+        await self.database.arun(self._drop)
         self._collection = None
 
     async def _run(self, plan: Plan[T], connection: AsyncConnection | None) -> T:
         return await self._answer(self.database.arun, plan, connection)
 
     async def _read(self, plan: Plan[T], connection: AsyncConnection | None) -> T:
-        return await self._answer(self.database.aread, plan, connection)
+        run = self.database.aread if self.tenant is None else self.database.arun  # a tenant is set in a transaction
+        return await self._answer(run, plan, connection)
 
     async def _answer(self, run: Callable[..., Awaitable[Any]], plan: Plan[T], connection: AsyncConnection | None) -> T:
-        used = await self.collection()
+        used, plan = await self.collection(), self._scoped(plan)
         answer: T
         try:
             answer = await run(plan, used, connection=connection)

@@ -24,6 +24,7 @@ def bound(store: PgVectorStore, model: ModelSpec) -> PgVectorStore:
             language=store.settings.language,
             precision=store.settings.precision,
             lexical=store.settings.lexical,
+            tenant=store.tenant,
         )
     if own.fingerprint != model.fingerprint:
         raise ModelMismatchError(

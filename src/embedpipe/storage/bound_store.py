@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from typing import Any, TypeVar
@@ -9,14 +10,16 @@ from typing import Any, TypeVar
 from psycopg.errors import UndefinedTable
 from sqlalchemy import Connection
 
-from embedpipe.errors import CollectionNotFoundError, ModelMismatchError, SchemaError, StorageError
+from embedpipe.errors import CollectionNotFoundError, ConfigurationError, ModelMismatchError, SchemaError, StorageError
 from embedpipe.storage import catalogue
 from embedpipe.storage.catalogue import CollectionSettings
 from embedpipe.storage.columns import Precision
 from embedpipe.storage.engine import Database
 from embedpipe.storage.schema import Collection
+from embedpipe.storage.tenancy import checked_tenant, scoped
 from embedpipe.types import ModelSpec
 
+T = TypeVar("T")
 S = TypeVar("S", bound="BoundStore")
 
 
@@ -32,10 +35,12 @@ class BoundStore:
         language: str | None = None,
         precision: Precision | None = None,
         lexical: bool | None = None,
+        tenant: str | None = None,
     ) -> None:
         self.database = database if isinstance(database, Database) else Database(database)
         self.name = collection
-        self.settings = CollectionSettings(model, language, precision, lexical)
+        self.tenant = None if tenant is None else checked_tenant(tenant)
+        self.settings = CollectionSettings(model, language, precision, lexical, tenants=tenant is not None)
         self._collection: Collection | None = None
 
     def __repr__(self) -> str:
@@ -50,11 +55,12 @@ class BoundStore:
             language=settings.language,
             precision=settings.precision,
             lexical=settings.lexical,
+            tenant=self.tenant,
         )
         return rebuild, (self.database,)
 
     def _rebound(self, kind: type[S]) -> S:
-        other = kind(self.database, collection=self.name)
+        other = kind(self.database, collection=self.name, tenant=self.tenant)
         other.settings, other._collection = self.settings, self._collection  # noqa: SLF001 - the same binding
         return other
 
@@ -67,6 +73,21 @@ class BoundStore:
     def _open(self, connection: Connection) -> Collection:
         catalogue.migrate(connection, self.database.schema)
         return catalogue.open_collection(connection, self.database.schema, self.name, self.settings)
+
+    def _drop(self, connection: Connection) -> None:
+        if self.tenant is not None:
+            raise ConfigurationError(
+                f"Collection {self.name!r} holds other tenants' chunks, too: a store without tenant= drops it whole, "
+                "clear() removes this tenant's chunks."
+            )
+        catalogue.migrate(connection, self.database.schema)
+        whole = replace(self.settings, tenants=None)
+        found = catalogue.open_collection(connection, self.database.schema, self.name, whole)
+        catalogue.drop_collection(connection, found)
+
+    def _scoped(self, plan: Callable[..., T]) -> Callable[..., T]:
+        """The plan, for this store's tenant where it has one."""
+        return plan if self.tenant is None else scoped(plan, self.tenant)
 
     def _renewed(self, connection: Connection, used: Collection) -> Collection:
         """The collection as it is now, after a table of it was not where it had been."""

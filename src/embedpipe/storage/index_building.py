@@ -180,7 +180,7 @@ def _prepared(connection: Connection, collection: Collection, index: VectorIndex
     wanted.check(collection.model.dimensions, collection.precision)
     if wanted.is_met_by(collection.index) and has_index(connection, collection):
         return collection
-    rows = connection.scalar(select(func.count()).select_from(collection.vectors)) or 0
+    rows = _rows(connection, collection)
     planned = replace(collection, index=wanted.sized(rows))
     _drop_invalid(connection, planned)
     return planned
@@ -227,7 +227,7 @@ def analyze(connection: Connection, collection: Collection) -> None:
 
 def _give_resources(connection: Connection, wanted: Collection, *, local: bool) -> None:
     """Memory for what is built, up to a quarter of what the server counts on for caching, and workers; no timeout."""
-    rows = connection.scalar(select(func.count()).select_from(wanted.vectors)) or 0
+    rows = _rows(connection, wanted)
     size = 4 if wanted.precision == "float32" else 2
     needed = wanted.index.memory_bytes(rows, wanted.model.dimensions * size // 4)
     own, cache = _bytes("maintenance_work_mem"), _bytes("effective_cache_size")
@@ -244,6 +244,15 @@ def _give_resources(connection: Connection, wanted: Collection, *, local: bool) 
         for name, value, unit in zip(_SETTINGS, values, units, strict=True)
     ]
     connection.execute(select(*settings))
+
+
+def _rows(connection: Connection, collection: Collection) -> int:
+    """How many vectors there are; of all tenants, which no query sees, by the planner's statistics."""
+    if not collection.tenants:
+        return connection.scalar(select(func.count()).select_from(collection.vectors)) or 0
+    connection.execute(_ANALYZE.against(collection.vectors))
+    estimate = text("SELECT reltuples::bigint FROM pg_class WHERE oid = to_regclass(:vectors)")
+    return connection.scalar(estimate, {"vectors": quoted(connection, collection.vectors)}) or 0
 
 
 def _bytes(setting: str) -> Any:

@@ -191,5 +191,5 @@ def _fold(collection: Collection, *, after: int) -> Insert:
     sums = select(entry.c.term, func.sum(entry.c.chunks)).select_from(folded.join(entry, true())).group_by(entry.c.term)
     into = insert(of.terms).from_select(["term", "chunks"], sums)
     return into.on_conflict_do_update(
-        index_elements=[of.terms.c.term], set_={"chunks": of.terms.c.chunks + into.excluded.chunks}
+        index_elements=[*collection.scope, "term"], set_={"chunks": of.terms.c.chunks + into.excluded.chunks}
     )

@@ -43,6 +43,7 @@ from sqlalchemy.schema import CreateIndex, CreateTable
 from sqlalchemy.sql.base import Executable
 
 from embedpipe.storage.schema import Collection
+from embedpipe.storage.tenancy import security, tenant_columns
 
 K1 = 1.2
 B = 0.75
@@ -68,36 +69,40 @@ class LexicalTables:
 
 def tables(collection: Collection) -> LexicalTables:
     """The tables of a collection's lexical index."""
-    return _tables(collection.schema, collection.number)
+    return _tables(collection.schema, collection.number, collection.tenants)
 
 
 @lru_cache(maxsize=256)
-def _tables(schema: str, number: int) -> LexicalTables:
+def _tables(schema: str, number: int, tenants: bool) -> LexicalTables:
     metadata, name = MetaData(schema=schema), f"c{number}_lexical"
     index = Table(
         name,
         metadata,
+        *tenant_columns(tenants),
         Column("key", BigInteger, primary_key=True, autoincrement=False),
         Column("length", Integer, nullable=False),
         Column("reference", REAL, nullable=False),
         Column("weights", SPARSEVEC(DIMENSIONS), nullable=False),
         Column("terms", ARRAY(Integer), nullable=False),
     )
-    Index(f"{name}_gin", index.c.terms, postgresql_using="gin")
+    if not tenants:
+        Index(f"{name}_gin", index.c.terms, postgresql_using="gin")
     terms = Table(
         f"{name}_terms",
         metadata,
+        *tenant_columns(tenants),
         Column("term", Integer, primary_key=True, autoincrement=False),
         Column("chunks", BigInteger, nullable=False),
     )
     deltas = Table(
         f"{name}_deltas",
         metadata,
+        *tenant_columns(tenants, primary_key=False),
         Column("bucket", SmallInteger, nullable=False),
         Column("terms", ARRAY(Integer), nullable=False),
         Column("chunks", ARRAY(BigInteger), nullable=False),
     )
-    Index(f"{name}_deltas_bucket", deltas.c.bucket)
+    Index(f"{name}_deltas_bucket", *([deltas.c.tenant] if tenants else []), deltas.c.bucket)
     return LexicalTables(index, terms, deltas)
 
 
@@ -108,6 +113,7 @@ def create_statements(collection: Collection) -> list[Executable]:
     for table in (made.index, made.terms, made.deltas):
         statements.append(CreateTable(table))
         statements += [CreateIndex(index) for index in table.indexes]
+        statements += security(table) if collection.tenants else []
     # Queries read the weights of many rows and the terms of none: those of a long chunk may lie elsewhere.
     storage: Any = DDL("ALTER TABLE %(fullname)s ALTER weights SET STORAGE MAIN, ALTER terms SET STORAGE EXTERNAL")  # type: ignore[no-untyped-call]  # SQLAlchemy leaves DDL untyped
     statements.append(storage.against(made.index))

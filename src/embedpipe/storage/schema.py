@@ -23,7 +23,7 @@ from sqlalchemy import (
     Column,
     ColumnElement,
     DateTime,
-    ForeignKey,
+    ForeignKeyConstraint,
     Identity,
     Index,
     Integer,
@@ -31,6 +31,7 @@ from sqlalchemy import (
     MetaData,
     Table,
     Text,
+    UniqueConstraint,
     func,
     literal_column,
 )
@@ -39,6 +40,7 @@ from sqlalchemy.schema import CreateIndex, CreateTable
 from sqlalchemy.sql.base import Executable
 
 from embedpipe.storage.columns import Precision, vector_column
+from embedpipe.storage.tenancy import security, tenant_columns
 from embedpipe.storage.vector_index import VectorIndex
 from embedpipe.types import ModelSpec
 
@@ -67,6 +69,7 @@ class Catalogue:
             Column("name", Text),
             Column("language", REGCONFIG),
             Column("lexical", Boolean),
+            Column("tenants", Boolean),
             Column("created_at", DateTime(timezone=True)),
         )
 
@@ -120,6 +123,7 @@ class Collection:
     index: VectorIndex
     active: bool = True
     lexical: bool = True
+    tenants: bool = False
 
     @cached_property
     def _tables(self) -> CollectionTables:
@@ -136,6 +140,11 @@ class Collection:
     @property
     def vectors(self) -> Table:
         return self._tables.vectors
+
+    @property
+    def scope(self) -> tuple[str, ...]:
+        """The columns within which ids and keys are unique, besides themselves."""
+        return ("tenant",) if self.tenants else ()
 
     @property
     def embedded_text(self) -> ColumnElement[str]:
@@ -172,11 +181,13 @@ class Collection:
         for table in (self.documents, self.chunks):
             statements.append(CreateTable(table))
             statements += [CreateIndex(index) for index in sorted(table.indexes, key=lambda index: str(index.name))]
+            statements += security(table) if self.tenants else []
         return statements + self.create_vectors_statements()
 
     def create_vectors_statements(self) -> list[Executable]:
         """DDL for the table of this model's vectors alone."""
         statements: list[Executable] = [CreateTable(self.vectors)]
+        statements += security(self.vectors) if self.tenants else []
         if self._vector_bytes() <= PAGE_BYTES:
             # Out of line the heap looks tiny, and the planner prefers a sequential scan over the vector index.
             statements.append(_STORAGE_PLAIN.against(self.vectors))
@@ -198,6 +209,7 @@ def _tables_of(collection: Collection) -> CollectionTables:
     documents = Table(
         f"{prefix}_documents",
         metadata,
+        *tenant_columns(collection.tenants),
         Column("id", Text, primary_key=True),
         Column("content", Text),
         Column("hash", LargeBinary, nullable=False),
@@ -207,8 +219,9 @@ def _tables_of(collection: Collection) -> CollectionTables:
     chunks = Table(
         f"{prefix}_chunks",
         metadata,
+        *tenant_columns(collection.tenants),
         Column("key", BigInteger, Identity(always=True), primary_key=True),
-        Column("id", Text, nullable=False, unique=True),
+        Column("id", Text, nullable=False),
         Column("document_id", Text),
         Column("chunk_index", Integer, nullable=False),
         Column("content", Text, nullable=False),
@@ -217,15 +230,20 @@ def _tables_of(collection: Collection) -> CollectionTables:
         Column("metadata", JSONB, nullable=False),
         Column("payload", JSONB),
         Column("header", Text),
+        UniqueConstraint(*collection.scope, "id"),
     )
-    Index(f"{chunks.name}_document", chunks.c.document_id, chunks.c.chunk_index)
-    by_path = {"metadata": "jsonb_path_ops"}
-    Index(f"{chunks.name}_metadata", chunks.c.metadata, postgresql_using="gin", postgresql_ops=by_path)
+    scope = [chunks.c[name] for name in collection.scope]
+    Index(f"{chunks.name}_document", *scope, chunks.c.document_id, chunks.c.chunk_index)
+    if not collection.tenants:
+        by_path = {"metadata": "jsonb_path_ops"}
+        Index(f"{chunks.name}_metadata", chunks.c.metadata, postgresql_using="gin", postgresql_ops=by_path)
     vectors = Table(
         f"{prefix}_{'' if collection.active else 'idle_'}vectors_{collection.vector_set}",
         metadata,
-        Column("key", ForeignKey(chunks.c.key, ondelete="CASCADE"), primary_key=True, autoincrement=False),
+        *tenant_columns(collection.tenants),
+        Column("key", BigInteger, primary_key=True, autoincrement=False),
         Column("embedding", vector_column(collection.model.dimensions, collection.precision), nullable=False),
+        ForeignKeyConstraint([*collection.scope, "key"], [*scope, chunks.c.key], ondelete="CASCADE"),
     )
     return CollectionTables(documents, chunks, vectors)
 

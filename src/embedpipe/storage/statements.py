@@ -71,13 +71,14 @@ def upsert(collection: Collection) -> Insert:
     )
     changed = {name: rows.excluded[name] for name in CHUNK_COLUMNS if name != "id"}
     written = (
-        rows.on_conflict_do_update(index_elements=[chunks.c.id], set_=changed)
+        rows.on_conflict_do_update(index_elements=[*collection.scope, "id"], set_=changed)
         .returning(chunks.c.key, chunks.c.id)
         .cte("written")
     )
     pairs = select(written.c.key, staged.c.embedding).join_from(written, staged, written.c.id == staged.c.id)
     into = insert(vectors).from_select(["key", "embedding"], pairs)
-    return into.on_conflict_do_update(index_elements=[vectors.c.key], set_={"embedding": into.excluded.embedding})
+    unique = [*collection.scope, "key"]
+    return into.on_conflict_do_update(index_elements=unique, set_={"embedding": into.excluded.embedding})
 
 
 def move(collection: Collection) -> Update:
@@ -112,7 +113,8 @@ def upsert_documents(collection: Collection) -> Insert:
     documents = collection.documents
     into = insert(documents).from_select(names, select(*[rows.c[name] for name in names]).order_by(rows.c.id))
     changed = {name: into.excluded[name] for name in names if name != "id"}
-    return into.on_conflict_do_update(index_elements=[documents.c.id], set_=changed | {"updated_at": func.now()})
+    unique = [*collection.scope, "id"]
+    return into.on_conflict_do_update(index_elements=unique, set_=changed | {"updated_at": func.now()})
 
 
 def chunk_columns(collection: Collection) -> list[ColumnElement[Any]]:

@@ -281,17 +281,18 @@ class PgVectorStore(BoundStore):
 
     def drop(self) -> None:
         """Removes the collection with all it holds."""
-        self._run(catalogue.drop_collection, None)
+        self.database.run(self._drop)
         self._collection = None
 
     def _run(self, plan: Plan[T], connection: Connection | None) -> T:
         return self._answer(self.database.run, plan, connection)
 
     def _read(self, plan: Plan[T], connection: Connection | None) -> T:
-        return self._answer(self.database.read, plan, connection)
+        run = self.database.read if self.tenant is None else self.database.run  # a tenant is set in a transaction
+        return self._answer(run, plan, connection)
 
     def _answer(self, run: Callable[..., Any], plan: Plan[T], connection: Connection | None) -> T:
-        used = self.collection
+        used, plan = self.collection, self._scoped(plan)
         answer: T
         try:
             answer = run(plan, used, connection=connection)

@@ -53,6 +53,11 @@ def begin(connection: Connection, schema: str, name: str, model: ModelSpec, prec
     catalogue.check_dimensions(model)
     catalogue.lock(connection)
     active, wanted = _find(connection, schema, name, model)
+    if active.tenants:
+        raise ConfigurationError(
+            f"Collection {name!r} was made for tenants, each of which sees its own chunks alone: embed these anew into "
+            "another collection."
+        )
     if wanted is None:
         return VectorSets(active, _add(connection, active, model, precision))
     if precision not in (None, wanted.precision):

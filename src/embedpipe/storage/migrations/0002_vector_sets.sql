@@ -16,7 +16,8 @@ BEGIN
         END IF;
         EXECUTE format(
             'DELETE FROM %I.%I AS vectors USING old_rows JOIN new_rows ON new_rows.key = old_rows.key '
-            'WHERE vectors.key = old_rows.key AND old_rows.content <> new_rows.content',
+            'WHERE vectors.key = old_rows.key '
+            'AND (old_rows.header, old_rows.content) IS DISTINCT FROM (new_rows.header, new_rows.content)',
             TG_TABLE_SCHEMA, format('c%s_idle_vectors_%s', TG_ARGV[0], idle)
         );
     END LOOP;

@@ -6,7 +6,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Iterable, Sequence
 
-from embedpipe.chunking import RecursiveChunker, for_model
+from embedpipe.chunking import RecursiveChunker
 from embedpipe.embedding import EmbeddingGenerator
 from embedpipe.errors import CollectionNotFoundError, InputError
 from embedpipe.ingest import Documents, Engine, IngestSettings, ProcessingStats, Progress, Tally
@@ -16,12 +16,10 @@ from embedpipe.retrieval.surroundings import with_surroundings
 from embedpipe.storage import AsyncPgVectorStore, Database, PgVectorStore
 from embedpipe.storage.plans import Condition
 from embedpipe.storage.reembed import ReembedProgress
+from embedpipe.storage.vector_index import INDEX_FROM
 from embedpipe.types import Chunker, Document, EmbeddingModel, Parent, SearchMode, SearchResult
 
 logger = logging.getLogger(__name__)
-
-INDEX_FROM = 10_000
-"""From so many chunks on, an ingest builds the vector index; below, an exact scan is as fast."""
 
 _SHARE = 0.05
 """An ingest that embeds more of the collection than this brings its statistics up to date."""
@@ -34,7 +32,8 @@ class SemanticSearchService:
 
     `model` is a model's name, a backend or an `EmbeddingGenerator`; `database` a `Database`, a `postgresql://` URL, or
     None for `EMBEDPIPE_DATABASE_URL`, else the embedded server. `chunker` None stores each document as one chunk; one
-    with `chunk_size="model"` takes the model's limit.
+    with `chunk_size="model"` takes the model's limit. With `headers`, the document's `metadata["title"]` and the
+    headings that `MarkdownChunker` finds are embedded and indexed with each chunk's text, which is stored as it stands.
     `clean_text` cleans what is stored and embedded, while offsets point into the text that was given. `language` is the
     text search configuration of a new collection. With a `reranker` (one of `embedpipe.reranking`, a LangChain document
     compressor, a LlamaIndex postprocessor, or a callable (query, texts) -> scores), a search reranks its candidates.
@@ -48,6 +47,7 @@ class SemanticSearchService:
         database: Database | str | None = None,
         collection: str = "default",
         chunker: Chunker | None = RecursiveChunker(),  # noqa: B008 - frozen
+        headers: bool = False,
         clean_text: bool = False,
         language: str | None = None,
         reranker: object | None = None,
@@ -57,7 +57,8 @@ class SemanticSearchService:
         self.store = PgVectorStore(
             database, collection=collection, model=self.generator.spec, language=language, tenant=tenant
         )
-        self.settings = IngestSettings(chunker=for_model(chunker, self.generator.model), clean_text=clean_text)
+        settings = IngestSettings(chunker=chunker, headers=headers, clean_text=clean_text)
+        self.settings = settings.fitted(self.generator.model)
         self.reranker = None if reranker is None else as_reranker(reranker)
         self._async_store: AsyncPgVectorStore | None = None
         self._found = False
@@ -167,6 +168,7 @@ class SemanticSearchService:
             database=self.store.database,
             collection=self.store.name,
             chunker=self.settings.chunker,
+            headers=self.settings.headers,
             clean_text=self.settings.clean_text,
             reranker=self.reranker,
         )

@@ -26,12 +26,12 @@ class CountingModel(Protocol):
     def special_tokens(self) -> int: ...
 
 
-def for_model(chunker: AnyChunker, model: object, *, header: str = "") -> AnyChunker:
+def for_model(chunker: AnyChunker, model: object, *, reserved: int = 0) -> AnyChunker:
     """The chunker with the model's limit in the place of `chunk_size="model"`, in tokens of its own tokenizer.
 
-    The limit is `spec.max_tokens` less the special tokens, the document prompt and the longest header put before a
-    chunk. Any other chunker is returned as it is. Raises `ConfigurationError` for a model without a limit, or where
-    prompt and header leave no room.
+    The limit is `spec.max_tokens` less the special tokens, the document prompt and the tokens `reserved` for what is
+    put before a chunk. Any other chunker is returned as it is. Raises `ConfigurationError` for a model without a limit,
+    or where the prompt and what is reserved leave no room.
     """
     if getattr(chunker, "chunk_size", None) != "model":
         return chunker
@@ -43,11 +43,11 @@ def for_model(chunker: AnyChunker, model: object, *, header: str = "") -> AnyChu
     if model.spec.max_tokens is None:
         raise ConfigurationError(f"Expected a model with a limit, and {model.spec.name} has none. Set chunk_size.")
     size = model.spec.max_tokens - model.special_tokens - model.counter.count(model.spec.document_prompt)
-    size -= model.counter.count(header)
+    size -= reserved
     if size < 1:
         raise ConfigurationError(
-            f"Expected room for text within the {model.spec.max_tokens} tokens of {model.spec.name}; prompt and header "
-            "take all of it. Shorten the header."
+            f"Expected room for text within the {model.spec.max_tokens} tokens of {model.spec.name}; its prompt and "
+            f"{reserved} tokens for a header take all of it. Leave out the headers, or shorten the prompt."
         )
     settings: dict[str, Any] = {"chunk_size": size, "tokenizer": model.counter.name}
     if hasattr(chunker, "unit"):

@@ -1,6 +1,7 @@
 """Chunking, embedding and storage wired: documents stream in, chunks with vectors come out, one report."""
 
 from embedpipe.ingest.engine import Engine
+from embedpipe.ingest.headers import Headers
 from embedpipe.ingest.processor import AsyncBatchProcessor, Collector
 from embedpipe.ingest.progress import ProgressBar
 from embedpipe.ingest.report import ProcessedDocument, ProcessingStats, Progress, Tally
@@ -12,6 +13,7 @@ __all__ = [
     "Collector",
     "Documents",
     "Engine",
+    "Headers",
     "IngestSettings",
     "ProcessedDocument",
     "ProcessingStats",

@@ -11,13 +11,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from embedpipe.errors import EmbeddingError, EmbedPipeError, InputError
+from embedpipe.ingest.headers import Headers
 from embedpipe.ingest.settings import IngestSettings
 from embedpipe.ingest.source import Batch
 from embedpipe.storage.documents import DocumentRow, Known
 from embedpipe.storage.json import dumps, storable_text
-from embedpipe.storage.operations import checked_id
+from embedpipe.storage.operations import ChunkRows, checked_id, checked_rows
 from embedpipe.text.clean import clean_text
-from embedpipe.types import Chunk, Document, ModelSpec
+from embedpipe.types import Chunk, Document, EmbeddingModel, ModelSpec
 
 _REFUSED = re.compile(r"[\x00\ud800-\udfff]")
 
@@ -27,7 +28,11 @@ class Cut:
     """A document that is new or changed, with its chunks."""
 
     row: DocumentRow
-    chunks: list[Chunk]
+    stored: ChunkRows
+
+    @property
+    def chunks(self) -> Sequence[Chunk]:
+        return self.stored.chunks
 
 
 def repetitions(batch: Batch) -> dict[str, EmbedPipeError]:
@@ -38,41 +43,58 @@ def repetitions(batch: Batch) -> dict[str, EmbedPipeError]:
     }
 
 
-def rows(
-    documents: Sequence[Document], settings: IngestSettings, model: ModelSpec, failures: dict[str, EmbedPipeError]
-) -> Iterator[tuple[Document, DocumentRow]]:
-    """Each document that can be stored, with its row; the errors of the others go to `failures`."""
-    cutting = f"{model.fingerprint} {settings.chunker!r} {settings.clean_text} {settings.keep_text}"
-    for document in documents:
-        what = named(document.id)
-        try:
-            checked_id(document.id, what)
-            text = storable_text(_storable(document.text) if settings.clean_text else document.text, what)
-            _check_not_blank(text, what)
-            metadata = dumps(document.metadata, what=f"{what}, metadata") or "{}"
-        except InputError as error:
-            failures[document.id] = error
-            continue
-        digest = _digest(cutting, metadata, text)
-        yield document, DocumentRow(document.id, text if settings.keep_text else None, digest, metadata)
+class Cutter:
+    """Cuts documents as the settings say, for one model."""
 
+    def __init__(self, settings: IngestSettings, model: EmbeddingModel, spec: ModelSpec) -> None:
+        self.spec = spec
+        self._settings = settings
+        self._headers = Headers.of(model) if settings.headers else None
+        self._cutting = f"{spec.fingerprint} {settings.chunker!r} {settings.clean_text} {settings.keep_text}"
+        if settings.headers:
+            self._cutting += " headers"
 
-def cuts(
-    stored: Sequence[tuple[Document, DocumentRow]],
-    known: Known,
-    settings: IngestSettings,
-    failures: dict[str, EmbedPipeError],
-) -> Iterator[Cut]:
-    """The documents that are new or changed, cut into chunks."""
-    for document, row in stored:
-        if known.hashes.get(row.id) == row.hash or row.id in failures:
-            continue
+    def rows(
+        self, documents: Sequence[Document], failures: dict[str, EmbedPipeError]
+    ) -> Iterator[tuple[Document, DocumentRow]]:
+        """Each document that can be stored, with its row; the errors of the others go to `failures`."""
+        clean, keep = self._settings.clean_text, self._settings.keep_text
+        for document in documents:
+            what = named(document.id)
+            try:
+                checked_id(document.id, what)
+                text = storable_text(_storable(document.text) if clean else document.text, what)
+                _check_not_blank(text, what)
+                metadata = dumps(document.metadata, what=f"{what}, metadata") or "{}"
+            except InputError as error:
+                failures[document.id] = error
+                continue
+            digest = _digest(self._cutting, metadata, text)
+            yield document, DocumentRow(document.id, text if keep else None, digest, metadata)
+
+    def cuts(
+        self, stored: Sequence[tuple[Document, DocumentRow]], known: Known, failures: dict[str, EmbedPipeError]
+    ) -> Iterator[Cut]:
+        """The documents that are new or changed, cut into chunks; the errors of those that cannot go to `failures`."""
+        for document, row in stored:
+            if known.hashes.get(row.id) == row.hash or row.id in failures:
+                continue
+            try:
+                yield Cut(row, checked_rows(_identified(document, self._chunks(document))))
+            except EmbedPipeError as error:
+                failures[row.id] = about(row.id, error)
+
+    def _chunks(self, document: Document) -> Sequence[Chunk]:
+        chunker, text = self._settings.chunker, document.text
         try:
-            chunks = _chunks(document.text, settings)
-        except EmbedPipeError as error:
-            failures[row.id] = about(row.id, error)
-            continue
-        yield Cut(row, _identified(document, _cleaned(chunks) if settings.clean_text else chunks))
+            chunks = [Chunk.whole(text)] if chunker is None else chunker.chunk(text)
+        except EmbedPipeError:
+            raise
+        except Exception as error:
+            raise InputError(f"the chunker failed with {type(error).__name__}: {error}") from error
+        if self._settings.clean_text:
+            chunks = _cleaned(chunks)
+        return self._headers.add(document, chunks) if self._headers else chunks
 
 
 def about(document_id: str, error: EmbedPipeError) -> EmbedPipeError:
@@ -100,29 +122,19 @@ def _check_not_blank(text: str, what: str) -> None:
         raise InputError(f"{what}: expected text, got {'only white space' if text else 'an empty text'}.")
 
 
-def _chunks(text: str, settings: IngestSettings) -> Sequence[Chunk]:
-    if settings.chunker is None:
-        return [Chunk.whole(text)]
-    try:
-        return settings.chunker.chunk(text)
-    except EmbedPipeError:
-        raise
-    except Exception as error:
-        raise InputError(f"the chunker failed with {type(error).__name__}: {error}") from error
-
-
 def _cleaned(chunks: Sequence[Chunk]) -> list[Chunk]:
     cleaned = (chunk._replace(text=clean_text(chunk.text)) for chunk in chunks)
     return [chunk for chunk in cleaned if chunk.text]
 
 
 def _identified(document: Document, chunks: Sequence[Chunk]) -> list[Chunk]:
-    """The chunks under the document's id and metadata, each with an id made of document, text and occurrence."""
+    """The chunks under the document's id and metadata, each with an id of document, embedded text and occurrence."""
     occurrences: Counter[str] = Counter()
     identified = []
     for chunk in chunks:
-        occurrences[chunk.text] += 1
-        name = _digest(document.id, chunk.text, str(occurrences[chunk.text])).hex()
+        text = chunk.embedded_text
+        occurrences[text] += 1
+        name = _digest(document.id, text, str(occurrences[text])).hex()
         metadata: Mapping[str, Any] = {**document.metadata, **chunk.metadata} if chunk.metadata else document.metadata
         identified.append(chunk._replace(id=name, document_id=document.id, metadata=metadata))
     return identified

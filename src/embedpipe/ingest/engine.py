@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncGenerator, Iterable, Iterator, Sequence
 from contextlib import aclosing, closing
 from itertools import groupby
@@ -11,6 +12,7 @@ import numpy as np
 
 from embedpipe.embedding import EmbeddingGenerator
 from embedpipe.errors import InputError
+from embedpipe.ingest.cutting import Cutter
 from embedpipe.ingest.drivers import adrive, drive, in_tasks, in_threads
 from embedpipe.ingest.flow import batch_flow
 from embedpipe.ingest.report import ProcessedDocument, ProcessingStats, Tally
@@ -27,15 +29,19 @@ class Engine:
 
     def __init__(self, generator: EmbeddingGenerator, settings: IngestSettings) -> None:
         self._generator = generator
-        self._settings = settings
+        self._settings = settings.fitted(generator.model)
         self._at_once = settings.concurrency or generator.limits.concurrency + 2
+
+    def _cutter(self) -> Cutter:
+        """Made for each run: only then must the model's specification be known, which a server may be asked for."""
+        return Cutter(self._settings, self._generator.model, self._generator.spec)
 
     def ingest(self, documents: Iterable[Document], store: PgVectorStore, tally: Tally, *, prune: bool) -> None:
         """Brings the documents into the store, each batch in one transaction."""
+        cutter = self._cutter()
 
         def work(batch: Batch, stopped: Event) -> ProcessingStats:
-            flow = batch_flow(batch, self._settings, self._generator.spec)
-            return drive(flow, self._generator, store, stopped)
+            return drive(batch_flow(batch, cutter), self._generator, store, stopped)
 
         store.collection  # noqa: B018 - opened once, before several threads ask for it
         with tally.told(), closing(SeenIds()) as seen:
@@ -48,9 +54,10 @@ class Engine:
 
     async def aingest(self, documents: Documents, store: AsyncPgVectorStore, tally: Tally, *, prune: bool) -> None:
         """As `ingest`, on the running event loop."""
+        cutter = await asyncio.to_thread(self._cutter)
 
         async def work(batch: Batch) -> ProcessingStats:
-            return await adrive(batch_flow(batch, self._settings, self._generator.spec), self._generator, store)
+            return await adrive(batch_flow(batch, cutter), self._generator, store)
 
         await store.collection()
         with tally.told(), closing(SeenIds()) as seen:
@@ -63,10 +70,11 @@ class Engine:
 
     async def stream(self, documents: Documents, tally: Tally) -> AsyncGenerator[ProcessedDocument, None]:
         """The documents with their vectors, in their order, as their batches are embedded."""
+        cutter = await asyncio.to_thread(self._cutter)
 
         async def work(batch: Batch) -> tuple[ProcessingStats, list[ProcessedDocument]]:
-            taken = _Taken(self._generator.spec.dimensions)
-            report = await adrive(batch_flow(batch, self._settings, self._generator.spec), self._generator, taken)
+            taken = _Taken(cutter.spec.dimensions)
+            report = await adrive(batch_flow(batch, cutter), self._generator, taken)
             return report, list(_processed(batch, report, taken.batch))
 
         with closing(SeenIds()) as seen:

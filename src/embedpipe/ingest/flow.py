@@ -17,12 +17,11 @@ import numpy as np
 
 from embedpipe.embedding import EmbeddingAttempt
 from embedpipe.errors import AuthenticationError
-from embedpipe.ingest.cutting import Cut, about, cuts, repetitions, rows
+from embedpipe.ingest.cutting import Cut, Cutter, about, repetitions
 from embedpipe.ingest.report import ProcessingStats
-from embedpipe.ingest.settings import IngestSettings
 from embedpipe.ingest.source import Batch
 from embedpipe.storage.documents import ConcurrentChangeError, DocumentBatch, Known
-from embedpipe.storage.operations import checked_rows
+from embedpipe.storage.operations import ChunkRows, take
 from embedpipe.types import Chunk, ModelSpec, Vectors
 
 logger = logging.getLogger(__name__)
@@ -55,18 +54,18 @@ Step: TypeAlias = Read | Embed | Write
 Flow: TypeAlias = Generator[Step, Any, ProcessingStats]
 
 
-def batch_flow(batch: Batch, settings: IngestSettings, model: ModelSpec) -> Flow:
+def batch_flow(batch: Batch, cutter: Cutter) -> Flow:
     """Reads, cuts, embeds and writes the documents of a batch, step by step; returns what became of them."""
     stats, vectors = ProcessingStats(failures=repetitions(batch)), dict[str, Vectors]()
-    taken = list(rows(batch.documents, settings, model, stats.failures))
+    taken = list(cutter.rows(batch.documents, stats.failures))
     for attempt in range(_ATTEMPTS):
         known: Known = yield Read([row.id for _, row in taken])
-        cut = list(cuts(taken, known, settings, stats.failures))
+        cut = list(cutter.cuts(taken, known, stats.failures))
         missing = {str(c.id): c for c in chain(*(made.chunks for made in cut)) if c.id not in known.chunk_ids}
         yield from _embed([chunk for name, chunk in missing.items() if name not in vectors], vectors, stats)
         whole = [made for made in cut if made.row.id not in stats.failures]
         try:
-            gone = (yield Write(_document_batch(whole, missing, vectors, model))) if whole else 0
+            gone = (yield Write(_document_batch(whole, missing, vectors, cutter.spec))) if whole else 0
         except ConcurrentChangeError:
             if attempt == _ATTEMPTS - 1:
                 raise
@@ -83,7 +82,7 @@ def _embed(chunks: Sequence[Chunk], vectors: dict[str, Vectors], stats: Processi
     """Adds the vectors of the chunks by chunk id, and the errors of those that have none by document."""
     if not chunks:
         return
-    attempt: EmbeddingAttempt = yield Embed([chunk.text for chunk in chunks])
+    attempt: EmbeddingAttempt = yield Embed([chunk.embedded_text for chunk in chunks])
     for row, position in enumerate(attempt.positions):
         vectors[str(chunks[position].id)] = attempt.batch.vectors[row]
     for position, error in attempt.errors.items():
@@ -100,12 +99,19 @@ def _embed(chunks: Sequence[Chunk], vectors: dict[str, Vectors], stats: Processi
 def _document_batch(
     cut: Sequence[Cut], missing: Mapping[str, Chunk], vectors: Mapping[str, Vectors], model: ModelSpec
 ) -> DocumentBatch:
-    chunks = [chunk for made in cut for chunk in made.chunks]
-    new = [chunk for chunk in chunks if chunk.id in missing]
-    found = [vectors[str(chunk.id)] for chunk in new]
+    every = ChunkRows(
+        *(
+            list(chain(*columns))
+            for columns in zip(
+                *((made.stored.chunks, made.stored.metadata, made.stored.payload) for made in cut), strict=True
+            )
+        )
+    )
+    new = [place for place, chunk in enumerate(every.chunks) if chunk.id in missing]
+    kept = [place for place, chunk in enumerate(every.chunks) if chunk.id not in missing]
+    found = [vectors[str(every.chunks[place].id)] for place in new]
     array = np.stack(found) if found else np.empty((0, model.dimensions), dtype=np.float32)
-    kept = checked_rows([chunk for chunk in chunks if chunk.id not in missing])
-    return DocumentBatch([made.row for made in cut], kept, checked_rows(new), array)
+    return DocumentBatch([made.row for made in cut], take(every, kept), take(every, new), array)
 
 
 def _count(stats: ProcessingStats, whole: Sequence[Cut], known: Known, missing: Mapping[str, Chunk], gone: int) -> None:

@@ -6,7 +6,7 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from typing import Protocol
 
-from embedpipe.chunking import RecursiveChunker, for_model
+from embedpipe.chunking import RecursiveChunker
 from embedpipe.embedding import EmbeddingGenerator
 from embedpipe.errors import InputError
 from embedpipe.ingest.engine import Engine
@@ -29,7 +29,7 @@ class AsyncBatchProcessor:
     Documents are gathered into batches, `concurrency` of which are under way at once: by default as many as the model
     takes requests, one to be cut and one to be written. No more of the source is read than that, and results come in
     its order. A document that fails costs no other. `model` is a model's name, a backend or an `EmbeddingGenerator`,
-    whose cache makes a second run free; `chunker`, `clean_text` and the others are those of `IngestSettings`.
+    whose cache makes a second run free; `chunker`, `headers` and the others are those of `IngestSettings`.
     """
 
     def __init__(
@@ -37,6 +37,7 @@ class AsyncBatchProcessor:
         model: str | EmbeddingModel | EmbeddingGenerator = "all-MiniLM-L6-v2",
         *,
         chunker: Chunker | None = RecursiveChunker(),  # noqa: B008 - frozen
+        headers: bool = False,
         clean_text: bool = False,
         concurrency: int | None = None,
         batch_documents: int = 256,
@@ -44,12 +45,14 @@ class AsyncBatchProcessor:
     ) -> None:
         self.generator = model if isinstance(model, EmbeddingGenerator) else EmbeddingGenerator(model)
         self.settings = IngestSettings(
-            chunker=for_model(chunker, self.generator.model),
+            chunker=chunker,
+            headers=headers,
             clean_text=clean_text,
             concurrency=concurrency,
             batch_documents=batch_documents,
             batch_characters=batch_characters,
         )
+        self._engine = Engine(self.generator, self.settings)
 
     async def stream(
         self, documents: Documents, *, on_progress: Progress | None = None
@@ -60,7 +63,7 @@ class AsyncBatchProcessor:
         its own. Raises `InputError` for what is no `Document`, and `AuthenticationError` for a refused key.
         """
         tally = Tally(on_progress)
-        async with aclosing(self._engine().stream(documents, tally)) as processed:
+        async with aclosing(self._engine.stream(documents, tally)) as processed:
             async for document in processed:
                 yield document
 
@@ -80,19 +83,16 @@ class AsyncBatchProcessor:
         tally = Tally(on_progress)
         if isinstance(sink, PgVectorStore | AsyncPgVectorStore):
             store = sink.to_async() if isinstance(sink, PgVectorStore) else sink
-            await self._engine().aingest(documents, store, tally, prune=False)
+            await self._engine.aingest(documents, store, tally, prune=False)
             return tally.stats
         if not callable(getattr(sink, "append", None)):
             raise InputError(f"sink expected a store or what has append(), such as a list, got {type(sink).__name__}.")
         with tally.told():
-            async with aclosing(self._engine().stream(documents, tally)) as processed:
+            async with aclosing(self._engine.stream(documents, tally)) as processed:
                 async for document in processed:
                     if document.error is None:
                         sink.append(document)
         return tally.stats
-
-    def _engine(self) -> Engine:
-        return Engine(self.generator, self.settings)
 
     def __repr__(self) -> str:
         return f"AsyncBatchProcessor(model={self.generator.spec.name!r}, chunker={self.settings.chunker!r})"

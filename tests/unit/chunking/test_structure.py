@@ -122,8 +122,8 @@ def test_the_models_limit_leaves_room_for_all_that_it_adds() -> None:
     model = EmbeddingGenerator(FOLDER).model
     text = "word and punctuation, " * 500
     header = "A title of five words\n"
-    chunker = for_model(RecursiveChunker(chunk_size="model"), model, header=header)
     counter = token_counter(FOLDER)
+    chunker = for_model(RecursiveChunker(chunk_size="model"), model, reserved=counter.count(header))
     sizes = [counter.count(header + chunk.text) + 2 for chunk in chunker.chunk(text)]
     assert max(sizes) <= 256
     assert max(sizes) >= 250
@@ -136,7 +136,7 @@ def test_a_size_that_no_model_has_set_is_refused() -> None:
     with pytest.raises(ConfigurationError, match="has none"):
         for_model(RecursiveChunker(chunk_size="model"), FakeEmbeddingModel())
     with pytest.raises(ConfigurationError, match="room for text"):
-        for_model(RecursiveChunker(chunk_size="model"), FakeEmbeddingModel(max_tokens=3), header="too long a header")
+        for_model(RecursiveChunker(chunk_size="model"), FakeEmbeddingModel(max_tokens=3), reserved=4)
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import pickle
 from collections.abc import Awaitable, Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -230,6 +231,18 @@ def test_the_tenant_goes_where_the_store_goes(ordinary: Database, monkeypatch: p
     assert bound(store, SPEC).tenant == "first"
     monkeypatch.setenv("EMBEDPIPE_DATABASE_URL", ordinary._resolved_url().render_as_string(hide_password=False))
     assert pickle.loads(pickle.dumps(PgVectorStore(tenant="first"))).tenant == "first"  # noqa: S301 - made here
+
+
+def test_a_copy_of_the_embedded_database_holds_every_tenants_rows(server_url: str, tmp_path: Path) -> None:
+    database = Database(schema="dumped")
+    for tenant in ("first", "second"):
+        write(PgVectorStore(database, model=SPEC, tenant=tenant), 1, f"{SECRET} of {tenant}")
+    database.dump(tmp_path / "copy.sql")
+    copied = (tmp_path / "copy.sql").read_text()
+    assert f"{SECRET} of first" in copied
+    assert f"{SECRET} of second" in copied
+    PgVectorStore(database).drop()
+    database.close()
 
 
 async def test_a_service_has_a_tenant(ordinary: Database) -> None:

@@ -17,6 +17,7 @@ from sqlalchemy import URL, Connection, Engine, create_engine, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError, SQLAlchemyError
 
 from embedpipe.errors import ConfigurationError, DatabaseUnavailableError, SchemaError, StorageError
+from embedpipe.storage._role import SUPERUSER
 from embedpipe.storage.diagnosis import Diagnosis, diagnose
 from embedpipe.storage.dump import dump
 from embedpipe.storage.embedded import embedded_url
@@ -205,7 +206,10 @@ class Database:
 
     def dump(self, path: Path) -> None:
         """Writes a copy of the schema to a file: SQL, or what pg_restore reads where its name ends in `.dump`."""
-        dump(self._resolved_url().set(drivername="postgresql").render_as_string(hide_password=False), path, self.schema)
+        url = self._resolved_url().set(drivername="postgresql")
+        if self._embedded:
+            url = url.set(username=SUPERUSER)  # as pg_dump refuses to leave out what row security hides from a role
+        dump(url.render_as_string(hide_password=False), path, self.schema)
 
     def diagnose(self) -> Diagnosis:
         """What the schema holds, whether it is whole, and whether indexes serve its searches; nothing is changed."""

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
 from langchain_classic.embeddings import CacheBackedEmbeddings
 from langchain_core.documents import Document
 from langchain_core.embeddings import Embeddings
@@ -12,6 +13,7 @@ from langchain_tests.integration_tests import EmbeddingsIntegrationTests
 from langchain_tests.unit_tests import EmbeddingsUnitTests
 
 from embedpipe.embedding import EmbeddingGenerator
+from embedpipe.errors import ConfigurationError
 from embedpipe.langchain.embeddings import EmbedPipeEmbeddings
 from embedpipe.metrics import EmbeddingMetrics
 from embedpipe.testing import FakeEmbeddingModel
@@ -35,6 +37,12 @@ class TestLocalModel(EmbeddingsIntegrationTests):
     @property
     def embedding_model_params(self) -> dict[str, Any]:
         return {"generator": EmbeddingGenerator("all-MiniLM-L6-v2")}
+
+
+@pytest.mark.parametrize("given", ["all-MiniLM-L6-v2", None, FakeEmbeddingModel(8)])
+def test_what_is_no_generator_is_refused_at_once(given: Any) -> None:
+    with pytest.raises(ConfigurationError, match=r"Make one first: EmbeddingGenerator\(model\)"):
+        EmbedPipeEmbeddings(given)
 
 
 def test_documents_and_queries_are_told_apart() -> None:

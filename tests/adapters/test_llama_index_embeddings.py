@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from llama_index.core import Document, VectorStoreIndex
 from llama_index.core.callbacks import CallbackManager, CBEventType, LlamaDebugHandler
@@ -33,6 +35,12 @@ async def test_texts_and_queries_sync_and_async(embedding: EmbedPipeEmbedding) -
     assert embedding.get_query_embedding("one") == query
     assert await embedding.aget_query_embedding("one") == query
     assert type(embedding.get_query_embedding("one")[0]) is float
+
+
+@pytest.mark.parametrize("given", ["all-MiniLM-L6-v2", FakeEmbeddingModel(8)])
+def test_what_is_no_generator_is_refused_at_once(given: Any) -> None:
+    with pytest.raises(ConfigurationError, match=r"Make one first: EmbeddingGenerator\(model\)"):
+        EmbedPipeEmbedding(given)
 
 
 def test_serialised_without_secrets_and_back() -> None:

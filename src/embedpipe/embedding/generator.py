@@ -26,7 +26,7 @@ from embedpipe.embedding.results import EmbeddingAttempt, EmbeddingBatch, Embedd
 from embedpipe.embedding.sending import Progress, Sender, Tries
 from embedpipe.embedding.stores import CacheLike, opened
 from embedpipe.embedding.wrapped import LangChainEmbeddings, LlamaIndexEmbedding
-from embedpipe.errors import EmbeddingError, EmbedPipeError, InputError
+from embedpipe.errors import ConfigurationError, EmbeddingError, EmbedPipeError, InputError
 from embedpipe.metrics import Event, Observer, Stage
 from embedpipe.text import clean as cleaning
 from embedpipe.types import EmbeddingModel, Kind, ModelSpec, Vectors
@@ -153,6 +153,8 @@ class EmbeddingGenerator:
     def _open(self, texts: Sequence[str], kind: Kind, *, strict: bool = False) -> tuple[Call, Flow]:
         if isinstance(texts, str):
             raise InputError("A sequence of texts was expected, and a single text came. Use generate for one text.")
+        if kind not in ("document", "query"):
+            raise InputError(f"kind expected 'document' or 'query', got {kind!r:.100}.")
         if self._clean:
             texts = [_cleaned(text) for text in texts]
         call = Call.of(texts, kind=kind, dimensions=self.spec.dimensions)
@@ -231,6 +233,15 @@ class EmbeddingGenerator:
 
     def __reduce__(self) -> tuple[object, ...]:
         return _rebuild, (self.model, self._settings)
+
+
+def checked_generator(value: object) -> EmbeddingGenerator:
+    """The generator itself; `ConfigurationError` for anything else, such as a model's name."""
+    if not isinstance(value, EmbeddingGenerator):
+        raise ConfigurationError(
+            f"An EmbeddingGenerator was expected, got {value!r:.100}. Make one first: EmbeddingGenerator(model)."
+        )
+    return value
 
 
 def _cleaned(text: Any) -> Any:

@@ -62,12 +62,12 @@ def _provider(name: str, *, has_url: bool) -> tuple[str, str]:
         return known.provider, known.name
     if weights.is_folder(name) or _is_repository(name):
         return "local", name
-    near = difflib.get_close_matches(name, catalogue.names(), n=3) or catalogue.names()
+    near = difflib.get_close_matches(name, catalogue.names(), n=3)
+    hint = f" Did you mean {' or '.join(near)}?" if near else ""
     raise UnknownModelError(
-        f"The name of an embedding model was expected, and {name!r} is none that is known. Did you mean "
-        f"{' or '.join(near)}? Else give a folder, a repository of the hub as 'owner/name', 'openai:name' for a "
-        f"model of "
-        "OpenAI's interface, or base_url= for a server that has it."
+        f"The name of an embedding model was expected, and {name!r:.200} is none that is known.{hint} The command "
+        "`embedpipe models` lists all. Else give a folder, a repository of the hub as 'owner/name', 'openai:name' for "
+        "a model of OpenAI's interface, or base_url= for a server that has it."
     )
 
 

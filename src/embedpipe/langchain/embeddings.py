@@ -5,16 +5,18 @@ from __future__ import annotations
 from langchain_core.embeddings import Embeddings
 
 from embedpipe.embedding import EmbeddingGenerator
+from embedpipe.embedding.generator import checked_generator
 
 
 class EmbedPipeEmbeddings(Embeddings):
     """LangChain embeddings over an `EmbeddingGenerator`, which batches, caches, limits and retries.
 
-    Vectors are lists of Python floats, in the texts' order. Errors are those of `EmbeddingGenerator.generate_batch`.
+    Vectors are lists of Python floats, in the texts' order. Errors are those of `EmbeddingGenerator.generate_batch`;
+    `ConfigurationError` for what is no generator.
     """
 
     def __init__(self, generator: EmbeddingGenerator) -> None:
-        self.generator = generator
+        self.generator = checked_generator(generator)
 
     def embed_documents(self, texts: list[str]) -> list[list[float]]:
         """A vector for each text."""

@@ -8,6 +8,7 @@ from llama_index.core.base.embeddings.base import BaseEmbedding
 from llama_index.core.bridge.pydantic import Field, PrivateAttr
 
 from embedpipe.embedding import EmbeddingGenerator
+from embedpipe.embedding.generator import checked_generator
 from embedpipe.errors import ConfigurationError
 
 
@@ -25,6 +26,7 @@ class EmbedPipeEmbedding(BaseEmbedding):
     def __init__(self, generator: EmbeddingGenerator | None = None, **fields: Any) -> None:
         if generator is None:
             generator = _made_anew(fields.get("source") or {})
+        checked_generator(generator)
         known: dict[str, Any] = {
             "model_name": generator.spec.name,
             "embed_batch_size": 2048,

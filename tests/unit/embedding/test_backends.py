@@ -71,6 +71,13 @@ def test_an_unknown_name_is_refused_with_a_hint(name: str, hint: str) -> None:
         EmbeddingGenerator(name)
 
 
+def test_the_hint_is_short_and_says_where_all_names_are() -> None:
+    with pytest.raises(UnknownModelError) as caught:
+        EmbeddingGenerator("no such model")
+    assert "`embedpipe models` lists all" in str(caught.value)
+    assert not [name for name in catalogue.names() if name in str(caught.value)]
+
+
 def test_a_repository_that_is_not_here_says_what_to_do() -> None:
     with pytest.raises(UnknownModelError, match="path of the model's folder"):
         EmbeddingGenerator("nobody/no-such-model").generate("a")

@@ -6,6 +6,7 @@ import asyncio
 import logging
 import pickle
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pytest
@@ -94,6 +95,16 @@ def test_bad_texts_are_refused_before_anything_is_sent(bad: object, expected: st
 def test_a_single_text_is_no_batch() -> None:
     with pytest.raises(InputError, match="single text"):
         EmbeddingGenerator(FakeEmbeddingModel(4)).generate_batch("text")
+
+
+@pytest.mark.parametrize("kind", ["foo", None, "Document"])
+async def test_a_kind_that_is_none_is_refused(kind: Any) -> None:
+    engine: Any = EmbeddingGenerator(FakeEmbeddingModel(8))
+    for name, texts in (("generate", "text"), ("generate_batch", ["text"]), ("attempt", ["text"])):
+        with pytest.raises(InputError, match="kind expected 'document' or 'query'"):
+            getattr(engine, name)(texts, kind=kind)
+        with pytest.raises(InputError, match="kind expected 'document' or 'query'"):
+            await getattr(engine, f"a{name}")(texts, kind=kind)
 
 
 def test_no_texts_give_no_vectors() -> None:

@@ -220,7 +220,7 @@ def _asked(collection: Collection) -> CTE:
     rows = select(
         vector.label("vector"),
         func.array_agg(ranked.c.term).filter(early).label("first"),
-        (literal(K1 * B, Float()) / func.greatest(average, 1.0)).label("slope"),
+        (literal(K1 * B, Float()) / func.greatest(average, 1.0, type_=Float())).label("slope"),
     )
     return rows.cte("lexical_asked").prefix_with("MATERIALIZED")
 

@@ -13,13 +13,14 @@ from sqlalchemy import (
     Connection,
     Dialect,
     Float,
+    Integer,
     LargeBinary,
     Subquery,
     and_,
     bindparam,
-    case,
     cast,
     func,
+    literal_column,
     null,
     select,
     union,
@@ -37,30 +38,38 @@ from embedpipe.types import Chunk, SearchMode, SearchResult, Vectors
 FusionMethod: TypeAlias = Literal["scores", "ranks"]
 
 _ALL_MATCHES = 10_000
-_BOUND_LATER = ("vector", "threshold", "dense_weight", "lexical_weight", "rrf_k", "words", "constraint")
+_DENSE_WEIGHTS: dict[FusionMethod, float] = {"scores": 0.7, "ranks": 0.5}
+_BOUND_LATER = ("vector", "threshold", "dense_weight", "rrf_k", "words", "constraint")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fusion:
     """How a hybrid search makes one score of two.
 
-    `scores`: each leg's scores brought to [0, 1] over the candidates, then their mean weighted by `dense_weight`.
+    `scores`: each leg's scores brought to [0, 1], from the least that they can be (-1 for the cosine, 0 for BM25) to
+    the greatest among the candidates, then their mean weighted by `dense_weight` (Bruch, Gai, Ingber, TOIS 2023).
     `ranks`: reciprocal rank fusion, sum of weight / (rrf_k + rank) (Cormack, Clarke, Buettcher, SIGIR 2009).
-    `candidates` is how many chunks each leg brings at least.
+    `dense_weight` None means 0.7 for scores and 0.5 for ranks; the other leg has the rest. `candidates` is how many
+    chunks each leg brings at least.
     """
 
     method: FusionMethod = "scores"
-    dense_weight: float = 0.5
+    dense_weight: float | None = None
     rrf_k: int = 60
     candidates: int = 100
 
     def __post_init__(self) -> None:
         if self.method not in ("scores", "ranks"):
             raise ConfigurationError(f"Fusion method expected 'scores' or 'ranks', got {self.method!r}.")
-        if not 0 <= self.dense_weight <= 1:
+        if self.dense_weight is not None and not 0 <= self.dense_weight <= 1:
             raise ConfigurationError(f"dense_weight expected 0 to 1, got {self.dense_weight}.")
         if self.rrf_k < 1 or self.candidates < 1:
             raise ConfigurationError("rrf_k and candidates expected positive numbers.")
+
+    @property
+    def weight(self) -> float:
+        """Of the dense leg, from 0 to 1."""
+        return _DENSE_WEIGHTS[self.method] if self.dense_weight is None else self.dense_weight
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -146,8 +155,7 @@ def _compiled(shape: _Shape, dialect: Dialect) -> tuple[str, dict[str, Any]]:
 def _values(wanted: Search, collection: Collection) -> dict[str, Any]:
     values: dict[str, Any] = {
         "threshold": wanted.threshold,
-        "dense_weight": wanted.fusion.dense_weight,
-        "lexical_weight": 1 - wanted.fusion.dense_weight,
+        "dense_weight": wanted.fusion.weight,
         "rrf_k": wanted.fusion.rrf_k,
     }
     if wanted.vector is not None:
@@ -248,8 +256,10 @@ def _fused(both: CTE, method: FusionMethod) -> ColumnElement[float]:
     if method == "ranks":
         dense_part, lexical_part = _reciprocal(both.c.dense_rank), _reciprocal(both.c.lexical_rank)
     else:
-        dense_part, lexical_part = _unit_range(both.c.similarity), _unit_range(both.c.lexical_score)
-    return cast(_bound("dense_weight") * dense_part + _bound("lexical_weight") * lexical_part, Float)
+        dense_part = _unit_range(both.c.similarity, least=-1)
+        lexical_part = _unit_range(both.c.lexical_score, least=0)
+    # The weighted mean; written so that two scores of 1 give exactly 1.
+    return cast(lexical_part + _bound("dense_weight") * (dense_part - lexical_part), Float)
 
 
 def _reciprocal(rank: ColumnElement[int]) -> ColumnElement[float]:
@@ -260,10 +270,10 @@ def _bound(name: str) -> ColumnElement[float]:
     return bindparam(name, type_=Float())
 
 
-def _unit_range(score: ColumnElement[float]) -> ColumnElement[float]:
-    """The score brought to [0, 1] over the candidates; where all are equal 1, or 0 if none has any."""
-    low, high = func.min(score).over(), func.max(score).over()
-    return func.coalesce((score - low) / func.nullif(high - low, 0), case((score > 0, 1.0), else_=0.0))
+def _unit_range(score: ColumnElement[float], *, least: int) -> ColumnElement[float]:
+    """The score brought from [least, greatest of the candidates] to [0, 1]; 0 where none has more than the least."""
+    bottom = literal_column(str(least), Integer)
+    return func.coalesce((score - bottom) / func.nullif(func.max(score).over() - bottom, 0, type_=Float()), 0.0)
 
 
 def _results(

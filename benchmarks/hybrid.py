@@ -1,0 +1,228 @@
+"""Hybrid retrieval beside its two legs and beside the hybrid searches of langchain-postgres and LlamaIndex.
+
+    python benchmarks/hybrid.py quality [--sets scifact_train cranfield ...] [--cache FOLDER]
+    python benchmarks/hybrid.py speed [--rows 20000] [--repeats 5]
+
+`quality`: nDCG@10 with all-MiniLM-L6-v2, one server, the same texts and vectors on all sides, each document one row.
+The peers keep their defaults but for how many rows their legs bring: 50, where langchain-postgres would bring 4.
+`speed`: p50 of one client and queries a second of 8 threads, over passages of books and their own words as queries.
+"""
+
+from __future__ import annotations
+
+import argparse
+import random
+import statistics
+import tempfile
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from embedpipe.embedding import EmbeddingGenerator
+from embedpipe.evaluation import EvaluationSet, load_beir, measure
+from embedpipe.storage import Database, Fusion, PgVectorStore
+from embedpipe.storage.embedded import embedded_url
+from embedpipe.types import Chunk, ModelSpec, Vectors
+from lexical import passages
+from storage import fresh, timed
+
+DATA = Path(__file__).parents[2] / "shared" / "data" / "retrieval"
+SETS = ("scifact_train", "cranfield", "squad_v11_dev", "xquad_en", "xquad_de", "xquad_es", "xquad_ar", "xquad_zh")
+LANGUAGES = {"xquad_de": "german", "xquad_es": "spanish", "xquad_ar": "arabic", "xquad_zh": "simple"}
+QUERIES = 800
+LEG = 50
+
+Search = Callable[[str, Vectors], list[str]]
+
+
+class Ours:
+    def __init__(self, url: str, spec: ModelSpec, language: str) -> None:
+        self.store = PgVectorStore(Database(url), collection="hybrid", model=spec, language=language)
+
+    def write(self, ids: Sequence[str], texts: Sequence[str], vectors: Vectors) -> None:
+        self.store.upsert([Chunk.whole(text, id=id_) for id_, text in zip(ids, texts, strict=True)], vectors)
+        self.store.refresh_statistics()
+
+    def search(self, query: str, vector: Vectors, **options: Any) -> list[str]:
+        return [hit.id for hit in self.store.search(vector, query, k=10, **options)]
+
+    def ways(self) -> dict[str, Search]:
+        fusions = {
+            "hybrid": None,
+            "hybrid, 0.5 to meaning": Fusion(dense_weight=0.5),
+            "hybrid, 0.8 to meaning": Fusion(dense_weight=0.8),
+            "hybrid by ranks": Fusion(method="ranks"),
+        }
+        ways: dict[str, Search] = {mode: partial(self.search, mode=mode) for mode in ("dense", "lexical")}
+        return ways | {name: partial(self.search, mode="hybrid", fusion=fusion) for name, fusion in fusions.items()}
+
+
+class LangChain:
+    def __init__(self, url: str, spec: ModelSpec, language: str) -> None:
+        from langchain_core.embeddings import DeterministicFakeEmbedding
+        from langchain_postgres import Column, PGEngine, PGVectorStore
+        from langchain_postgres.v2.hybrid_search_config import HybridSearchConfig
+
+        engine = PGEngine.from_connection_string(url.replace("postgresql://", "postgresql+psycopg://"))
+        config = {"tsv_column": "tsv", "tsv_lang": f"pg_catalog.{language}"}
+        self.config = partial(HybridSearchConfig, **config, primary_top_k=LEG, secondary_top_k=LEG)
+        engine.init_vectorstore_table(
+            "hybrid", spec.dimensions, id_column=Column("langchain_id", "TEXT"), hybrid_search_config=self.config()
+        )
+        self.store = PGVectorStore.create_sync(
+            engine, DeterministicFakeEmbedding(size=1), "hybrid", hybrid_search_config=self.config()
+        )  # vectors are given
+
+    def write(self, ids: Sequence[str], texts: Sequence[str], vectors: Vectors) -> None:
+        self.store.add_embeddings(list(texts), vectors.tolist(), [{} for _ in ids], list(ids))
+
+    def search(self, query: str, vector: Vectors) -> list[str]:
+        # Its text is given with each query: the store's own configuration keeps the first query's.
+        config = self.config(fts_query=query)
+        return [
+            d.id for d in self.store.similarity_search_by_vector(vector.tolist(), k=10, hybrid_search_config=config)
+        ]
+
+    def ways(self) -> dict[str, Search]:
+        return {"langchain-postgres hybrid": self.search}
+
+
+class LlamaIndex:
+    def __init__(self, url: str, spec: ModelSpec, language: str) -> None:
+        from llama_index.vector_stores.postgres import PGVectorStore
+
+        plain, _, query = url.partition("?")
+        host = query.split("host=")[1].split("&")[0]
+        address = f"postgresql+psycopg2://postgres@/{plain.rsplit('/', 1)[1]}?host={host}&port=5432"
+        self.store = PGVectorStore.from_params(
+            connection_string=address,
+            async_connection_string=address.replace("psycopg2", "asyncpg"),
+            table_name="hybrid",
+            embed_dim=spec.dimensions,
+            hybrid_search=True,
+            text_search_config=language,
+            use_jsonb=True,
+        )
+
+    def write(self, ids: Sequence[str], texts: Sequence[str], vectors: Vectors) -> None:
+        from llama_index.core.schema import TextNode
+
+        rows = zip(ids, texts, vectors.tolist(), strict=True)
+        self.store.add([TextNode(id_=id_, text=text, embedding=vector) for id_, text, vector in rows])
+
+    def search(self, query: str, vector: Vectors, *, by_score: bool = False) -> list[str]:
+        from llama_index.core.vector_stores.types import VectorStoreQuery, VectorStoreQueryMode
+
+        wanted = VectorStoreQuery(
+            query_embedding=vector.tolist(),
+            query_str=query,
+            similarity_top_k=10,
+            sparse_top_k=10,
+            mode=VectorStoreQueryMode.HYBRID,
+        )
+        found = self.store.query(wanted)
+        rows = list(zip(found.ids or [], found.similarities or [], strict=True))
+        return [id_ for id_, _ in (sorted(rows, key=lambda row: -row[1]) if by_score else rows)]
+
+    def ways(self) -> dict[str, Search]:
+        return {
+            "llama-index hybrid, as it comes": self.search,
+            "llama-index hybrid, by its scores": partial(self.search, by_score=True),
+        }
+
+
+SIDES = (Ours, LangChain, LlamaIndex)
+
+
+def quality(server: str, sets: Sequence[str], cache: str | None) -> None:
+    generator = EmbeddingGenerator("all-MiniLM-L6-v2", cache=cache)
+    table: dict[str, list[float]] = {}
+    for name in sets:
+        dataset = load_beir(DATA / name)
+        asked = random.Random(0).sample(sorted(dataset.queries), min(QUERIES, len(dataset.queries)))
+        relevant = {query_id: dataset.relevant[query_id] for query_id in asked}
+        documents = [document for document in dataset.documents if document.text.strip()]
+        texts = [document.text for document in documents]
+        vectors = generator.generate_batch(texts).vectors
+        queries = generator.generate_batch([dataset.queries[query_id] for query_id in asked], kind="query").vectors
+        print(f"\n{name}: {len(texts)} documents, {len(asked)} queries, nDCG@10", flush=True)
+        for kind in SIDES:
+            side = kind(
+                fresh(server, f"hybrid_{kind.__name__.lower()}"), generator.spec, LANGUAGES.get(name, "english")
+            )
+            side.write([document.id for document in documents], texts, vectors)
+            for way, search in side.ways().items():
+                score = _ndcg(search, dataset, relevant, asked, queries)
+                table.setdefault(way, []).append(score)
+                print(f"  {way:34} {score:.3f}", flush=True)
+    print(f"\n{'mean over ' + str(len(sets)) + ' sets':36} nDCG@10   gain over the better leg of each set")
+    better = np.maximum(table["dense"], table["lexical"])
+    for way, scores in table.items():
+        gains = np.asarray(scores) - better
+        print(f"  {way:34} {np.mean(scores):.3f}     {gains.mean():+.3f} (least {gains.min():+.3f})")
+
+
+def _ndcg(
+    search: Search, dataset: EvaluationSet, relevant: dict[str, Any], asked: Sequence[str], queries: Vectors
+) -> float:
+    rankings = {id_: search(dataset.queries[id_], vector)[:10] for id_, vector in zip(asked, queries, strict=True)}
+    return float(np.mean(list(measure(relevant, rankings, ["nDCG@10"])["nDCG@10"].values())))
+
+
+def speed(server: str, rows: int, repeats: int) -> None:
+    texts = passages(rows)
+    rng = np.random.default_rng(0)
+    centres = rng.standard_normal((200, 384))
+    vectors = (centres[rng.integers(0, 200, rows)] + 0.6 * rng.standard_normal((rows, 384))).astype("f4")
+    asked = [" ".join(random.Random(i).sample(texts[i * 97 % rows].split(), 7)) for i in range(100)]
+    near = vectors[rng.integers(0, rows, len(asked))] + 0.1 * rng.standard_normal((len(asked), 384)).astype("f4")
+    spec, ids = ModelSpec(name="benchmark", dimensions=384), [str(i) for i in range(rows)]
+    ways: dict[str, Search] = {}
+    for kind in SIDES:
+        side: Any = kind(fresh(server, f"hybrid_{kind.__name__.lower()}"), spec, "english")
+        side.write(ids, texts, vectors)
+        if isinstance(side, Ours):
+            side.store.create_index()
+            ways |= {way: search for way, search in side.ways().items() if way in ("dense", "lexical", "hybrid")}
+        else:
+            ways |= dict(list(side.ways().items())[:1])
+    times: dict[str, list[float]] = {way: [] for way in ways}
+    rates: dict[str, list[float]] = {way: [] for way in ways}
+    for _ in range(repeats):
+        for way, search in ways.items():
+            times[way].append(
+                statistics.median(timed(partial(search, *pair)) for pair in zip(asked, near, strict=True))
+            )
+            with ThreadPoolExecutor(8) as pool:
+                rates[way].append(len(asked) / timed(lambda s=search, p=pool: list(p.map(s, asked, near))))
+    print(f"{rows} chunks, n = {repeats}, p50 of one client, and queries a second of 8 threads")
+    hybrid, rate = statistics.median(times["hybrid"]), statistics.median(rates["hybrid"])
+    for way in ways:
+        p50, qps = statistics.median(times[way]), statistics.median(rates[way])
+        print(f"  {way:34} {p50 * 1e3:8.2f} ms (x{p50 / hybrid:.2f})  {qps:8.0f}/s (hybrid is x{rate / qps:.2f})")
+    legs = statistics.median(times["dense"]) + statistics.median(times["lexical"])
+    print(f"  hybrid over the sum of its legs: {hybrid / legs:.2f}")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("part", choices=["quality", "speed"])
+    parser.add_argument("--sets", nargs="+", default=SETS, choices=SETS)
+    parser.add_argument("--cache", help="folder of an embedding cache, so that a second run embeds nothing")
+    parser.add_argument("--rows", type=int, default=20_000)
+    parser.add_argument("--repeats", type=int, default=5)
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        server = embedded_url(Path(folder) / "server").replace("embedpipe@", "postgres@")
+        if options.part == "quality":
+            quality(server, options.sets, options.cache)
+        else:
+            speed(server, options.rows, options.repeats)
+
+
+if __name__ == "__main__":
+    main()

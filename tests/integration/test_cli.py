@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from io import StringIO
 from pathlib import Path
 from typing import Any
+from unittest.mock import ANY
 
 import pytest
 from sqlalchemy import text
@@ -226,6 +227,27 @@ def test_dump_writes_a_file(command: Command, notes: Path, tmp_path: Path) -> No
     command("ingest", notes)
     assert command("db", "dump", tmp_path / "copy.sql", "--json").json == {"written": str(tmp_path / "copy.sql")}
     assert "Neap tides" in (tmp_path / "copy.sql").read_text()
+
+
+def test_what_langchain_stored_is_taken_over(command: Command, database: Database) -> None:
+    with database.engine.begin() as connection:
+        connection.execute(
+            text("CREATE TABLE docs (langchain_id text PRIMARY KEY, content text, embedding vector(384))")
+        )
+        vector = f"[{','.join(['1'] * 384)}]"
+        connection.execute(
+            text("INSERT INTO docs VALUES ('a', 'tea', :vector), ('b', 'no vector', NULL)"), {"vector": vector}
+        )
+    arguments = ("import", "langchain-table", "docs", "--model", MODEL, "-c", "theirs", "--json")
+    ended = command(*arguments)
+    assert ended.code == 1
+    assert json.loads(ended.out) == {"rows": 1, "failures": {"b": ANY}}
+    with database.engine.begin() as connection:
+        connection.execute(text("DELETE FROM docs WHERE langchain_id = 'b'"))
+    assert command(*arguments).json == {"rows": 1, "failures": {}}
+    assert "1 rows taken over into theirs" in command(*arguments[:-1]).out
+    assert "There is no table" in command("import", "llama-index", "docs", "--model", MODEL).err
+    assert "There is no table" in command("import", "langchain", "docs", "--model", MODEL).err
 
 
 def test_evaluate(command: Command, tmp_path: Path) -> None:

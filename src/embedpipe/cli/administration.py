@@ -28,6 +28,7 @@ def migrate(
     model: str | None,
     language: str | None,
     lexical: bool,
+    tenants: bool,
     role: str | None,
     as_sql: bool,
 ) -> None:
@@ -37,7 +38,7 @@ def migrate(
         from embedpipe.embedding import EmbeddingGenerator
 
         spec = EmbeddingGenerator(model).spec
-    settings = CollectionSettings(spec, language, lexical=None if lexical else False)
+    settings = CollectionSettings(spec, language, lexical=None if lexical else False, tenants=tenants or None)
     with closing(Database(url)) as database:
         lacking = partial(setup_statements, schema=database.schema, collection=collection, settings=settings, role=role)
         if as_sql:
@@ -80,15 +81,15 @@ def drop_collection(url: str | None, collection: str, *, yes: bool, as_json: boo
     """Removes the collection, after it was asked for."""
     with closing(Database(url)) as database:
         check_exists(collection, database)
-        store = PgVectorStore(database, collection=collection)
-        chunks = store.count()
+        [held] = [info for info in database.collections() if info.name == collection]
         if not yes:
-            typer.confirm(f"Remove the collection {collection!r} with its {chunks} chunks?", abort=True)
-        store.drop()
+            size = f"{held.chunks} chunks, {held.bytes / 1e6:.1f} MB"
+            typer.confirm(f"Remove the collection {collection!r} ({size})?", abort=True)
+        PgVectorStore(database, collection=collection).drop()
     if as_json:
-        write_json({"collection": collection, "chunks": chunks})
+        write_json({"collection": collection, "chunks": held.chunks})
     else:
-        typer.echo(f"removed {collection} with {chunks} chunks")
+        typer.echo(f"removed {collection} with {held.chunks} chunks")
 
 
 def examine(url: str | None, *, as_json: bool) -> bool:

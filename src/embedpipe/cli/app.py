@@ -92,6 +92,29 @@ def delete(
     delete_documents(database, collection, documents, parsed_filter(filter), yes=yes, as_json=as_json)
 
 
+@app.command("import")
+def import_(
+    kind: Annotated[
+        Literal["langchain", "langchain-table", "llama-index"],
+        typer.Argument(help="PGVector's collection, PGVectorStore's table, or LlamaIndex's."),
+    ],
+    name: Annotated[str, typer.Argument(help="The collection's or table's name, as its own library takes it.")],
+    model: Model,
+    schema: Annotated[str, typer.Option(help="The database schema that it lies in.")] = "public",
+    source: Annotated[str | None, typer.Option("--from", help="Its database, where it is another one.")] = None,
+    collection: Collection = "default",
+    database: DatabaseUrl = None,
+    as_json: Json = False,
+) -> None:
+    """Take over what LangChain or LlamaIndex stored, with its vectors; --model is what it was embedded with."""
+    from embedpipe.cli.importing import import_stored
+
+    complete = import_stored(
+        kind, name, model=model, schema=schema, source=source, collection=collection, url=database, as_json=as_json
+    )
+    raise typer.Exit(0 if complete else 1)
+
+
 @app.command()
 def doctor(database: DatabaseUrl = None, as_json: Json = False) -> None:
     """See whether the database is whole and its indexes serve the searches; ends with 1 where something is wrong."""

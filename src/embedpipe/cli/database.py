@@ -41,6 +41,7 @@ def db_migrate(
     model: Annotated[str | None, typer.Option(help="The embedding model of the new collection.")] = None,
     language: Annotated[str | None, typer.Option(help="Its text search configuration.")] = None,
     lexical: Annotated[bool, typer.Option(help="Whether it indexes words.")] = True,
+    tenants: Annotated[bool, typer.Option("--tenants", help="Whether its chunks belong to tenants.")] = False,
     role: Annotated[
         str | None, typer.Option("--grant-to", help="A role that is to search and write, and can make nothing itself.")
     ] = None,
@@ -49,7 +50,16 @@ def db_migrate(
     """Bring the tables up to date; with --sql, print what an administrator is to run instead."""
     from embedpipe.cli.administration import migrate
 
-    migrate(database, collection=collection, model=model, language=language, lexical=lexical, role=role, as_sql=as_sql)
+    migrate(
+        database,
+        collection=collection,
+        model=model,
+        language=language,
+        lexical=lexical,
+        tenants=tenants,
+        role=role,
+        as_sql=as_sql,
+    )
 
 
 @db.command("drop")

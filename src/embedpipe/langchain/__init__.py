@@ -2,6 +2,7 @@
 
 from embedpipe.langchain.compressors import EmbedPipeReranker
 from embedpipe.langchain.embeddings import EmbedPipeEmbeddings
+from embedpipe.langchain.importing import import_collection, import_table
 from embedpipe.langchain.retrievers import HybridRetriever
 from embedpipe.langchain.text_splitters import (
     ChunkerTextSplitter,
@@ -26,4 +27,6 @@ __all__ = [
     "SemanticTextSplitter",
     "SentenceTextSplitter",
     "TokenTextSplitter",
+    "import_collection",
+    "import_table",
 ]

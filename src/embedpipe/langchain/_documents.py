@@ -25,7 +25,7 @@ def text_chunks(
     every_metadata = _one_each(metadatas, len(listed), "metadata", {})
     every_id = _one_each(ids, len(listed), "id", None)
     return [
-        _chunk(text, metadata or {}, given)
+        text_chunk(text, metadata or {}, given)
         for text, metadata, given in zip(listed, every_metadata, every_id, strict=True)
     ]
 
@@ -35,7 +35,7 @@ def document_chunks(documents: Iterable[Document], ids: Iterable[str | None] | N
     listed = list(documents)
     every_id = _one_each(ids, len(listed), "id", None)
     return [
-        _chunk(document.page_content, document.metadata, document.id if given is None else given)
+        text_chunk(document.page_content, document.metadata, document.id if given is None else given)
         for document, given in zip(listed, every_id, strict=True)
     ]
 
@@ -47,7 +47,7 @@ def _one_each(values: Iterable[Any] | None, count: int, what: str, default: Any)
     return listed
 
 
-def _chunk(text: str, metadata: Metadata, id: str | None) -> Chunk:
+def text_chunk(text: str, metadata: Metadata, id: str | None) -> Chunk:
     """The chunk; a splitter's `start_index` tells where it stands in its source."""
     start = metadata.get("start_index")
     known = isinstance(start, int) and not isinstance(start, bool) and start >= 0

@@ -1,6 +1,7 @@
 """The parts of embedpipe as LlamaIndex components, each over the core object that it is given."""
 
 from embedpipe.llama_index.embeddings import EmbedPipeEmbedding
+from embedpipe.llama_index.importing import import_table
 from embedpipe.llama_index.node_parsers import (
     MarkdownNodeParser,
     ParagraphNodeParser,
@@ -24,4 +25,5 @@ __all__ = [
     "SemanticNodeParser",
     "SentenceNodeParser",
     "TokenNodeParser",
+    "import_table",
 ]

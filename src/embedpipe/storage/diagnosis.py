@@ -32,6 +32,7 @@ from embedpipe.storage.lexical_schema import CHUNKS, LENGTHS, LexicalTables, tot
 from embedpipe.storage.schema import Catalogue, Collection
 from embedpipe.storage.vector_index import INDEX_FROM
 
+_SEES_ALL = text("SELECT rolsuper OR rolbypassrls FROM pg_roles WHERE rolname = current_user")
 _DEAD_SHARE = 0.2
 _DEAD_ROWS = 1000
 
@@ -167,6 +168,10 @@ def _of_collection(connection: Connection, collection: Collection) -> tuple[Coll
         unused_bytes=int(space.unused),
         other_models=[each.model.name for each in others],
     )
+    if collection.tenants and not connection.scalar(_SEES_ALL):
+        message = "Row security hides the rows of its tenants from this role: they were not looked at."
+        advice = "Ask as a superuser, or as a role with BYPASSRLS."
+        return state, [Finding(collection.name, message, advice, wrong=False), *_of_space(state, space)]
     findings = [*_of_counts(collection, counts), *_of_index(connection, collection, state)]
     return state, findings + list(_of_space(state, space))
 

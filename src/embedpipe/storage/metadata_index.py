@@ -27,7 +27,12 @@ class MetadataIndex:
 
 
 def create(connection: Connection, collection: Collection, index: MetadataIndex) -> None:
-    """Builds the index, unless it is there."""
+    """Builds the index, unless it is there. Raises `ConfigurationError` for a collection of tenants."""
+    if collection.tenants:
+        raise ConfigurationError(
+            f"Collection {collection.name!r} is of tenants, and row security keeps ranges over metadata from every "
+            "index: each tenant's own chunks are looked through."
+        )
     catalogue.lock(connection)
     numbers = _numbers(connection, collection)
     if index in numbers:

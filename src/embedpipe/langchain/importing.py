@@ -1,0 +1,73 @@
+"""What langchain-postgres stored, taken over without embedding it again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from embedpipe.langchain._documents import text_chunk
+from embedpipe.storage import Database, PgVectorStore
+from embedpipe.storage.foreign import (
+    ForeignRow,
+    ImportReport,
+    Source,
+    import_rows,
+    langchain_collection,
+    langchain_table,
+)
+from embedpipe.types import Chunk
+
+Progress = Callable[[ImportReport], None]
+
+
+def import_collection(
+    store: PgVectorStore,
+    collection: str = "langchain",
+    *,
+    schema: str = "public",
+    source: Database | str | None = None,
+    on_progress: Progress | None = None,
+) -> ImportReport:
+    """What became of the documents of a `PGVector` collection: ids, texts, metadata and vectors are those stored.
+
+    `store` is bound to the model that they were embedded with. `source` is where the collection lies, by default the
+    store's own database. A second run writes the same again. Raises `CollectionNotFoundError`, which names those there
+    are, `SchemaError` for a missing table and `ModelMismatchError` for vectors of another dimension.
+    """
+    return _import(store, langchain_collection(collection, schema=schema), source, on_progress)
+
+
+def import_table(
+    store: PgVectorStore,
+    table: str,
+    *,
+    schema: str = "public",
+    content_column: str = "content",
+    embedding_column: str = "embedding",
+    metadata_json_column: str = "langchain_metadata",
+    id_column: str | None = None,
+    source: Database | str | None = None,
+    on_progress: Progress | None = None,
+) -> ImportReport:
+    """As `import_collection`, of a `PGVectorStore`'s own table, whose further columns are metadata too.
+
+    `id_column` None is its primary key. Values that JSON does not have, such as dates, become text.
+    """
+    rows = langchain_table(
+        table,
+        schema=schema,
+        content=content_column,
+        embedding=embedding_column,
+        metadata=metadata_json_column,
+        id=id_column,
+    )
+    return _import(store, rows, source, on_progress)
+
+
+def _import(
+    store: PgVectorStore, rows: Source, source: Database | str | None, on_progress: Progress | None
+) -> ImportReport:
+    return import_rows(store, rows, _chunk, database=source, on_progress=on_progress)
+
+
+def _chunk(row: ForeignRow) -> Chunk:
+    return text_chunk(row.text, row.metadata, row.id)

@@ -13,12 +13,11 @@ import psycopg
 import pytest
 from sqlalchemy import func, select, text, true
 
-from embedpipe.errors import InputError
-from embedpipe.storage import Database, Field, Filter, PgVectorStore, lexical, lexical_schema
+from embedpipe.errors import ConfigurationError, InputError
+from embedpipe.storage import BM25, Database, Field, Filter, PgVectorStore, lexical, lexical_schema
 from embedpipe.types import Chunk, ModelSpec
 
 SPEC = ModelSpec(name="unit-test", dimensions=2)
-K1, B = 1.2, 0.75
 Scores = dict[str, float]
 
 
@@ -61,15 +60,17 @@ def bm25(
     asked = counted(store, [query])[0]
     holding = Counter(word for chunk in chunks.values() for word in chunk)
     average = sum(map(Counter.total, chunks.values())) / len(chunks)
+    weighing = store.collection.lexical or BM25()
+    k1, b = weighing.k1, weighing.b
     scores: Scores = {}
     for name, chunk in chunks.items():
         if not keep(texts[name]) or not asked.keys() & chunk.keys():
             continue
-        k = K1 * (1 - B + B * chunk.total() / average)
+        k = k1 * (1 - b + b * chunk.total() / average)
         scores[name] = 0.0
         for word in asked.keys() & chunk.keys():
             idf = math.log(1 + (len(chunks) - holding[word] + 0.5) / (holding[word] + 0.5))
-            scores[name] += asked[word] * idf * chunk[word] * (K1 + 1) / (chunk[word] + k)
+            scores[name] += asked[word] * idf * chunk[word] * (k1 + 1) / (chunk[word] + k)
     return scores
 
 
@@ -98,6 +99,26 @@ def test_scores_are_exact_bm25_also_where_common_words_alone_decide(store: PgVec
     of_most = bm25(store, texts, "w0 w1 w200", lambda text: len(text) % 5 != 0)
     assert 2000 < len(of_most) < 4000
     assert_best(search(store, "w0 w1 w200", 10, Field("most") == True), of_most)  # noqa: E712 - it makes a filter
+
+
+@pytest.mark.parametrize("weighing", [BM25(k1=0.4, b=1.0), BM25(k1=2.5, b=0.0)])
+def test_a_collection_weighs_words_as_it_was_made_to(database: Database, weighing: BM25) -> None:
+    store = PgVectorStore(database, model=SPEC, lexical=weighing)
+    texts = zipf_texts(500)
+    write(store, texts)
+    refresh(store)
+    for query in ("w0 w1", "w7 w7 w8", "w300 w3 w120"):
+        assert_best(search(store, query, 20), bm25(store, texts, query), 20)
+    assert PgVectorStore(database, lexical=True).collection.lexical == weighing
+    for other in (BM25(), False):
+        with pytest.raises(ConfigurationError, match="was made with lexical=BM25"):
+            _ = PgVectorStore(database, lexical=other).collection
+
+
+@pytest.mark.parametrize("settings", [{"k1": 0}, {"k1": -1}, {"b": 1.5}, {"b": -0.1}])
+def test_words_cannot_be_weighed_that_way(settings: dict[str, float]) -> None:
+    with pytest.raises(ConfigurationError, match="BM25 expected"):
+        BM25(**settings)
 
 
 def test_a_filter_restricts_the_chunks_and_not_their_statistics(store: PgVectorStore) -> None:

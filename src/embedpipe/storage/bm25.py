@@ -43,9 +43,7 @@ from embedpipe.storage.filters import Filter, where
 from embedpipe.storage.lexical_schema import (
     CHUNKS,
     DIMENSIONS,
-    K1,
     LENGTHS,
-    B,
     LexicalTables,
     bucket_of,
     language_of,
@@ -53,6 +51,7 @@ from embedpipe.storage.lexical_schema import (
     segmented,
     tables,
     tsvector,
+    weighing,
 )
 from embedpipe.storage.schema import Collection
 from embedpipe.storage.statements import bound_count
@@ -163,8 +162,9 @@ def score(collection: Collection) -> ColumnElement[float]:
     """
     columns, asked = tables(collection).index.c, _asked(collection)
     product = -columns.weights.op("<#>", return_type=Float())(_scalar(asked.c.vector))
-    k: ColumnElement[float] = literal(K1 * (1 - B), Float()) + columns.length * _scalar(asked.c.slope)
-    return product * literal(K1 + 1, Float()) / (1 + k)
+    of = weighing(collection)
+    k: ColumnElement[float] = literal(of.k1 * (1 - of.b), Float()) + columns.length * _scalar(asked.c.slope)
+    return product * literal(of.k1 + 1, Float()) / (1 + k)
 
 
 def _best(rows: Select[Any]) -> Select[Any]:
@@ -216,11 +216,11 @@ def _asked(collection: Collection) -> CTE:
     entries = func.string_agg(func.concat(ranked.c.term, ":", ranked.c.weight), ",")
     vector = cast(func.concat("{", entries, literal_column(f"'}}/{DIMENSIONS}'")), SPARSEVEC(DIMENSIONS))
     early = or_(ranked.c.place == 1, ranked.c.chunks <= _FIRST_CHUNKS + 10 * _limit())
-    average = func.min(ranked.c.length) / func.min(ranked.c.total)
+    average, of = func.min(ranked.c.length) / func.min(ranked.c.total), weighing(collection)
     rows = select(
         vector.label("vector"),
         func.array_agg(ranked.c.term).filter(early).label("first"),
-        (literal(K1 * B, Float()) / func.greatest(average, 1.0, type_=Float())).label("slope"),
+        (literal(of.k1 * of.b, Float()) / func.greatest(average, 1.0, type_=Float())).label("slope"),
     )
     return rows.cte("lexical_asked").prefix_with("MATERIALIZED")
 
@@ -242,7 +242,7 @@ def _ranked(collection: Collection) -> CTE:
         .subquery("weighed")
     )
     order = [weighed.c.weight.desc(), weighed.c.term]
-    peak = literal(K1 + 1, Float())
+    peak = literal(weighing(collection).k1 + 1, Float())
     rows = select(
         weighed.c.term,
         weighed.c.weight,

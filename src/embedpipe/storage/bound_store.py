@@ -15,7 +15,7 @@ from embedpipe.storage import catalogue
 from embedpipe.storage.catalogue import CollectionSettings
 from embedpipe.storage.columns import Precision
 from embedpipe.storage.engine import Database
-from embedpipe.storage.schema import Collection
+from embedpipe.storage.schema import BM25, Collection
 from embedpipe.storage.tenancy import checked_tenant, scoped
 from embedpipe.types import ModelSpec
 
@@ -34,11 +34,11 @@ class BoundStore:
         model: ModelSpec | None = None,
         language: str | None = None,
         precision: Precision | None = None,
-        lexical: bool | None = None,
+        lexical: bool | BM25 | None = None,
         tenant: str | None = None,
     ) -> None:
         self.database = database if isinstance(database, Database) else Database(database)
-        self.name = collection
+        self.name = catalogue.checked_name(collection)
         self.tenant = None if tenant is None else checked_tenant(tenant)
         self.settings = CollectionSettings(model, language, precision, lexical, tenants=tenant is not None)
         self._collection: Collection | None = None

@@ -34,7 +34,7 @@ from embedpipe.errors import CollectionNotFoundError, ConfigurationError, ModelM
 from embedpipe.storage import lexical_schema
 from embedpipe.storage.columns import Precision
 from embedpipe.storage.json import storable_text
-from embedpipe.storage.schema import Catalogue, Collection, default_precision
+from embedpipe.storage.schema import BM25, Catalogue, Collection, default_precision
 from embedpipe.storage.vector_index import VectorIndex, default_index
 from embedpipe.types import ModelSpec
 
@@ -120,8 +120,15 @@ class CollectionSettings:
     model: ModelSpec | None = None
     language: str | None = None
     precision: Precision | None = None
-    lexical: bool | None = None
+    lexical: bool | BM25 | None = None
     tenants: bool | None = None
+
+
+def checked_name(name: str) -> str:
+    """The collection's name itself. Raises `ConfigurationError` where it is empty, `InputError` where it is no text."""
+    if not storable_text(name, "collection"):
+        raise ConfigurationError("A collection expected a name that is not empty.")
+    return name
 
 
 def open_collection(connection: Connection, schema: str, name: str, settings: CollectionSettings) -> Collection:
@@ -130,8 +137,7 @@ def open_collection(connection: Connection, schema: str, name: str, settings: Co
     Raises `CollectionNotFoundError` where there is none and no model, `ModelMismatchError` where it holds another
     model's vectors, `ConfigurationError` for settings that differ from those it was made with or that cannot work.
     """
-    if not storable_text(name, "collection"):
-        raise ConfigurationError("A collection expected a name that is not empty.")
+    checked_name(name)
     found = find_collection(connection, schema, name)
     if found is None and settings.model is not None:
         lock(connection)
@@ -183,7 +189,7 @@ def _collection(schema: str, name: str, row: Any) -> Collection:
         row.precision,
         index,
         active=row.active,
-        lexical=row.lexical,
+        lexical=None if row.lexical is None else BM25(**row.lexical),
         tenants=row.tenants,
     )
 
@@ -206,7 +212,7 @@ def _vector_set_row(collection: Collection) -> Insert:
     )
 
 
-def _json(value: ModelSpec | VectorIndex) -> ColumnElement[Any]:
+def _json(value: ModelSpec | VectorIndex | BM25) -> ColumnElement[Any]:
     return cast(literal(json.dumps(asdict(value)), Text), JSONB)
 
 
@@ -253,9 +259,15 @@ def planned(
     _check_possible(connection, model, language)
     precision = settings.precision or default_precision(model.dimensions)
     index = default_index(model.dimensions, precision)
-    lexical = settings.lexical is not False
+    lexical = _words(settings.lexical)
     tenants = settings.tenants is True
     return Collection(schema, number, name, language, 1, model, precision, index, lexical=lexical, tenants=tenants)
+
+
+def _words(lexical: bool | BM25 | None) -> BM25 | None:
+    if isinstance(lexical, BM25):
+        return lexical
+    return None if lexical is False else BM25()
 
 
 def creation(collection: Collection) -> list[Executable]:
@@ -264,7 +276,7 @@ def creation(collection: Collection) -> list[Executable]:
         number=collection.number,
         name=collection.name,
         language=cast(literal(collection.language), REGCONFIG),
-        lexical=collection.lexical,
+        lexical=None if collection.lexical is None else _json(collection.lexical),
         tenants=collection.tenants,
     )
     words = lexical_schema.create_statements(collection) if collection.lexical else []
@@ -303,8 +315,9 @@ def check_same(found: Collection, settings: CollectionSettings) -> None:
         )
     if settings.precision not in (None, found.precision):
         raise ConfigurationError(f"Collection {name!r} was made with {found.precision}, got {settings.precision}.")
-    if settings.lexical not in (None, found.lexical):
-        raise ConfigurationError(f"Collection {name!r} was made with lexical={found.lexical}, got {settings.lexical}.")
+    if settings.lexical not in (None, found.lexical, found.lexical is not None):
+        words = found.lexical or False
+        raise ConfigurationError(f"Collection {name!r} was made with lexical={words}, got {settings.lexical}.")
     if settings.tenants not in (None, found.tenants):
         made = "for tenants: say by tenant= whose chunks are meant" if found.tenants else "without tenants"
         raise ConfigurationError(f"Collection {name!r} was made {made}.")

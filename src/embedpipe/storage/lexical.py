@@ -47,8 +47,9 @@ from embedpipe.storage.lexical_schema import (
     saturation,
     tables,
     total,
+    weighing,
 )
-from embedpipe.storage.schema import Collection
+from embedpipe.storage.schema import BM25, Collection
 
 _FOLD_AFTER = 32
 _LOCK = 0x6C657869
@@ -88,7 +89,7 @@ def refresh(connection: Connection, collection: Collection, *, tolerance: float 
     """How many chunks were indexed anew, since the average length has moved by more than `tolerance` since theirs.
 
     Folds what writers appended, too. Only the weight of a word that is repeated in its chunk goes by the average length
-    at the time of writing, and it is off by at most 0.41 of what the average has moved since.
+    at the time of writing, and with the usual k1 and b it is off by at most 0.41 of what the average has moved since.
     """
     connection.execute(_fold(collection, after=0))
     of, chunks = tables(collection), collection.chunks
@@ -123,7 +124,8 @@ def _indexing(collection: Collection) -> Insert:
     mean = cast(sums.c.length, Float) / func.greatest(sums.c.chunks, 1)
     average = select(func.greatest(mean, 1.0).label("length")).cte("average").prefix_with("MATERIALIZED")
     terms = parsed.c.once.op("||")(func.coalesce(parsed.c.repeated, literal_column("'{}'::integer[]")))
-    rows = select(parsed.c.key, parsed.c.length, average.c.length, terms, _weights(parsed, average))
+    weights = _weights(weighing(collection), parsed, average)
+    rows = select(parsed.c.key, parsed.c.length, average.c.length, terms, weights)
     rows = rows.select_from(parsed.join(average, true()))
     into = insert(of.index).from_select(["key", "length", "reference", "terms", "weights"], rows)
     return _append(of, into.returning(of.index.c.length, of.index.c.terms).cte("stored"), sign=1)
@@ -145,11 +147,11 @@ def _parsed(collection: Collection) -> CTE:
     return rows.where(chunks.c.id == func.any(bindparam("ids"))).cte("parsed").prefix_with("MATERIALIZED")
 
 
-def _weights(parsed: CTE, average: CTE) -> ColumnElement[Any]:
+def _weights(of: BM25, parsed: CTE, average: CTE) -> ColumnElement[Any]:
     """Each term with its weight relative to one occurrence: tf * (1 + K) / (tf + K), 1 for what occurs once."""
     ones = func.array_to_string(parsed.c.once, ":1,") + literal(":1")
     again = func.unnest(parsed.c.repeated, parsed.c.counts).table_valued("term", "count").render_derived("again")
-    k = saturation(parsed.c.length, average.c.length)
+    k = saturation(of, parsed.c.length, average.c.length)
     weight = cast(again.c.count * (1 + k) / (again.c.count + k), REAL)
     others = select(func.string_agg(func.concat(again.c.term, ":", weight), ",")).scalar_subquery()
     entries = func.concat_ws(

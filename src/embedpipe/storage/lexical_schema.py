@@ -42,12 +42,8 @@ from sqlalchemy.dialects.postgresql import ARRAY, REGCONFIG
 from sqlalchemy.schema import CreateIndex, CreateTable
 from sqlalchemy.sql.base import Executable
 
-from embedpipe.storage.schema import Collection
+from embedpipe.storage.schema import BM25, Collection
 from embedpipe.storage.tenancy import security, tenant_columns
-
-K1 = 1.2
-B = 0.75
-"""Of BM25: how soon a repeated word stops to add, and how far long chunks are marked down."""
 
 DIMENSIONS = 1 << 29
 CHUNKS, LENGTHS = 0, -1
@@ -153,9 +149,15 @@ def occurrences(collection: Collection, text: ColumnElement[str]) -> Any:
     return select(rows.c.term, func.sum(rows.c.n, type_=Integer()).label("count")).group_by(rows.c.term)
 
 
-def saturation(length: ColumnElement[Any], average: ColumnElement[float]) -> ColumnElement[float]:
-    """K of BM25's tf * (k1 + 1) / (tf + K), after Robertson and Zaragoza 2009."""
-    return literal(K1 * (1 - B), Float()) + literal(K1 * B, Float()) * length / average
+def weighing(collection: Collection) -> BM25:
+    """How the collection weighs words."""
+    assert collection.lexical is not None  # noqa: S101 - without words there is no lexical index to come here for
+    return collection.lexical
+
+
+def saturation(of: BM25, length: ColumnElement[Any], average: ColumnElement[float]) -> ColumnElement[float]:
+    """K of BM25's tf * (k1 + 1) / (tf + K)."""
+    return literal(of.k1 * (1 - of.b), Float()) + literal(of.k1 * of.b, Float()) * length / average
 
 
 def total(of: LexicalTables, term: int) -> ScalarSelect[Any]:

@@ -39,6 +39,7 @@ from sqlalchemy.dialects.postgresql import ARRAY, JSONB, REGCONFIG
 from sqlalchemy.schema import CreateIndex, CreateTable
 from sqlalchemy.sql.base import Executable
 
+from embedpipe.errors import ConfigurationError
 from embedpipe.storage.columns import Precision, vector_column
 from embedpipe.storage.tenancy import security, tenant_columns
 from embedpipe.storage.vector_index import VectorIndex
@@ -68,7 +69,7 @@ class Catalogue:
             Column("number", Integer, primary_key=True),
             Column("name", Text),
             Column("language", REGCONFIG),
-            Column("lexical", Boolean),
+            Column("lexical", JSONB(none_as_null=True)),
             Column("tenants", Boolean),
             Column("created_at", DateTime(timezone=True)),
         )
@@ -109,6 +110,20 @@ class Catalogue:
         )
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BM25:
+    """How words are weighed (Robertson and Zaragoza 2009): what a repeated word adds grows with `k1`, and what a long
+    chunk is marked down grows with `b`, from 0 to 1.
+    """
+
+    k1: float = 1.2
+    b: float = 0.75
+
+    def __post_init__(self) -> None:
+        if not 0 < self.k1 <= 10 or not 0 <= self.b <= 1:
+            raise ConfigurationError(f"BM25 expected 0 < k1 <= 10 and 0 <= b <= 1, got {self.k1} and {self.b}.")
+
+
 @dataclass(frozen=True)
 class Collection:
     """One collection as the catalogue records it, and its tables."""
@@ -122,7 +137,7 @@ class Collection:
     precision: Precision
     index: VectorIndex
     active: bool = True
-    lexical: bool = True
+    lexical: BM25 | None = BM25()
     tenants: bool = False
 
     @cached_property

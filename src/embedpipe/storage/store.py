@@ -37,7 +37,8 @@ class PgVectorStore(BoundStore):
     The collection is made at its first use, for `model`; without a model only one that is there can be opened.
     `language` is the text search configuration of the lexical search (any that PostgreSQL has; English where none is
     given), `precision` what numbers are stored as (float32; float16 past 2,000 dimensions).
-    `lexical=False` leaves the index of words out: writing is faster, and searches are `dense` only.
+    `lexical=False` leaves the index of words out: writing is faster, and searches are `dense` only; a `BM25` says how
+    it weighs words.
 
     Every method may raise `DatabaseUnavailableError`, `SchemaError`, `CollectionNotFoundError`, `ModelMismatchError`
     (also where the collection was made for another model) and `StorageError`; nothing is then written. A

@@ -69,10 +69,10 @@ def make_data(rows: int, dimensions: int) -> Data:
 class Embedpipe:
     name = "embedpipe"
 
-    def __init__(self, url: str, data: Data) -> None:
+    def __init__(self, url: str, data: Data, *, lexical: bool = True) -> None:
         self.data = data
         spec = ModelSpec(name="benchmark", dimensions=data.vectors.shape[1])
-        self.store = PgVectorStore(Database(url), collection="benchmark", model=spec)
+        self.store = PgVectorStore(Database(url), collection="benchmark", model=spec, lexical=lexical)
         self.store.count()
 
     def write(self) -> None:
@@ -92,6 +92,16 @@ class Embedpipe:
 
     def clear(self) -> None:
         self.store.drop()
+
+
+class WithoutWords:
+    """As `Embedpipe`, without the index of words, which the others have none of."""
+
+    name = "embedpipe, no words"
+
+    def __init__(self, url: str, data: Data) -> None:
+        ours = Embedpipe(url, data, lexical=False)
+        self.write, self.clear = ours.write, ours.clear
 
 
 class Raw:
@@ -195,9 +205,6 @@ class LangChain:
     def search_rare(self, query: np.ndarray) -> list[str]:
         return [d.id for d in self.store.similarity_search_by_vector(query.tolist(), k=10, filter={"rare": True})]
 
-    def clear(self) -> None:
-        pass
-
 
 class LlamaIndex:
     name = "llama-index postgres"
@@ -217,7 +224,6 @@ class LlamaIndex:
             hnsw_kwargs=None,
             use_jsonb=True,
         )
-        self.nodes: list[Any] = []
 
     def write(self) -> None:
         from llama_index.core.schema import TextNode
@@ -251,9 +257,6 @@ class LlamaIndex:
         wanted = VectorStoreQuery(query_embedding=query.tolist(), similarity_top_k=10, filters=filters)
         return list(self.store.query(wanted).ids or [])
 
-    def clear(self) -> None:
-        pass
-
 
 def timed(function: Callable[[], Any]) -> float:
     start = time.perf_counter()
@@ -271,13 +274,15 @@ def fresh(server: str, name: str) -> str:
     return url
 
 
-def report(title: str, figures: dict[str, list[float]], *, unit: str, higher_is_better: bool) -> None:
-    ours = statistics.median(figures["embedpipe"])
-    print(f"\n{title} (n = {len(figures['embedpipe'])})")
+def report(
+    title: str, figures: dict[str, list[float]], *, unit: str, higher_is_better: bool, of: str = Embedpipe.name
+) -> None:
+    ours = statistics.median(figures[of])
+    print(f"\n{title} (n = {len(figures[of])})")
     for name, values in figures.items():
         median = statistics.median(values)
         ratio = ours / median if higher_is_better else median / ours
-        print(f"  {name:22} {median:12,.2f} {unit:8} embedpipe is {ratio:6.2f} times as fast")
+        print(f"  {name:22} {median:12,.2f} {unit:8} {of} is {ratio:6.2f} times as fast")
 
 
 def main() -> None:
@@ -297,7 +302,7 @@ def main() -> None:
 def run(server: str, data: Data, options: argparse.Namespace) -> None:
     rows, dimensions = data.vectors.shape
     print(f"{rows} rows, {dimensions} dimensions, Python {sys.version.split()[0]}, psycopg {psycopg.__version__}")
-    kinds: list[type[Any]] = [Embedpipe, Raw, LangChain, LlamaIndex]
+    kinds: list[type[Any]] = [Embedpipe, WithoutWords, Raw, LangChain, LlamaIndex]
     writes: dict[str, list[float]] = {kind.name: [] for kind in kinds}
     sides: dict[str, Any] = {}
     for repeat in range(options.repeats):
@@ -305,14 +310,15 @@ def run(server: str, data: Data, options: argparse.Namespace) -> None:
             if kind in (LangChain, LlamaIndex) and repeat >= options.peer_repeats:
                 continue
             name = f"bench_{kind.__name__.lower()}"
-            if kind.name in sides:
+            if hasattr(sides.get(kind.name), "clear"):
                 sides[kind.name].clear()
             url = fresh(server, name)
             side = sides[kind.name] = kind(url, data)
             side.url_for_index = url
             writes[kind.name].append(rows / timed(side.write))
-    report("Writing, rows a second, lexical index included on our side", writes, unit="rows/s", higher_is_better=True)
-    builds = {name: [timed(sides[name].index)] for name in sides if name != Raw.name}
+    for name in (Embedpipe.name, WithoutWords.name):
+        report("Writing, rows a second", writes, unit="rows/s", higher_is_better=True, of=name)
+    builds = {name: [timed(side.index)] for name, side in sides.items() if hasattr(side, "index")}
     report("Building the vector index after the load", builds, unit="s", higher_is_better=False)
     raw = sides[Raw.name]
     raw.ours.store.create_index()

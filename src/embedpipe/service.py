@@ -107,12 +107,14 @@ class SemanticSearchService:
         filter: Condition = None,
         threshold: float | None = None,
         candidates: int | None = None,
+        exact: bool = False,
     ) -> list[SearchResult]:
         """The k best chunks, best first; fewer only where fewer meet the conditions.
 
         `threshold` is the least cosine similarity to the query, in every mode. With a reranker, `candidates` chunks
-        (50, or k if more) are searched and reranked. Raises `InputError` for an empty query or what the store refuses,
-        `CollectionNotFoundError` where nothing was ever ingested.
+        (50, or k if more) are searched and reranked. `exact` compares with every vector, past the index. Raises
+        `InputError` for an empty query or what the store refuses, `CollectionNotFoundError` where nothing was ever
+        ingested.
         """
         wanted = self._wanted(query, k, candidates)
         if not self._found and not self.store.exists():
@@ -121,7 +123,7 @@ class SemanticSearchService:
         vector = None
         if mode != "lexical" or threshold is not None:
             vector = self.generator.generate(query, kind="query").embedding
-        results = self.store.search(vector, query, k=wanted, mode=mode, filter=filter, threshold=threshold)
+        results = self.store.search(vector, query, k=wanted, mode=mode, filter=filter, threshold=threshold, exact=exact)
         return results if self.reranker is None else self.reranker.rerank(query, results)[:k]
 
     async def asearch(
@@ -133,6 +135,7 @@ class SemanticSearchService:
         filter: Condition = None,
         threshold: float | None = None,
         candidates: int | None = None,
+        exact: bool = False,
     ) -> list[SearchResult]:
         """As `search`, on the running event loop."""
         wanted = self._wanted(query, k, candidates)
@@ -142,7 +145,9 @@ class SemanticSearchService:
         vector = None
         if mode != "lexical" or threshold is not None:
             vector = (await self.generator.agenerate(query, kind="query")).embedding
-        results = await self.async_store.search(vector, query, k=wanted, mode=mode, filter=filter, threshold=threshold)
+        results = await self.async_store.search(
+            vector, query, k=wanted, mode=mode, filter=filter, threshold=threshold, exact=exact
+        )
         if self.reranker is None:
             return results
         return (await asyncio.to_thread(self.reranker.rerank, query, results))[:k]

@@ -11,10 +11,12 @@ import numpy as np
 import pytest
 from sqlalchemy import event, text
 
+from embedpipe import Document, SemanticSearchService
 from embedpipe.errors import ConfigurationError
 from embedpipe.storage import AsyncPgVectorStore, Database, IndexProgress, PgVectorStore, VectorIndex
 from embedpipe.storage.columns import Precision
 from embedpipe.storage.inventory import index_states
+from embedpipe.testing import FakeEmbeddingModel
 from embedpipe.types import Chunk, ModelSpec, SearchMode, SearchResult, Vectors
 from stores import awaitable
 
@@ -314,3 +316,14 @@ def test_without_an_index_of_words_there_is_dense_search_alone(database: Databas
     with database.engine.connect() as connection:
         left = "SELECT count(*) FROM pg_class WHERE relname LIKE 'c1%'"
         assert connection.execute(text(left)).scalar() == 0
+
+
+async def test_a_service_searches_past_the_index_where_asked(database: Database) -> None:
+    service = SemanticSearchService(FakeEmbeddingModel(D), database=database, chunker=None)
+    service.ingest([Document(id=str(i), text=f"text {i}") for i in range(2000)])
+    service.store.create_index(VectorIndex(kind="prefix", dimensions=1))
+    [near, exact] = [service.search("text", 10, mode="dense", exact=exact) for exact in (False, True)]
+    assert near != exact
+    assert await service.asearch("text", 10, mode="dense", exact=True) == exact
+    assert min(hit.score for hit in exact) >= min(hit.score for hit in near)
+    await service.aclose()

@@ -1,6 +1,6 @@
 # Two commands set up everything they need in .venv: `make demo` and `make test`.
 .DEFAULT_GOAL := help
-.PHONY: help demo test check clean
+.PHONY: help demo test soak check clean
 
 PYTHON ?= python3
 VENV_PYTHON := .venv/bin/python
@@ -9,6 +9,7 @@ PIP := $(VENV_PYTHON) -m pip install --quiet --disable-pip-version-check --const
 help:
 	@echo "make demo    ingest Python's own reference documentation, search it, answer questions with citations"
 	@echo "make test    run the tests"
+	@echo "make soak    run the long forms of the tests that kill, fill and mistreat the database: half an hour"
 	@echo "make check   lint, types and import contracts"
 
 demo: .venv/.demo
@@ -16,6 +17,9 @@ demo: .venv/.demo
 
 test: .venv/.dev
 	$(VENV_PYTHON) -m pytest
+
+soak: .venv/.dev
+	EMBEDPIPE_SOAK=1 $(VENV_PYTHON) -m pytest tests/integration/test_crashes.py tests/integration/test_hostile.py
 
 check: .venv/.dev
 	$(VENV_PYTHON) -m ruff check

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import threading
 import weakref
 from collections.abc import Awaitable, Callable, Iterator
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _SCHEMES = ("postgres", "postgresql", "postgresql+psycopg", "postgresql+psycopg2", "postgresql+asyncpg")
+_SCHEMA_NAME = re.compile(r"\w[\w -]*")
+_MAX_NAME_BYTES = 63  # of any name in PostgreSQL
 _POOL: dict[str, Any] = {"pool_size": 10, "max_overflow": 20, "hide_parameters": True}
 
 
@@ -54,7 +57,7 @@ class Database:
         application_name: str = "embedpipe",
         transaction_pooling: bool = False,
     ) -> None:
-        self.schema = schema
+        self.schema = _checked_schema(schema)
         self.application_name = application_name
         self._settings = SessionSettings(
             ef_search=ef_search, statement_timeout_s=statement_timeout_s, transaction_pooling=transaction_pooling
@@ -263,6 +266,15 @@ class Database:
             closer = threading.Thread(target=lambda engine=engine: asyncio.run(engine.dispose()))
             closer.start()
             closer.join()
+
+
+def _checked_schema(name: str) -> str:
+    if not _SCHEMA_NAME.fullmatch(name) or len(name.encode()) > _MAX_NAME_BYTES:
+        raise ConfigurationError(
+            f"schema expected a name of letters, digits, underscores, hyphens and spaces, at most {_MAX_NAME_BYTES} "
+            f"bytes, got {name!r:.100}."
+        )
+    return name
 
 
 def _parse_url(url: str) -> URL:

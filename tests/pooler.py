@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import socket
 import subprocess
 import time
 from collections.abc import Iterator
@@ -49,7 +50,7 @@ default_pool_size = {POOL_SIZE}
         command[1:1] = ["-u", SERVER_USER]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=(log := (folder / "log").open("wb")))
     try:
-        while not (folder / f".s.PGSQL.{PORT}").exists():
+        while not _listens(folder / f".s.PGSQL.{PORT}"):
             assert process.poll() is None, (folder / "log").read_text()
             time.sleep(0.01)
         parts = urlsplit(url)
@@ -58,3 +59,8 @@ default_pool_size = {POOL_SIZE}
         process.terminate()
         process.wait(10)
         log.close()
+
+
+def _listens(path: Path) -> bool:
+    with socket.socket(socket.AF_UNIX) as client:
+        return client.connect_ex(str(path)) == 0

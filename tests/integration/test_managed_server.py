@@ -25,7 +25,7 @@ from embedpipe.errors import (
 )
 from embedpipe.storage import AsyncPgVectorStore, Database, Field, PgVectorStore, VectorIndex
 from embedpipe.storage.catalogue import CollectionSettings
-from embedpipe.storage.setup import script, setup_statements
+from embedpipe.storage.setup import run, script, setup_statements
 from embedpipe.testing import FakeEmbeddingModel
 from embedpipe.types import Chunk, ModelSpec, Vectors
 from pooler import installed, pooled
@@ -194,9 +194,9 @@ def test_a_statement_that_takes_too_long_is_ended(database_url: str, pooling: bo
         lambda connection: connection.execute(text("SELECT current_setting('application_name')")).all()
     )
     assert names == [("the tests",)]
-    for run in (database.run, database.read):
+    for each in (database.run, database.read):
         with pytest.raises(StorageError, match="statement timeout"):
-            run(lambda connection: connection.execute(text("SELECT pg_sleep(5)")))
+            each(lambda connection: connection.execute(text("SELECT pg_sleep(5)")))
     store = PgVectorStore(database, model=ModelSpec(name="wide", dimensions=512), lexical=False)
     wide = np.random.default_rng(0).standard_normal((800, 512))
     for start in range(0, 800, 50):
@@ -264,6 +264,41 @@ def test_a_role_that_can_make_nothing_works_after_an_administrators_script(serve
     administrator.close()
     with psycopg.connect(server_url, autocommit=True) as connection:
         connection.execute("DROP DATABASE empty_one WITH (FORCE)")
+
+
+async def test_tenants_of_a_role_without_ddl_are_apart_through_a_pooler(
+    role: str, database: Database, database_url: str, server_folder: Path
+) -> None:
+    if installed() is None:
+        pytest.skip("pgbouncer is not installed")
+    statements = database.read(
+        lambda connection: setup_statements(
+            connection,
+            schema=database.schema,
+            collection="shared",
+            settings=CollectionSettings(SPEC, tenants=True),
+            role=role,
+        )
+    )
+    database.run(lambda connection: run(connection, statements))
+    with pooled(database_url, server_folder, roles=(role,)) as url:
+        opened = Database(url.replace("postgres@", "the%20app@"), transaction_pooling=True)
+        stores = [PgVectorStore(opened, collection="shared", tenant=name, model=SPEC) for name in ("a", "b")]
+        for number, store in enumerate(stores):
+            store.upsert(chunks(100), vectors(100, seed=number))
+        for number, store in enumerate(stores):
+            for _ in range(4):
+                [hit] = await store.to_async().search(vectors(100, seed=number)[7], "tea", k=1, mode="hybrid")
+                assert (hit.id, round(hit.similarity or 0, 3)) == ("0007", 1)
+            assert store.count() == 100
+            with pytest.raises(ConfigurationError, match="of tenants"):
+                store.index_metadata("n")
+        found = opened.diagnose()
+        assert (found.healthy, found.collections[0].chunks) == (True, 0)
+        assert "Row security hides" in found.findings[0].message
+        await opened.aclose()
+    seen = database.diagnose()
+    assert (seen.healthy, seen.collections[0].chunks, seen.collections[0].indexed_words) == (True, 200, 200)
 
 
 def test_a_script_is_refused_for_what_cannot_be(database: Database) -> None:

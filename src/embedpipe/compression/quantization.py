@@ -1,0 +1,95 @@
+"""Fewer bits a dimension: one byte, or one bit."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from embedpipe.compression._arrays import blocks, checked, normalized
+from embedpipe.errors import InputError
+from embedpipe.types import Vectors
+
+Codes = npt.NDArray[np.int8]
+Bits = npt.NDArray[np.uint8]
+
+_LEVELS = 255
+_FINEST = np.float32(1e-30)
+"""The least step: of a dimension that is the same in the whole sample, too."""
+_ONES = np.unpackbits(np.arange(256, dtype=np.uint8)[:, None], axis=1).sum(axis=1, dtype=np.uint8)
+"""How many bits of each byte are set."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Int8Quantizer:
+    """One byte a dimension: code c stands for `low + (c + 128) * step`, each dimension with its own range.
+
+    The ranges are those of a sample; what lies outside is cut to them. `low` and `step` are (d,) float32.
+    """
+
+    low: Vectors
+    step: Vectors
+
+    @classmethod
+    def fit(cls, vectors: npt.ArrayLike) -> Int8Quantizer:
+        """The quantizer for the ranges of these vectors (n, d), of which it needs one at least."""
+        array = checked(vectors)
+        if not len(array):
+            raise InputError("The ranges of a quantizer are those of a sample, and it is empty.")
+        low, high = array.min(axis=0), array.max(axis=0)
+        step = np.maximum((high - low) / np.float32(_LEVELS), _FINEST)
+        return cls(low, step)
+
+    def quantize(self, vectors: npt.ArrayLike) -> Codes:
+        """(n, d) int8."""
+        array = checked(vectors, len(self.low))
+        codes = np.empty(array.shape, dtype=np.int8)
+        scale, below = 1 / self.step, self.low - self.step / 2
+        for rows in blocks(array):
+            block = array[rows] - below
+            with np.errstate(over="ignore"):  # far outside of the ranges; cut to them like all that is
+                block *= scale
+            np.clip(block, 0, _LEVELS, out=block)
+            codes[rows] = (block.astype(np.uint8) ^ 128).view(np.int8)  # the fraction goes: rounded, since from below
+        return codes
+
+    def dequantize(self, codes: Codes) -> Vectors:
+        """(n, d) float32: within half a step of what was quantized, where that lay in the ranges."""
+        if codes.dtype != np.int8 or codes.ndim != 2 or codes.shape[1] != len(self.low):
+            raise InputError(f"Expected (n, {len(self.low)}) int8 codes, got {codes.dtype} of shape {codes.shape}.")
+        vectors = np.empty(codes.shape, dtype=np.float32)
+        for rows in blocks(vectors):
+            block = codes[rows].astype(np.float32)
+            block += 128
+            block *= self.step
+            block += self.low
+            vectors[rows] = block
+        return vectors
+
+
+@dataclass(frozen=True, slots=True)
+class BinaryQuantizer:
+    """One bit a dimension, set where the number is over 0: what an index of the kind "binary" holds too."""
+
+    dimensions: int
+
+    def quantize(self, vectors: npt.ArrayLike) -> Bits:
+        """(n, ceil(d / 8)) uint8, the first dimension in the highest bit."""
+        return np.packbits(checked(vectors, self.dimensions) > 0, axis=1)
+
+    def dequantize(self, bits: Bits) -> Vectors:
+        """(n, d) float32 unit rows, of which each number has one of two values."""
+        width = -(-self.dimensions // 8)
+        if bits.dtype != np.uint8 or bits.ndim != 2 or bits.shape[1] != width:
+            raise InputError(f"Expected (n, {width}) uint8 bits, got {bits.dtype} of shape {bits.shape}.")
+        signs = np.unpackbits(bits, axis=1, count=self.dimensions).astype(np.float32)
+        return normalized(2 * signs - 1)
+
+    def similarities(self, bits: Bits, query: Bits) -> Vectors:
+        """(n,) float32 from -1 to 1: the share of bits equal to those of the query (1, width), less that of the others.
+
+        It is 1 - 2 * (Hamming distance) / d.
+        """
+        different: Vectors = _ONES[bits ^ query].sum(axis=1, dtype=np.float32)
+        return 1 - 2 * different / np.float32(self.dimensions)

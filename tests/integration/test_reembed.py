@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import pytest
 
-from embedpipe import Document, SemanticSearchService
+from embedpipe import Document, EmbeddingGenerator, SemanticSearchService
 from embedpipe.errors import (
     CollectionNotFoundError,
     ConfigurationError,
@@ -280,3 +280,14 @@ def test_a_service_changes_its_model(database: Database) -> None:
         service.search("Document 3")
     report = renewed.ingest([*documents, Document(id="new", text="Another")])
     assert (report.added, report.chunks_embedded) == (1, 1)
+
+
+def test_chunks_that_cannot_be_embedded_are_named(store: PgVectorStore, caplog: pytest.LogCaptureFixture) -> None:
+    write(store, chunks(3), OLD)
+    store.upsert([Chunk.whole(" ", id="blank")], np.ones((1, 16)))
+    generator = EmbeddingGenerator(NEW)
+    with pytest.raises(InputError):
+        store.reembed(lambda texts: generator.generate_batch(texts).vectors, model=NEW.spec)
+    assert "01024 to blank" in caplog.text
+    store.delete(["blank"])
+    check(store.reembed(lambda texts: generator.generate_batch(texts).vectors, model=NEW.spec), NEW)

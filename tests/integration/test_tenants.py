@@ -5,6 +5,8 @@ from __future__ import annotations
 import inspect
 import pickle
 from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +21,10 @@ from embedpipe import Document, SemanticSearchService
 from embedpipe.errors import ConfigurationError, InputError
 from embedpipe.storage import AsyncPgVectorStore, Database, Field, PgVectorStore
 from embedpipe.storage.binding import bound
+from embedpipe.storage.catalogue import CollectionSettings, migrate
 from embedpipe.storage.documents import DocumentBatch, DocumentRow
 from embedpipe.storage.operations import checked_rows
+from embedpipe.storage.setup import run, setup_statements
 from embedpipe.testing import FakeEmbeddingModel
 from embedpipe.types import Chunk, ModelSpec, Vectors
 from stores import awaitable
@@ -34,15 +38,22 @@ def vectors(n: int, seed: int = 0) -> Vectors:
     return np.random.default_rng(seed).standard_normal((n, D)).astype(np.float32)
 
 
-@pytest.fixture
-def ordinary(database_url: str) -> Iterator[Database]:
-    """The test's own database, for a role that is no superuser and owns what it makes there."""
+@contextmanager
+def opened_as_ordinary(database_url: str) -> Iterator[Database]:
+    """The database, for a role that is no superuser and owns what it makes there."""
     with psycopg.connect(database_url, autocommit=True) as connection:
         name = sql.Identifier(connection.info.dbname)
         connection.execute(sql.SQL("GRANT CREATE ON DATABASE {} TO embedpipe").format(name))
     opened = Database(as_ordinary(database_url), schema="tenants")
     yield opened
     opened.close()
+
+
+@pytest.fixture
+def ordinary(database_url: str) -> Iterator[Database]:
+    """The test's own database, for an ordinary role."""
+    with opened_as_ordinary(database_url) as opened:
+        yield opened
 
 
 def chunk(number: int, content: str = SECRET) -> Chunk:
@@ -97,9 +108,14 @@ METHODS: dict[str, Callable[[Any], Awaitable[Any]]] = {
     "exists": lambda store: store.exists(),
     "drop": lambda store: store.drop(),
 }
-SEES = {"exists": True, "drop_index": True, "drop_metadata_index": True}
+SEES = {"exists": True, "drop_index": True}
 """What is not the rows' own: the collection, and its indexes."""
-REFUSED = {"drop": ConfigurationError, "reembed": ConfigurationError, "similar": InputError}
+REFUSED = {
+    "drop": ConfigurationError,
+    "index_metadata": ConfigurationError,
+    "reembed": ConfigurationError,
+    "similar": InputError,
+}
 
 
 def test_every_public_method_is_tried() -> None:
@@ -112,7 +128,6 @@ async def test_no_method_shows_or_changes_what_another_tenant_has(kind: str, ord
     first = PgVectorStore(ordinary, model=SPEC, tenant="first")
     write(first, 20)
     first.create_index()
-    first.index_metadata("year")
     before = state(first)
     other = awaitable(kind, ordinary, model=SPEC, tenant="second")
     for name, call in METHODS.items():
@@ -233,6 +248,17 @@ def test_the_tenant_goes_where_the_store_goes(ordinary: Database, monkeypatch: p
     assert pickle.loads(pickle.dumps(PgVectorStore(tenant="first"))).tenant == "first"  # noqa: S301 - made here
 
 
+def test_a_role_that_owns_nothing_is_held_too(ordinary: Database, database: Database) -> None:
+    database.run(migrate, "tenants")
+    settings = CollectionSettings(SPEC, tenants=True)
+    lacking = partial(setup_statements, schema="tenants", collection="default", settings=settings, role="embedpipe")
+    database.run(lambda connection: run(connection, lacking(connection)))
+    first, second = (PgVectorStore(ordinary, model=SPEC, tenant=name) for name in ("first", "second"))
+    write(first, 20)
+    assert (first.count(), second.count(), second.find()) == (20, 0, [])
+    assert len(first.search(vectors(1)[0], "figures", mode="hybrid", k=20)) == 20
+
+
 def test_a_copy_of_the_embedded_database_holds_every_tenants_rows(server_url: str, tmp_path: Path) -> None:
     database = Database(schema="dumped")
     for tenant in ("first", "second"):
@@ -255,18 +281,19 @@ async def test_a_service_has_a_tenant(ordinary: Database) -> None:
     await ordinary.aclose()
 
 
-@pytest.fixture
-def crowded(ordinary: Database) -> Database:
+@pytest.fixture(scope="module")
+def crowded(shared_database_url: str) -> Iterator[Database]:
     """A collection with an index, where one tenant has 4,000 chunks, one 400, and one 40."""
     rng = np.random.default_rng(0)
-    for tenant, count in (("large", 4000), ("middle", 400), ("small", 40)):
-        store = PgVectorStore(ordinary, model=SPEC, tenant=tenant)
-        words = [f"word{number}" for number in range(300)]
-        chunks = [chunk(number, " ".join(rng.choice(words, 8))) for number in range(count)]
-        store.upsert(chunks, rng.standard_normal((count, D)))
-    store.create_index()
-    store.refresh_statistics()
-    return ordinary
+    with opened_as_ordinary(shared_database_url) as opened:
+        for tenant, count in (("large", 4000), ("middle", 400), ("small", 40)):
+            store = PgVectorStore(opened, model=SPEC, tenant=tenant)
+            words = [f"word{number}" for number in range(300)]
+            chunks = [chunk(number, " ".join(rng.choice(words, 8))) for number in range(count)]
+            store.upsert(chunks, rng.standard_normal((count, D)))
+        store.create_index()
+        store.refresh_statistics()
+        yield opened
 
 
 SEARCHES: dict[str, dict[str, Any]] = {

@@ -11,8 +11,8 @@ from typing import Any, TypeAlias, TypeVar
 import numpy.typing as npt
 from psycopg.errors import DeadlockDetected, LockNotAvailable
 
-from embedpipe.errors import EmbeddingError, StorageError
-from embedpipe.storage import index_building, inventory, operations, vector_sets
+from embedpipe.errors import EmbeddingError, EmbedPipeError, StorageError
+from embedpipe.storage import index_building, inventory, vector_sets
 from embedpipe.storage.columns import Precision
 from embedpipe.storage.engine import Database
 from embedpipe.storage.schema import Collection
@@ -66,8 +66,8 @@ class Reembedding:
 
     def _fill(self, idle: Collection) -> None:
         """Embeds once through what lacks a vector, in key order; texts that change meanwhile lack it again."""
-        total = self.database.read(operations.count, idle)
-        done, after = total - self.database.read(vector_sets.missing, idle), 0
+        done, total = self.database.run(vector_sets.counts, idle)
+        after = 0
         self._report(done, total)
         while rows := self.database.read(vector_sets.unfilled, idle, after, _BATCH_CHUNKS):
             done += self.database.run(vector_sets.fill, idle, rows, self._embedded(rows))
@@ -77,8 +77,9 @@ class Reembedding:
     def _embedded(self, rows: Sequence[Any]) -> npt.ArrayLike:
         try:
             return self.embed([row.content for row in rows])
-        except EmbeddingError as error:
-            names = ", ".join(repr(rows[position].id) for position in error.inputs[:10])
+        except EmbedPipeError as error:
+            failed = error.inputs[:10] if isinstance(error, EmbeddingError) else ()
+            names = [rows[position].id for position in failed] or [f"{rows[0].id} to {rows[-1].id}"]
             logger.error("Collection %r keeps its vectors, since chunks were not embedded: %s", self.name, names)  # noqa: TRY400 - the error itself goes to the caller
             raise
 

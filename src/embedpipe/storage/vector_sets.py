@@ -36,6 +36,9 @@ _PATIENCE, _IMPATIENCE = "2s", "500ms"
 """What the first lock is waited for, which others queue behind; and each further one, which gives up before the server
 takes it for a deadlock and ends a writer instead."""
 
+_NO_TIMEOUT = select(func.set_config("statement_timeout", "0", true()))
+"""Counting takes its time in a large collection, whatever a search may take."""
+
 
 @dataclass(frozen=True, slots=True)
 class VectorSets:
@@ -103,9 +106,13 @@ def _index_like(index: VectorIndex, dimensions: int, precision: Precision) -> Ve
     return default_index(dimensions, precision) if index.kind == "prefix" else index
 
 
-def missing(connection: Connection, idle: Collection) -> int:
-    """How many chunks have no vector in the idle set."""
-    return connection.scalar(select(func.count()).select_from(idle.chunks).where(_lacks(idle))) or 0
+def counts(connection: Connection, wanted: Collection) -> tuple[int, int]:
+    """How many chunks have a vector in the set, and how many there are."""
+    connection.execute(_NO_TIMEOUT)
+    tables = (wanted.vectors, wanted.chunks)
+    rows = select(*[select(func.count()).select_from(table).scalar_subquery() for table in tables])
+    vectors, chunks = connection.execute(rows).one()
+    return vectors, chunks
 
 
 def unfilled(connection: Connection, idle: Collection, after: int, limit: int) -> list[Row[Any]]:
@@ -156,9 +163,7 @@ def switch(connection: Connection, schema: str, name: str, model: ModelSpec, emb
 
 
 def _check_complete(connection: Connection, wanted: Collection) -> None:
-    tables = (wanted.chunks, wanted.vectors)
-    counts = [select(func.count()).select_from(table).scalar_subquery() for table in tables]
-    chunks, vectors = connection.execute(select(*counts)).one()
+    vectors, chunks = counts(connection, wanted)
     if chunks != vectors:
         raise StorageError(
             f"Collection {wanted.name!r} has {chunks} chunks and {vectors} vectors of {wanted.model.name}: nothing was "
@@ -193,6 +198,7 @@ def drop_idle(connection: Connection, schema: str, name: str) -> int:
 
 
 def _lock(connection: Connection, table: Table, mode: str) -> None:
+    connection.execute(_NO_TIMEOUT)
     connection.execute(select(func.set_config("lock_timeout", _PATIENCE, true())))
     _execute(connection, "LOCK TABLE %(fullname)s IN %(mode)s MODE", table, mode=mode)
     connection.execute(select(func.set_config("lock_timeout", _IMPATIENCE, true())))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import numpy as np
 import pytest
@@ -20,6 +21,7 @@ from embedpipe.errors import (
 from embedpipe.storage import Database, PgVectorStore, VectorIndex
 from embedpipe.storage.catalogue import vector_sets
 from embedpipe.storage.inventory import has_index
+from embedpipe.storage.setup import run, setup_statements
 from embedpipe.testing import FakeEmbeddingModel
 from embedpipe.types import Chunk, Vectors
 from stores import awaitable
@@ -291,3 +293,28 @@ def test_chunks_that_cannot_be_embedded_are_named(store: PgVectorStore, caplog: 
     assert "01024 to blank" in caplog.text
     store.delete(["blank"])
     check(store.reembed(lambda texts: generator.generate_batch(texts).vectors, model=NEW.spec), NEW)
+
+
+def test_who_was_granted_the_vectors_may_use_the_new_ones(
+    store: PgVectorStore, database: Database, database_url: str
+) -> None:
+    script = partial(setup_statements, schema="embedpipe", collection="default", role='the "100% app')
+    with database.engine.begin() as connection:
+        connection.exec_driver_sql('CREATE ROLE "the ""100%% app" LOGIN')
+        run(connection, script(connection))
+    app = Database(database_url.replace("postgres@", "the%20%22100%25%20app@"))
+    user = PgVectorStore(app, model=OLD.spec)
+
+    def interfere(number: int) -> None:
+        if number == 1:
+            write(user, chunks(1, wrote="by the role"))
+
+    store.reembed(Embed(NEW, interfere), model=NEW.spec)
+    user = PgVectorStore(app, model=NEW.spec)
+    write(user, chunks(2, wrote="by the role, too"), NEW)
+    texts = check(user, NEW)
+    assert (texts["00001"], texts["00002"]) == ("text 1 by the role", "text 2 by the role, too")
+    app.close()
+    with database.engine.begin() as connection:
+        connection.exec_driver_sql('DROP OWNED BY "the ""100%% app"')
+        connection.exec_driver_sql('DROP ROLE "the ""100%% app"')

@@ -11,12 +11,27 @@ from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
 import numpy.typing as npt
-from sqlalchemy import DDL, ColumnElement, Connection, Row, Table, and_, delete, exists, func, select, true, update
+from sqlalchemy import (
+    DDL,
+    ColumnElement,
+    Connection,
+    Row,
+    Table,
+    and_,
+    delete,
+    exists,
+    func,
+    select,
+    text,
+    true,
+    update,
+)
 from sqlalchemy.schema import DropTable
 
 from embedpipe.errors import CollectionNotFoundError, ConfigurationError, StorageError
 from embedpipe.storage import catalogue, statements
 from embedpipe.storage.columns import Precision, TextArray, checked_vectors, vector_array
+from embedpipe.storage.inventory import quoted
 from embedpipe.storage.schema import Catalogue, Collection, default_precision
 from embedpipe.storage.vector_index import VectorIndex, default_index
 from embedpipe.types import ModelSpec
@@ -31,6 +46,12 @@ CREATE OR REPLACE TRIGGER %(trigger)s AFTER UPDATE ON %(fullname)s
 REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows
 FOR EACH STATEMENT EXECUTE FUNCTION %(schema)s.forget_rewritten(%(number)s)
 """
+
+_GRANTS = text("""
+SELECT format('GRANT %s ON %s TO %s', privilege_type, to_regclass(:made),
+              CASE grantee WHEN 0 THEN 'PUBLIC' ELSE CAST(CAST(grantee AS regrole) AS text) END)
+FROM pg_class, aclexplode(relacl) WHERE pg_class.oid = to_regclass(:source) AND grantee <> relowner
+""")
 
 _PATIENCE, _IMPATIENCE = "2s", "500ms"
 """What the first lock is waited for, which others queue behind; and each further one, which gives up before the server
@@ -90,8 +111,16 @@ def _add(connection: Connection, active: Collection, model: ModelSpec, precision
     catalogue.add_vector_set(connection, made)
     for statement in made.create_vectors_statements():
         connection.execute(statement)
+    _grant_alike(connection, active.vectors, made.vectors)
     _execute(connection, _FORGETTING, active.chunks, trigger=_trigger(active), number=active.number)
     return made
+
+
+def _grant_alike(connection: Connection, source: Table, made: Table) -> None:
+    """Lets others do with the new table what they may do with the present one."""
+    names = {"source": quoted(connection, source), "made": quoted(connection, made)}
+    for statement in connection.scalars(_GRANTS, names).all():
+        connection.exec_driver_sql(statement.replace("%", "%%"))
 
 
 def _index_like(index: VectorIndex, dimensions: int, precision: Precision) -> VectorIndex:

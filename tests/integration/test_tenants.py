@@ -326,6 +326,11 @@ def test_a_small_tenants_search_reads_its_own_rows_by_the_b_tree(crowded: Databa
         assert looked_at <= own[scan["Relation Name"]] < 1000, scan
 
 
+def test_the_size_of_all_tenants_together_is_estimated(crowded: Database) -> None:
+    [listed] = crowded.collections()
+    assert (listed.chunks, listed.indexed) == (4440, True)
+
+
 def nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
     yield plan
     for part in plan.get("Plans", []):

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
-from sqlalchemy import Connection, Table, func, inspect, select, text
+from sqlalchemy import BigInteger, Connection, ScalarSelect, Table, cast, column, func, inspect, select, table, text
 
 from embedpipe.storage import lexical_schema
 from embedpipe.storage.catalogue import find_collection, vector_sets
@@ -15,7 +16,10 @@ from embedpipe.types import ModelSpec
 
 @dataclass(frozen=True, slots=True)
 class CollectionInfo:
-    """A collection as `list_collections` sees it; `bytes` counts tables and indexes of all it holds."""
+    """A collection as `list_collections` sees it; `bytes` counts tables and indexes of all it holds.
+
+    `chunks` and `documents` of a collection of tenants, which no query sees, are the planner's estimates.
+    """
 
     name: str
     model: ModelSpec
@@ -42,7 +46,7 @@ def _info(connection: Connection, collection: Collection) -> CollectionInfo:
     held = [collection.documents, collection.chunks, *(found.vectors for found in sets)]
     held += [words.index, words.terms, words.deltas] if collection.lexical else []
     sizes = [func.pg_total_relation_size(func.to_regclass(quoted(connection, table))) for table in held]
-    counts = [select(func.count()).select_from(table).scalar_subquery() for table in held[:2]]
+    counts = [_count(connection, collection, table) for table in held[:2]]
     row = connection.execute(select(counts[1], counts[0], *sizes)).one()
     return CollectionInfo(
         collection.name,
@@ -54,6 +58,14 @@ def _info(connection: Connection, collection: Collection) -> CollectionInfo:
         sum(row[2:]),
         has_index(connection, collection),
     )
+
+
+def _count(connection: Connection, collection: Collection, counted: Table) -> ScalarSelect[Any]:
+    if not collection.tenants:
+        return select(func.count()).select_from(counted).scalar_subquery()
+    estimates = table("pg_class", column("oid"), column("reltuples"))
+    known = cast(func.greatest(estimates.c.reltuples, 0), BigInteger)
+    return select(known).where(estimates.c.oid == func.to_regclass(quoted(connection, counted))).scalar_subquery()
 
 
 def has_index(connection: Connection, collection: Collection) -> bool:

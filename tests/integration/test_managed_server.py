@@ -313,3 +313,35 @@ def test_a_script_is_refused_for_what_cannot_be(database: Database) -> None:
     with pytest.raises(ModelMismatchError, match="unit-test"):
         wanted(collection="default", settings=CollectionSettings(ModelSpec(name="other", dimensions=D)))
     assert not any("CREATE TABLE" in line for line in wanted(collection="default", role="app"))
+
+
+async def test_an_engine_of_the_callers_serves_as_it_is(moved_url: str) -> None:
+    url = moved_url.replace("postgresql", "postgresql+psycopg", 1)
+    engine, async_engine = create_engine(url), create_async_engine(url)
+    store = PgVectorStore(Database(engine, ef_search=77), model=SPEC)
+    async_store = AsyncPgVectorStore(Database(async_engine), model=SPEC)
+    store.upsert(chunks(300), vectors(300))
+    store.create_index(on_progress=lambda progress: None)
+    for _ in range(8):
+        assert store.search(vectors(300)[7], "tea", k=1, mode="hybrid")[0].id == "0007"
+        assert (await async_store.search(vectors(300)[8], k=1))[0].id == "0008"
+    assert await async_store.delete(["0008"]) == 1
+    assert store.database.diagnose().healthy
+    with pytest.raises(ConfigurationError, match="given engine"):
+        store.create_index(VectorIndex(kind="half"), concurrently=True)
+    with pytest.raises(ConfigurationError, match="AsyncEngine"):
+        await store.to_async().count()
+    with pytest.raises(ConfigurationError, match="async forms"):
+        async_store.to_sync().count()
+    store.database.close()
+    await async_store.database.aclose()
+    with engine.connect() as connection:  # still open, and as it was
+        left = "SELECT current_setting('search_path'), current_setting('hnsw.iterative_scan', true)"
+        assert connection.execute(text(left)).one() in [('"$user", public', "off"), ('"$user", public', None)]
+    engine.dispose()
+    await async_engine.dispose()
+
+
+def test_an_engine_of_another_driver_is_refused() -> None:
+    with pytest.raises(ConfigurationError, match="sqlite"):
+        Database(create_engine("sqlite://"))

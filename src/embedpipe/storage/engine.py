@@ -7,23 +7,23 @@ import os
 import re
 import threading
 import weakref
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Awaitable, Callable
 from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from sqlalchemy import URL, Connection, Engine, create_engine, make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError, SQLAlchemyError
+from sqlalchemy.exc import ArgumentError, DBAPIError
 
-from embedpipe.errors import ConfigurationError, DatabaseUnavailableError, SchemaError, StorageError
+from embedpipe.errors import ConfigurationError
 from embedpipe.storage._role import SUPERUSER
 from embedpipe.storage.diagnosis import Diagnosis, diagnose
 from embedpipe.storage.dump import dump
 from embedpipe.storage.embedded import embedded_url
 from embedpipe.storage.inventory import CollectionInfo, list_collections
-from embedpipe.storage.session import SessionSettings, listen, run_on, set_locally
+from embedpipe.storage.session import DRIVERS, SessionSettings, listen, run_on, set_locally
+from embedpipe.storage.translation import translated_errors
 
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
@@ -40,16 +40,17 @@ class Database:
     """One PostgreSQL database, with a pool for threads and one for each event loop.
 
     `url` is any `postgresql://` URL; None means the environment's `EMBEDPIPE_DATABASE_URL`, else the embedded server,
-    which is started when the first connection is made. `schema` is where the tables lie, `ef_search` how many
-    candidates an index search looks at (more is slower and finds more). `statement_timeout_s` ends what takes longer,
-    but for building indexes. `transaction_pooling` says that the URL is a pooler's that shares sessions by transaction
-    (PgBouncer, Supavisor), as `?pgbouncer=true` in the URL does: then nothing is left in a session, at the price of a
-    round trip. The URL appears in no repr, message or pickle.
+    which is started when the first connection is made. An engine of `postgresql+psycopg://` does as well: an `Engine`
+    for threads, an `AsyncEngine` for its event loop; nothing is left in its sessions, and it is not closed. `schema` is
+    where the tables lie, `ef_search` how many candidates an index search looks at (more is slower and finds more).
+    `statement_timeout_s` ends what takes longer, but for building indexes. `transaction_pooling` says that the URL is a
+    pooler's that shares sessions by transaction (PgBouncer, Supavisor), as `?pgbouncer=true` in the URL does: then
+    nothing is left in a session, at the price of a round trip. The URL appears in no repr, message or pickle.
     """
 
     def __init__(
         self,
-        url: str | None = None,
+        url: str | Engine | AsyncEngine | None = None,
         *,
         schema: str = "embedpipe",
         ef_search: int = 64,
@@ -64,7 +65,8 @@ class Database:
         )
         self._given = url is not None
         self._embedded = False
-        self._url = None if url is None else self._parsed(url)
+        self._shared = None if url is None or isinstance(url, str) else _checked_engine(url)
+        self._url = self._parsed(url) if isinstance(url, str) else None
         self._lock = threading.RLock()
         self._engine: Engine | None = None
         self._async_engines: dict[asyncio.AbstractEventLoop, AsyncEngine] = {}
@@ -75,15 +77,20 @@ class Database:
     def __reduce__(self) -> Any:
         if self._given:
             raise ConfigurationError(
-                "A Database that was given a URL is not pickled, since the URL would travel with it. Make one in the "
-                "other process: without a URL it is what EMBEDPIPE_DATABASE_URL names there, else the embedded one."
+                "A Database that was given a URL or an engine is not pickled, since the URL would travel with it. Make "
+                "one in the other process: without a URL it is what EMBEDPIPE_DATABASE_URL names there, else the "
+                "embedded one."
             )
         settings = asdict(self._settings)
         return partial(Database, schema=self.schema, application_name=self.application_name, **settings), ()
 
     @property
     def engine(self) -> Engine:
-        """The engine that threads share."""
+        """The engine that threads share. Raises `ConfigurationError` where an engine for event loops was given."""
+        if self._shared is not None:
+            if hasattr(self._shared, "sync_engine"):
+                raise ConfigurationError("The Database was given an AsyncEngine: use the stores' async forms.")
+            return self._shared
         with self._lock:
             if self._engine is None:
                 self._engine = create_engine(self._resolved_url(), **self._options())
@@ -92,9 +99,16 @@ class Database:
             return self._engine
 
     def async_engine(self) -> AsyncEngine:
-        """The engine of the running event loop: a pool belongs to one loop."""
-        from sqlalchemy.ext.asyncio import create_async_engine  # a tenth of the package's import time
+        """The engine of the running event loop: a pool belongs to one loop.
 
+        Raises `ConfigurationError` where an engine for threads was given.
+        """
+        from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine  # a tenth of the package's import time
+
+        if isinstance(self._shared, AsyncEngine):
+            return self._shared
+        if self._shared is not None:
+            raise ConfigurationError("The Database was given an Engine: give an AsyncEngine for event loops, or a URL.")
         loop = asyncio.get_running_loop()
         with self._lock:
             engine = self._async_engines.get(loop)
@@ -132,12 +146,13 @@ class Database:
     def run_alone(self, operation: Callable[..., T], /, *args: Any) -> T:
         """What the operation returns, run outside of any transaction, once: for what refuses to stand in one.
 
-        Raises `ConfigurationError` behind a pooler, which would take the session away between two statements.
+        Raises `ConfigurationError` behind a pooler, which would take the session away between two statements, and on a
+        given engine, in whose sessions nothing is left.
         """
-        if self._settings.transaction_pooling:
+        if self._by_transaction:
             raise ConfigurationError(
-                "This needs a session of its own, which a pooler in transaction mode does not give. Connect past the "
-                "pooler, to the server's own address."
+                "This needs a session of its own, which a pooler in transaction mode and a given engine do not give. "
+                "Connect past the pooler, by the URL of the server itself."
             )
         with translated_errors():
             return self._autocommit(operation, args)
@@ -177,13 +192,18 @@ class Database:
         with self.engine.begin() as connection:
             return self._settled(connection, operation, *args)
 
+    @property
+    def _by_transaction(self) -> bool:
+        """Whether settings are made for each transaction, since the sessions are also others'."""
+        return self._settings.transaction_pooling or self._shared is not None
+
     def _settled(self, connection: Connection, operation: Callable[..., T], *args: Any) -> T:
-        if self._settings.transaction_pooling:
+        if self._by_transaction:
             set_locally(connection, self._settings)
         return operation(connection, *args)
 
     def _autocommit(self, operation: Callable[..., T], args: Any) -> T:
-        if self._settings.transaction_pooling:
+        if self._by_transaction:
             return self._transaction(operation, args)
         with self.engine.connect() as connection:
             return operation(connection.execution_options(isolation_level="AUTOCOMMIT"), *args)
@@ -193,7 +213,7 @@ class Database:
             return await connection.run_sync(self._settled, operation, *args)
 
     async def _aautocommit(self, operation: Callable[..., T], args: Any) -> T:
-        if self._settings.transaction_pooling:
+        if self._by_transaction:
             return await self._atransaction(operation, args)
         async with self.async_engine().connect() as connection:
             reader = await connection.execution_options(isolation_level="AUTOCOMMIT")
@@ -238,6 +258,8 @@ class Database:
         self.close()
 
     def _resolved_url(self) -> URL:
+        if self._shared is not None:
+            return self._shared.url
         if self._url is None:
             named = os.environ.get("EMBEDPIPE_DATABASE_URL")
             self._embedded = not named
@@ -268,6 +290,14 @@ class Database:
             closer.join()
 
 
+def _checked_engine(engine: Engine | AsyncEngine) -> Engine | AsyncEngine:
+    if engine.dialect.driver not in DRIVERS:
+        raise ConfigurationError(
+            f"Expected an engine of postgresql+psycopg://, got one of {engine.dialect.name} by {engine.dialect.driver}."
+        )
+    return engine
+
+
 def _checked_schema(name: str) -> str:
     if not _SCHEMA_NAME.fullmatch(name) or len(name.encode()) > _MAX_NAME_BYTES:
         raise ConfigurationError(
@@ -294,36 +324,3 @@ def _parse_url(url: str) -> URL:
             "embedpipe stores in PostgreSQL with pgvector."
         )
     return parsed.set(drivername="postgresql+psycopg")
-
-
-@contextmanager
-def translated_errors() -> Iterator[None]:
-    """Turns what SQLAlchemy and the driver raise into our own errors, without the statement's parameters or the URL."""
-    try:
-        yield
-    except OperationalError as error:
-        reason = _reason(error)
-        if error.connection_invalidated or error.statement is None:
-            raise DatabaseUnavailableError(
-                f"The database cannot be reached: {reason} Check that the server runs and that the URL names it."
-            ) from error.orig
-        raise StorageError(f"The database refused the operation: {reason}") from error.orig
-    except DBAPIError as error:
-        raise _storage_error(error) from error.orig
-    except SQLAlchemyError as error:
-        raise StorageError(f"The database operation failed: {error}") from error
-
-
-def _storage_error(error: DBAPIError) -> StorageError:
-    state = getattr(error.orig, "sqlstate", None)
-    reason = _reason(error)
-    if state == "42501":
-        return SchemaError(f"The database role lacks a privilege: {reason}")
-    if state in ("42P01", "42704", "3F000"):
-        return SchemaError(f"A table, type or schema is missing: {reason} Was it dropped while in use?")
-    return StorageError(f"The database refused the operation: {reason}")
-
-
-def _reason(error: DBAPIError) -> str:
-    text = str(error.orig).strip().partition("\n")[0]
-    return text if text.endswith(".") else text + "."

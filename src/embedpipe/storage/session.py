@@ -15,6 +15,8 @@ from embedpipe.storage.schema import Collection
 
 T = TypeVar("T")
 
+DRIVERS = ("psycopg", "psycopg_async")
+
 _KNOWS_TYPES, _IS_SET, _PROBES = "embedpipe_types", "embedpipe_set", "embedpipe_probes"
 
 _VECTOR_TYPES = """
@@ -80,7 +82,8 @@ def _drop_unprepared(connection: Any, record: Any) -> None:
 
 
 def set_locally(connection: Connection, settings: SessionSettings) -> None:
-    """Sets what searches need until the transaction ends."""
+    """Sets what searches need until the transaction ends, and has the driver know pgvector's types."""
+    _learn_types(connection)
     connection.exec_driver_sql(_SETTINGS, settings.values(local=True))
 
 
@@ -89,16 +92,21 @@ def run_on(connection: Connection, settings: SessionSettings, operation: Callabl
 
     What is set there ends with the caller's transaction; a connection in autocommit has none, and keeps it.
     """
-    if connection.dialect.driver not in ("psycopg", "psycopg_async"):
+    if connection.dialect.driver not in DRIVERS:
         raise ConfigurationError(
             f"connection= expected a connection of postgresql+psycopg://, got one of {connection.dialect.driver}."
         )
+    _learn_types(connection)
     driver: Any = connection.connection.driver_connection
-    if _KNOWS_TYPES not in connection.info and _register(driver, connection.exec_driver_sql(_VECTOR_TYPES).all()):
-        connection.info[_KNOWS_TYPES] = True
     if _IS_SET not in connection.info:
         connection.exec_driver_sql(_SETTINGS, settings.values(local=not driver.autocommit, timeout=False))
     return operation(connection, *args)
+
+
+def _learn_types(connection: Connection) -> None:
+    driver: Any = connection.connection.driver_connection
+    if _KNOWS_TYPES not in connection.info and _register(driver, connection.exec_driver_sql(_VECTOR_TYPES).all()):
+        connection.info[_KNOWS_TYPES] = True
 
 
 def _register(driver: Any, rows: Any) -> bool:

@@ -14,11 +14,12 @@ import pytest
 from sqlalchemy import text
 
 from chat_server import running
-from embedpipe import Database, PgVectorStore
+from embedpipe import Database, Document, PgVectorStore
 from embedpipe.cli import main
 from embedpipe.cli.demo import python_reference, run_demo
 from embedpipe.embedding import EmbeddingGenerator
 from embedpipe.service import SemanticSearchService
+from embedpipe.testing import FakeEmbeddingModel
 
 MODEL = "all-MiniLM-L6-v2"
 
@@ -248,6 +249,22 @@ def test_what_langchain_stored_is_taken_over(command: Command, database: Databas
     assert "1 rows taken over into theirs" in command(*arguments[:-1]).out
     assert "There is no table" in command("import", "llama-index", "docs", "--model", MODEL).err
     assert "There is no table" in command("import", "langchain", "docs", "--model", MODEL).err
+
+
+def test_a_collection_changes_its_model(command: Command, database: Database) -> None:
+    former = SemanticSearchService(FakeEmbeddingModel(), database=database)
+    former.ingest(
+        [Document(id="bees", text="A colony has one queen."), Document(id="moon", text="Tides rise at noon.")]
+    )
+    ended = command("reembed", MODEL, "--drop", "--json")
+    assert ended.json == {"collection": "default", "model": ANY, "chunks": 2, "sets_dropped": 1}
+    hits = command("search", "insects", "--mode", "dense", "-k", 1, "--json").json["results"]
+    assert [hit["document_id"] for hit in hits] == ["bees"]
+    again = command("reembed", MODEL)
+    assert (again.code, "2 chunks of default now have the vectors" in again.out) == (0, True)
+    missing = command("reembed", MODEL, "--collection", "nowhere")
+    assert missing.code == 1
+    assert "nowhere" in missing.err
 
 
 def test_evaluate(command: Command, tmp_path: Path) -> None:

@@ -92,6 +92,20 @@ def delete(
     delete_documents(database, collection, documents, parsed_filter(filter), yes=yes, as_json=as_json)
 
 
+@app.command()
+def reembed(
+    model: Annotated[str, typer.Argument(help="The new embedding model: a name, a folder, or provider:name.")],
+    drop: Annotated[bool, typer.Option("--drop", help="Then remove the former models' vectors.")] = False,
+    collection: Collection = "default",
+    database: DatabaseUrl = None,
+    as_json: Json = False,
+) -> None:
+    """Change a collection's model, while others go on with the former one; run again, it goes on where it was."""
+    from embedpipe.cli.reembedding import reembed_collection
+
+    reembed_collection(database, collection, model, drop=drop, as_json=as_json)
+
+
 @app.command("import")
 def import_(
     kind: Annotated[

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -327,3 +328,13 @@ async def test_a_service_searches_past_the_index_where_asked(database: Database)
     assert await service.asearch("text", 10, mode="dense", exact=True) == exact
     assert min(hit.score for hit in exact) >= min(hit.score for hit in near)
     await service.aclose()
+
+
+@pytest.mark.parametrize("concurrently", [False, True])
+def test_two_who_build_at_once_end_with_one_index(database: Database, concurrently: bool) -> None:
+    stores = [PgVectorStore(database, model=ModelSpec(name="wide", dimensions=256), lexical=False) for _ in range(3)]
+    filled(stores[0], 2000, dimensions=256)
+    with ThreadPoolExecutor(3) as pool:
+        builds = [pool.submit(store.create_index, concurrently=concurrently) for store in stores]
+    assert [build.result() for build in builds] == [None] * 3
+    assert states(stores[0]) == {stores[0].collection.vector_index: True}

@@ -100,7 +100,10 @@ def create_index(
 
 
 def build(connection: Connection, collection: Collection, index: VectorIndex | None) -> None:
-    """Builds the vector index in the transaction at hand, while writers wait."""
+    """Builds the vector index in the transaction at hand, while writers wait, unless it is there."""
+    if _is_there(connection, collection, index):
+        return
+    connection.execute(_LOCK.against(collection.vectors))  # whoever else builds it is waited for
     wanted = _prepared(connection, collection, index)
     if not has_index(connection, wanted):
         _give_resources(connection, wanted, local=True)
@@ -178,12 +181,17 @@ def _prepared(connection: Connection, collection: Collection, index: VectorIndex
     """The collection as it will be: with the wanted index, its lists counted out. What failed before is dropped."""
     wanted = index or collection.index
     wanted.check(collection.model.dimensions, collection.precision)
-    if wanted.is_met_by(collection.index) and has_index(connection, collection):
+    if _is_there(connection, collection, index):
         return collection
     rows = _rows(connection, collection)
     planned = replace(collection, index=wanted.sized(rows))
     _drop_invalid(connection, planned)
     return planned
+
+
+def _is_there(connection: Connection, collection: Collection, index: VectorIndex | None) -> bool:
+    wanted = index or collection.index
+    return wanted.is_met_by(collection.index) and has_index(connection, collection)
 
 
 def _drop_invalid(connection: Connection, collection: Collection) -> None:

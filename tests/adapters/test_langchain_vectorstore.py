@@ -135,6 +135,7 @@ class TestSearching:
         assert ids(fruit.similarity_search("how sour is it", mode="lexical")) == ["lemon"]
         assert ids(fruit.similarity_search("The sky is blue", k=1, mode="hybrid")) == ["sky"]
         assert ids(fruit.similarity_search("The sky is blue", threshold=0.99)) == ["sky"]
+        assert ids(fruit.similarity_search("The sky is blue", k=1, exact=True)) == ["sky"]
         retriever = fruit.as_retriever(search_kwargs={"k": 1, "mode": "lexical", "filter": {"year": {"$lt": 2021}}})
         assert ids(retriever.invoke("sweet or sour")) == ["orange"]
 

@@ -19,6 +19,7 @@ from sqlalchemy import event, func, select, table, text
 from conftest import as_ordinary
 from embedpipe import Document, SemanticSearchService
 from embedpipe.errors import ConfigurationError, InputError
+from embedpipe.llama_index import EmbedPipeVectorStore
 from embedpipe.storage import AsyncPgVectorStore, Database, Field, PgVectorStore
 from embedpipe.storage.binding import bound
 from embedpipe.storage.catalogue import CollectionSettings, migrate
@@ -269,6 +270,13 @@ def test_a_copy_of_the_embedded_database_holds_every_tenants_rows(server_url: st
     assert f"{SECRET} of second" in copied
     PgVectorStore(database).drop()
     database.close()
+
+
+def test_a_serialised_llama_index_store_keeps_its_tenant(ordinary: Database) -> None:
+    given = EmbedPipeVectorStore(PgVectorStore(ordinary, model=SPEC, tenant="first"))
+    again = EmbedPipeVectorStore.from_dict(given.to_dict())
+    assert (again.tenant, again.client.tenant) == ("first", "first")
+    assert EmbedPipeVectorStore(tenant="second", collection="other").client.tenant == "second"
 
 
 async def test_a_service_has_a_tenant(ordinary: Database) -> None:

@@ -28,8 +28,9 @@ class EmbedPipeVectorStore(BasePydanticVectorStore):
     """LlamaIndex vector store over a `PgVectorStore`; node ids are chunk ids, writing is by id.
 
     Without a `store` it is the `collection` of the default database (`EMBEDPIPE_DATABASE_URL`, else the embedded
-    server). `embed_model` binds a new collection to its model, and an `EmbedPipeEmbedding` has a collection of another
-    model's vectors refused; without it a new collection is bound to the dimensions of the first vectors alone.
+    server), of which a `tenant` has its own part. `embed_model` binds a new collection to its model, and an
+    `EmbedPipeEmbedding` has a collection of another model's vectors refused; without it a new collection is bound to
+    the dimensions of the first vectors alone.
 
     Modes: default and mmr (dense), sparse and text_search (BM25), hybrid and semantic_hybrid (fused); `alpha` weighs
     the dense leg. Scores: the cosine similarity, the BM25 score, or the fused score from 0 to 1. Nodes come back
@@ -42,6 +43,7 @@ class EmbedPipeVectorStore(BasePydanticVectorStore):
     stores_text: bool = True
     flat_metadata: bool = False
     collection: str = "default"
+    tenant: str | None = None
 
     _given: PgVectorStore | None = PrivateAttr()
     _embed_model: BaseEmbedding | None = PrivateAttr()
@@ -51,7 +53,7 @@ class EmbedPipeVectorStore(BasePydanticVectorStore):
         self, store: PgVectorStore | None = None, *, embed_model: BaseEmbedding | None = None, **fields: Any
     ) -> None:
         if store is not None:
-            fields = {**fields, "collection": store.name}
+            fields = {**fields, "collection": store.name, "tenant": store.tenant}
         super().__init__(**fields)
         self._given = store
         self._embed_model = embed_model
@@ -79,7 +81,8 @@ class EmbedPipeVectorStore(BasePydanticVectorStore):
     def _opened(self, dimensions: int | None = None) -> PgVectorStore:
         """The store, for the model where that is known: by `embed_model`, or by a vector's dimensions."""
         if self._store is None:
-            given, model = self._given or PgVectorStore(collection=self.collection), self._embed_model
+            model = self._embed_model
+            given = self._given or PgVectorStore(collection=self.collection, tenant=self.tenant)
             if isinstance(model, EmbedPipeEmbedding):
                 self._store = bound(given, model.generator.spec)
             elif model is not None:

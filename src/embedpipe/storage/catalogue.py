@@ -34,6 +34,7 @@ from embedpipe.errors import CollectionNotFoundError, ConfigurationError, ModelM
 from embedpipe.storage import lexical_schema
 from embedpipe.storage.columns import Precision
 from embedpipe.storage.json import storable_text
+from embedpipe.storage.readable_view import CreateView, DropView
 from embedpipe.storage.schema import BM25, Catalogue, Collection, default_precision
 from embedpipe.storage.vector_index import VectorIndex, default_index
 from embedpipe.types import ModelSpec
@@ -231,6 +232,7 @@ def set_index(connection: Connection, collection: Collection, index: VectorIndex
 
 def drop_collection(connection: Connection, collection: Collection) -> None:
     """Removes the collection with all it holds."""
+    connection.execute(DropView(collection))
     words = lexical_schema.tables(collection)
     sets = [found.vectors for found in vector_sets(connection, collection.schema, collection.name)]
     for table in (words.index, words.terms, words.deltas, *sets, collection.chunks, collection.documents):
@@ -280,7 +282,7 @@ def creation(collection: Collection) -> list[Executable]:
         tenants=collection.tenants,
     )
     words = lexical_schema.create_statements(collection) if collection.lexical else []
-    return [row, _vector_set_row(collection), *collection.create_statements(), *words]
+    return [row, _vector_set_row(collection), *collection.create_statements(), CreateView(collection), *words]
 
 
 def check_dimensions(model: ModelSpec) -> None:

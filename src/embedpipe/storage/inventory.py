@@ -10,6 +10,7 @@ from sqlalchemy import BigInteger, Connection, ScalarSelect, Table, cast, column
 from embedpipe.storage import lexical_schema
 from embedpipe.storage.catalogue import find_collection, vector_sets
 from embedpipe.storage.columns import Precision
+from embedpipe.storage.readable_view import readable_view
 from embedpipe.storage.schema import Catalogue, Collection
 from embedpipe.types import ModelSpec
 
@@ -18,7 +19,8 @@ from embedpipe.types import ModelSpec
 class CollectionInfo:
     """A collection as `list_collections` sees it; `bytes` counts tables and indexes of all it holds.
 
-    `chunks` and `documents` of a collection of tenants, which no query sees, are the planner's estimates.
+    `chunks` and `documents` of a collection of tenants, which no query sees, are the planner's estimates. `view` is the
+    quoted name of the view that SQL of one's own reads: a row for each chunk, with its present vector.
     """
 
     name: str
@@ -29,6 +31,7 @@ class CollectionInfo:
     documents: int
     bytes: int
     indexed: bool
+    view: str
 
 
 def list_collections(connection: Connection, schema: str) -> list[CollectionInfo]:
@@ -57,6 +60,7 @@ def _info(connection: Connection, collection: Collection) -> CollectionInfo:
         row[1],
         sum(row[2:]),
         has_index(connection, collection),
+        quoted(connection, readable_view(collection)),
     )
 
 

@@ -32,6 +32,7 @@ from embedpipe.errors import CollectionNotFoundError, ConfigurationError, Storag
 from embedpipe.storage import catalogue, statements
 from embedpipe.storage.columns import Precision, TextArray, checked_vectors, vector_array
 from embedpipe.storage.inventory import quoted
+from embedpipe.storage.readable_view import CreateView
 from embedpipe.storage.schema import Catalogue, Collection, default_precision
 from embedpipe.storage.vector_index import VectorIndex, default_index
 from embedpipe.types import ModelSpec
@@ -208,6 +209,7 @@ def _set_active(connection: Connection, active: Collection, wanted: Collection) 
         _execute(connection, "ALTER TABLE %(fullname)s RENAME TO %(name)s", table, name=found.vectors.name)
         here = and_(sets.c.collection == found.number, sets.c.number == found.vector_set)
         connection.execute(update(sets).where(here).values(active=found.active))
+    connection.execute(CreateView(replace(wanted, active=True)))
 
 
 def drop_idle(connection: Connection, schema: str, name: str) -> int:

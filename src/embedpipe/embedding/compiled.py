@@ -111,8 +111,23 @@ def _graph(folder: Path, spec: ModelSpec, *, fused: bool) -> Path:
 
 
 def _quantize(model: Any, samples: Sequence[dict[str, Ids]], made: Path) -> None:
-    """Post-training quantisation to int8 by NNCF, its ranges taken from the samples."""
+    """Post-training quantisation to int8 by NNCF, its ranges taken from the samples.
+
+    What reads a GELU's output, a third of the work, stays float32: its outliers make most of the loss. With it in int8
+    the mean cosine is .994, without .9987 (all-MiniLM-L6-v2, texts of 1,000 characters).
+    """
     nncf = require("nncf", extra="openvino")
-    dataset = nncf.Dataset(samples)
-    quantized = nncf.quantize(model, dataset, subset_size=len(samples), model_type=nncf.ModelType.TRANSFORMER)
+    quantized = nncf.quantize(
+        model,
+        nncf.Dataset(samples),
+        subset_size=len(samples),
+        model_type=nncf.ModelType.TRANSFORMER,
+        ignored_scope=nncf.IgnoredScope(names=_behind_gelu(model)),
+    )
     require("openvino", extra="openvino").save_model(quantized, str(made / "model.xml"), compress_to_fp16=False)
+
+
+def _behind_gelu(model: Any) -> list[str]:
+    """The names of the matrix products over a GELU's output."""
+    products = [node for node in model.get_ordered_ops() if node.get_type_name() == "MatMul"]
+    return [node.get_friendly_name() for node in products if node.input_value(0).get_node().get_type_name() == "Gelu"]

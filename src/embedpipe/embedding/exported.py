@@ -16,7 +16,7 @@ from platformdirs import user_cache_dir
 logger = logging.getLogger(__name__)
 
 Runtime: TypeAlias = Literal["torch", "onnx", "openvino"]
-FORMAT = 2
+FORMAT = 3
 """Raised where the graph's making changes."""
 
 

@@ -14,6 +14,7 @@ import pytest
 from langchain_core.embeddings import DeterministicFakeEmbedding
 from llama_index.core.embeddings import MockEmbedding
 
+from embedpipe._optional import require
 from embedpipe.embedding import (
     CohereModel,
     EmbeddingGenerator,
@@ -24,6 +25,7 @@ from embedpipe.embedding import (
     catalogue,
     recommend,
 )
+from embedpipe.embedding.compiled import _behind_gelu
 from embedpipe.embedding.exported import exported_folder
 from embedpipe.embedding.overlong import pieces
 from embedpipe.errors import AuthenticationError, ConfigurationError, UnknownModelError
@@ -189,6 +191,14 @@ def test_calibration_is_openvinos() -> None:
         LocalModel(MINILM, calibration=["a"])
     plain, small = LocalModel(MINILM, runtime="openvino"), LocalModel(MINILM, runtime="openvino", calibration=["a"])
     assert plain.spec.fingerprint != small.spec.fingerprint
+
+
+def test_int8_leaves_what_reads_a_gelu_in_float32() -> None:
+    LocalModel(MINILM, runtime="openvino").embed(["a"], "document")
+    [graph] = exported_folder().glob("*-plain-*/model.onnx")
+    model = require("openvino", extra="openvino").Core().read_model(str(graph))
+    products = [node.get_friendly_name() for node in model.get_ordered_ops() if node.get_type_name() == "MatMul"]
+    assert [products.index(name) % 8 for name in _behind_gelu(model)] == [7] * 6  # the last of each layer
 
 
 def test_prompts_go_before_the_text_and_into_the_fingerprint() -> None:

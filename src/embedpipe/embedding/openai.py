@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import base64
+import importlib
 import json
 import weakref
 from collections.abc import Mapping, Sequence
-from functools import cached_property
+from functools import cache, cached_property
 from typing import Any
 
 import numpy as np
@@ -85,7 +86,7 @@ class OpenAIModel:
         """One request. `kind` is not used: the models embed documents and queries alike."""
         client = self._client()
         try:
-            raw = client.embeddings.with_raw_response.create(**self._request(texts))
+            raw = client.post("/embeddings", body=self._request(texts), cast_to=_raw_reply())
         except _api_error() as error:
             raise _translated(error, self._secret) from self._secret.safe(error)
         return Reply(vectors=_vectors(raw.content, len(texts)), headers=_headers(raw.headers))
@@ -94,7 +95,7 @@ class OpenAIModel:
         """One request, as `fetch`."""
         client = await self._async.get()
         try:
-            raw = await client.embeddings.with_raw_response.create(**self._request(texts))
+            raw = await client.post("/embeddings", body=self._request(texts), cast_to=_raw_reply())
         except _api_error() as error:
             raise _translated(error, self._secret) from self._secret.safe(error)
         return Reply(vectors=_vectors(raw.content, len(texts)), headers=_headers(raw.headers))
@@ -159,6 +160,20 @@ def _api_error() -> type[Exception]:
     import openai
 
     return openai.APIError
+
+
+@cache
+def _raw_reply() -> type[Any]:
+    """The reply's class in the HTTP library that this version of the client stands on.
+
+    The client's `embeddings.create` would look at each text for what it might convert, which takes longer than the rest
+    of a request.
+    """
+    import openai
+
+    library = openai.DefaultHttpxClient.__mro__[1].__module__.partition(".")[0]
+    reply: type[Any] = importlib.import_module(library).Response
+    return reply
 
 
 def _headers(headers: Mapping[str, str]) -> dict[str, str]:

@@ -132,6 +132,17 @@ def as_ordinary(url: str) -> str:
     return url.replace(f"{SUPERUSER}@", f"{ROLE}@", 1)
 
 
+@contextmanager
+def opened_as_ordinary(database_url: str) -> Iterator[Database]:
+    """The database, for a role that is no superuser and owns what it makes there: the schema `tenants`."""
+    with psycopg.connect(database_url, autocommit=True) as connection:
+        name = sql.Identifier(connection.info.dbname)
+        connection.execute(sql.SQL("GRANT CREATE ON DATABASE {} TO {}").format(name, sql.Identifier(ROLE)))
+    opened = Database(as_ordinary(database_url), schema="tenants")
+    yield opened
+    opened.close()
+
+
 def database_at(url: str, name: str) -> str:
     """The URL with another database in it."""
     return url.replace("/postgres?", f"/{name}?")

@@ -14,10 +14,10 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from sqlalchemy import inspect, text
+from sqlalchemy import inspect
 from sqlalchemy.schema import DropSchema
 
-from conftest import as_ordinary, fresh_database
+from conftest import fresh_database, opened_as_ordinary
 from embedpipe.errors import CollectionNotFoundError, ConfigurationError, InputError
 from embedpipe.storage import Database, Field, PgVectorStore
 from embedpipe.types import Chunk, ModelSpec
@@ -146,12 +146,5 @@ def test_names_of_tenants_are_names(ordinary_tenants: Database, tenant: str, con
 
 @pytest.fixture(scope="module")
 def ordinary_tenants(server_url: str) -> Iterator[Database]:
-    with fresh_database(server_url) as url:
-        made = Database(url)
-        with made.engine.begin() as connection:
-            name = connection.scalar(text("SELECT quote_ident(current_database())"))
-            connection.execute(text(f"GRANT CREATE ON DATABASE {name} TO embedpipe"))
-        made.close()
-        opened = Database(as_ordinary(url), schema="tenants")
+    with fresh_database(server_url) as url, opened_as_ordinary(url) as opened:
         yield opened
-        opened.close()

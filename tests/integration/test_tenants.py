@@ -5,18 +5,15 @@ from __future__ import annotations
 import inspect
 import pickle
 from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import psycopg
 import pytest
-from psycopg import sql
 from sqlalchemy import event, func, select, table, text
 
-from conftest import as_ordinary
+from conftest import opened_as_ordinary
 from embedpipe import Document, SemanticSearchService
 from embedpipe.errors import ConfigurationError, InputError
 from embedpipe.llama_index import EmbedPipeVectorStore
@@ -37,17 +34,6 @@ SECRET = "confidential figures of the first tenant"
 
 def vectors(n: int, seed: int = 0) -> Vectors:
     return np.random.default_rng(seed).standard_normal((n, D)).astype(np.float32)
-
-
-@contextmanager
-def opened_as_ordinary(database_url: str) -> Iterator[Database]:
-    """The database, for a role that is no superuser and owns what it makes there."""
-    with psycopg.connect(database_url, autocommit=True) as connection:
-        name = sql.Identifier(connection.info.dbname)
-        connection.execute(sql.SQL("GRANT CREATE ON DATABASE {} TO embedpipe").format(name))
-    opened = Database(as_ordinary(database_url), schema="tenants")
-    yield opened
-    opened.close()
 
 
 @pytest.fixture

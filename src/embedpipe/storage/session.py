@@ -28,7 +28,7 @@ _SETTINGS = """
 SELECT set_config('search_path', CASE WHEN nspname = ANY (current_schemas(false)) THEN current_setting('search_path')
            ELSE concat_ws(', ', nullif(current_setting('search_path'), ''), quote_ident(nspname)) END, %(local)s),
        set_config('hnsw.ef_search', %(ef_search)s, %(local)s),
-       set_config('hnsw.iterative_scan', 'strict_order', %(local)s),
+       set_config('hnsw.iterative_scan', 'relaxed_order', %(local)s),
        set_config('ivfflat.iterative_scan', 'relaxed_order', %(local)s),
        set_config('statement_timeout', coalesce(%(timeout)s, current_setting('statement_timeout')), %(local)s)
 FROM pg_extension JOIN pg_namespace ON pg_namespace.oid = extnamespace WHERE extname = 'vector'

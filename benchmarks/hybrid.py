@@ -30,7 +30,7 @@ from embedpipe.storage import Database, Fusion, PgVectorStore
 from embedpipe.storage.embedded import embedded_url
 from embedpipe.types import Chunk, ModelSpec, Vectors
 from lexical import passages
-from storage import fresh, timed
+from storage import fresh, socket_address, timed
 
 DATA = Path(__file__).parents[2] / "shared" / "data" / "retrieval"
 SETS = ("scifact_train", "cranfield", "squad_v11_dev", "xquad_en", "xquad_de", "xquad_es", "xquad_ar", "xquad_zh")
@@ -97,9 +97,7 @@ class LlamaIndex:
     def __init__(self, url: str, spec: ModelSpec, language: str) -> None:
         from llama_index.vector_stores.postgres import PGVectorStore
 
-        plain, _, query = url.partition("?")
-        host = query.split("host=")[1].split("&")[0]
-        address = f"postgresql+psycopg2://postgres@/{plain.rsplit('/', 1)[1]}?host={host}&port=5432"
+        address = socket_address(url)
         self.store = PGVectorStore.from_params(
             connection_string=address,
             async_connection_string=address.replace("psycopg2", "asyncpg"),

@@ -206,6 +206,13 @@ class LangChain:
         return [d.id for d in self.store.similarity_search_by_vector(query.tolist(), k=10, filter={"rare": True})]
 
 
+def socket_address(url: str) -> str:
+    """The embedded server's URL as psycopg2 reads it."""
+    plain, _, query = url.partition("?")
+    host = query.split("host=")[1].split("&")[0]
+    return f"postgresql+psycopg2://postgres@/{plain.rsplit('/', 1)[1]}?host={host}&port=5432"
+
+
 class LlamaIndex:
     name = "llama-index postgres"
 
@@ -213,9 +220,7 @@ class LlamaIndex:
         from llama_index.vector_stores.postgres import PGVectorStore
 
         self.data = data
-        plain, _, query = url.partition("?")
-        host = query.split("host=")[1].split("&")[0]
-        address = f"postgresql+psycopg2://postgres@/{plain.rsplit('/', 1)[1]}?host={host}&port=5432"
+        address = socket_address(url)
         self.store = PGVectorStore.from_params(
             connection_string=address,
             async_connection_string=address.replace("psycopg2", "asyncpg"),

@@ -1,0 +1,103 @@
+"""The application: the routes over what they share, behind the door."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from fastapi import Depends, FastAPI
+from fastapi.security import HTTPBearer
+from starlette.responses import FileResponse
+from starlette.staticfiles import StaticFiles
+
+from embedpipe import __version__
+from embedpipe.embedding.stores import CacheLike
+from embedpipe.server import errors
+from embedpipe.server.admission import Admission, Load
+from embedpipe.server.guard import PAGE_PATHS, Guard, is_open
+from embedpipe.server.observing import Observed
+from embedpipe.server.resources import Resources
+from embedpipe.server.routes import answers, documents, embedding, openai, operations, searching
+from embedpipe.server.schemas.common import ERRORS
+from embedpipe.server.security import ApiKeys
+from embedpipe.server.settings import ServerSettings
+from embedpipe.storage import Database
+from embedpipe.types import EmbeddingModel
+
+_PAGE = Path(__file__).parent / "page"
+_ROUTERS = (searching, answers, documents, embedding, openai, operations)
+
+
+def create_app(
+    model: str | EmbeddingModel = "all-MiniLM-L6-v2",
+    *,
+    database: Database | str | None = None,
+    collection: str = "default",
+    keys: ApiKeys = ApiKeys(),  # noqa: B008 - frozen
+    settings: ServerSettings = ServerSettings(),  # noqa: B008 - frozen
+    cache: CacheLike | None = None,
+    reranker: object | None = None,
+    llm: object | None = None,
+    any_host: bool = False,
+) -> FastAPI:
+    """An ASGI application over one model and one database.
+
+    `model`, `database`, `collection` and `reranker` are as for `SemanticSearchService`, `cache` as for
+    `EmbeddingGenerator`, `llm` as for `RAGPipeline`; `collection` is searched where a request names none. Without
+    `keys` only requests to a loopback name are answered, unless `any_host`. The model is loaded when the server
+    starts. Raises `ConfigurationError` and `UnknownModelError` for what cannot work.
+    """
+    resources = Resources(
+        model,
+        database=database,
+        collection=collection,
+        settings=settings,
+        cache=cache,
+        reranker=reranker,
+        llm=llm,
+    )
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncGenerator[None, None]:
+        await resources.start()
+        try:
+            yield
+        finally:
+            await resources.aclose()
+
+    app = FastAPI(
+        title="embedpipe",
+        version=__version__,
+        summary="Embeddings, hybrid search and cited answers over PostgreSQL with pgvector.",
+        lifespan=lifespan,
+        redoc_url=None,
+        responses=ERRORS,
+        dependencies=[Depends(HTTPBearer(auto_error=False))] if keys else [],  # the guard checks; this documents
+    )
+    app.state.resources = resources
+    errors.install(app)
+    for module in _ROUTERS:
+        app.include_router(module.router)
+    _serve_page(app)
+    # The last one added is the first one that a request meets.
+    app.add_middleware(Admission, settings=settings, load=Load(settings), is_open=_is_always_answered)
+    app.add_middleware(Guard, keys=keys, any_host=any_host)
+    app.add_middleware(Observed, monitor=resources.monitor)
+    return app
+
+
+def _is_always_answered(path: str) -> bool:
+    """What must be answered under load too, and costs next to nothing."""
+    return is_open(path) or path == "/metrics"
+
+
+def _serve_page(app: FastAPI) -> None:
+    if not (_PAGE / "index.html").is_file():
+        return
+
+    async def page() -> FileResponse:
+        return FileResponse(_PAGE / "index.html")
+
+    app.add_api_route("/", page, include_in_schema=False, response_class=FileResponse)
+    app.mount(PAGE_PATHS.rstrip("/"), StaticFiles(directory=_PAGE), name="page")

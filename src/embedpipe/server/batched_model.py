@@ -1,0 +1,86 @@
+"""A backend whose calls are batched with each other, so that all of a server's requests share the model's passes."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+
+from embedpipe.embedding.backend import CountingModel, LimitedModel, Limits, RemoteModel, Reply
+from embedpipe.embedding.check import checked
+from embedpipe.errors import EmbeddingError, EmbedPipeError
+from embedpipe.server.batching import Batcher, OnBatch
+from embedpipe.server.settings import ServerSettings
+from embedpipe.types import EmbeddingModel, Kind, ModelSpec, Vectors
+
+
+class BatchedModel:
+    """`model` as a backend for event loops, whose calls go through it in batches.
+
+    A local model runs in a thread of its own, one batch at a time; a provider's gets as many at once as its own limits
+    say. Limits and token counts are the model's own.
+    """
+
+    def __init__(self, model: EmbeddingModel, settings: ServerSettings, *, on_batch: OnBatch | None = None) -> None:
+        self._model = model
+        self._limits = model.limits if isinstance(model, LimitedModel) else Limits()
+        remote = isinstance(model, RemoteModel)
+        at_once = self._limits.concurrency if remote or isinstance(model, LimitedModel) else 1
+        self._threads = ThreadPoolExecutor(at_once, "embedpipe-model")
+        self.batcher = Batcher(
+            run=self._send if remote else self._run,
+            batch_texts=min(settings.batch_texts, self._limits.batch_items),
+            batch_characters=settings.batch_characters,
+            concurrency=at_once,
+            together=settings.dynamic_batching,
+            on_batch=on_batch,
+        )
+        if isinstance(model, CountingModel):
+            self.counter, self.special_tokens = model.counter, model.special_tokens
+
+    @property
+    def spec(self) -> ModelSpec:
+        return self._model.spec
+
+    @property
+    def limits(self) -> Limits:
+        """The model's own; calls are as many at once as come, since the batches are what is bounded."""
+        return replace(self._limits, concurrency=2**16)
+
+    def embed(self, texts: Sequence[str], kind: Kind) -> Vectors:
+        """(n, d) float32, past the batches: for whoever has no event loop."""
+        return self._model.embed(texts, kind)
+
+    def fetch(self, texts: Sequence[str], kind: Kind) -> Reply:
+        """As `embed`."""
+        return Reply(vectors=self.embed(texts, kind))
+
+    async def afetch(self, texts: Sequence[str], kind: Kind) -> Reply:
+        """(n, d) float32, by way of the batches."""
+        return Reply(vectors=await self.batcher.embed(texts, kind))
+
+    async def aclose(self) -> None:
+        """Waits for what is at the model."""
+        await self.batcher.aclose()
+        self._threads.shutdown()
+
+    def __repr__(self) -> str:
+        return f"BatchedModel({self._model!r})"
+
+    async def _run(self, texts: Sequence[str], kind: Kind) -> Vectors:
+        return await asyncio.get_running_loop().run_in_executor(self._threads, self._embedded, texts, kind)
+
+    def _embedded(self, texts: Sequence[str], kind: Kind) -> Vectors:
+        try:
+            vectors = self._model.embed(texts, kind)
+        except EmbedPipeError:
+            raise
+        except Exception as error:
+            raise EmbeddingError(f"{self.spec.name} failed with {type(error).__name__}: {error}") from error
+        return checked(vectors, expected=len(texts), spec=self.spec)
+
+    async def _send(self, texts: Sequence[str], kind: Kind) -> Vectors:
+        assert isinstance(self._model, RemoteModel)  # noqa: S101 - chosen for these alone
+        reply = await self._model.afetch(texts, kind)
+        return checked(reply.vectors, expected=len(texts), spec=self.spec)

@@ -1,0 +1,122 @@
+"""What a server is seen by: a line in the log and the metrics of every request, under its id."""
+
+from __future__ import annotations
+
+import logging
+import re
+import time
+import uuid
+from typing import Any
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from embedpipe._optional import require
+from embedpipe.metrics import EmbeddingMetrics, Event, PrometheusObserver
+from embedpipe.server import errors
+from embedpipe.server.errors import REQUEST_ID
+
+logger = logging.getLogger(__name__)
+
+_GIVEN_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
+_BATCHES = (1, 2, 4, 8, 16, 32, 64, 128, 256)
+_HUNG_UP = 499
+"""As nginx calls a request whose client went before it was answered."""
+
+
+class Monitor:
+    """The metrics of one server, in a registry of its own."""
+
+    def __init__(self) -> None:
+        self._prometheus = require("prometheus_client", extra="server")
+        self.registry: Any = self._prometheus.CollectorRegistry()
+        self._prometheus.ProcessCollector(registry=self.registry)
+        self.embedding = EmbeddingMetrics()
+        self._observer = PrometheusObserver(self.registry)
+        settings = {"registry": self.registry, "namespace": "embedpipe", "subsystem": "http"}
+        self._requests = self._prometheus.Counter(
+            "requests", "Requests by route, method and status.", ["route", "method", "status"], **settings
+        )
+        self._seconds = self._prometheus.Histogram(
+            "seconds", "Seconds to the end of the answer.", ["route"], **settings
+        )
+        self._under_way = self._prometheus.Gauge("requests_under_way", "Requests not answered yet.", **settings)
+        batches = {"registry": self.registry, "namespace": "embedpipe", "subsystem": "batch", "buckets": _BATCHES}
+        self._texts = self._prometheus.Histogram("texts", "Texts that went through the model together.", **batches)
+        self._shared = self._prometheus.Histogram("requests", "Requests that a batch was made of.", **batches)
+
+    def __call__(self, event: Event) -> None:
+        """Takes what the embedding engine tells."""
+        self.embedding(event)
+        self._observer(event)
+
+    def batch(self, texts: int, requests: int) -> None:
+        """Takes what the batches tell."""
+        self._texts.observe(texts)
+        self._shared.observe(requests)
+
+    def begun(self) -> None:
+        """A request came."""
+        self._under_way.inc()
+
+    def ended(self, route: str, method: str, *, status: int, seconds: float) -> None:
+        """A request was answered."""
+        self._under_way.dec()
+        self._requests.labels(route, method, str(status)).inc()
+        self._seconds.labels(route).observe(seconds)
+
+    def exposition(self) -> bytes:
+        """All of them as Prometheus reads them."""
+        text: bytes = self._prometheus.generate_latest(self.registry)
+        return text
+
+
+class Observed:
+    """Gives each request its id, counts and logs it, and answers with an id alone where the server has a fault."""
+
+    def __init__(self, app: ASGIApp, *, monitor: Monitor) -> None:
+        self._app = app
+        self._monitor = monitor
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        started, status = time.perf_counter(), _HUNG_UP
+        scope[REQUEST_ID] = request_id = _request_id(scope)
+        header = (b"x-request-id", request_id.encode())
+
+        async def numbered(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                message = {**message, "headers": [*message.get("headers", ()), header]}
+            await send(message)
+
+        self._monitor.begun()
+        try:
+            await self._app(scope, receive, numbered)
+        except Exception as error:
+            if status != _HUNG_UP:
+                raise  # the answer has begun, and can only break off
+            await errors.response(error, scope)(scope, receive, numbered)
+        finally:
+            seconds = time.perf_counter() - started
+            self._monitor.ended(_route(scope), _method(scope), status=status, seconds=seconds)
+            logger.info(
+                "request %s: %s %s -> %d in %.0f ms", request_id, scope["method"], scope["path"], status, seconds * 1e3
+            )
+
+
+def _request_id(scope: Scope) -> str:
+    """The id that the client sent, where it is a plain one, else a new one."""
+    given = next((value for name, value in scope["headers"] if name == b"x-request-id"), b"")
+    return given.decode() if _GIVEN_ID.fullmatch(given) else uuid.uuid4().hex
+
+
+def _route(scope: Scope) -> str:
+    """The route's own path, of which there are few; "other" where there is none."""
+    return getattr(scope.get("route"), "path", None) or "other"
+
+
+def _method(scope: Scope) -> str:
+    return scope["method"] if scope["method"] in ("GET", "POST", "DELETE", "HEAD", "OPTIONS") else "other"

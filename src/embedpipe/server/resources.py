@@ -1,0 +1,90 @@
+"""What the routes share: one model, one database, and the collections as they are asked for."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from dataclasses import replace
+from typing import cast
+
+from fastapi import Request
+
+from embedpipe.embedding import EmbeddingGenerator, Retry
+from embedpipe.embedding.backend import RemoteModel
+from embedpipe.embedding.stores import CacheLike
+from embedpipe.rag import RAGPipeline
+from embedpipe.reranking import as_reranker
+from embedpipe.server.batched_model import BatchedModel
+from embedpipe.server.observing import Monitor
+from embedpipe.server.searching import CollectionSearch
+from embedpipe.server.settings import ServerSettings
+from embedpipe.service import SemanticSearchService
+from embedpipe.storage import AsyncPgVectorStore, Database
+from embedpipe.types import EmbeddingModel, Reranker
+
+_OPEN_COLLECTIONS = 64
+_BATCHES_OF_AN_INGEST = 2
+
+
+class Resources:
+    """The model behind its batches, the database, the reranker and the language model of one server."""
+
+    def __init__(
+        self,
+        model: str | EmbeddingModel,
+        *,
+        database: Database | str | None,
+        collection: str,
+        settings: ServerSettings,
+        cache: CacheLike | None = None,
+        reranker: object | None = None,
+        llm: object | None = None,
+    ) -> None:
+        self.settings = settings
+        self.collection = collection
+        self.monitor = Monitor()
+        inner = EmbeddingGenerator(model).model
+        self.model = BatchedModel(inner, settings, on_batch=self.monitor.batch)
+        retry = Retry() if isinstance(inner, RemoteModel) else Retry(attempts=1)
+        self.generator = EmbeddingGenerator(self.model, cache=cache, retry=retry, metrics=self.monitor)
+        self.database = database if isinstance(database, Database) else Database(database)
+        self.reranker: Reranker | None = None if reranker is None else as_reranker(reranker)
+        self._llm = llm
+        self._services: OrderedDict[str, SemanticSearchService] = OrderedDict()
+
+    @classmethod
+    def of(cls, request: Request) -> Resources:
+        """Those of the application that a request came to."""
+        return cast(Resources, request.app.state.resources)
+
+    def service(self, collection: str | None = None) -> SemanticSearchService:
+        """The service of that collection, by default the server's own; nothing is made by asking."""
+        name = self.collection if collection is None else collection
+        service = self._services.pop(name, None)
+        if service is None:
+            service = SemanticSearchService(self.generator, database=self.database, collection=name)
+            service.settings = replace(service.settings, concurrency=_BATCHES_OF_AN_INGEST)
+            while len(self._services) >= _OPEN_COLLECTIONS:
+                self._services.popitem(last=False)
+        self._services[name] = service
+        return service
+
+    def store(self, collection: str | None = None) -> AsyncPgVectorStore:
+        """The chunks of that collection, which is not made where it is not there."""
+        return AsyncPgVectorStore(self.database, collection=collection or self.collection)
+
+    def search(self, collection: str | None = None) -> CollectionSearch:
+        """What searches that collection, and reranks."""
+        return CollectionSearch(self.service(collection), self.reranker)
+
+    def rag(self, collection: str | None, *, k: int) -> RAGPipeline:
+        """What answers questions from that collection."""
+        return RAGPipeline(self.search(collection), self._llm, k=k)
+
+    async def start(self) -> None:
+        """Loads the model, so that the first request does not wait for it."""
+        await self.generator.agenerate("warm")
+
+    async def aclose(self) -> None:
+        """Finishes what is at the model, and closes the connections of this event loop."""
+        await self.model.aclose()
+        await self.database.aclose()

@@ -1,0 +1,80 @@
+"""`/answer`: a question answered from a collection, whole or as it is written."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncGenerator
+from typing import Any
+
+from fastapi import APIRouter, Request, Response
+from starlette.responses import StreamingResponse
+
+from embedpipe.errors import EmbedPipeError
+from embedpipe.rag import AsyncAnswerStream
+from embedpipe.server import errors
+from embedpipe.server.errors import REQUEST_ID, ApiError
+from embedpipe.server.json import JsonResponse
+from embedpipe.server.limits import check_k, check_texts
+from embedpipe.server.resources import Resources
+from embedpipe.server.schemas.answers import AnswerRequest, AnswerResponse
+from embedpipe.types import Metadata
+
+router = APIRouter(tags=["answers"])
+
+_EVENTS = {
+    "description": "The answer; with `stream` the events `text` (pieces), then `answer` (the whole) or `error`.",
+    "content": {"text/event-stream": {"schema": {"type": "string"}}},
+}
+
+
+@router.post("/answer", response_model=AnswerResponse, responses={200: _EVENTS})
+async def answer(body: AnswerRequest, request: Request) -> Response:
+    """An answer with checked citations; without a language model, in sentences quoted from the sources."""
+    resources = Resources.of(request)
+    check_texts([body.question], resources.settings, param="question")
+    check_k(body.k, resources.settings)
+    rag = resources.rag(body.collection, k=body.k)
+    options: dict[str, Any] = {
+        "mode": body.mode,
+        "filter": body.filter,
+        "threshold": body.threshold,
+        "rerank": body.rerank,
+    }
+    if not body.stream:
+        return JsonResponse((await rag.aquery(body.question, **options)).to_dict())
+    stream = rag.astream(body.question, **options)
+    pieces = aiter(stream)
+    first = await anext(pieces)  # what fails before it has a status of its own
+    events = _events(first, pieces, stream, request=request, limit_s=resources.settings.request_timeout_s)
+    return StreamingResponse(events, media_type="text/event-stream", headers={"Cache-Control": "no-store"})
+
+
+async def _events(
+    first: str, rest: AsyncGenerator[str, None], stream: AsyncAnswerStream, *, request: Request, limit_s: float
+) -> AsyncGenerator[str, None]:
+    """The pieces as they come, each within the time limit, and the whole answer at the end."""
+    try:
+        yield _event("text", {"text": first})
+        while True:
+            async with asyncio.timeout(limit_s):
+                piece = await anext(rest, None)
+            if piece is None:
+                break
+            yield _event("text", {"text": piece})
+        yield _event("answer", stream.response.to_dict())
+    except (EmbedPipeError, TimeoutError) as error:
+        yield _event("error", _failed(error, request, limit_s))
+    finally:
+        await rest.aclose()
+
+
+def _failed(error: Exception, request: Request, limit_s: float) -> dict[str, Any]:
+    if isinstance(error, TimeoutError):
+        error = ApiError(504, f"Nothing more came within {limit_s:g} s.", type="server_error", code="timeout")
+    errors.log(error, request.scope)
+    return errors.body(errors.as_api_error(error), request.scope[REQUEST_ID])
+
+
+def _event(name: str, data: Metadata) -> str:
+    return f"event: {name}\ndata: {json.dumps(data)}\n\n"

@@ -1,0 +1,57 @@
+"""`/documents`: taking documents in, and removing them."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter, Request
+
+from embedpipe.server.limits import check_count
+from embedpipe.server.resources import Resources
+from embedpipe.server.schemas.documents import DeleteRequest, DeleteResponse, IngestRequest, IngestResponse
+from embedpipe.types import Document
+
+router = APIRouter(tags=["documents"])
+
+
+@router.post("/documents")
+async def ingest(body: IngestRequest, request: Request) -> IngestResponse:
+    """Stores documents under their ids; what is unchanged since the last time is not embedded again.
+
+    Where some cannot be taken, the others are, and `failures` says why; where none can, that is an error. The
+    collection is made with its first documents.
+    """
+    resources = Resources.of(request)
+    check_count(len(body.documents), resources.settings, param="documents")
+    documents = [Document(id=each.id, text=each.text, metadata=each.metadata) for each in body.documents]
+    stats = await resources.service(body.collection).aingest(documents)
+    if len(stats.failures) == len(documents):
+        stats.raise_for_failures()
+    return IngestResponse(
+        collection=body.collection or resources.collection,
+        added=stats.added,
+        changed=stats.changed,
+        kept=stats.kept,
+        chunks_embedded=stats.chunks_embedded,
+        chunks_kept=stats.chunks_kept,
+        chunks_removed=stats.chunks_removed,
+        tokens=stats.tokens,
+        seconds=stats.seconds,
+        failures={name: str(error) for name, error in stats.failures.items()},
+    )
+
+
+@router.delete("/documents")
+async def delete(body: DeleteRequest, request: Request) -> DeleteResponse:
+    """Removes the chunks of documents, or what meets a condition."""
+    resources = Resources.of(request)
+    removed = await resources.store(body.collection).delete(
+        body.ids, document_ids=body.document_ids, filter=body.filter
+    )
+    return DeleteResponse(collection=body.collection or resources.collection, chunks_removed=removed)
+
+
+@router.delete("/documents/{document_id:path}")
+async def delete_one(document_id: str, request: Request, collection: str | None = None) -> DeleteResponse:
+    """Removes a document's chunks."""
+    resources = Resources.of(request)
+    removed = await resources.store(collection).delete(document_ids=[document_id])
+    return DeleteResponse(collection=collection or resources.collection, chunks_removed=removed)

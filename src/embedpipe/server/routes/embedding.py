@@ -1,0 +1,45 @@
+"""`/embed` and `/embed/batch`: texts in, vectors out, plainly."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import APIRouter, Request, Response
+
+from embedpipe.chunking import RecursiveChunker
+from embedpipe.embedding import EmbeddingBatch
+from embedpipe.errors import InputError
+from embedpipe.server.json import JsonResponse
+from embedpipe.server.limits import check_count, check_texts
+from embedpipe.server.resources import Resources
+from embedpipe.server.schemas.embeddings import EmbedBatchRequest, EmbedBatchResponse, EmbedRequest, EmbedResponse
+
+router = APIRouter(tags=["embeddings"])
+
+
+@router.post("/embed", response_model=EmbedResponse)
+async def embed(body: EmbedRequest, request: Request) -> Response:
+    """A document's chunks with their vectors: one chunk where it is short."""
+    resources = Resources.of(request)
+    check_texts([body.text], resources.settings, param="text")
+    chunks = [chunk.text for chunk in RecursiveChunker(chunk_size=body.chunkSize).chunk(body.text)]
+    if not chunks:
+        raise InputError("text expected at least one visible character, and white space alone came.")
+    check_count(len(chunks), resources.settings, param="text (in chunks)")
+    batch = await resources.generator.agenerate_batch(chunks, body.kind)
+    return JsonResponse({"success": True, "chunks": _embedded(batch), "totalChunks": len(chunks)})
+
+
+@router.post("/embed/batch", response_model=EmbedBatchResponse)
+async def embed_batch(body: EmbedBatchRequest, request: Request) -> Response:
+    """A vector for each text, in their order."""
+    resources = Resources.of(request)
+    check_texts(body.texts, resources.settings, param="texts")
+    batch = await resources.generator.agenerate_batch(body.texts, body.kind)
+    return JsonResponse({"success": True, "embeddings": _embedded(batch)})
+
+
+def _embedded(batch: EmbeddingBatch) -> list[dict[str, Any]]:
+    counts: list[int] = batch.token_counts.tolist()
+    rows = zip(batch.texts, batch.to_lists(), counts, strict=True)
+    return [{"text": text, "embedding": vector, "tokenCount": count} for text, vector, count in rows]

@@ -1,0 +1,116 @@
+"""`/v1/embeddings` and `/v1/models`, as OpenAI's clients expect them."""
+
+from __future__ import annotations
+
+import base64
+from typing import Any
+
+import numpy as np
+from fastapi import APIRouter, Request, Response
+
+from embedpipe.embedding import catalogue
+from embedpipe.embedding.check import unit
+from embedpipe.server.errors import ApiError
+from embedpipe.server.json import JsonResponse
+from embedpipe.server.limits import check_texts
+from embedpipe.server.resources import Resources
+from embedpipe.server.schemas.embeddings import EmbeddingsRequest, EmbeddingsResponse, Model, ModelList
+from embedpipe.server.tokens import decoded
+from embedpipe.types import ModelSpec, Vectors
+
+router = APIRouter(prefix="/v1", tags=["OpenAI's interface"])
+
+
+@router.post("/embeddings", response_model=EmbeddingsResponse)
+async def embeddings(body: EmbeddingsRequest, request: Request) -> Response:
+    """A vector for each input, in their order."""
+    resources = Resources.of(request)
+    spec = resources.generator.spec
+    _check_model(body.model, resources)
+    _check_dimensions(body.dimensions, spec)
+    texts = _texts(body.input, spec.name)
+    check_texts(texts, resources.settings, param="input")
+    batch = await resources.generator.agenerate_batch(texts, body.input_type)
+    tokens = int(batch.token_counts.sum())
+    vectors = _shortened(batch.vectors, body.dimensions)
+    data = [
+        {"object": "embedding", "index": index, "embedding": embedding}
+        for index, embedding in enumerate(_encoded(vectors, base64=body.encoding_format == "base64"))
+    ]
+    usage = {"prompt_tokens": tokens, "total_tokens": tokens}
+    return JsonResponse({"object": "list", "data": data, "model": body.model, "usage": usage})
+
+
+@router.get("/models")
+async def models(request: Request) -> ModelList:
+    """The model that the server has, under each of its names."""
+    names = _names(Resources.of(request))
+    return ModelList(object="list", data=[_model(name) for name in names])
+
+
+@router.get("/models/{model:path}")
+async def model(model: str, request: Request) -> Model:
+    """One model."""
+    _check_model(model, Resources.of(request))
+    return _model(model)
+
+
+def _model(name: str) -> Model:
+    return Model(id=name, object="model", created=0, owned_by="embedpipe")
+
+
+def _names(resources: Resources) -> list[str]:
+    """The model's name, that of its repository, and the aliases."""
+    spec = resources.generator.spec
+    known = catalogue.find(spec.name)
+    published = [known.repository] if known and known.repository else []
+    return list(dict.fromkeys([spec.name, *published, *resources.settings.aliases]))
+
+
+def _check_model(name: str, resources: Resources) -> None:
+    names = _names(resources)
+    if name not in names:
+        raise ApiError(
+            404,
+            f"The model {name[:200]!r} is not here. This server has: {', '.join(names)}.",
+            param="model",
+            code="model_not_found",
+        )
+
+
+def _check_dimensions(dimensions: int | None, spec: ModelSpec) -> None:
+    if dimensions is None or dimensions == spec.dimensions:
+        return
+    known = catalogue.find(spec.name)
+    least = known.min_dimensions if known else None
+    if least is None:
+        message = f"dimensions: {spec.name} has {spec.dimensions}, which cannot be shortened. Leave it out."
+    elif not least <= dimensions <= spec.dimensions:
+        message = f"dimensions: {least} to {spec.dimensions} were expected for {spec.name}, got {dimensions}."
+    else:
+        return
+    raise ApiError(400, message, param="dimensions", code="invalid_value")
+
+
+def _texts(given: Any, model: str) -> list[str]:
+    """The texts of an input, which may be one or several, as text or as token ids."""
+    if isinstance(given, str):
+        return [given]
+    if isinstance(given[0], str):
+        return list(given)
+    return decoded(given if isinstance(given[0], list) else [given], model)
+
+
+def _shortened(vectors: Vectors, dimensions: int | None) -> Vectors:
+    return vectors if dimensions in (None, vectors.shape[1]) else unit(vectors[:, :dimensions])
+
+
+def _encoded(vectors: Vectors, *, base64: bool) -> list[Any]:
+    if not base64:
+        floats: list[Any] = vectors.tolist()
+        return floats
+    return [_base64(row) for row in np.ascontiguousarray(vectors, dtype="<f4")]
+
+
+def _base64(row: Vectors) -> str:
+    return base64.b64encode(row.tobytes()).decode()

@@ -1,0 +1,114 @@
+"""`/search`, `/collections` and `/rerank`."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+
+import numpy as np
+from fastapi import APIRouter, Request
+
+from embedpipe.reranking import LexicalReranker
+from embedpipe.server.limits import check_k, check_texts
+from embedpipe.server.resources import Resources
+from embedpipe.server.schemas.searching import (
+    CollectionBody,
+    CollectionsResponse,
+    FoundChunk,
+    RerankedDocument,
+    RerankRequest,
+    RerankResponse,
+    SearchRequest,
+    SearchResponse,
+)
+from embedpipe.types import Chunk, SearchResult
+
+router = APIRouter(tags=["search"])
+
+
+@router.post("/search")
+async def search(body: SearchRequest, request: Request) -> SearchResponse:
+    """The chunks that answer the query best, each with the scores and ranks that brought it up."""
+    resources = Resources.of(request)
+    check_texts([body.query], resources.settings, param="query")
+    check_k(body.k, resources.settings)
+    check_k(body.candidates or 1, resources.settings, param="candidates")
+    results = await resources.search(body.collection).asearch(
+        body.query,
+        body.k,
+        mode=body.mode,
+        filter=body.filter,
+        threshold=body.threshold,
+        rerank=body.rerank,
+        candidates=body.candidates,
+    )
+    return SearchResponse(
+        query=body.query,
+        collection=body.collection or resources.collection,
+        mode=body.mode,
+        reranked=body.rerank,
+        results=[FoundChunk.of(result) for result in results],
+    )
+
+
+@router.get("/collections")
+async def collections(request: Request) -> CollectionsResponse:
+    """What collections there are, with their models and sizes."""
+    resources = Resources.of(request)
+    fingerprint = resources.generator.spec.fingerprint
+    return CollectionsResponse(
+        collections=[
+            CollectionBody(
+                name=info.name,
+                model=info.model.name,
+                dimensions=info.model.dimensions,
+                language=info.language,
+                documents=info.documents,
+                chunks=info.chunks,
+                bytes=info.bytes,
+                indexed=info.indexed,
+                current=info.model.fingerprint == fingerprint,
+                default=info.name == resources.collection,
+            )
+            for info in await resources.database.acollections()
+        ]
+    )
+
+
+@router.post("/rerank")
+async def rerank(body: RerankRequest, request: Request) -> RerankResponse:
+    """The texts in the order of how well they answer the query."""
+    resources = Resources.of(request)
+    check_texts([body.query], resources.settings, param="query")
+    check_texts(body.documents, resources.settings, param="documents")
+    reranker = resources.reranker or LexicalReranker()
+    found = [_result(text, place) for place, text in enumerate(body.documents)]
+    if resources.reranker is None:
+        found = await _with_similarity(body.query, found, resources)
+    ordered = await asyncio.to_thread(reranker.rerank, body.query, found)
+    return RerankResponse(
+        model=type(reranker).__name__,
+        results=[
+            RerankedDocument(
+                index=result.chunk.chunk_index,
+                relevance_score=result.score,
+                document=result.text if body.return_documents else None,
+            )
+            for result in ordered[: body.top_n]
+        ],
+    )
+
+
+def _result(text: str, place: int) -> SearchResult:
+    chunk = Chunk(text, 0, len(text), place, {}, id=f"{place:09}")  # so that ties stay in the request's order
+    return SearchResult(chunk=chunk, score=0.0)
+
+
+async def _with_similarity(query: str, found: list[SearchResult], resources: Resources) -> list[SearchResult]:
+    """The results with the cosine of their text and the query."""
+    of_query = (await resources.generator.agenerate(query, "query")).embedding
+    texts = [result.text for result in found]
+    vectors = (await resources.generator.agenerate_batch(texts)).vectors
+    lengths = np.linalg.norm(vectors, axis=1) * np.linalg.norm(of_query)
+    similarities: list[float] = (vectors @ of_query / lengths).tolist()
+    return [replace(result, similarity=value) for result, value in zip(found, similarities, strict=True)]

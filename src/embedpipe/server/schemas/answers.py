@@ -1,0 +1,39 @@
+"""Bodies of answers."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from pydantic import Field
+
+from embedpipe.server.schemas.common import Body, Collection, Filter, K, Mode, Sent, Text, Threshold
+
+
+class AnswerRequest(Body):
+    """A question to the collection."""
+
+    question: Annotated[Text, Field(examples=["How do I close a file?"])]
+    k: K = 5
+    mode: Mode = "hybrid"
+    filter: Filter = None
+    threshold: Threshold = None
+    rerank: bool = False
+    collection: Collection = None
+    stream: Annotated[bool, Field(description="Whether the answer comes in pieces, as server-sent events.")] = False
+
+
+class AnswerResponse(Sent):
+    """The answer, its statements with their checked citations, and its numbered sources.
+
+    `model` is null where sentences are quoted from the sources; `left_out` holds the ids of chunks that had no room.
+    """
+
+    question: str
+    answer: str
+    statements: list[dict[str, Any]]
+    sources: list[dict[str, Any]]
+    model: str | None
+    tokens_used: int | None
+    truncated: bool
+    left_out: list[str]
+    timings: dict[str, float]

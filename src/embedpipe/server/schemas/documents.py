@@ -1,0 +1,66 @@
+"""Bodies of taking documents in and removing them."""
+
+from __future__ import annotations
+
+from typing import Annotated, Self
+
+from pydantic import Field, model_validator
+
+from embedpipe.server.schemas.common import Body, Collection, Filter, JsonObject, Sent, Text
+
+Ids = Annotated[list[Text] | None, Field(min_length=1)]
+
+
+class DocumentBody(Body):
+    """A document under an id that stays the same from one time to the next."""
+
+    id: Text
+    text: Text
+    metadata: JsonObject = Field(default_factory=dict)
+
+
+class IngestRequest(Body):
+    """Documents to be stored; of those that are there already, only what changed is embedded."""
+
+    documents: Annotated[list[DocumentBody], Field(min_length=1)]
+    collection: Collection = None
+
+
+class IngestResponse(Sent):
+    """What became of the documents, and of their chunks.
+
+    `failures` holds the message for each document that could not be taken, by its id: nothing of it was written.
+    """
+
+    collection: str
+    added: int
+    changed: int
+    kept: int
+    chunks_embedded: int
+    chunks_kept: int
+    chunks_removed: int
+    tokens: int
+    seconds: float
+    failures: dict[str, str]
+
+
+class DeleteRequest(Body):
+    """Which chunks are to be removed: those that meet every restriction given, of which there must be one."""
+
+    document_ids: Ids = None
+    ids: Ids = None
+    filter: Filter = None
+    collection: Collection = None
+
+    @model_validator(mode="after")
+    def _restricted(self) -> Self:
+        if self.document_ids is None and self.ids is None and not self.filter:
+            raise ValueError("expected document_ids, ids or a filter")
+        return self
+
+
+class DeleteResponse(Sent):
+    """How many chunks were removed."""
+
+    collection: str
+    chunks_removed: int

@@ -1,0 +1,119 @@
+"""Bodies of searching and reranking."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Self
+
+from pydantic import Field
+
+from embedpipe.server.schemas.common import Body, Collection, Filter, K, Mode, Sent, Text, Threshold
+from embedpipe.types import SearchResult
+
+
+class SearchRequest(Body):
+    """A search for chunks by meaning ("dense"), by words ("lexical") or by both."""
+
+    query: Annotated[Text, Field(examples=["how do I close a file?"])]
+    k: K = 5
+    mode: Mode = "hybrid"
+    filter: Filter = None
+    threshold: Threshold = None
+    rerank: Annotated[bool, Field(description="Whether a closer look orders the candidates.")] = False
+    candidates: Annotated[int | None, Field(ge=1, description="What a reranker chooses from; 50 by default.")] = None
+    collection: Collection = None
+
+
+class FoundChunk(Sent):
+    """A chunk with the scores that brought it up; for each, higher is better.
+
+    `text` stands at `start` to `end` (code points) of its document. `similarity` is the cosine to the query,
+    `lexical_score` BM25. A rank counts from 1, and is null where that search did not bring the chunk. `score` is what
+    the results are ordered by.
+    """
+
+    id: str
+    text: str
+    document_id: str | None
+    start: int
+    end: int
+    metadata: dict[str, Any]
+    score: float
+    similarity: float | None
+    dense_rank: int | None
+    lexical_score: float | None
+    lexical_rank: int | None
+    rerank_score: float | None
+
+    @classmethod
+    def of(cls, result: SearchResult) -> Self:
+        """A search's result."""
+        return cls(
+            id=result.id,
+            text=result.text,
+            document_id=result.document_id,
+            start=result.chunk.start_index,
+            end=result.chunk.end_index,
+            metadata=dict(result.metadata),
+            score=result.score,
+            similarity=result.similarity,
+            dense_rank=result.dense_rank,
+            lexical_score=result.lexical_score,
+            lexical_rank=result.lexical_rank,
+            rerank_score=result.rerank_score,
+        )
+
+
+class SearchResponse(Sent):
+    """The results, best first."""
+
+    query: str
+    collection: str
+    mode: Mode
+    reranked: bool
+    results: list[FoundChunk]
+
+
+class CollectionBody(Sent):
+    """A collection; `current` says whether the server's model is the one that it was made with."""
+
+    name: str
+    model: str
+    dimensions: int
+    language: str
+    documents: int
+    chunks: int
+    bytes: int
+    indexed: bool
+    current: bool
+    default: bool
+
+
+class CollectionsResponse(Sent):
+    """The collections in the order of their names."""
+
+    collections: list[CollectionBody]
+
+
+class RerankRequest(Body):
+    """Texts to be ordered by how well they answer the query."""
+
+    query: Text
+    documents: Annotated[list[Text], Field(min_length=1)]
+    top_n: Annotated[int | None, Field(ge=1, description="Only so many of the best.")] = None
+    return_documents: bool = False
+    model: Annotated[str | None, Field(description="The name that `/rerank` answers with; no other is there.")] = None
+
+
+class RerankedDocument(Sent):
+    """A text by its place in the request."""
+
+    index: int
+    relevance_score: float
+    document: str | None = None
+
+
+class RerankResponse(Sent):
+    """The texts, best first."""
+
+    model: str
+    results: list[RerankedDocument]

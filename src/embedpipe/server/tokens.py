@@ -1,0 +1,42 @@
+"""Texts out of token ids, which OpenAI's clients may send in their place."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import Any
+
+from embedpipe.server.errors import ApiError
+from embedpipe.text.tokens import encoding_name
+
+_DEFAULT = "cl100k_base"
+"""What clients cut texts with where they do not know the model's own tokens, LangChain's among them."""
+
+
+def decoded(tokens: Sequence[Sequence[int]], model: str) -> list[str]:
+    """The texts; `ApiError` 400 for an id that no text has."""
+    encoding = _encoding(encoding_name(model) or _DEFAULT)
+    try:
+        return [encoding.decode(list(each)) for each in tokens]
+    except (KeyError, OverflowError, ValueError) as error:
+        raise ApiError(
+            400,
+            f"input expected token ids of {encoding.name}, and one came that it does not have. Send the text instead.",
+            param="input",
+            code="invalid_value",
+        ) from error
+
+
+@lru_cache(maxsize=4)
+def _encoding(name: str) -> Any:
+    import tiktoken
+
+    try:
+        return tiktoken.get_encoding(name)
+    except OSError as error:  # no network; the errors of its HTTP client derive from it
+        raise ApiError(
+            400,
+            f"Token ids cannot be read here, since the table {name} cannot be loaded. Send the text instead.",
+            param="input",
+            code="token_ids_not_supported",
+        ) from error

@@ -8,10 +8,10 @@ import re
 import threading
 import weakref
 from collections.abc import Awaitable, Callable
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from sqlalchemy import URL, Connection, Engine, create_engine, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError
@@ -29,11 +29,20 @@ if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 T = TypeVar("T")
+E = TypeVar("E")
 
 _SCHEMES = ("postgres", "postgresql", "postgresql+psycopg", "postgresql+psycopg2", "postgresql+asyncpg")
 _SCHEMA_NAME = re.compile(r"\w[\w -]*")
 _MAX_NAME_BYTES = 63  # of any name in PostgreSQL
 _POOL: dict[str, Any] = {"pool_size": 10, "max_overflow": 20, "hide_parameters": True}
+
+
+@dataclass(frozen=True, slots=True)
+class _Engines(Generic[E]):
+    """Two engines on one pool, whose connections stay in autocommit: to set it for each search would take too long."""
+
+    autocommit: E
+    transactions: E
 
 
 class Database:
@@ -68,8 +77,8 @@ class Database:
         self._shared = None if url is None or isinstance(url, str) else _checked_engine(url)
         self._url = self._parsed(url) if isinstance(url, str) else None
         self._lock = threading.RLock()
-        self._engine: Engine | None = None
-        self._async_engines: dict[asyncio.AbstractEventLoop, AsyncEngine] = {}
+        self._engines: _Engines[Engine] | None = None
+        self._async_engines: dict[asyncio.AbstractEventLoop, _Engines[AsyncEngine]] = {}
 
     def __repr__(self) -> str:
         return f"Database(schema={self.schema!r})"
@@ -86,38 +95,50 @@ class Database:
 
     @property
     def engine(self) -> Engine:
-        """The engine that threads share. Raises `ConfigurationError` where an engine for event loops was given."""
+        """The engine that threads share, of READ COMMITTED transactions.
+
+        Raises `ConfigurationError` where an engine for event loops was given.
+        """
         if self._shared is not None:
             if hasattr(self._shared, "sync_engine"):
                 raise ConfigurationError("The Database was given an AsyncEngine: use the stores' async forms.")
             return self._shared
+        return self._own().transactions
+
+    def _own(self) -> _Engines[Engine]:
         with self._lock:
-            if self._engine is None:
-                self._engine = create_engine(self._resolved_url(), **self._options())
-                listen(self._engine, self._settings)
-                weakref.finalize(self, self._engine.dispose)  # a store that is forgotten leaves no connection open
-            return self._engine
+            if self._engines is None:
+                engine = create_engine(self._resolved_url(), isolation_level="AUTOCOMMIT", **self._options())
+                listen(engine, self._settings)
+                weakref.finalize(self, engine.dispose)  # a store that is forgotten leaves no connection open
+                self._engines = _Engines(engine, engine.execution_options(isolation_level="READ COMMITTED"))
+            return self._engines
 
     def async_engine(self) -> AsyncEngine:
         """The engine of the running event loop: a pool belongs to one loop.
 
         Raises `ConfigurationError` where an engine for threads was given.
         """
-        from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine  # a tenth of the package's import time
+        from sqlalchemy.ext.asyncio import AsyncEngine
 
         if isinstance(self._shared, AsyncEngine):
             return self._shared
         if self._shared is not None:
             raise ConfigurationError("The Database was given an Engine: give an AsyncEngine for event loops, or a URL.")
+        return self._own_async().transactions
+
+    def _own_async(self) -> _Engines[AsyncEngine]:
+        from sqlalchemy.ext.asyncio import create_async_engine  # a tenth of the package's import time
+
         loop = asyncio.get_running_loop()
         with self._lock:
-            engine = self._async_engines.get(loop)
-            if engine is None:
+            if loop not in self._async_engines:
                 self._drop_closed_loops()
-                engine = create_async_engine(self._resolved_url(), **self._options())
+                engine = create_async_engine(self._resolved_url(), isolation_level="AUTOCOMMIT", **self._options())
                 listen(engine.sync_engine, self._settings)
-                self._async_engines[loop] = engine
-            return engine
+                transactions = engine.execution_options(isolation_level="READ COMMITTED")
+                self._async_engines[loop] = _Engines(engine, transactions)
+            return self._async_engines[loop]
 
     def run(self, operation: Callable[..., T], /, *args: Any, connection: Connection | None = None) -> T:
         """What the operation returns, run in a transaction that commits unless it raises.
@@ -205,8 +226,8 @@ class Database:
     def _autocommit(self, operation: Callable[..., T], args: Any) -> T:
         if self._by_transaction:
             return self._transaction(operation, args)
-        with self.engine.connect() as connection:
-            return operation(connection.execution_options(isolation_level="AUTOCOMMIT"), *args)
+        with self._own().autocommit.connect() as connection:
+            return operation(connection, *args)
 
     async def _atransaction(self, operation: Callable[..., T], args: Any) -> T:
         async with self.async_engine().begin() as connection:
@@ -215,9 +236,8 @@ class Database:
     async def _aautocommit(self, operation: Callable[..., T], args: Any) -> T:
         if self._by_transaction:
             return await self._atransaction(operation, args)
-        async with self.async_engine().connect() as connection:
-            reader = await connection.execution_options(isolation_level="AUTOCOMMIT")
-            return await reader.run_sync(operation, *args)
+        async with self._own_async().autocommit.connect() as connection:
+            return await connection.run_sync(operation, *args)
 
     def collections(self) -> list[CollectionInfo]:
         """Every collection of the schema with its model and size, in the order of the names."""
@@ -245,16 +265,16 @@ class Database:
     def close(self) -> None:
         """Closes the connections of threads and of event loops that have ended."""
         with self._lock:
-            if self._engine is not None:
-                self._engine.dispose()
-                self._engine = None
+            if self._engines is not None:
+                self._engines.autocommit.dispose()
+                self._engines = None
             self._drop_closed_loops()
 
     async def aclose(self) -> None:
         """Closes the connections of the running event loop, and what `close` closes."""
-        engine = self._async_engines.pop(asyncio.get_running_loop(), None)
-        if engine is not None:
-            await engine.dispose()
+        engines = self._async_engines.pop(asyncio.get_running_loop(), None)
+        if engines is not None:
+            await engines.autocommit.dispose()
         self.close()
 
     def _resolved_url(self) -> URL:
@@ -283,7 +303,7 @@ class Database:
 
     def _drop_closed_loops(self) -> None:
         for loop in [loop for loop in self._async_engines if loop.is_closed()]:
-            engine = self._async_engines.pop(loop)
+            engine = self._async_engines.pop(loop).autocommit
             # A loop may be running in this thread; the driver closes a connection from any other one.
             closer = threading.Thread(target=lambda engine=engine: asyncio.run(engine.dispose()))
             closer.start()

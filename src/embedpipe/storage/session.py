@@ -60,7 +60,7 @@ def listen(engine: Engine, settings: SessionSettings) -> None:
     """Prepares each connection that the engine opens."""
 
     def prepare(connection: Any, record: Any) -> None:
-        connection.autocommit = True
+        before, connection.autocommit = connection.autocommit, True
         cursor = connection.cursor()
         cursor.execute(_VECTOR_TYPES)
         if _register(record.driver_connection, cursor.fetchall()):
@@ -69,7 +69,7 @@ def listen(engine: Engine, settings: SessionSettings) -> None:
                 cursor.execute(_SETTINGS, settings.values(local=False))
                 record.info[_IS_SET] = True
         cursor.close()
-        connection.autocommit = False
+        connection.autocommit = before
 
     event.listen(engine, "connect", prepare)
     event.listen(engine, "checkin", _drop_unprepared)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Iterator, Sequence
 from contextlib import aclosing, closing
+from contextvars import copy_context
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
@@ -17,6 +19,7 @@ from embedpipe.answering.response import RAGResponse
 from embedpipe.answering.streams import AnswerStream, AsyncAnswerStream, Event
 from embedpipe.answering.wrapped import as_chat_model
 from embedpipe.errors import GenerationError, InputError
+from embedpipe.metrics.spans import Observers, Span, beside, span
 from embedpipe.retrieval.context import ContextSettings, CountsTokens, Passage, build_context
 from embedpipe.text.tokens import token_counter
 from embedpipe.types import SearchResult
@@ -75,7 +78,8 @@ class RAGPipeline:
     `llm`: an `OpenAIChat`, a LangChain chat model, a LlamaIndex LLM, any `ChatModel`, or None. `prompt`: a `Prompt`
     with other templates, or any callable (question, sources) -> messages. `context` says how results become sources;
     its token budget holds where there is a model, counted by `counter` (None: as cl100k_base does). Keyword arguments
-    of the query methods go to the service's search: `filter`, `mode`, `threshold` and so on.
+    of the query methods go to the service's search: `filter`, `mode`, `threshold` and so on. `metrics` is an observer
+    of `embedpipe.metrics`, or several; None means those of the service.
 
     Every query method raises `InputError` for an empty question, `GenerationError` where the model fails, and what
     the search raises.
@@ -91,6 +95,7 @@ class RAGPipeline:
         context: ContextSettings | None = None,
         counter: CountsTokens | None = None,
         extractive: ExtractiveAnswerer | None = None,
+        metrics: Observers | None = None,
     ) -> None:
         self._service = service
         self._llm = None if llm is None else as_chat_model(llm)
@@ -99,6 +104,7 @@ class RAGPipeline:
         self._context = context or ContextSettings()
         self._counter = counter
         self._extractive = extractive or ExtractiveAnswerer()
+        self._metrics = getattr(service, "metrics", None) if metrics is None else metrics
 
     @property
     def generates(self) -> bool:
@@ -107,19 +113,23 @@ class RAGPipeline:
 
     def query(self, question: str, *, k: int | None = None, **search: Any) -> RAGResponse:
         """The answer, its statements with their checked citations, and its numbered sources."""
-        started = _start(question)
-        prepared = self._prepare(question, self._search(question, self._wanted(k), search), started)
-        if self._llm is None or not prepared.sources:
-            return self._extract(prepared)
-        return self._finish(prepared, [self._llm.complete(self._messages(prepared))])
+        with self._asked(question):
+            started = _start(question)
+            prepared = self._prepare(question, self._search(question, self._wanted(k), search), started)
+            with self._answering(prepared) as answering:
+                if self._llm is None or not prepared.sources:
+                    return self._extract(prepared, answering)
+                return self._finish(prepared, [self._llm.complete(self._messages(prepared))], answering)
 
     async def aquery(self, question: str, *, k: int | None = None, **search: Any) -> RAGResponse:
         """As `query`."""
-        started = _start(question)
-        prepared = self._prepare(question, await self._asearch(question, self._wanted(k), search), started)
-        if self._llm is None or not prepared.sources:
-            return self._extract(prepared)
-        return self._finish(prepared, [await self._llm.acomplete(self._messages(prepared))])
+        with self._asked(question):
+            started = _start(question)
+            prepared = self._prepare(question, await self._asearch(question, self._wanted(k), search), started)
+            with self._answering(prepared) as answering:
+                if self._llm is None or not prepared.sources:
+                    return self._extract(prepared, answering)
+                return self._finish(prepared, [await self._llm.acomplete(self._messages(prepared))], answering)
 
     def stream(self, question: str, *, k: int | None = None, **search: Any) -> AnswerStream:
         """The answer's text in pieces; then, from the stream's `response`, all that `query` gives."""
@@ -132,31 +142,40 @@ class RAGPipeline:
         return AsyncAnswerStream(self._apieces(question, self._wanted(k), search, started))
 
     def _pieces(self, question: str, k: int, search: dict[str, Any], started: float) -> Generator[Event, None, None]:
-        prepared = self._prepare(question, self._search(question, k, search), started)
-        if self._llm is None or not prepared.sources:
-            yield from _in_pieces(self._extract(prepared))
-            return
-        replies: list[Reply] = []
-        with closing(self._llm.stream(self._messages(prepared))) as stream:
-            for reply in stream:
-                replies.append(reply)
-                yield reply.text
-        yield self._finish(prepared, replies)
+        context = copy_context()
+        with beside(self._asked(question), context):
+            prepared = self._prepare(question, context.run(self._search, question, k, search), started)
+            with beside(self._answering(prepared), context) as answering:
+                if self._llm is None or not prepared.sources:
+                    yield from _in_pieces(self._extract(prepared, answering))
+                    return
+                replies: list[Reply] = []
+                with closing(self._llm.stream(self._messages(prepared))) as stream:
+                    for reply in stream:
+                        replies.append(reply)
+                        yield reply.text
+                response = self._finish(prepared, replies, answering)
+        yield response
 
     async def _apieces(
         self, question: str, k: int, search: dict[str, Any], started: float
     ) -> AsyncGenerator[Event, None]:
-        prepared = self._prepare(question, await self._asearch(question, k, search), started)
-        if self._llm is None or not prepared.sources:
-            for piece in _in_pieces(self._extract(prepared)):
-                yield piece
-            return
-        replies: list[Reply] = []
-        async with aclosing(self._llm.astream(self._messages(prepared))) as stream:
-            async for reply in stream:
-                replies.append(reply)
-                yield reply.text
-        yield self._finish(prepared, replies)
+        context = copy_context()
+        with beside(self._asked(question), context):
+            searching = asyncio.create_task(self._asearch(question, k, search), context=context)
+            prepared = self._prepare(question, await searching, started)
+            with beside(self._answering(prepared), context) as answering:
+                if self._llm is None or not prepared.sources:
+                    for piece in _in_pieces(self._extract(prepared, answering)):
+                        yield piece
+                    return
+                replies: list[Reply] = []
+                async with aclosing(self._llm.astream(self._messages(prepared))) as stream:
+                    async for reply in stream:
+                        replies.append(reply)
+                        yield reply.text
+                response = self._finish(prepared, replies, answering)
+        yield response
 
     def _search(self, question: str, k: int, options: dict[str, Any]) -> list[SearchResult]:
         results = self._service.search(question, k, **options)
@@ -189,14 +208,27 @@ class RAGPipeline:
     def _messages(self, prepared: _Prepared) -> list[Message]:
         return list(self._prompt(prepared.question, prepared.sources))
 
-    def _extract(self, prepared: _Prepared) -> RAGResponse:
+    def _asked(self, question: str) -> Span:
+        return span("query", to=self._metrics, content=(question,))
+
+    def _answering(self, prepared: _Prepared) -> Span:
+        if self._llm is None or not prepared.sources:
+            return span("answer", texts=len(prepared.sources))
+        provider = getattr(self._llm, "provider", "")
+        return span("answer", texts=len(prepared.sources), model=self._llm.name, provider=provider)
+
+    def _extract(self, prepared: _Prepared, answering: Span) -> RAGResponse:
         statements = self._extractive.statements(prepared.question, prepared.sources)
         answer = answer_text(statements) if statements else NOTHING_FOUND
+        answering.note(content=(answer,))
         return _response(prepared, answer=answer, statements=statements)
 
-    def _finish(self, prepared: _Prepared, replies: Sequence[Reply]) -> RAGResponse:
+    def _finish(self, prepared: _Prepared, replies: Sequence[Reply], answering: Span) -> RAGResponse:
         assert self._llm is not None  # noqa: S101 - there is a reply
         answer = "".join(reply.text for reply in replies)
+        used = next((reply.tokens_used for reply in reversed(replies) if reply.tokens_used), None)
+        written = next((reply.output_tokens for reply in reversed(replies) if reply.output_tokens), None) or 0
+        answering.note(tokens=max((used or 0) - written, 0), output_tokens=written, content=(answer,))
         if not answer.strip():
             raise GenerationError(f"{self._llm.name}: the reply holds no text.")
         return _response(
@@ -204,7 +236,7 @@ class RAGPipeline:
             answer=answer,
             statements=checked_statements(answer, prepared.sources),
             model=self._llm.name,
-            tokens_used=next((reply.tokens_used for reply in reversed(replies) if reply.tokens_used), None),
+            tokens_used=used,
             truncated=any(reply.truncated for reply in replies),
         )
 

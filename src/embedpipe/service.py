@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Iterable, Sequence
+from typing import Any
 
 from embedpipe.chunking import RecursiveChunker
 from embedpipe.embedding import EmbeddingGenerator
 from embedpipe.errors import CollectionNotFoundError, InputError
 from embedpipe.ingest import Documents, Engine, IngestSettings, ProcessingStats, Progress, Tally
+from embedpipe.metrics.spans import Observers, Span, span
 from embedpipe.reranking import as_reranker
 from embedpipe.retrieval.duplicates import NearDuplicate, near_duplicates
 from embedpipe.retrieval.surroundings import with_surroundings
@@ -38,6 +40,7 @@ class SemanticSearchService:
     text search configuration of a new collection. With a `reranker` (one of `embedpipe.reranking`, a LangChain document
     compressor, a LlamaIndex postprocessor, or a callable (query, texts) -> scores), a search reranks its candidates.
     `tenant` is whose documents these are, in a collection that was first used with one: nobody sees another tenant's.
+    `metrics` is an observer of `embedpipe.metrics`, or several: every stage tells it.
     """
 
     def __init__(
@@ -52,11 +55,18 @@ class SemanticSearchService:
         language: str | None = None,
         reranker: object | None = None,
         tenant: str | None = None,
+        metrics: Observers | None = None,
     ) -> None:
-        self.generator = model if isinstance(model, EmbeddingGenerator) else EmbeddingGenerator(model)
+        self.generator = _generator(model, metrics)
         self.store = PgVectorStore(
-            database, collection=collection, model=self.generator.spec, language=language, tenant=tenant
+            database,
+            collection=collection,
+            model=self.generator.spec,
+            language=language,
+            tenant=tenant,
+            metrics=metrics,
         )
+        self.metrics = metrics
         settings = IngestSettings(chunker=chunker, headers=headers, clean_text=clean_text)
         self.settings = settings.fitted(self.generator.model)
         self.reranker = None if reranker is None else as_reranker(reranker)
@@ -77,12 +87,10 @@ class SemanticSearchService:
         log, and costs no other. Raises `InputError` for what is no `Document`, and `StorageError`s.
         """
         tally = Tally(on_progress)
-        Engine(self.generator, self.settings).ingest(documents, self.store, tally, prune=prune)
-        stats = tally.stats
-        if stats.chunks_embedded > _SHARE * self.store.count():
-            self.store.refresh_statistics()
-        if stats.chunks_embedded:
-            self.store.ensure_index(min_rows=INDEX_FROM)
+        with self._span("ingest"):
+            Engine(self.generator, self.settings).ingest(documents, self.store, tally, prune=prune)
+            stats = tally.stats
+            settle(self.store, stats)
         return stats
 
     async def aingest(
@@ -90,12 +98,13 @@ class SemanticSearchService:
     ) -> ProcessingStats:
         """As `ingest`, on the running event loop; `documents` may be an async iterable as well."""
         tally = Tally(on_progress)
-        await Engine(self.generator, self.settings).aingest(documents, self.async_store, tally, prune=prune)
-        stats = tally.stats
-        if stats.chunks_embedded > _SHARE * await self.async_store.count():
-            await self.async_store.refresh_statistics()
-        if stats.chunks_embedded:
-            await self.async_store.ensure_index(min_rows=INDEX_FROM)
+        with self._span("ingest"):
+            await Engine(self.generator, self.settings).aingest(documents, self.async_store, tally, prune=prune)
+            stats = tally.stats
+            if stats.chunks_embedded > _SHARE * await self.async_store.count():
+                await self.async_store.refresh_statistics()
+            if stats.chunks_embedded:
+                await self.async_store.ensure_index(min_rows=INDEX_FROM)
         return stats
 
     def search(
@@ -116,15 +125,20 @@ class SemanticSearchService:
         `InputError` for an empty query or what the store refuses, `CollectionNotFoundError` where nothing was ever
         ingested.
         """
-        wanted = self._wanted(query, k, candidates)
-        if not self._found and not self.store.exists():
-            raise self._not_found()
-        self._found = True
-        vector = None
-        if mode != "lexical" or threshold is not None:
-            vector = self.generator.generate(query, kind="query").embedding
-        results = self.store.search(vector, query, k=wanted, mode=mode, filter=filter, threshold=threshold, exact=exact)
-        return results if self.reranker is None else self.reranker.rerank(query, results)[:k]
+        with self._span("retrieve", content=(query,)) as told:
+            wanted = self._wanted(query, k, candidates)
+            if not self._found and not self.store.exists():
+                raise self._not_found()
+            self._found = True
+            vector = None
+            if mode != "lexical" or threshold is not None:
+                vector = self.generator.generate(query, kind="query").embedding
+            results = self.store.search(
+                vector, query, k=wanted, mode=mode, filter=filter, threshold=threshold, exact=exact
+            )
+            results = self._reranked(query, results)[:k]
+            told.note(results=len(results))
+            return results
 
     async def asearch(
         self,
@@ -138,19 +152,21 @@ class SemanticSearchService:
         exact: bool = False,
     ) -> list[SearchResult]:
         """As `search`, on the running event loop."""
-        wanted = self._wanted(query, k, candidates)
-        if not self._found and not await self.async_store.exists():
-            raise self._not_found()
-        self._found = True
-        vector = None
-        if mode != "lexical" or threshold is not None:
-            vector = (await self.generator.agenerate(query, kind="query")).embedding
-        results = await self.async_store.search(
-            vector, query, k=wanted, mode=mode, filter=filter, threshold=threshold, exact=exact
-        )
-        if self.reranker is None:
+        with self._span("retrieve", content=(query,)) as told:
+            wanted = self._wanted(query, k, candidates)
+            if not self._found and not await self.async_store.exists():
+                raise self._not_found()
+            self._found = True
+            vector = None
+            if mode != "lexical" or threshold is not None:
+                vector = (await self.generator.agenerate(query, kind="query")).embedding
+            results = await self.async_store.search(
+                vector, query, k=wanted, mode=mode, filter=filter, threshold=threshold, exact=exact
+            )
+            if self.reranker is not None:
+                results = (await asyncio.to_thread(self._reranked, query, results))[:k]
+            told.note(results=len(results))
             return results
-        return (await asyncio.to_thread(self.reranker.rerank, query, results))[:k]
 
     def reembed(
         self,
@@ -164,7 +180,7 @@ class SemanticSearchService:
         fails or is killed goes on where it was with the next call. With the former model it goes back. Errors as
         `PgVectorStore.reembed`.
         """
-        generator = model if isinstance(model, EmbeddingGenerator) else EmbeddingGenerator(model)
+        generator = _generator(model, self.metrics)
         self.store.reembed(
             lambda texts: generator.generate_batch(texts).vectors, model=generator.spec, on_progress=on_progress
         )
@@ -176,6 +192,7 @@ class SemanticSearchService:
             headers=self.settings.headers,
             clean_text=self.settings.clean_text,
             reranker=self.reranker,
+            metrics=self.metrics,
         )
 
     def similar(
@@ -238,6 +255,15 @@ class SemanticSearchService:
         """Closes the connections of the running event loop, and those of threads."""
         await self.store.database.aclose()
 
+    def _span(self, stage: str, **details: Any) -> Span:
+        return span(stage, to=self.metrics, collection=self.store.name, **details)
+
+    def _reranked(self, query: str, results: list[SearchResult]) -> list[SearchResult]:
+        if self.reranker is None:
+            return results
+        with span("rerank", texts=len(results)):
+            return self.reranker.rerank(query, results)
+
     def _not_found(self) -> CollectionNotFoundError:
         return CollectionNotFoundError(
             f"There is no collection {self.store.name!r} yet: ingest documents first, or check the name."
@@ -251,3 +277,15 @@ class SemanticSearchService:
                 raise InputError("candidates is what a reranker chooses from, and the service has none.")
             return k
         return max(k, _RERANKED if candidates is None else candidates)
+
+
+def _generator(model: str | EmbeddingModel | EmbeddingGenerator, metrics: Observers | None) -> EmbeddingGenerator:
+    return model if isinstance(model, EmbeddingGenerator) else EmbeddingGenerator(model, metrics=metrics)
+
+
+def settle(store: PgVectorStore, stats: ProcessingStats) -> None:
+    """What follows an ingest: statistics are brought up to date where it embedded much, and a large load is indexed."""
+    if stats.chunks_embedded > _SHARE * store.count():
+        store.refresh_statistics()
+    if stats.chunks_embedded:
+        store.ensure_index(min_rows=INDEX_FROM)

@@ -21,13 +21,15 @@ class Message(NamedTuple):
 class Reply(NamedTuple):
     """A model's text, or a piece of it while it streams.
 
-    `tokens_used` counts prompt and answer; None where the model did not say, and for every piece of a stream but one.
+    `tokens_used` counts prompt and answer, `output_tokens` the answer alone; None where the model did not say, and for
+    every piece of a stream but one.
     `truncated`: the model stopped at its token limit, in the middle of what it had to say.
     """
 
     text: str
     tokens_used: int | None = None
     truncated: bool = False
+    output_tokens: int | None = None
 
 
 @runtime_checkable
@@ -58,6 +60,8 @@ class OpenAIChat:
     client, which honours Retry-After. `options` go into each request as they are (temperature, seed, ...). The key
     appears in no repr and no pickle: a copy in another process takes its own from the environment.
     """
+
+    provider = "openai"
 
     def __init__(
         self,
@@ -172,8 +176,12 @@ class OpenAIChat:
         if choice is None or not choice.message.content:
             reason = choice.finish_reason if choice else "no choices"
             raise GenerationError(f"{self._model}: the reply holds no text ({reason}).")
-        tokens = completion.usage.total_tokens if completion.usage else None
-        return Reply(choice.message.content, tokens, choice.finish_reason == "length")
+        return Reply(
+            choice.message.content,
+            getattr(completion.usage, "total_tokens", None),
+            choice.finish_reason == "length",
+            getattr(completion.usage, "completion_tokens", None),
+        )
 
     def _check_finished(self, finished: bool) -> None:
         if not finished:
@@ -190,5 +198,9 @@ def _finish_reason(event: Any) -> str | None:
 
 def _piece(event: Any) -> Reply:
     text = (event.choices[0].delta.content or "") if event.choices else ""
-    tokens = event.usage.total_tokens if event.usage else None
-    return Reply(text, tokens, _finish_reason(event) == "length")
+    return Reply(
+        text,
+        getattr(event.usage, "total_tokens", None),
+        _finish_reason(event) == "length",
+        getattr(event.usage, "completion_tokens", None),
+    )

@@ -107,7 +107,7 @@ def _langchain_reply(message: Any) -> Reply:
         return Reply(message)
     usage = getattr(message, "usage_metadata", None) or {}
     reason = getattr(message, "response_metadata", {}).get("finish_reason")
-    return Reply(str(message.text), usage.get("total_tokens"), reason == "length")
+    return Reply(str(message.text), usage.get("total_tokens"), reason == "length", usage.get("output_tokens"))
 
 
 def _llama_messages(messages: Sequence[Message]) -> list[Any]:
@@ -119,4 +119,9 @@ def _llama_reply(response: Any, *, whole: bool) -> Reply:
     text = response.message.content if whole else response.delta
     usage = getattr(response.raw, "usage", None)
     choices = getattr(response.raw, "choices", None) or [None]
-    return Reply(text or "", getattr(usage, "total_tokens", None), getattr(choices[0], "finish_reason", "") == "length")
+    return Reply(
+        text or "",
+        getattr(usage, "total_tokens", None),
+        getattr(choices[0], "finish_reason", "") == "length",
+        getattr(usage, "completion_tokens", None),
+    )

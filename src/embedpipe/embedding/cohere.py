@@ -28,6 +28,8 @@ class CohereModel:
     for a vector to learn its dimension.
     """
 
+    provider = "cohere"
+
     def __init__(
         self,
         name: str = "embed-english-v3.0",

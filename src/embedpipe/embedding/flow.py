@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from embedpipe.embedding.backend import Limits
 from embedpipe.errors import AuthenticationError, EmbeddingError, InvalidVectorsError, ProviderError
+from embedpipe.metrics.spans import carried
 
 _REFUSED = frozenset({400, 413, 422})
 _HOPELESS = 3
@@ -125,7 +126,7 @@ def drive(flow: Flow, send: Callable[[Batch], EmbeddingError | None], *, concurr
     try:
         while True:
             while wanted() and (batch := flow.take()) is not None:
-                running[pool.submit(sent, batch)] = batch
+                running[pool.submit(carried(sent), batch)] = batch
             if not running:
                 return
             for future in wait(running, return_when=FIRST_COMPLETED).done:

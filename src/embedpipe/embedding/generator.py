@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import cached_property, partial
 from typing import Any
@@ -16,7 +15,7 @@ from embedpipe.embedding.backend import LimitedModel, Limits, Retry
 from embedpipe.embedding.call import Call
 from embedpipe.embedding.check import unit
 from embedpipe.embedding.flow import Batch, Flow, adrive, drive
-from embedpipe.embedding.limiter import RateLimiter
+from embedpipe.embedding.limiter import Limiter, RateLimiter
 from embedpipe.embedding.models import backend, named
 from embedpipe.embedding.outcome import attempted, merged, whole
 from embedpipe.embedding.overlong import OnTooLong
@@ -26,8 +25,8 @@ from embedpipe.embedding.results import EmbeddingAttempt, EmbeddingBatch, Embedd
 from embedpipe.embedding.sending import Progress, Sender, Tries
 from embedpipe.embedding.stores import CacheLike, opened
 from embedpipe.embedding.wrapped import LangChainEmbeddings, LlamaIndexEmbedding
-from embedpipe.errors import ConfigurationError, EmbeddingError, EmbedPipeError, InputError
-from embedpipe.metrics import Event, Observer, Stage
+from embedpipe.errors import ConfigurationError, EmbeddingError, InputError
+from embedpipe.metrics.spans import Observers, span
 from embedpipe.text import clean as cleaning
 from embedpipe.types import EmbeddingModel, Kind, ModelSpec, Vectors
 
@@ -41,7 +40,7 @@ class EmbeddingGenerator:
     `Retry(attempts=max_retries + 1)`. `on_too_long` says what becomes of a text over the model's limit: "split" gives
     the mean of its pieces' vectors weighted by their tokens, at length 1; "truncate" embeds its beginning and logs it;
     "error" raises `TokenLimitError`. `clean_text` cleans every text first, `normalize` brings every vector to
-    length 1. `metrics` takes the events of `embedpipe.metrics`, such as an `EmbeddingMetrics`.
+    length 1. `metrics` is an observer of `embedpipe.metrics`, such as an `EmbeddingMetrics`, or several in a list.
 
     Safe to share between threads and event loops. A pickle holds no key: it is read from the environment again.
     """
@@ -60,7 +59,7 @@ class EmbeddingGenerator:
         on_too_long: OnTooLong = "split",
         clean_text: bool = False,
         normalize: bool = False,
-        metrics: Observer | None = None,
+        metrics: Observers | None = None,
     ) -> None:
         self._cache = None if cache is None else opened(cache)
         self._settings = {
@@ -85,12 +84,7 @@ class EmbeddingGenerator:
         self.retry = retry or Retry()
         if max_retries is not None:
             self.retry = replace(self.retry, attempts=max_retries + 1)
-        self._planner = Planner(
-            chosen,
-            self.limits,
-            on_too_long,
-            observe=lambda started, texts: self._emit("count", started, texts=texts),
-        )
+        self._planner = Planner(chosen, self.limits, on_too_long)
         self._sender = Sender(
             chosen, limiter=RateLimiter(self.limits), retry=self.retry, concurrency=self.limits.concurrency
         )
@@ -109,6 +103,14 @@ class EmbeddingGenerator:
         """Made late, since only the model's specification tells what a key is."""
         return Recall(self._cache, self.spec, on_too_long=self._planner.on_too_long) if self._cache else None
 
+    def keeping_to(self, limiter: Limiter) -> EmbeddingGenerator:
+        """A generator like this one whose requests wait for `limiter`, which others may share."""
+        other = _rebuild(self.model, self._settings)
+        other._sender = Sender(
+            self.model, limiter=limiter, retry=self.retry, concurrency=self.limits.concurrency
+        )
+        return other
+
     def generate(self, text: str, kind: Kind = "document") -> EmbeddingResult:
         """The text's vector, (d,) float32. Errors as `generate_batch`."""
         return self.generate_batch([text], kind)[0]
@@ -124,28 +126,28 @@ class EmbeddingGenerator:
         is sent. Where sending fails, every other batch is still sent (and cached), and then an `EmbeddingError` is
         raised whose `inputs` are the positions that failed; `attempt` hands back the others as well.
         """
-        with self._observed(texts):
+        with self._calling(texts):
             call, flow = self._open(texts, kind, strict=True)
             drive(flow, partial(self._send, call), concurrency=self.limits.concurrency)
             return whole(texts, call, flow, self.spec)
 
     async def agenerate_batch(self, texts: Sequence[str], kind: Kind = "document") -> EmbeddingBatch:
         """As `generate_batch`."""
-        with self._observed(texts):
+        with self._calling(texts):
             call, flow = await asyncio.to_thread(self._open, texts, kind, strict=True)
             await adrive(flow, partial(self._asend, call), concurrency=self.limits.concurrency)
             return whole(texts, call, flow, self.spec)
 
     def attempt(self, texts: Sequence[str], kind: Kind = "document") -> EmbeddingAttempt:
         """What can be embedded, and the error of every other text by its position; raises for no text."""
-        with self._observed(texts):
+        with self._calling(texts):
             call, flow = self._open(texts, kind)
             drive(flow, partial(self._send, call), concurrency=self.limits.concurrency)
             return attempted(texts, call, flow, self.spec)
 
     async def aattempt(self, texts: Sequence[str], kind: Kind = "document") -> EmbeddingAttempt:
         """As `attempt`."""
-        with self._observed(texts):
+        with self._calling(texts):
             call, flow = await asyncio.to_thread(self._open, texts, kind)
             await adrive(flow, partial(self._asend, call), concurrency=self.limits.concurrency)
             return attempted(texts, call, flow, self.spec)
@@ -160,12 +162,11 @@ class EmbeddingGenerator:
         call = Call.of(texts, kind=kind, dimensions=self.spec.dimensions)
         if strict and call.invalid:
             raise merged(call.invalid)
-        started = time.perf_counter()
         missing: Sequence[int] = range(len(call.texts))
         if self._recall:
-            missing = self._recall.look_up(call)
-            hits = len(call.texts) - len(missing)
-            self._emit("cache", started, texts=len(call.texts), hits=hits)
+            with span("embed.cache", texts=len(call.texts), **self._labels) as looked_up:
+                missing = self._recall.look_up(call)
+                looked_up.note(hits=len(call.texts) - len(missing))
         planned: Iterable[Batch] = self._planner.plan(call, missing)
         if self._planner.on_too_long == "error":
             planned = list(planned)  # all of them, before anything is sent
@@ -174,54 +175,51 @@ class EmbeddingGenerator:
         return call, Flow(planned)
 
     def _send(self, call: Call, batch: Batch) -> EmbeddingError | None:
-        started, tries = time.perf_counter(), Tries(call)
+        tries = Tries(call)
         try:
-            vectors = self._sender.send(batch, call.kind, progress=self._progress, tried=tries)
+            with self._requesting(batch, tries):
+                vectors = self._sender.send(batch, call.kind, progress=self._progress, tried=tries)
         except EmbeddingError as error:
-            return self._sent(batch, started, tries, error)
-        self._sent(batch, started, tries)
+            return error
         self._take(call, batch, vectors)
         return None
 
     async def _asend(self, call: Call, batch: Batch) -> EmbeddingError | None:
-        started, tries = time.perf_counter(), Tries(call)
+        tries = Tries(call)
         try:
-            vectors = await self._sender.asend(batch, call.kind, progress=self._progress, tried=tries)
+            with self._requesting(batch, tries):
+                vectors = await self._sender.asend(batch, call.kind, progress=self._progress, tried=tries)
         except EmbeddingError as error:
-            return self._sent(batch, started, tries, error)
-        self._sent(batch, started, tries)
+            return error
         await asyncio.to_thread(self._take, call, batch, vectors)
         return None
 
-    def _sent(
-        self, batch: Batch, started: float, tries: Tries, error: EmbeddingError | None = None
-    ) -> EmbeddingError | None:
-        name = type(error).__name__ if error else None
-        tokens = sum(batch.tokens)
-        self._emit("request", started, texts=len(batch), tokens=tokens, retries=max(tries.last - 1, 0), error=name)
-        return error
+    @contextmanager
+    def _calling(self, texts: Sequence[str]) -> Iterator[None]:
+        with span("embed", to=self._metrics, texts=len(texts), content=texts) as called:
+            try:
+                yield
+            finally:
+                if "spec" in vars(self):  # asked for here, it could load the model on an event loop
+                    called.note(**self._labels)
 
-    def _emit(self, stage: Stage, started: float, **amounts: Any) -> None:
-        if self._metrics is not None:
-            known = catalogue.find(self.spec.name)
-            price = known.price_per_million if known else 0.0
-            model = self.spec.name
-            self._metrics(
-                Event(
-                    stage=stage, model=model, seconds=time.perf_counter() - started, price_per_million=price, **amounts
-                )
-            )
+    @contextmanager
+    def _requesting(self, batch: Batch, tries: Tries) -> Iterator[None]:
+        with span("embed.request", texts=len(batch), content=batch.texts, **self._labels) as sent:
+            try:
+                yield
+                sent.note(tokens=sum(batch.tokens), price_per_million=self._price)  # what fails is not charged
+            finally:
+                sent.note(retries=max(tries.last - 1, 0))
 
-    @contextlib.contextmanager
-    def _observed(self, texts: Sequence[str]) -> Iterator[None]:
-        started, failure = time.perf_counter(), None
-        try:
-            yield
-        except EmbedPipeError as error:
-            failure = type(error).__name__
-            raise
-        finally:
-            self._emit("call", started, texts=len(texts), error=failure)
+    @cached_property
+    def _labels(self) -> Mapping[str, Any]:
+        return {"model": self.spec.name, "provider": getattr(self.model, "provider", "")}
+
+    @cached_property
+    def _price(self) -> float:
+        known = catalogue.find(self.spec.name)
+        return known.price_per_million if known else 0.0
 
     def _take(self, call: Call, batch: Batch, vectors: Vectors) -> None:
         complete = call.fill(batch, unit(vectors) if self._normalize else vectors)

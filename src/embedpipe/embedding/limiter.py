@@ -77,6 +77,16 @@ class _File:
             connection.execute("COMMIT")
 
 
+class Limiter(Protocol):
+    """Says when a request may start: a `RateLimiter`, or what asks one elsewhere."""
+
+    def reserve(self, tokens: int) -> float: ...
+
+    def pause(self, seconds: float) -> None: ...
+
+    def learn(self, headers: Mapping[str, str]) -> None: ...
+
+
 class RateLimiter:
     """Hands out starting times in the order they are asked for, so that both rates hold; first come, first served.
 

@@ -34,6 +34,8 @@ class LocalModel:
     which do not mix with the rest. `query_prompt` and `document_prompt` replace the model's own.
     """
 
+    provider = "local"
+
     def __init__(
         self,
         name: str,

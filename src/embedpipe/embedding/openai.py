@@ -30,6 +30,8 @@ class OpenAIModel:
     does not know is asked once for a vector to learn its dimension.
     """
 
+    provider = "openai"
+
     def __init__(
         self,
         name: str = "text-embedding-3-small",

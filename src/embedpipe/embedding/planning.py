@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import logging
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from functools import cached_property
 from typing import TypeAlias, cast
 
@@ -14,6 +13,7 @@ from embedpipe.embedding.backend import CountingModel, Limits, RemoteModel
 from embedpipe.embedding.call import Call
 from embedpipe.embedding.flow import Batch, batches
 from embedpipe.embedding.overlong import OnTooLong, beginning, pieces, refusal
+from embedpipe.metrics.spans import span
 from embedpipe.text.tokens import EstimatedCounter, TokenCounter
 from embedpipe.types import EmbeddingModel, Kind
 
@@ -24,17 +24,9 @@ logger = logging.getLogger(__name__)
 
 
 class Planner:
-    """Makes the batches of a call for one model. `observe` is told when a count began, and of how many texts."""
+    """Makes the batches of a call for one model."""
 
-    def __init__(
-        self,
-        model: EmbeddingModel,
-        limits: Limits,
-        on_too_long: OnTooLong,
-        *,
-        observe: Callable[[float, int], object],
-    ) -> None:
-        self._observe = observe
+    def __init__(self, model: EmbeddingModel, limits: Limits, on_too_long: OnTooLong) -> None:
         self.on_too_long = on_too_long
         self._model = model
         self._limits = limits
@@ -81,16 +73,15 @@ class Planner:
 
     def _counted(self, call: Call, numbers: list[int]) -> Columns:
         """Numbers, texts and counts, of pieces where a text is too long."""
-        started = time.perf_counter()
-        texts = [call.texts[number] for number in numbers]
-        counts = self._counting[0].count_many(texts)
-        call.counts[numbers] = counts
-        room = self.room(call.kind)
-        columns: Columns = (numbers, texts, counts)
-        if room is not None and max(counts, default=0) > room:
-            columns = self._shorten(call, *columns, room=room)
-        self._observe(started, len(texts))
-        return columns
+        with span("embed.tokenize", texts=len(numbers), model=self._model.spec.name):
+            texts = [call.texts[number] for number in numbers]
+            counts = self._counting[0].count_many(texts)
+            call.counts[numbers] = counts
+            room = self.room(call.kind)
+            columns: Columns = (numbers, texts, counts)
+            if room is not None and max(counts, default=0) > room:
+                columns = self._shorten(call, *columns, room=room)
+            return columns
 
     def _shorten(self, call: Call, numbers: list[int], texts: list[str], counts: list[int], *, room: int) -> Columns:
         fitting = [place for place, count in enumerate(counts) if count <= room]

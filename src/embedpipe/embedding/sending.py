@@ -14,7 +14,7 @@ from embedpipe.embedding.backend import RemoteModel, Reply, Retry
 from embedpipe.embedding.call import Call
 from embedpipe.embedding.check import checked
 from embedpipe.embedding.flow import Batch
-from embedpipe.embedding.limiter import RateLimiter
+from embedpipe.embedding.limiter import Limiter
 from embedpipe.errors import EmbeddingError, EmbedPipeError, InvalidVectorsError, ProviderError, RateLimitError
 from embedpipe.types import EmbeddingModel, Kind, Vectors
 
@@ -67,7 +67,7 @@ class Slots:
 class Sender:
     """Sends batches to one backend. `tried` is called for each request with the number of its attempt."""
 
-    def __init__(self, model: EmbeddingModel, *, limiter: RateLimiter, retry: Retry, concurrency: int) -> None:
+    def __init__(self, model: EmbeddingModel, *, limiter: Limiter, retry: Retry, concurrency: int) -> None:
         self._model = model
         self._limiter = limiter
         self._retry = retry

@@ -9,11 +9,12 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from threading import Event
 from typing import Any, Protocol, TypeVar
 
-from embedpipe.embedding import EmbeddingGenerator
+from embedpipe.embedding import EmbeddingAttempt, EmbeddingGenerator
 from embedpipe.errors import EmbedPipeError
 from embedpipe.ingest.flow import Embed, Flow, Read, Step, Write
 from embedpipe.ingest.report import ProcessingStats
 from embedpipe.ingest.source import Batch
+from embedpipe.metrics.spans import carried
 from embedpipe.storage.documents import ConcurrentChangeError, DocumentBatch, Known
 
 T = TypeVar("T")
@@ -27,6 +28,12 @@ class Store(Protocol):
     def write_documents(self, batch: DocumentBatch) -> int: ...
 
 
+class Embedder(Protocol):
+    """What makes the vectors: an `EmbeddingGenerator`."""
+
+    def attempt(self, texts: Sequence[str]) -> EmbeddingAttempt: ...
+
+
 class AsyncStore(Protocol):
     """As `Store`."""
 
@@ -35,7 +42,7 @@ class AsyncStore(Protocol):
     async def write_documents(self, batch: DocumentBatch) -> int: ...
 
 
-def drive(flow: Flow, generator: EmbeddingGenerator, store: Store, stopped: Event) -> ProcessingStats:
+def drive(flow: Flow, generator: Embedder, store: Store, stopped: Event) -> ProcessingStats:
     """The flow's report, after this thread did what it asked for; once `stopped`, no further step is done."""
 
     def answer(step: Step) -> Any:
@@ -109,7 +116,7 @@ def in_threads(
     stopped = Event()
     try:
         for batch in batches:
-            running.append(pool.submit(work, batch, stopped))
+            running.append(pool.submit(carried(work), batch, stopped))
             while running and (len(running) == at_once or running[0].done()):
                 yield running.popleft().result()
         while running:

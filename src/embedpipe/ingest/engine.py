@@ -18,6 +18,7 @@ from embedpipe.ingest.flow import batch_flow
 from embedpipe.ingest.report import ProcessedDocument, ProcessingStats, Tally
 from embedpipe.ingest.settings import IngestSettings
 from embedpipe.ingest.source import Batch, Documents, SeenIds, abatches, batches
+from embedpipe.metrics.spans import Observers, span
 from embedpipe.storage import AsyncPgVectorStore, PgVectorStore
 from embedpipe.storage.documents import DocumentBatch, Known
 from embedpipe.storage.operations import checked_rows
@@ -27,7 +28,10 @@ from embedpipe.types import Document
 class Engine:
     """Takes documents with one model and one set of settings."""
 
-    def __init__(self, generator: EmbeddingGenerator, settings: IngestSettings) -> None:
+    def __init__(
+        self, generator: EmbeddingGenerator, settings: IngestSettings, *, metrics: Observers | None = None
+    ) -> None:
+        self._metrics = metrics
         self._generator = generator
         self._settings = settings.fitted(generator.model)
         self._at_once = settings.concurrency or generator.limits.concurrency + 2
@@ -41,7 +45,8 @@ class Engine:
         cutter = self._cutter()
 
         def work(batch: Batch, stopped: Event) -> ProcessingStats:
-            return drive(batch_flow(batch, cutter), self._generator, store, stopped)
+            with span("ingest.batch", collection=store.name, documents=len(batch.documents)):
+                return drive(batch_flow(batch, cutter), self._generator, store, stopped)
 
         store.collection  # noqa: B018 - opened once, before several threads ask for it
         with tally.told(), closing(SeenIds()) as seen:
@@ -57,7 +62,8 @@ class Engine:
         cutter = await asyncio.to_thread(self._cutter)
 
         async def work(batch: Batch) -> ProcessingStats:
-            return await adrive(batch_flow(batch, cutter), self._generator, store)
+            with span("ingest.batch", collection=store.name, documents=len(batch.documents)):
+                return await adrive(batch_flow(batch, cutter), self._generator, store)
 
         await store.collection()
         with tally.told(), closing(SeenIds()) as seen:
@@ -74,7 +80,8 @@ class Engine:
 
         async def work(batch: Batch) -> tuple[ProcessingStats, list[ProcessedDocument]]:
             taken = _Taken(cutter.spec.dimensions)
-            report = await adrive(batch_flow(batch, cutter), self._generator, taken)
+            with span("ingest.batch", to=self._metrics, documents=len(batch.documents)):
+                report = await adrive(batch_flow(batch, cutter), self._generator, taken)
             return report, list(_processed(batch, report, taken.batch))
 
         with closing(SeenIds()) as seen:

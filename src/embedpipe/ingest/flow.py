@@ -8,21 +8,22 @@ Write   these documents                       -> chunks that went
 from __future__ import annotations
 
 import logging
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
-from typing import Any, TypeAlias
+from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 
 from embedpipe.embedding import EmbeddingAttempt
-from embedpipe.errors import AuthenticationError
-from embedpipe.ingest.cutting import Cut, Cutter, about, repetitions
+from embedpipe.errors import AuthenticationError, EmbedPipeError
+from embedpipe.ingest.cutting import Cut, about, repetitions
 from embedpipe.ingest.report import ProcessingStats
 from embedpipe.ingest.source import Batch
-from embedpipe.storage.documents import ConcurrentChangeError, DocumentBatch, Known
+from embedpipe.metrics.spans import span
+from embedpipe.storage.documents import ConcurrentChangeError, DocumentBatch, DocumentRow, Known
 from embedpipe.storage.operations import ChunkRows, take
-from embedpipe.types import Chunk, ModelSpec, Vectors
+from embedpipe.types import Chunk, Document, ModelSpec, Vectors
 
 logger = logging.getLogger(__name__)
 
@@ -54,13 +55,30 @@ Step: TypeAlias = Read | Embed | Write
 Flow: TypeAlias = Generator[Step, Any, ProcessingStats]
 
 
-def batch_flow(batch: Batch, cutter: Cutter) -> Flow:
+class Cuts(Protocol):
+    """What a `Cutter` answers; see there."""
+
+    @property
+    def spec(self) -> ModelSpec: ...
+
+    def rows(
+        self, documents: Sequence[Document], failures: dict[str, EmbedPipeError]
+    ) -> Iterable[tuple[Document, DocumentRow]]: ...
+
+    def cuts(
+        self, stored: Sequence[tuple[Document, DocumentRow]], known: Known, failures: dict[str, EmbedPipeError]
+    ) -> Iterable[Cut]: ...
+
+
+def batch_flow(batch: Batch, cutter: Cuts) -> Flow:
     """Reads, cuts, embeds and writes the documents of a batch, step by step; returns what became of them."""
     stats, vectors = ProcessingStats(failures=repetitions(batch)), dict[str, Vectors]()
     taken = list(cutter.rows(batch.documents, stats.failures))
     for attempt in range(_ATTEMPTS):
         known: Known = yield Read([row.id for _, row in taken])
-        cut = list(cutter.cuts(taken, known, stats.failures))
+        with span("ingest.cut", documents=len(taken)) as cutting:
+            cut = list(cutter.cuts(taken, known, stats.failures))
+            cutting.note(results=sum(len(made.chunks) for made in cut))
         missing = {str(c.id): c for c in chain(*(made.chunks for made in cut)) if c.id not in known.chunk_ids}
         yield from _embed([chunk for name, chunk in missing.items() if name not in vectors], vectors, stats)
         whole = [made for made in cut if made.row.id not in stats.failures]

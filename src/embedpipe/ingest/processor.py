@@ -13,6 +13,7 @@ from embedpipe.ingest.engine import Engine
 from embedpipe.ingest.report import ProcessedDocument, ProcessingStats, Progress, Tally
 from embedpipe.ingest.settings import IngestSettings
 from embedpipe.ingest.source import Documents
+from embedpipe.metrics.spans import Observers, span
 from embedpipe.storage import AsyncPgVectorStore, PgVectorStore
 from embedpipe.types import Chunker, EmbeddingModel
 
@@ -29,7 +30,8 @@ class AsyncBatchProcessor:
     Documents are gathered into batches, `concurrency` of which are under way at once: by default as many as the model
     takes requests, one to be cut and one to be written. No more of the source is read than that, and results come in
     its order. A document that fails costs no other. `model` is a model's name, a backend or an `EmbeddingGenerator`,
-    whose cache makes a second run free; `chunker`, `headers` and the others are those of `IngestSettings`.
+    whose cache makes a second run free; `chunker`, `headers` and the others are those of `IngestSettings`. `metrics` is
+    an observer of `embedpipe.metrics`, or several.
     """
 
     def __init__(
@@ -42,6 +44,7 @@ class AsyncBatchProcessor:
         concurrency: int | None = None,
         batch_documents: int = 256,
         batch_characters: int = 200_000,
+        metrics: Observers | None = None,
     ) -> None:
         self.generator = model if isinstance(model, EmbeddingGenerator) else EmbeddingGenerator(model)
         self.settings = IngestSettings(
@@ -52,7 +55,8 @@ class AsyncBatchProcessor:
             batch_documents=batch_documents,
             batch_characters=batch_characters,
         )
-        self._engine = Engine(self.generator, self.settings)
+        self._metrics = metrics
+        self._engine = Engine(self.generator, self.settings, metrics=metrics)
 
     async def stream(
         self, documents: Documents, *, on_progress: Progress | None = None
@@ -83,11 +87,12 @@ class AsyncBatchProcessor:
         tally = Tally(on_progress)
         if isinstance(sink, PgVectorStore | AsyncPgVectorStore):
             store = sink.to_async() if isinstance(sink, PgVectorStore) else sink
-            await self._engine.aingest(documents, store, tally, prune=False)
+            with span("ingest", to=self._metrics, collection=store.name):
+                await self._engine.aingest(documents, store, tally, prune=False)
             return tally.stats
         if not callable(getattr(sink, "append", None)):
             raise InputError(f"sink expected a store or what has append(), such as a list, got {type(sink).__name__}.")
-        with tally.told():
+        with tally.told(), span("ingest", to=self._metrics):
             async with aclosing(self._engine.stream(documents, tally)) as processed:
                 async for document in processed:
                     if document.error is None:

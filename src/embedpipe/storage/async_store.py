@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy.typing as npt
 
 from embedpipe.errors import SchemaError
-from embedpipe.storage import catalogue, index_building, metadata_index, operations, plans
-from embedpipe.storage.bound_store import BoundStore, check_outdated, replaced
+from embedpipe.storage import catalogue, index_building, operations, plans
+from embedpipe.storage.bound_store import BoundStore, check_outdated, operation_of, replaced
 from embedpipe.storage.columns import Precision
 from embedpipe.storage.documents import DocumentBatch, Known
 from embedpipe.storage.filters import ValueType
@@ -157,7 +157,8 @@ class AsyncPgVectorStore(BoundStore):
                 loop.call_soon_threadsafe(on_progress, progress)
 
         build = partial(index_building.create_index, self.database, await self.collection(), index)
-        await asyncio.to_thread(build, concurrently=concurrently, on_progress=report if on_progress else None)
+        with self._span("create_index"):
+            await asyncio.to_thread(build, concurrently=concurrently, on_progress=report if on_progress else None)
         self._collection = None
 
     async def drop_index(self) -> bool:
@@ -170,7 +171,7 @@ class AsyncPgVectorStore(BoundStore):
 
     async def metadata_indexes(self) -> list[MetadataIndex]:
         """As `PgVectorStore.metadata_indexes`."""
-        return await self._run(metadata_index.listed, None)
+        return await self._run(plans.metadata_indexes(), None)
 
     async def drop_metadata_index(self, *path: str, type: ValueType = "number") -> bool:
         """As `PgVectorStore.drop_metadata_index`."""
@@ -232,6 +233,14 @@ class AsyncPgVectorStore(BoundStore):
         return await self._answer(run, plan, connection)
 
     async def _answer(self, run: Callable[..., Awaitable[Any]], plan: Plan[T], connection: AsyncConnection | None) -> T:
+        with self._span(operation_of(plan)) as told:
+            answer: T = await self._answered(run, plan, connection)
+            told.note(results=len(answer) if isinstance(answer, list) else 0)
+            return answer
+
+    async def _answered(
+        self, run: Callable[..., Awaitable[Any]], plan: Plan[T], connection: AsyncConnection | None
+    ) -> T:
         used, plan = await self.collection(), self._scoped(plan)
         answer: T
         try:

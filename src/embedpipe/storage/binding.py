@@ -25,6 +25,7 @@ def bound(store: PgVectorStore, model: ModelSpec) -> PgVectorStore:
             precision=store.settings.precision,
             lexical=store.settings.lexical,
             tenant=store.tenant,
+            metrics=store.metrics,
         )
     if own.fingerprint != model.fingerprint:
         raise ModelMismatchError(

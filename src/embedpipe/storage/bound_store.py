@@ -11,6 +11,7 @@ from psycopg.errors import UndefinedTable
 from sqlalchemy import Connection
 
 from embedpipe.errors import CollectionNotFoundError, ConfigurationError, ModelMismatchError, SchemaError, StorageError
+from embedpipe.metrics.spans import Observers, Span, span
 from embedpipe.storage import catalogue
 from embedpipe.storage.catalogue import CollectionSettings
 from embedpipe.storage.columns import Precision
@@ -36,12 +37,14 @@ class BoundStore:
         precision: Precision | None = None,
         lexical: bool | BM25 | None = None,
         tenant: str | None = None,
+        metrics: Observers | None = None,
     ) -> None:
         self.database = database if isinstance(database, Database) else Database(database)
         self.name = catalogue.checked_name(collection)
         self.tenant = None if tenant is None else checked_tenant(tenant)
         self.settings = CollectionSettings(model, language, precision, lexical, tenants=tenant is not None)
         self._collection: Collection | None = None
+        self.metrics = metrics
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}(collection={self.name!r})"
@@ -56,19 +59,23 @@ class BoundStore:
             precision=settings.precision,
             lexical=settings.lexical,
             tenant=self.tenant,
+            metrics=self.metrics,
         )
         return rebuild, (self.database,)
 
     def _rebound(self, kind: type[S]) -> S:
-        other = kind(self.database, collection=self.name, tenant=self.tenant)
+        other = kind(self.database, collection=self.name, tenant=self.tenant, metrics=self.metrics)
         other.settings, other._collection = self.settings, self._collection  # noqa: SLF001 - the same binding
         return other
 
     def _with_model(self: S, model: ModelSpec) -> S:
         """The same collection under its new model; the index and so on are looked up there."""
-        other = type(self)(self.database, collection=self.name)
+        other = type(self)(self.database, collection=self.name, metrics=self.metrics)
         other.settings = replace(self.settings, model=model, precision=None)
         return other
+
+    def _span(self, operation: str) -> Span:
+        return span(f"store.{operation}", to=self.metrics, collection=self.name)
 
     def _open(self, connection: Connection) -> Collection:
         catalogue.migrate(connection, self.database.schema)
@@ -101,6 +108,11 @@ class BoundStore:
             )
         self._collection = found
         return found
+
+
+def operation_of(plan: Callable[..., object]) -> str:
+    """What a plan does: the name of the function that made it, or of itself."""
+    return str(getattr(plan, "__qualname__", "plan")).partition(".")[0]
 
 
 def check_outdated(error: SchemaError) -> None:

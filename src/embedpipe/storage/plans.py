@@ -173,6 +173,11 @@ def index_metadata(path: tuple[str, ...], type: ValueType) -> Plan[None]:
     return lambda connection, collection: metadata_index.create(connection, collection, index)
 
 
+def metadata_indexes() -> Plan[list[MetadataIndex]]:
+    """The indexes on metadata keys."""
+    return lambda connection, collection: metadata_index.listed(connection, collection)
+
+
 def drop_metadata_index(path: tuple[str, ...], type: ValueType) -> Plan[bool]:
     """Removes an index on a metadata key."""
     index = MetadataIndex(path, type)

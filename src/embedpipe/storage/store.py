@@ -9,8 +9,8 @@ import numpy.typing as npt
 from sqlalchemy import Connection
 
 from embedpipe.errors import SchemaError
-from embedpipe.storage import catalogue, index_building, metadata_index, operations, plans, vector_sets
-from embedpipe.storage.bound_store import BoundStore, check_outdated, replaced
+from embedpipe.storage import catalogue, index_building, operations, plans, vector_sets
+from embedpipe.storage.bound_store import BoundStore, check_outdated, operation_of, replaced
 from embedpipe.storage.columns import Precision
 from embedpipe.storage.documents import DocumentBatch, Known
 from embedpipe.storage.filters import ValueType
@@ -38,7 +38,7 @@ class PgVectorStore(BoundStore):
     `language` is the text search configuration of the lexical search (any that PostgreSQL has; English where none is
     given), `precision` what numbers are stored as (float32; float16 past 2,000 dimensions).
     `lexical=False` leaves the index of words out: writing is faster, and searches are `dense` only; a `BM25` says how
-    it weighs words.
+    it weighs words. `metrics` is an observer of `embedpipe.metrics`, or several.
 
     Every method may raise `DatabaseUnavailableError`, `SchemaError`, `CollectionNotFoundError`, `ModelMismatchError`
     (also where the collection was made for another model) and `StorageError`; nothing is then written. A
@@ -191,9 +191,10 @@ class PgVectorStore(BoundStore):
         times a second; if it raises, the build is cancelled. Memory is taken as the server's settings allow. Raises
         `ConfigurationError` where the vectors cannot be indexed that way.
         """
-        index_building.create_index(
-            self.database, self.collection, index, concurrently=concurrently, on_progress=on_progress
-        )
+        with self._span("create_index"):
+            index_building.create_index(
+                self.database, self.collection, index, concurrently=concurrently, on_progress=on_progress
+            )
         self._collection = None
 
     def drop_index(self) -> bool:
@@ -213,7 +214,7 @@ class PgVectorStore(BoundStore):
 
     def metadata_indexes(self) -> list[MetadataIndex]:
         """The indexes on metadata keys, in the order they were made."""
-        return self._run(metadata_index.listed, None)
+        return self._run(plans.metadata_indexes(), None)
 
     def drop_metadata_index(self, *path: str, type: ValueType = "number") -> bool:
         """Whether there was such an index; it is gone now."""
@@ -262,14 +263,16 @@ class PgVectorStore(BoundStore):
         Raises what `embed` raises, `CollectionNotFoundError`, `ConfigurationError` where `precision` is another than
         the vectors of that model have, and `StorageError` where a lock is not to be had for two minutes.
         """
-        Reembedding(
+        work = Reembedding(
             database=self.database,
             name=self.name,
             model=model,
             embed=embed,
             precision=precision,
             on_progress=on_progress,
-        ).run()
+        )
+        with self._span("reembed"):
+            work.run()
         return self._with_model(model)
 
     def drop_vector_sets(self) -> int:
@@ -293,6 +296,12 @@ class PgVectorStore(BoundStore):
         return self._answer(run, plan, connection)
 
     def _answer(self, run: Callable[..., Any], plan: Plan[T], connection: Connection | None) -> T:
+        with self._span(operation_of(plan)) as told:
+            answer: T = self._answered(run, plan, connection)
+            told.note(results=len(answer) if isinstance(answer, list) else 0)
+            return answer
+
+    def _answered(self, run: Callable[..., Any], plan: Plan[T], connection: Connection | None) -> T:
         used, plan = self.collection, self._scoped(plan)
         answer: T
         try:

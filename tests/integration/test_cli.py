@@ -13,6 +13,7 @@ from unittest.mock import ANY
 import pytest
 from sqlalchemy import text
 
+import office
 from chat_server import running
 from embedpipe import Database, Document, PgVectorStore
 from embedpipe.cli import main
@@ -121,6 +122,25 @@ def test_a_file_that_cannot_be_read_costs_no_other(command: Command, notes: Path
     assert "3 new documents" in ended.out
     assert "latin.txt is not UTF-8 text (byte 1)" in " ".join(ended.err.split())
     assert "empty.txt holds no text" in " ".join(ended.err.split())
+
+
+def test_office_files_and_what_is_wrong_with_some(command: Command, tmp_path: Path) -> None:
+    (tmp_path / "manual.pdf").write_bytes(office.pdf(["Green tea takes two minutes.", "Black tea takes four minutes."]))
+    (tmp_path / "letter.docx").write_bytes(office.word(lambda document: document.add_heading("Oolong tea", 1)))
+    (tmp_path / "page.html").write_text("<h1>White tea</h1><p>Steep it at 75 °C.")
+    (tmp_path / "scan.pdf").write_bytes(office.pdf([None]))
+    (tmp_path / "broken.docx").write_bytes(b"PK")
+    ended = command("ingest", tmp_path, tmp_path / "page.html", "--json")
+    assert ended.code == 1
+    report = json.loads(ended.out)
+    assert report["added"] == 3
+    assert sorted(Path(name).name for name in report["failures"]) == ["broken.docx", "scan.pdf"]
+    [hit] = command("search", "black tea", "-k", 1, "--filter", '{"suffix": ".pdf"}', "--json").json["results"]
+    assert hit["metadata"] == {"name": "manual.pdf", "suffix": ".pdf", "pages": 2, "page": 1}
+    shown = command("ingest", tmp_path / "scan.pdf")
+    assert "nothing was ingested" in shown.out
+    assert "scan.pdf holds only images" in " ".join(shown.err.split())
+    assert command("ingest", tmp_path, "--prune").code == 1
 
 
 @pytest.mark.parametrize(

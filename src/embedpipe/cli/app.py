@@ -12,6 +12,7 @@ import typer
 
 from embedpipe.cli.database import db
 from embedpipe.cli.options import DEFAULT_MODEL, Collection, DatabaseUrl, Json, Model, Yes
+from embedpipe.cli.serving import serve
 
 if TYPE_CHECKING:
     from embedpipe.service import SemanticSearchService
@@ -22,6 +23,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.add_typer(db, name="db")
+app.command()(serve)
 
 Number = Annotated[int, typer.Option("-k", min=1, help="How many hits.")]
 Mode = Literal["hybrid", "dense", "lexical"]
@@ -61,15 +63,15 @@ def demo(database: DatabaseUrl = None, as_json: Json = False) -> None:
 
 @app.command()
 def ingest(
-    paths: Annotated[list[Path], typer.Argument(help="Files, and folders to be searched for text files.")],
+    paths: Annotated[list[Path], typer.Argument(help="Files, and folders to be searched for files.")],
     prune: Annotated[bool, typer.Option("--prune", help="Remove documents that are not among these files.")] = False,
     model: Model = DEFAULT_MODEL,
     collection: Collection = "default",
     database: DatabaseUrl = None,
     as_json: Json = False,
 ) -> None:
-    """Store text, Markdown and source code files; what is unchanged since the last time is not embedded again."""
-    from embedpipe.cli.commands import ingest_files
+    """Store text, Markdown, source code, PDF, Word and HTML; what is unchanged is not embedded again."""
+    from embedpipe.cli.ingesting import ingest_files
 
     with _opened(model, database, collection) as service:
         complete = ingest_files(service, paths, prune=prune, as_json=as_json)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from rich.text import Text
 
-from embedpipe.cli.commands import ingest_with_progress, stats_json, summary
+from embedpipe.cli.ingesting import ingest_with_progress, stats_json, summary
 from embedpipe.cli.render import console, hits_table, result_json, show_answer, write_json
 from embedpipe.errors import ConfigurationError
 from embedpipe.rag import RAGPipeline

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from rich.progress import Progress
 from rich.table import Table
 
-from embedpipe.cli.commands import ingest_with_progress, summary
+from embedpipe.cli.ingesting import ingest_with_progress, summary
 from embedpipe.cli.render import console, errors, new_table, write_json
 from embedpipe.evaluation import (
     Comparison,

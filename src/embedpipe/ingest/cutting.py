@@ -18,6 +18,7 @@ from embedpipe.storage.documents import DocumentRow, Known
 from embedpipe.storage.json import dumps, storable_text
 from embedpipe.storage.operations import ChunkRows, checked_id, checked_rows
 from embedpipe.text.clean import clean_text
+from embedpipe.text.pages import PAGE_BREAK, pages_at
 from embedpipe.types import Chunk, Document, EmbeddingModel, ModelSpec
 
 _REFUSED = re.compile(r"[\x00\ud800-\udfff]")
@@ -92,6 +93,7 @@ class Cutter:
             raise
         except Exception as error:
             raise InputError(f"the chunker failed with {type(error).__name__}: {error}") from error
+        chunks = _with_pages(text, chunks) if PAGE_BREAK in text else chunks
         if self._settings.clean_text:
             chunks = _cleaned(chunks)
         return self._headers.add(document, chunks) if self._headers else chunks
@@ -120,6 +122,15 @@ def _storable(text: str) -> str:
 def _check_not_blank(text: str, what: str) -> None:
     if not text.strip():
         raise InputError(f"{what}: expected text, got {'only white space' if text else 'an empty text'}.")
+
+
+def _with_pages(text: str, chunks: Sequence[Chunk]) -> list[Chunk]:
+    """The chunks, each with the `page` that its first printed character stands on."""
+    beginnings = (chunk.start_index + len(chunk.text) - len(chunk.text.lstrip()) for chunk in chunks)
+    pages = pages_at(text, beginnings)
+    return [
+        chunk._replace(metadata={**chunk.metadata, "page": page}) for chunk, page in zip(chunks, pages, strict=True)
+    ]
 
 
 def _cleaned(chunks: Sequence[Chunk]) -> list[Chunk]:

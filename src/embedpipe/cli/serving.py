@@ -1,0 +1,110 @@
+"""The `serve` command."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from embedpipe._optional import require
+from embedpipe.cli.options import DEFAULT_MODEL, Collection, DatabaseUrl, Json, Model
+
+if TYPE_CHECKING:
+    from embedpipe.server.resources import State
+
+KeyFile = Annotated[
+    Path | None,
+    typer.Option(help="API keys, one a line; those of EMBEDPIPE_API_KEYS are taken too.", dir_okay=False),
+]
+
+
+def serve(
+    host: Annotated[str, typer.Option(help="Another than this machine's own needs a key.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes a free one.")] = 8000,
+    api_key_file: KeyFile = None,
+    insecure: Annotated[bool, typer.Option("--insecure", help="Listen on any address without a key.")] = False,
+    alias: Annotated[list[str] | None, typer.Option(help="A further name of the model; may be repeated.")] = None,
+    reranker: Annotated[
+        str | None, typer.Option(help="A cross-encoder: a name on the hub or a folder. Else words and similarity.")
+    ] = None,
+    llm: Annotated[
+        str | None, typer.Option(help="A chat model behind an OpenAI-compatible endpoint; its key is OPENAI_API_KEY.")
+    ] = None,
+    llm_url: Annotated[str | None, typer.Option(help="The endpoint, where it is not OpenAI's.")] = None,
+    cache: Annotated[str | None, typer.Option(help="A folder or redis:// URL where vectors are kept.")] = None,
+    max_requests: Annotated[int, typer.Option(min=1, help="Under way at once; others get 429.")] = 256,
+    timeout: Annotated[float, typer.Option(min=0.1, help="Seconds until an answer begins.")] = 60.0,
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="A line in the log for each request.")] = False,
+    model: Model = DEFAULT_MODEL,
+    collection: Collection = "default",
+    database: DatabaseUrl = None,
+    as_json: Json = False,
+) -> None:
+    """Serve embeddings, search, ingest and answers over HTTP, with a page at / and the interface at /docs."""
+    for module in ("fastapi", "uvicorn", "prometheus_client"):
+        require(module, extra="server")
+    if llm is None and llm_url is not None:
+        raise typer.BadParameter("--llm-url needs --llm, the name of the model there.")
+    from embedpipe.server import ApiKeys, ServerSettings, create_app
+    from embedpipe.server.running import address_of, listen, run
+    from embedpipe.server.security import check_address
+
+    keys = ApiKeys.from_environment()
+    if api_key_file is not None:
+        keys += ApiKeys.from_file(api_key_file)
+    check_address(host, keys, insecure=insecure)
+    settings = ServerSettings(max_requests=max_requests, request_timeout_s=timeout, aliases=alias or ())
+    app = create_app(
+        model,
+        database=database,
+        collection=collection,
+        keys=keys,
+        settings=settings,
+        cache=cache,
+        reranker=_reranker(reranker),
+        llm=_chat(llm, llm_url),
+        any_host=insecure,
+    )
+    if verbose:
+        logging.getLogger("embedpipe.server").setLevel(logging.INFO)
+    listener = listen(host, port)
+    start = _start(app.state.resources.check(), url=address_of(listener), keys=len(keys))
+    run(app, listener, timeout_s=timeout, on_ready=lambda: _say(start, as_json=as_json))
+
+
+def _reranker(name: str | None) -> object | None:
+    from embedpipe.reranking import CrossEncoderReranker
+
+    return None if name is None else CrossEncoderReranker(name)
+
+
+def _chat(name: str | None, url: str | None) -> object | None:
+    from embedpipe.rag import OpenAIChat
+
+    return None if name is None else OpenAIChat(name, base_url=url)
+
+
+def _start(state: State, *, url: str, keys: int) -> dict[str, Any]:
+    """What there is to say once the server can be asked."""
+    return {"url": url, "docs": f"{url}/docs", "keys": keys, "pid": os.getpid(), **asdict(state)}
+
+
+def _say(start: dict[str, Any], *, as_json: bool) -> None:
+    """One line of JSON, or two lines for people; at once, also where stdout is a pipe."""
+    if as_json:
+        line = json.dumps(start)
+    else:
+        asked = f"{start['keys']} API keys" if start["keys"] else "no API key"
+        line = (
+            f"embedpipe serves {start['model']} at {start['url']} (interface: {start['docs']})\n"
+            f"collection {start['collection']}: {start['documents']} documents, {start['chunks']} chunks; {asked}; "
+            "Ctrl-C ends it"
+        )
+    sys.stdout.write(line + "\n")
+    sys.stdout.flush()

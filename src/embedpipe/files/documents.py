@@ -1,0 +1,93 @@
+"""Which files are read, and what becomes of each: a document, or an error that says what to do about the file."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from pathlib import Path, PurePath
+
+from embedpipe.errors import InputError
+from embedpipe.files import docx, html, pdf
+from embedpipe.files.parsed import Parsed
+from embedpipe.types import Document
+
+_TEXT_SUFFIXES = """
+.txt .md .markdown .rst .adoc .tex .csv .tsv .log .org .json .jsonl .yaml .yml .toml .ini .cfg .xml
+.py .pyi .js .mjs .ts .tsx .jsx .java .kt .go .rs .c .h .cc .cpp .hpp .cs .rb .php .swift .scala .sh .sql .r .lua
+"""
+_PARSERS: Mapping[str, Callable[[bytes, str], Parsed]] = {
+    ".pdf": pdf.parse,
+    ".docx": docx.parse,
+    ".html": html.parse,
+    ".htm": html.parse,
+    ".xhtml": html.parse,
+}
+_BEGINNINGS = ((b"%PDF-", "a PDF", ".pdf"), (b"PK\x03\x04", "a ZIP archive", ""), (docx.OLE, "an Office file", ""))
+
+
+def found_files(paths: Iterable[Path]) -> Iterator[Path]:
+    """Each file named, whatever its suffix, and all files of a known kind below each folder, in order.
+
+    Those below a folder that are hidden, or lie in a hidden folder, are left out. `InputError` for a path that is not
+    there.
+    """
+    for path in paths:
+        if path.is_file():
+            yield path
+        elif path.is_dir():
+            below = sorted(path.rglob("*"))
+            yield from (file for file in below if _is_known(file) and not _is_hidden(file.relative_to(path)))
+        else:
+            raise InputError(f"{path} is not there: expected a file or a folder.")
+
+
+def read_document(path: Path | str) -> Document:
+    """The file's text under its absolute path as id, so that the same file is the same document in every run.
+
+    PDF, Word (.docx) and HTML are read by their suffix, anything else as UTF-8 text. Headings of Word and HTML are
+    Markdown headings in the text, tables and lists are Markdown's, too; a form feed stands between a PDF's pages, so
+    that `page_at(text, offset)` tells the page. The metadata holds `name`, `suffix`, a PDF's `pages`, and the `title`
+    that the file gives itself, if any.
+
+    Raises `InputError` for a file that cannot be read, naming it and what to do; `MissingExtraError` where the parser
+    is not installed.
+    """
+    path = Path(path)
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise InputError(f"{path} cannot be read: {error.strerror}.") from error
+    return document_of(data, name=str(path), id=path.resolve().as_posix())
+
+
+def document_of(data: bytes, *, name: str, id: str | None = None) -> Document:
+    """As `read_document`, for a file's content: one that was uploaded, say. `id` None takes the name."""
+    suffix = PurePath(name).suffix.lower()
+    parsed = _PARSERS.get(suffix, _text)(data, name)
+    if not parsed.text.strip():
+        raise InputError(f"{name} holds no text.")
+    metadata = {"name": PurePath(name).name, "suffix": suffix, **parsed.metadata}
+    return Document(id=name if id is None else id, text=parsed.text, metadata=metadata)
+
+
+def _text(data: bytes, name: str) -> Parsed:
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise InputError(f"{name} is not UTF-8 text (byte {error.start}){_guess(data)}") from error
+    return Parsed(text.replace("\r\n", "\n").replace("\r", "\n"))
+
+
+def _guess(data: bytes) -> str:
+    for beginning, kind, suffix in _BEGINNINGS:
+        if data.startswith(beginning):
+            return f", but {kind}: " + (f"name it {suffix}." if suffix else "leave it out.")
+    return ": convert it or leave it out."
+
+
+def _is_known(path: Path) -> bool:
+    suffix = path.suffix.lower()
+    return (suffix in _TEXT_SUFFIXES.split() or suffix in _PARSERS) and path.is_file()
+
+
+def _is_hidden(path: Path) -> bool:
+    return any(part.startswith(".") for part in path.parts)

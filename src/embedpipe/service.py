@@ -5,17 +5,21 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from typing import Any
 
 from embedpipe.chunking import RecursiveChunker
 from embedpipe.embedding import EmbeddingGenerator
-from embedpipe.errors import CollectionNotFoundError, InputError
+from embedpipe.embedding.backend import RemoteModel
+from embedpipe.errors import CollectionNotFoundError, EmbedPipeError, InputError
 from embedpipe.ingest import Documents, Engine, IngestSettings, ProcessingStats, Progress, Tally
 from embedpipe.metrics.spans import Observers, Span, span
 from embedpipe.reranking import as_reranker
 from embedpipe.retrieval.duplicates import NearDuplicate, near_duplicates
 from embedpipe.retrieval.surroundings import with_surroundings
 from embedpipe.storage import AsyncPgVectorStore, Database, PgVectorStore
+from embedpipe.storage.diagnosis import Finding
+from embedpipe.storage.health import Health
 from embedpipe.storage.plans import Condition
 from embedpipe.storage.reembed import ReembedProgress
 from embedpipe.storage.vector_index import INDEX_FROM
@@ -240,6 +244,18 @@ class SemanticSearchService:
         around = await self.async_store.around([result.id for result in results], window=window, parent=parent)
         return with_surroundings(results, around)
 
+    def health(self) -> Health:
+        """Whether searches and ingests can be answered now, in milliseconds once the model is loaded.
+
+        A local model embeds a word; of a provider's, which is paid by the word, nothing is asked but its settings.
+        """
+        return self._with_model(self.store.health(), self._model_fault())
+
+    async def ahealth(self) -> Health:
+        """As `health`, on the running event loop."""
+        fault = await asyncio.to_thread(self._model_fault)
+        return self._with_model(await self.async_store.health(), fault)
+
     @property
     def async_store(self) -> AsyncPgVectorStore:
         """The service's collection, for event loops."""
@@ -254,6 +270,21 @@ class SemanticSearchService:
     async def aclose(self) -> None:
         """Closes the connections of the running event loop, and those of threads."""
         await self.store.database.aclose()
+
+    def _model_fault(self) -> str | None:
+        model = self.generator.model
+        try:
+            if not isinstance(model, RemoteModel):
+                model.embed(["health"], "query")
+        except Exception as error:
+            logger.exception("The model does not embed.")
+            return str(error) if isinstance(error, EmbedPipeError) else type(error).__name__
+        return None
+
+    def _with_model(self, health: Health, fault: str | None) -> Health:
+        found = [Finding(None, f"The model does not embed: {fault}", "See the log.", wrong=True)] if fault else []
+        model = self.generator.spec.name
+        return replace(health, model=model, model_loads=not fault, findings=[*health.findings, *found])
 
     def _span(self, stage: str, **details: Any) -> Span:
         return span(stage, to=self.metrics, collection=self.store.name, **details)

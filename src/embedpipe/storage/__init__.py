@@ -3,6 +3,7 @@
 from embedpipe.storage.async_store import AsyncPgVectorStore
 from embedpipe.storage.engine import Database
 from embedpipe.storage.filters import Field, Filter
+from embedpipe.storage.health import Health
 from embedpipe.storage.index_building import IndexProgress
 from embedpipe.storage.metadata_index import MetadataIndex
 from embedpipe.storage.schema import BM25
@@ -17,6 +18,7 @@ __all__ = [
     "Field",
     "Filter",
     "Fusion",
+    "Health",
     "IndexProgress",
     "MetadataIndex",
     "PgVectorStore",

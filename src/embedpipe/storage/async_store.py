@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy.typing as npt
 
-from embedpipe.errors import SchemaError
-from embedpipe.storage import catalogue, index_building, operations, plans
+from embedpipe.errors import SchemaError, StorageError
+from embedpipe.storage import catalogue, health, index_building, operations, plans
 from embedpipe.storage.bound_store import BoundStore, check_outdated, operation_of, replaced
 from embedpipe.storage.columns import Precision
 from embedpipe.storage.documents import DocumentBatch, Known
 from embedpipe.storage.filters import ValueType
+from embedpipe.storage.health import Health
 from embedpipe.storage.index_building import IndexProgress
 from embedpipe.storage.metadata_index import MetadataIndex
 from embedpipe.storage.nearby import StoredVectors
@@ -219,6 +220,13 @@ class AsyncPgVectorStore(BoundStore):
     async def exists(self) -> bool:
         """As `PgVectorStore.exists`."""
         return await self.database.aread(catalogue.exists, self.database.schema, self.name)
+
+    async def health(self) -> Health:
+        """As `PgVectorStore.health`."""
+        try:
+            return await self.database.aread(health.check, self.database.schema, self.name, self.settings)
+        except StorageError as error:
+            return health.unreachable(self.name, error)
 
     async def drop(self) -> None:
         """As `PgVectorStore.drop`."""

@@ -94,12 +94,12 @@ class Diagnosis:
 
 def diagnose(connection: Connection, schema: str) -> Diagnosis:
     """What is there, and what is wrong with it. Reads every collection once: its rows are counted and compared."""
-    findings = list(_of_extension(connection))
+    findings = list(of_extension(connection))
     migration = None
     names: Sequence[str] = []
     if inspect(connection).has_table("migrations", schema=schema):
         migration = connection.scalar(select(func.max(Catalogue(schema).migrations.c.number)))
-        outdated = _of_schema(connection, schema)
+        outdated = of_schema(connection, schema)
         if outdated is None:
             names = connection.scalars(select(Catalogue(schema).collections.c.name).order_by("name")).all()
         else:
@@ -121,7 +121,8 @@ def diagnose(connection: Connection, schema: str) -> Diagnosis:
     )
 
 
-def _of_extension(connection: Connection) -> Iterator[Finding]:
+def of_extension(connection: Connection) -> Iterator[Finding]:
+    """What is to be said of pgvector."""
     versions = text("SELECT installed_version, default_version FROM pg_available_extensions WHERE name = 'vector'")
     row = connection.execute(versions).first()
     if row is None:
@@ -134,7 +135,8 @@ def _of_extension(connection: Connection) -> Iterator[Finding]:
         yield Finding(None, message, "Run: ALTER EXTENSION vector UPDATE;", wrong=False)
 
 
-def _of_schema(connection: Connection, schema: str) -> Finding | None:
+def of_schema(connection: Connection, schema: str) -> Finding | None:
+    """What is to be said of migrations that the schema lacks, or has too many."""
     try:
         pending = pending_migrations(connection, schema)
     except SchemaError as error:
@@ -149,8 +151,8 @@ def _of_collection(connection: Connection, collection: Collection) -> tuple[Coll
     sets = vector_sets(connection, collection.schema, collection.name)
     others = [each for each in sets if not each.active]
     space = _space(connection, collection, others)
-    serves = _index_serves(connection, collection) if has_index(connection, collection) and counts.vectors else None
-    index = collection.index
+    index = index_of(connection, collection)
+    serves = index_serves(connection, collection) if index and counts.vectors else None
     state = CollectionState(
         name=collection.name,
         model=collection.model.name,
@@ -161,7 +163,7 @@ def _of_collection(connection: Connection, collection: Collection) -> tuple[Coll
         chunks=counts.chunks,
         vectors=counts.vectors,
         indexed_words=counts.indexed if collection.lexical else None,
-        index=f"{index.method} {index.kind}" if has_index(connection, collection) else None,
+        index=index,
         index_serves=serves,
         bytes=int(space.total),
         index_bytes=space.index,
@@ -172,7 +174,7 @@ def _of_collection(connection: Connection, collection: Collection) -> tuple[Coll
         message = "Row security hides the rows of its tenants from this role: they were not looked at."
         advice = "Ask as a superuser, or as a role with BYPASSRLS."
         return state, [Finding(collection.name, message, advice, wrong=False), *_of_space(state, space)]
-    findings = [*_of_counts(collection, counts), *_of_index(connection, collection, state)]
+    findings = [*_of_counts(collection, counts), *_of_indexes(connection, collection, state)]
     return state, findings + list(_of_space(state, space))
 
 
@@ -241,21 +243,34 @@ def _of_counts(collection: Collection, counts: Any) -> Iterator[Finding]:
         yield Finding(collection.name, message, "Scores by words are off. " + again, wrong=True)
 
 
-def _of_index(connection: Connection, collection: Collection, state: CollectionState) -> Iterator[Finding]:
+def _of_indexes(connection: Connection, collection: Collection, state: CollectionState) -> Iterator[Finding]:
     invalid = [name for name, valid in index_states(connection, collection).items() if not valid]
     if invalid:
         message = f"The index {', '.join(invalid)} is invalid: it was left by a build that failed, and costs writers."
         yield Finding(collection.name, message, "Call create_index(), which drops it.", wrong=True)
-    if state.index is None and state.vectors >= INDEX_FROM:
-        message = f"There is no vector index: every search compares with {state.vectors} vectors."
-        yield Finding(collection.name, message, "Call create_index().", wrong=False)
-    if state.index_serves is False and state.vectors >= INDEX_FROM:
+    yield from of_index(collection.name, state.index, serves=state.index_serves, vectors=state.vectors)
+
+
+def of_index(name: str, index: str | None, *, serves: bool | None, vectors: int) -> Iterator[Finding]:
+    """What is to be said of a collection's vector index, or of its having none."""
+    if vectors < INDEX_FROM:
+        return
+    if index is None:
+        message = f"There is no vector index: every search compares with {vectors} vectors."
+        yield Finding(name, message, "Call create_index().", wrong=False)
+    if serves is False:
         message = "There is a vector index, but the planner does not use it."
         advice = "Call refresh_statistics(); look at the server's random_page_cost and enable_* settings."
-        yield Finding(collection.name, message, advice, wrong=True)
+        yield Finding(name, message, advice, wrong=True)
 
 
-def _index_serves(connection: Connection, collection: Collection) -> bool:
+def index_of(connection: Connection, collection: Collection) -> str | None:
+    """The method and kind of the collection's vector index, None where it has none."""
+    index = collection.index
+    return f"{index.method} {index.kind}" if has_index(connection, collection) else None
+
+
+def index_serves(connection: Connection, collection: Collection) -> bool:
     """Whether the server's plan of a search goes by the vector index."""
     session.tune(connection, collection)
     nearest = select(statements.dense_candidates(collection, None, exact=False))

@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy.typing as npt
 from sqlalchemy import Connection
 
-from embedpipe.errors import SchemaError
-from embedpipe.storage import catalogue, index_building, operations, plans, vector_sets
+from embedpipe.errors import SchemaError, StorageError
+from embedpipe.storage import catalogue, health, index_building, operations, plans, vector_sets
 from embedpipe.storage.bound_store import BoundStore, check_outdated, operation_of, replaced
 from embedpipe.storage.columns import Precision
 from embedpipe.storage.documents import DocumentBatch, Known
 from embedpipe.storage.filters import ValueType
+from embedpipe.storage.health import Health
 from embedpipe.storage.index_building import IndexProgress
 from embedpipe.storage.metadata_index import MetadataIndex
 from embedpipe.storage.nearby import StoredVectors
@@ -282,6 +283,13 @@ class PgVectorStore(BoundStore):
     def exists(self) -> bool:
         """Whether the collection is there; looking does not make it."""
         return self.database.read(catalogue.exists, self.database.schema, self.name)
+
+    def health(self) -> Health:
+        """Whether the collection can be searched and written now, in milliseconds; nothing is made or changed."""
+        try:
+            return self.database.read(health.check, self.database.schema, self.name, self.settings)
+        except StorageError as error:
+            return health.unreachable(self.name, error)
 
     def drop(self) -> None:
         """Removes the collection with all it holds."""

@@ -1,6 +1,6 @@
 # Two commands set up everything they need in .venv: `make demo` and `make test`.
 .DEFAULT_GOAL := help
-.PHONY: help demo test soak check clean
+.PHONY: help demo test soak check docs clean
 
 PYTHON ?= python3
 VENV_PYTHON := .venv/bin/python
@@ -11,6 +11,7 @@ help:
 	@echo "make test    run the tests"
 	@echo "make soak    run the long forms of the tests that kill, fill and mistreat the database: half an hour"
 	@echo "make check   lint, types and import contracts"
+	@echo "make docs    build the documentation into docs/_build/html"
 
 demo: .venv/.demo
 	@HF_HUB_OFFLINE=1 .venv/bin/embedpipe demo
@@ -27,8 +28,11 @@ check: .venv/.dev
 	$(VENV_PYTHON) -m mypy
 	$(VENV_PYTHON) -m importlinter.cli
 
+docs: .venv/.dev
+	$(VENV_PYTHON) -m sphinx --fail-on-warning --keep-going --quiet docs docs/_build/html
+
 clean:
-	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf .venv docs/_build .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
 
 .venv/.python:
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.11 ...")'

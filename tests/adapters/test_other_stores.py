@@ -23,8 +23,6 @@ from llama_index.core.schema import TextNode
 from llama_index.core.vector_stores.types import BasePydanticVectorStore
 from llama_index.vector_stores.chroma import ChromaVectorStore
 from llama_index.vector_stores.faiss import FaissVectorStore
-from llama_index.vector_stores.qdrant import QdrantVectorStore as LlamaQdrantVectorStore
-from qdrant_client import QdrantClient
 
 from embedpipe import Chunk, EmbeddingGenerator, RAGPipeline, SearchResult
 from embedpipe.evaluation import EvaluationSet, evaluate
@@ -71,10 +69,6 @@ def llama_faiss() -> BasePydanticVectorStore:
 
 def llama_chroma() -> BasePydanticVectorStore:
     return ChromaVectorStore(chroma_collection=chroma_collection())
-
-
-def llama_qdrant() -> BasePydanticVectorStore:
-    return LlamaQdrantVectorStore("teas", client=QdrantClient(":memory:"))
 
 
 @dataclass
@@ -138,7 +132,7 @@ def over_llama_index(make: Callable[[], BasePydanticVectorStore], generator: Emb
 
 
 LANGCHAIN = [langchain_chroma, langchain_qdrant]
-LLAMA_INDEX = [llama_faiss, llama_chroma, llama_qdrant]
+LLAMA_INDEX = [llama_faiss, llama_chroma]
 
 
 @pytest.fixture(params=[*LANGCHAIN, *LLAMA_INDEX], ids=lambda make: make.__name__)

@@ -124,7 +124,8 @@ def _rank(rank: int | None) -> str:
 class ModelSpec:
     """What two embeddings must share to be comparable, and what the model takes.
 
-    `revision` tells two sets of weights of one name apart; `max_tokens` is None where the model has no limit.
+    `revision` tells two sets of weights of one name apart; `max_tokens` is None where the model has no limit;
+    `compression` names what has made its vectors shorter.
     """
 
     name: str
@@ -134,11 +135,14 @@ class ModelSpec:
     query_prompt: str = ""
     document_prompt: str = ""
     normalized: bool = True
+    compression: str = ""
 
     @property
     def fingerprint(self) -> str:
         """32 hexadecimal digits over every field that changes a vector."""
         fields = {key: value for key, value in asdict(self).items() if key != "max_tokens"}
+        if not self.compression:
+            del fields["compression"]  # as it was before there was one
         return hashlib.sha256(json.dumps(fields, sort_keys=True).encode()).hexdigest()[:32]
 
 

@@ -1,7 +1,15 @@
 """Smaller vectors: fewer dimensions, or fewer bits for each, and what that costs."""
 
 from embedpipe.compression.comparison import CompressionReport, compare
-from embedpipe.compression.compressor import EmbeddingCompressor, truncate
+from embedpipe.compression.compressor import EmbeddingCompressor, Truncation, truncate
 from embedpipe.compression.quantization import BinaryQuantizer, Int8Quantizer
 
-__all__ = ["BinaryQuantizer", "CompressionReport", "EmbeddingCompressor", "Int8Quantizer", "compare", "truncate"]
+__all__ = [
+    "BinaryQuantizer",
+    "CompressionReport",
+    "EmbeddingCompressor",
+    "Int8Quantizer",
+    "Truncation",
+    "compare",
+    "truncate",
+]

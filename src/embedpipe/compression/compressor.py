@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import zipfile
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,13 @@ from embedpipe.types import Vectors
 _FORMAT = 1
 
 
+def checked_dimensions(dimensions: int) -> int:
+    """The number itself; `ConfigurationError` where vectors cannot have so many dimensions."""
+    if type(dimensions) is not int or dimensions < 1:
+        raise ConfigurationError(f"dimensions expected a whole number from 1 on, got {dimensions!r}.")
+    return dimensions
+
+
 class EmbeddingCompressor:
     """Turns vectors of d dimensions into `dimensions` principal components of a sample, at length 1.
 
@@ -25,9 +33,7 @@ class EmbeddingCompressor:
     """
 
     def __init__(self, dimensions: int = 256) -> None:
-        if type(dimensions) is not int or dimensions < 1:
-            raise ConfigurationError(f"dimensions expected a whole number from 1 on, got {dimensions!r}.")
-        self.dimensions = dimensions
+        self.dimensions = checked_dimensions(dimensions)
         self._count = 0
         self._sum: npt.NDArray[np.float64] = np.zeros(0)
         self._products: npt.NDArray[np.float64] = np.zeros((0, 0))
@@ -128,6 +134,25 @@ class EmbeddingCompressor:
         self._mean = mean.astype(np.float32)
         self._components = np.ascontiguousarray(kept, dtype=np.float32)
         self._variance_kept = float(variances[: self.dimensions].sum() / variances.sum())
+
+
+@dataclass(frozen=True, slots=True)
+class Truncation:
+    """`truncate` to so many dimensions, as the `compressor=` of an `EmbeddingGenerator`."""
+
+    dimensions: int
+
+    def __post_init__(self) -> None:
+        checked_dimensions(self.dimensions)
+
+    @property
+    def fingerprint(self) -> str:
+        """Names the way and the dimensions."""
+        return f"first {self.dimensions}"
+
+    def compress(self, vectors: npt.ArrayLike) -> Vectors:
+        """(n, dimensions) float32 unit rows. Raises `InputError` for vectors of fewer dimensions."""
+        return truncate(vectors, self.dimensions)
 
 
 def truncate(vectors: npt.ArrayLike, dimensions: int) -> Vectors:

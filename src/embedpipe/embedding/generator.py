@@ -14,6 +14,7 @@ from embedpipe.embedding import catalogue
 from embedpipe.embedding.backend import LimitedModel, Limits, Retry
 from embedpipe.embedding.call import Call
 from embedpipe.embedding.check import unit
+from embedpipe.embedding.compressing import Compressor, checked_compressor, compressed_spec
 from embedpipe.embedding.flow import Batch, Flow, adrive, drive
 from embedpipe.embedding.limiter import Limiter, RateLimiter
 from embedpipe.embedding.models import backend, named
@@ -39,8 +40,10 @@ class EmbeddingGenerator:
     model. `cache` is a folder, a redis:// URL or anything with `get_many` and `put_many`. `max_retries` is short for
     `Retry(attempts=max_retries + 1)`. `on_too_long` says what becomes of a text over the model's limit: "split" gives
     the mean of its pieces' vectors weighted by their tokens, at length 1; "truncate" embeds its beginning and logs it;
-    "error" raises `TokenLimitError`. `clean_text` cleans every text first, `normalize` brings every vector to
-    length 1. `metrics` is an observer of `embedpipe.metrics`, such as an `EmbeddingMetrics`, or several in a list.
+    "error" raises `TokenLimitError`. `clean_text` cleans every text first, `normalize` brings every vector to length 1,
+    a `compressor` of `embedpipe.compression` makes it shorter; the cache keeps the model's own vectors, so that another
+    compressor costs no request. `metrics` is an observer of `embedpipe.metrics`, such as an `EmbeddingMetrics`, or
+    several in a list.
 
     Safe to share between threads and event loops. A pickle holds no key: it is read from the environment again.
     """
@@ -59,9 +62,11 @@ class EmbeddingGenerator:
         on_too_long: OnTooLong = "split",
         clean_text: bool = False,
         normalize: bool = False,
+        compressor: Compressor | None = None,
         metrics: Observers | None = None,
     ) -> None:
         self._cache = None if cache is None else opened(cache)
+        self._compressor = checked_compressor(compressor)
         self._settings = {
             "cache": self._cache,
             "limits": limits,
@@ -70,12 +75,14 @@ class EmbeddingGenerator:
             "on_too_long": on_too_long,
             "clean_text": clean_text,
             "normalize": normalize,
+            "compressor": self._compressor,
             "metrics": metrics,
         }
         self.source: Mapping[str, Any] = {}
-        """How a named model was named; empty for a backend object. No key, and no user of a URL."""
+        """How a named model was named; empty for a backend object or with a compressor. No key, no user of a URL."""
         if isinstance(model, str):
-            self.source = {"model": model, "base_url": _without_user(base_url), "dimensions": dimensions}
+            if compressor is None:
+                self.source = {"model": model, "base_url": _without_user(base_url), "dimensions": dimensions}
             chosen = named(model, api_key=api_key, base_url=base_url, dimensions=dimensions)
         else:
             chosen = backend(model)
@@ -93,20 +100,29 @@ class EmbeddingGenerator:
         self._normalize = normalize
         self._metrics = metrics
 
-    @cached_property
+    @property
     def spec(self) -> ModelSpec:
-        """What the vectors are: the model's own specification, normalised where that was asked for."""
-        return replace(self.model.spec, normalized=True) if self._normalize else self.model.spec
+        """What the vectors are: the model's own specification, normalised and compressed where that was asked for.
+
+        Raises `ConfigurationError` for a compressor that was made for another model's vectors.
+        """
+        return self._specs[1]
+
+    @cached_property
+    def _specs(self) -> tuple[ModelSpec, ModelSpec]:
+        """What the vectors are before they are compressed, as the cache keeps them, and after."""
+        base = replace(self.model.spec, normalized=True) if self._normalize else self.model.spec
+        return base, base if self._compressor is None else compressed_spec(base, self._compressor)
 
     @cached_property
     def _recall(self) -> Recall | None:
         """Made late, since only the model's specification tells what a key is."""
-        return Recall(self._cache, self.spec, on_too_long=self._planner.on_too_long) if self._cache else None
+        return Recall(self._cache, self._specs[0], on_too_long=self._planner.on_too_long) if self._cache else None
 
     def keeping_to(self, limiter: Limiter) -> EmbeddingGenerator:
         """A generator like this one whose requests wait for `limiter`, which others may share."""
         other = _rebuild(self.model, self._settings)
-        other._sender = Sender(
+        other._sender = Sender(  # noqa: SLF001 - one of its kind
             self.model, limiter=limiter, retry=self.retry, concurrency=self.limits.concurrency
         )
         return other
@@ -129,28 +145,28 @@ class EmbeddingGenerator:
         with self._calling(texts):
             call, flow = self._open(texts, kind, strict=True)
             drive(flow, partial(self._send, call), concurrency=self.limits.concurrency)
-            return whole(texts, call, flow, self.spec)
+            return whole(texts, call, flow, self.spec, self._compressor)
 
     async def agenerate_batch(self, texts: Sequence[str], kind: Kind = "document") -> EmbeddingBatch:
         """As `generate_batch`."""
         with self._calling(texts):
             call, flow = await asyncio.to_thread(self._open, texts, kind, strict=True)
             await adrive(flow, partial(self._asend, call), concurrency=self.limits.concurrency)
-            return whole(texts, call, flow, self.spec)
+            return await asyncio.to_thread(whole, texts, call, flow, self.spec, self._compressor)
 
     def attempt(self, texts: Sequence[str], kind: Kind = "document") -> EmbeddingAttempt:
         """What can be embedded, and the error of every other text by its position; raises for no text."""
         with self._calling(texts):
             call, flow = self._open(texts, kind)
             drive(flow, partial(self._send, call), concurrency=self.limits.concurrency)
-            return attempted(texts, call, flow, self.spec)
+            return attempted(texts, call, flow, self.spec, self._compressor)
 
     async def aattempt(self, texts: Sequence[str], kind: Kind = "document") -> EmbeddingAttempt:
         """As `attempt`."""
         with self._calling(texts):
             call, flow = await asyncio.to_thread(self._open, texts, kind)
             await adrive(flow, partial(self._asend, call), concurrency=self.limits.concurrency)
-            return attempted(texts, call, flow, self.spec)
+            return await asyncio.to_thread(attempted, texts, call, flow, self.spec, self._compressor)
 
     def _open(self, texts: Sequence[str], kind: Kind, *, strict: bool = False) -> tuple[Call, Flow]:
         if isinstance(texts, str):
@@ -159,7 +175,7 @@ class EmbeddingGenerator:
             raise InputError(f"kind expected 'document' or 'query', got {kind!r:.100}.")
         if self._clean:
             texts = [_cleaned(text) for text in texts]
-        call = Call.of(texts, kind=kind, dimensions=self.spec.dimensions)
+        call = Call.of(texts, kind=kind, dimensions=self._specs[0].dimensions)
         if strict and call.invalid:
             raise merged(call.invalid)
         missing: Sequence[int] = range(len(call.texts))
@@ -200,7 +216,7 @@ class EmbeddingGenerator:
             try:
                 yield
             finally:
-                if "spec" in vars(self):  # asked for here, it could load the model on an event loop
+                if "_specs" in vars(self):  # asked for here, it could load the model on an event loop
                     called.note(**self._labels)
 
     @contextmanager

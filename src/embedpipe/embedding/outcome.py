@@ -6,19 +6,22 @@ import copy
 from collections.abc import Mapping, Sequence
 
 from embedpipe.embedding.call import Call
+from embedpipe.embedding.compressing import Compressor
 from embedpipe.embedding.flow import Flow
 from embedpipe.embedding.results import EmbeddingAttempt, EmbeddingBatch
 from embedpipe.errors import EmbeddingError, EmbedPipeError, TokenLimitError
 from embedpipe.types import ModelSpec
 
 
-def attempted(texts: Sequence[str], call: Call, flow: Flow, spec: ModelSpec) -> EmbeddingAttempt:
+def attempted(
+    texts: Sequence[str], call: Call, flow: Flow, spec: ModelSpec, compressor: Compressor | None
+) -> EmbeddingAttempt:
     """What was embedded, and the error of everything else."""
     call.fail(flow.errors)
     errors = call.failures
     positions = [position for position in range(len(texts)) if position not in errors]
     return EmbeddingAttempt(
-        batch=_batch(texts, call, spec, positions=positions),
+        batch=_batch(texts, call, spec, compressor, positions=positions),
         positions=positions,
         errors=errors,
         requests=call.requests,
@@ -26,20 +29,25 @@ def attempted(texts: Sequence[str], call: Call, flow: Flow, spec: ModelSpec) -> 
     )
 
 
-def whole(texts: Sequence[str], call: Call, flow: Flow, spec: ModelSpec) -> EmbeddingBatch:
+def whole(
+    texts: Sequence[str], call: Call, flow: Flow, spec: ModelSpec, compressor: Compressor | None
+) -> EmbeddingBatch:
     """Everything embedded; raises where anything failed."""
     call.fail(flow.errors)
     if errors := call.failures:
         raise merged(errors)
-    return _batch(texts, call, spec, positions=range(len(texts)))
+    return _batch(texts, call, spec, compressor, positions=range(len(texts)))
 
 
-def _batch(texts: Sequence[str], call: Call, spec: ModelSpec, *, positions: Sequence[int]) -> EmbeddingBatch:
+def _batch(
+    texts: Sequence[str], call: Call, spec: ModelSpec, compressor: Compressor | None, *, positions: Sequence[int]
+) -> EmbeddingBatch:
     numbers = [call.numbers[position] for position in positions]
     plain = len(numbers) == len(call.texts) == len(call.numbers)
+    vectors = call.vectors if plain else call.vectors[numbers]
     return EmbeddingBatch(
         texts=texts if len(numbers) == len(texts) else [texts[position] for position in positions],
-        vectors=call.vectors if plain else call.vectors[numbers],
+        vectors=vectors if compressor is None else compressor.compress(vectors),
         token_counts=call.counts if plain else call.counts[numbers],
         cached=call.cached if plain else call.cached[numbers],
         model=spec.name,

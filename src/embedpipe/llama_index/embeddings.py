@@ -17,7 +17,7 @@ class EmbedPipeEmbedding(BaseEmbedding):
 
     `to_dict` holds how the generator was named (model, base_url, dimensions) and no secret; `from_dict` makes it anew,
     with the key from the environment and without cache, and raises `ConfigurationError` where it was made of a backend
-    object. Errors are those of `EmbeddingGenerator.generate_batch`.
+    object or with a compressor. Errors are those of `EmbeddingGenerator.generate_batch`.
     """
 
     source: dict[str, Any] = Field(default_factory=dict, description="How the generator's model was named.")
@@ -66,6 +66,6 @@ def _made_anew(source: dict[str, Any]) -> EmbeddingGenerator:
     if not source:
         raise ConfigurationError(
             "The name of the generator's model was expected in source, and there is none: it was made of a backend "
-            "object, which is not serialised. Make EmbedPipeEmbedding(generator) anew."
+            "object or with a compressor, which is not serialised. Make EmbedPipeEmbedding(generator) anew."
         )
     return EmbeddingGenerator(**source)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from embedpipe.errors import CollectionNotFoundError, ModelMismatchError
+from embedpipe.storage.catalogue import describe
 from embedpipe.storage.store import PgVectorStore
 from embedpipe.types import ModelSpec
 
@@ -29,8 +30,7 @@ def bound(store: PgVectorStore, model: ModelSpec) -> PgVectorStore:
         )
     if own.fingerprint != model.fingerprint:
         raise ModelMismatchError(
-            f"The store of collection {store.name!r} is bound to {own.name} ({own.dimensions} dimensions, fingerprint "
-            f"{own.fingerprint[:8]}), the embedding is {model.name} ({model.dimensions}, {model.fingerprint[:8]}). "
+            f"The store of collection {store.name!r} is bound to {describe(own)}, the embedding is {describe(model)}. "
             "Give both the same model."
         )
     return store

@@ -327,4 +327,5 @@ def check_same(found: Collection, settings: CollectionSettings) -> None:
 
 def describe(model: ModelSpec) -> str:
     """The model in words that tell it from another of the same name."""
-    return f"{model.name} ({model.dimensions} dimensions, fingerprint {model.fingerprint[:8]})"
+    compression = f", compressed by {model.compression}" if model.compression else ""
+    return f"{model.name} ({model.dimensions} dimensions{compression}, fingerprint {model.fingerprint[:8]})"

@@ -19,6 +19,7 @@ from embedpipe import Database, Document, PgVectorStore
 from embedpipe.cli import main
 from embedpipe.cli.demo import python_reference, run_demo
 from embedpipe.embedding import EmbeddingGenerator
+from embedpipe.export import load_export
 from embedpipe.service import SemanticSearchService
 from embedpipe.testing import FakeEmbeddingModel
 
@@ -248,6 +249,27 @@ def test_dump_writes_a_file(command: Command, notes: Path, tmp_path: Path) -> No
     command("ingest", notes)
     assert command("db", "dump", tmp_path / "copy.sql", "--json").json == {"written": str(tmp_path / "copy.sql")}
     assert "Neap tides" in (tmp_path / "copy.sql").read_text()
+
+
+def test_export_writes_files(command: Command, notes: Path, tmp_path: Path) -> None:
+    command("ingest", notes)
+    report = command("export", tmp_path / "out", "--vectors", "int8", "--json").json
+    assert report == {
+        "collection": "default",
+        "documents": 3,
+        "chunks": 3,
+        "vectors": "int8",
+        "bytes": ANY,
+        "folder": str(tmp_path / "out"),
+    }
+    assert sorted(each.name for each in load_export(tmp_path / "out").folder.iterdir()) == [
+        "chunks.parquet",
+        "collection.json",
+        "documents.parquet",
+    ]
+    assert "3 chunks of default, vectors in float32" in command("export", tmp_path / "other").out
+    again = command("export", tmp_path / "out")
+    assert (again.code, "is there already" in again.err) == (1, True)
 
 
 def test_what_langchain_stored_is_taken_over(command: Command, database: Database) -> None:

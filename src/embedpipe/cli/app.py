@@ -132,6 +132,22 @@ def import_(
 
 
 @app.command()
+def export(
+    folder: Annotated[Path, typer.Argument(help="A new folder, for chunks.parquet and documents.parquet.")],
+    vectors: Annotated[
+        Literal["float32", "int8"], typer.Option(help="int8 takes a quarter, and is half a step off at most.")
+    ] = "float32",
+    collection: Collection = "default",
+    database: DatabaseUrl = None,
+    as_json: Json = False,
+) -> None:
+    """Write a collection's documents, chunks, vectors and metadata to Parquet files."""
+    from embedpipe.cli.exporting import export as write
+
+    write(database, collection, folder, vectors=vectors, as_json=as_json)
+
+
+@app.command()
 def doctor(database: DatabaseUrl = None, as_json: Json = False) -> None:
     """See whether the database is whole and its indexes serve the searches; ends with 1 where something is wrong."""
     from embedpipe.cli.administration import examine

@@ -1,0 +1,39 @@
+"""What `export` does once its arguments are read."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from dataclasses import asdict
+from pathlib import Path
+
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from embedpipe.cli.commands import check_exists
+from embedpipe.cli.render import console, errors, write_json
+from embedpipe.export import ExportReport, Stored, export_collection
+from embedpipe.storage import Database, PgVectorStore
+
+
+def export(url: str | None, collection: str, folder: Path, *, vectors: Stored, as_json: bool) -> None:
+    """Writes the collection, with a bar on stderr that shows how far it is."""
+    with closing(Database(url)) as database:
+        check_exists(collection, database)
+        report = _with_progress(PgVectorStore(database, collection=collection), folder, vectors)
+    if as_json:
+        write_json({**asdict(report), "folder": str(folder)})
+    else:
+        console.print(
+            f"{report.documents} documents and {report.chunks} chunks of {collection}, vectors in {vectors}: "
+            f"{report.bytes / 1e6:.1f} MB in {folder}",
+            highlight=False,
+            markup=False,
+        )
+
+
+def _with_progress(store: PgVectorStore, folder: Path, vectors: Stored) -> ExportReport:
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=errors, transient=not errors.is_terminal) as progress:
+        task = progress.add_task("chunks", total=store.count())
+        return export_collection(
+            store, folder, vectors=vectors, on_progress=lambda chunks: progress.update(task, completed=chunks)
+        )

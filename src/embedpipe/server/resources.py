@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import cast
 
 from fastapi import Request
@@ -11,6 +11,7 @@ from fastapi import Request
 from embedpipe.embedding import EmbeddingGenerator, Retry
 from embedpipe.embedding.backend import RemoteModel
 from embedpipe.embedding.stores import CacheLike
+from embedpipe.errors import ModelMismatchError
 from embedpipe.rag import RAGPipeline
 from embedpipe.reranking import as_reranker
 from embedpipe.server.batched_model import BatchedModel
@@ -23,6 +24,16 @@ from embedpipe.types import EmbeddingModel, Reranker
 
 _OPEN_COLLECTIONS = 64
 _BATCHES_OF_AN_INGEST = 2
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class State:
+    """What a server starts with."""
+
+    model: str
+    collection: str
+    documents: int
+    chunks: int
 
 
 class Resources:
@@ -79,6 +90,25 @@ class Resources:
     def rag(self, collection: str | None, *, k: int) -> RAGPipeline:
         """What answers questions from that collection."""
         return RAGPipeline(self.search(collection), self._llm, k=k)
+
+    def check(self) -> State:
+        """What the server will stand on, once the model has been loaded and the database has answered.
+
+        Raises what would otherwise fail later: an error of the model or the database, and `ModelMismatchError` where
+        the collection has another model's vectors.
+        """
+        spec = self.generator.spec
+        self.model.embed(["warm"], "query")
+        found = {info.name: info for info in self.database.collections()}.get(self.collection)
+        self.database.close()  # what is served is read on the event loop
+        if found is None:
+            return State(model=spec.name, collection=self.collection, documents=0, chunks=0)
+        if found.model.fingerprint != spec.fingerprint:
+            raise ModelMismatchError(
+                f"The collection {self.collection!r} has vectors of {found.model.name}, and {spec.name} was to be "
+                "served. Serve that model, or name another collection."
+            )
+        return State(model=spec.name, collection=self.collection, documents=found.documents, chunks=found.chunks)
 
     async def start(self) -> None:
         """Loads the model, so that the first request does not wait for it."""

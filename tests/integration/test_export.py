@@ -101,6 +101,7 @@ def test_documents_come_with_their_text(database: Database, tmp_path: Path) -> N
     report = export_collection(service.store, tmp_path / "out")
     assert (report.documents, report.chunks) == (3, 3)
     found = list(load_export(tmp_path / "out").iter_documents())
+    assert service.store.documents(["d2", "nowhere", "d0"]) == [found[2], found[0]]
     assert [(each.id, each.text, each.metadata) for each in found] == [(d.id, d.text, d.metadata) for d in documents]
 
 

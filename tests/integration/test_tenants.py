@@ -78,6 +78,7 @@ METHODS: dict[str, Callable[[Any], Awaitable[Any]]] = {
     "around": lambda store: store.around(["c1", "c2"], window=3),
     "vectors": lambda store: store.vectors(),
     "count": lambda store: store.count(),
+    "documents": lambda store: store.documents(["d0", "d1"]),
     "known_documents": lambda store: store.known_documents(["d0", "d1"]),
     "write_documents": lambda store: store.write_documents(EMPTY_BATCH),
     "prune_documents": lambda store: store.prune_documents(["nothing"]),

@@ -1,7 +1,7 @@
 """A collection as files that others read: documents, chunks, vectors and metadata in Parquet; the extra `export`."""
 
 from embedpipe.export.format import Stored
-from embedpipe.export.reading import Export, ExportedDocument, load_export
+from embedpipe.export.reading import Export, load_export
 from embedpipe.export.writing import ExportReport, export_collection
 
-__all__ = ["Export", "ExportReport", "ExportedDocument", "Stored", "export_collection", "load_export"]
+__all__ = ["Export", "ExportReport", "Stored", "export_collection", "load_export"]

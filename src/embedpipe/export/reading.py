@@ -6,24 +6,17 @@ import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from embedpipe.compression.quantization import Int8Quantizer
 from embedpipe.errors import InputError
 from embedpipe.export.format import CHUNKS, DESCRIPTION, DOCUMENTS, FORMAT, arrow
-from embedpipe.types import Chunk, Metadata, ModelSpec, Vectors
+from embedpipe.storage.documents import StoredDocument
+from embedpipe.types import Chunk, ModelSpec, Vectors
 
 _ROWS = 2000
-
-
-class ExportedDocument(NamedTuple):
-    """A document; its text is None where the collection did not keep it."""
-
-    id: str
-    text: str | None
-    metadata: Metadata
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,11 +43,11 @@ class Export:
             vectors = numbers.astype(np.float32) if self.quantizer is None else self.quantizer.dequantize(numbers)
             yield [_chunk(row) for row in rows], vectors
 
-    def iter_documents(self) -> Iterator[ExportedDocument]:
+    def iter_documents(self) -> Iterator[StoredDocument]:
         """All documents, in the order of their ids."""
         for table in _tables(self.folder / DOCUMENTS):
             for row in table.to_pylist():
-                yield ExportedDocument(row["id"], row["text"], json.loads(row["metadata"]))
+                yield StoredDocument(row["id"], row["text"], json.loads(row["metadata"]))
 
 
 def load_export(folder: Path | str) -> Export:

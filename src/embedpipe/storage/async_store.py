@@ -13,7 +13,7 @@ from embedpipe.errors import SchemaError, StorageError
 from embedpipe.storage import catalogue, health, index_building, operations, plans
 from embedpipe.storage.bound_store import BoundStore, check_outdated, operation_of, replaced
 from embedpipe.storage.columns import Precision
-from embedpipe.storage.documents import DocumentBatch, Known
+from embedpipe.storage.documents import DocumentBatch, Known, StoredDocument
 from embedpipe.storage.filters import ValueType
 from embedpipe.storage.health import Health
 from embedpipe.storage.index_building import IndexProgress
@@ -177,6 +177,12 @@ class AsyncPgVectorStore(BoundStore):
     async def drop_metadata_index(self, *path: str, type: ValueType = "number") -> bool:
         """As `PgVectorStore.drop_metadata_index`."""
         return await self._run(plans.drop_metadata_index(path, type), None)
+
+    async def documents(
+        self, document_ids: Sequence[str], *, connection: AsyncConnection | None = None
+    ) -> list[StoredDocument]:
+        """As `PgVectorStore.documents`."""
+        return await self._read(plans.stored_documents(document_ids), connection)
 
     async def known_documents(self, document_ids: Sequence[str]) -> Known:
         """As `PgVectorStore.known_documents`."""

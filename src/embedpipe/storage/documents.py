@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from sqlalchemy import Connection, and_, bindparam, delete, func, not_, select
 
@@ -11,7 +12,7 @@ from embedpipe.errors import EmbedPipeError
 from embedpipe.storage import operations, statements
 from embedpipe.storage.columns import BytesArray, JsonbArray, TextArray
 from embedpipe.storage.schema import Collection
-from embedpipe.types import Vectors
+from embedpipe.types import Metadata, Vectors
 
 
 class ConcurrentChangeError(EmbedPipeError):
@@ -44,6 +45,22 @@ class Known:
 
     hashes: dict[str, bytes]
     chunk_ids: set[str]
+
+
+class StoredDocument(NamedTuple):
+    """A document as it was ingested; `text` is None where the collection does not keep it."""
+
+    id: str
+    text: str | None
+    metadata: Metadata
+
+
+def stored(connection: Connection, collection: Collection, document_ids: Sequence[str]) -> list[StoredDocument]:
+    """The documents with these ids, in the order of the ids; those that are not there are left out."""
+    table = collection.documents
+    rows = select(table.c.id, table.c.content, table.c.metadata).where(table.c.id == func.any(bindparam("ids")))
+    found = {row.id: StoredDocument(*row) for row in connection.execute(rows, {"ids": TextArray(document_ids)})}
+    return [found[name] for name in document_ids if name in found]
 
 
 def known(connection: Connection, collection: Collection, document_ids: Sequence[str]) -> Known:

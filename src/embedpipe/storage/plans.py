@@ -141,6 +141,12 @@ def vectors(ids: Sequence[str] | None, condition: Condition) -> Plan[nearby.Stor
     return lambda connection, collection: nearby.vectors(connection, collection, wanted, parsed)
 
 
+def stored_documents(document_ids: Sequence[str]) -> Plan[list[documents.StoredDocument]]:
+    """The documents with these ids."""
+    ids = _checked_ids(document_ids, "document_ids")
+    return lambda connection, collection: documents.stored(connection, collection, ids)
+
+
 def known_documents(document_ids: Sequence[str]) -> Plan[documents.Known]:
     """What is stored of these documents."""
     ids = _checked_ids(document_ids, "document_ids")

@@ -12,7 +12,7 @@ from embedpipe.errors import SchemaError, StorageError
 from embedpipe.storage import catalogue, health, index_building, operations, plans, vector_sets
 from embedpipe.storage.bound_store import BoundStore, check_outdated, operation_of, replaced
 from embedpipe.storage.columns import Precision
-from embedpipe.storage.documents import DocumentBatch, Known
+from embedpipe.storage.documents import DocumentBatch, Known, StoredDocument
 from embedpipe.storage.filters import ValueType
 from embedpipe.storage.health import Health
 from embedpipe.storage.index_building import IndexProgress
@@ -220,6 +220,10 @@ class PgVectorStore(BoundStore):
     def drop_metadata_index(self, *path: str, type: ValueType = "number") -> bool:
         """Whether there was such an index; it is gone now."""
         return self._run(plans.drop_metadata_index(path, type), None)
+
+    def documents(self, document_ids: Sequence[str], *, connection: Connection | None = None) -> list[StoredDocument]:
+        """The ingested documents with these ids, in their order; those that are not there are left out."""
+        return self._read(plans.stored_documents(document_ids), connection)
 
     def known_documents(self, document_ids: Sequence[str]) -> Known:
         """The hashes of these documents and the ids of their chunks, where they are stored."""

@@ -1,12 +1,19 @@
-"""`/documents`: taking documents in, and removing them."""
+"""`/documents`: taking documents in, giving them back, and removing them."""
 
 from __future__ import annotations
 
 from fastapi import APIRouter, Request
 
+from embedpipe.server.errors import ApiError
 from embedpipe.server.limits import check_count
 from embedpipe.server.resources import Resources
-from embedpipe.server.schemas.documents import DeleteRequest, DeleteResponse, IngestRequest, IngestResponse
+from embedpipe.server.schemas.documents import (
+    DeleteRequest,
+    DeleteResponse,
+    IngestRequest,
+    IngestResponse,
+    StoredDocumentBody,
+)
 from embedpipe.types import Document
 
 router = APIRouter(tags=["documents"])
@@ -37,6 +44,16 @@ async def ingest(body: IngestRequest, request: Request) -> IngestResponse:
         seconds=stats.seconds,
         failures={name: str(error) for name, error in stats.failures.items()},
     )
+
+
+@router.get("/documents/{document_id:path}")
+async def read(document_id: str, request: Request, collection: str | None = None) -> StoredDocumentBody:
+    """A document as it was stored: the text that the offsets of its chunks point into."""
+    resources = Resources.of(request)
+    found = await resources.store(collection).documents([document_id])
+    if not found:
+        raise ApiError(404, "The collection has no document of that id.", code="document_not_found")
+    return StoredDocumentBody(id=found[0].id, text=found[0].text, metadata=dict(found[0].metadata))
 
 
 @router.delete("/documents")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Self
+from typing import Annotated, Any, Self
 
 from pydantic import Field, model_validator
 
@@ -42,6 +42,14 @@ class IngestResponse(Sent):
     tokens: int
     seconds: float
     failures: dict[str, str]
+
+
+class StoredDocumentBody(Sent):
+    """A document; `text` is null where the collection does not keep it."""
+
+    id: str
+    text: str | None
+    metadata: dict[str, Any]
 
 
 class DeleteRequest(Body):

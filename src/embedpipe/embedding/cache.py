@@ -7,20 +7,21 @@ import struct
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol, TypeAlias, runtime_checkable
+from typing import Any, Literal, Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
 
+from embedpipe.errors import ConfigurationError
 from embedpipe.types import Kind, ModelSpec, Vectors
 
 Cut: TypeAlias = Literal["whole", "split", "truncate"]
-Precision: TypeAlias = Literal["float32", "float16"]
+Precision: TypeAlias = Literal["float32", "float16", "int8"]
 
 KEY_SIZE = 32
 _HEADER = struct.Struct("<IBBHI")  # checksum of what follows, dtype, cut, length of the model's name, tokens
 _CHECKED_FROM = 4
-_DTYPES: dict[Precision, tuple[int, str]] = {"float32": (1, "<f4"), "float16": (2, "<f2")}
+_CODES: dict[Precision, int] = {"float32": 1, "float16": 2, "int8": 3}
 _CUTS: tuple[Cut, ...] = ("whole", "split", "truncate")
 
 
@@ -28,8 +29,8 @@ _CUTS: tuple[Cut, ...] = ("whole", "split", "truncate")
 class VectorCache(Protocol):
     """What keeps entries: keys of 32 bytes, values of any. Both methods are called from several threads at once.
 
-    An entry may be dropped at any time. A `precision` attribute of "float16" asks for half the bytes. Equal keys have
-    equal values, so that it does not matter which of two is kept.
+    An entry may be dropped at any time. A `precision` attribute of "float16" asks for half the bytes, one of "int8" for
+    a quarter. Equal keys have equal values, so that it does not matter which of two is kept.
     """
 
     def get_many(self, keys: Sequence[bytes]) -> list[bytes | None]:
@@ -41,15 +42,23 @@ class VectorCache(Protocol):
         ...
 
 
+def checked_precision(precision: Precision) -> Precision:
+    """The precision itself; `ConfigurationError` for one that there is not."""
+    if precision not in _CODES:
+        raise ConfigurationError(f"precision= expected 'float32', 'float16' or 'int8', got {precision!r:.100}.")
+    return precision
+
+
 class KeyMaker:
     """Keys for the texts of one model and kind.
 
     The first half is the model's whole fingerprint, the second a hash of kind and text (SHA-256, cut to 16 bytes).
+    Where bytes are kept of the numbers, keys are others: such a vector is never taken for the model's own.
     """
 
-    def __init__(self, spec: ModelSpec, kind: Kind) -> None:
+    def __init__(self, spec: ModelSpec, kind: Kind, precision: Precision = "float32") -> None:
         self._model = bytes.fromhex(spec.fingerprint)
-        self._start = self._model + kind.encode() + b"\0"
+        self._start = self._model + kind.encode() + (b" int8\0" if precision == "int8" else b"\0")
 
     def keys(self, texts: Sequence[str]) -> list[bytes]:
         """(n,) keys of 32 bytes."""
@@ -70,9 +79,8 @@ def encode(
     keys: Sequence[bytes], vectors: Vectors, *, tokens: Sequence[int], cuts: Sequence[Cut], model: str, to: Precision
 ) -> list[tuple[bytes, bytes]]:
     """Entries for the vectors: a header, the model's name and the vector, behind a checksum that covers the key."""
-    code, dtype = _DTYPES[to]
-    name = model.encode()[:255]
-    rows = np.ascontiguousarray(vectors, dtype=dtype)
+    code, name = _CODES[to], model.encode()[:255]
+    rows = _stored(vectors, to)
     entries = []
     for key, row, count, cut in zip(keys, rows, tokens, cuts, strict=True):
         body = _HEADER.pack(0, code, _CUTS.index(cut), len(name), count)[_CHECKED_FROM:] + name + row.tobytes()
@@ -99,20 +107,45 @@ def decode(
         layout = _layout(size, kind, dimensions=dimensions, cut=cut)
         if layout is not None:
             rows = np.frombuffer(b"".join([values[place] or b"" for place in places]), dtype=layout)
-            found.append(Found(places=places, vectors=rows["vector"], tokens=rows["tokens"]))
+            found.append(Found(places=places, vectors=_restored(rows["vector"]), tokens=rows["tokens"]))
     return found, damaged
 
 
 def _layout(size: int, kind: bytes, *, dimensions: int, cut: Cut) -> np.dtype[np.void] | None:
     """How an entry of this size and beginning is laid out; None where it holds a vector cut another way."""
     code, cut_code, name_size = struct.unpack("<BBH", kind)
-    element = dict(_DTYPES.values()).get(code)
-    if element is None or _CUTS[cut_code] not in ("whole", cut):
+    vectors: dict[int, tuple[Any, ...]] = {
+        1: ("<f4", (dimensions,)),
+        2: ("<f2", (dimensions,)),
+        3: (_bytes(dimensions),),
+    }
+    if code not in vectors or _CUTS[cut_code] not in ("whole", cut):
         return None
-    layout = np.dtype(
-        [("head", "V8"), ("tokens", "<u4"), ("name", f"V{name_size}"), ("vector", element, (dimensions,))]
-    )
+    layout = np.dtype([("head", "V8"), ("tokens", "<u4"), ("name", f"V{name_size}"), ("vector", *vectors[code])])
     return layout if layout.itemsize == size else None
+
+
+def rounded(vectors: Vectors, precision: Precision) -> Vectors:
+    """The vectors as they are read again from a cache of that precision."""
+    return np.asarray(_restored(_stored(vectors, precision)), dtype=np.float32)
+
+
+def _stored(vectors: Vectors, precision: Precision) -> npt.NDArray[Any]:
+    """One row a vector, whose bytes are what is kept of it: of int8 a scale, and a number from -127 to 127 for each."""
+    if precision != "int8":
+        return np.ascontiguousarray(vectors, dtype="<f4" if precision == "float32" else "<f2")
+    scales = np.maximum(np.abs(vectors).max(axis=1) / np.float32(127), np.finfo(np.float32).tiny)
+    rows = np.empty(len(vectors), dtype=_bytes(vectors.shape[1]))
+    rows["scale"], rows["codes"] = scales, np.rint(vectors / scales[:, None])
+    return rows
+
+
+def _restored(rows: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    return rows["codes"] * rows["scale"][:, None] if rows.dtype.names else rows
+
+
+def _bytes(dimensions: int) -> np.dtype[np.void]:
+    return np.dtype([("scale", "<f4"), ("codes", "i1", (dimensions,))])
 
 
 def model_of(value: bytes) -> str:

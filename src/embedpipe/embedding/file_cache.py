@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from embedpipe._optional import require
-from embedpipe.embedding.cache import KEY_SIZE, Precision, model_of
+from embedpipe.embedding.cache import KEY_SIZE, Precision, checked_precision, model_of
 from embedpipe.errors import ConfigurationError
 from embedpipe.types import ModelSpec
 
@@ -60,6 +60,11 @@ class FileCache:
 
     Entries lie in the order they were written, and an index of keys points at them; where they grow over `max_bytes`,
     the oldest go. A file that is damaged as a whole is set aside with a warning, and the cache begins anew.
+
+    `precision` is what a number is kept in. "float16" halves the bytes; "int8" quarters them, with a scale for each
+    vector: of all-MiniLM-L6-v2 on SciFact each vector had a cosine of .9999 or more to its whole one, and 99.5 % of the
+    ten nearest were the same. Such a vector is never given where whole ones are kept, nor the other way round, and a
+    text has the rounded one from its first call on.
     """
 
     def __init__(self, folder: Path | str, *, max_bytes: int = 4 << 30, precision: Precision = "float32") -> None:
@@ -67,7 +72,7 @@ class FileCache:
             raise ConfigurationError(f"max_bytes= was expected to be at least a megabyte, and {max_bytes} came.")
         self.folder = Path(folder).expanduser()
         self.max_bytes = max_bytes
-        self.precision = precision
+        self.precision = checked_precision(precision)
         self._lock = threading.Lock()
         self._hits = self._misses = 0
         self._opened: _Opened | None = None

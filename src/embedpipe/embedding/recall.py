@@ -6,9 +6,11 @@ import logging
 from collections.abc import Sequence
 
 import numpy as np
+import numpy.typing as npt
 
-from embedpipe.embedding.cache import Cut, KeyMaker, Precision, VectorCache, decode, encode
+from embedpipe.embedding.cache import Cut, KeyMaker, Precision, VectorCache, decode, encode, rounded
 from embedpipe.embedding.call import Call
+from embedpipe.embedding.check import unit
 from embedpipe.embedding.overlong import OnTooLong
 from embedpipe.types import Kind, ModelSpec
 
@@ -26,7 +28,7 @@ class Recall:
         self._cut: Cut = "whole" if on_too_long == "error" else on_too_long
         self._precision: Precision = getattr(cache, "precision", "float32")
         kinds: tuple[Kind, ...] = ("document", "query")
-        self._makers = {kind: KeyMaker(spec, kind) for kind in kinds}
+        self._makers = {kind: KeyMaker(spec, kind, self._precision) for kind in kinds}
 
     def look_up(self, call: Call) -> Sequence[int]:
         """Fills in what the cache has; the numbers of the texts that it has not."""
@@ -48,13 +50,16 @@ class Recall:
         for found in groups:
             whole = len(found.places) == len(keys)
             place = slice(start, start + len(keys)) if whole else np.add(found.places, start)
-            call.vectors[place] = found.vectors
+            call.vectors[place] = self._scaled(found.vectors)
             call.counts[place] = found.tokens
             call.cached[place] = True
         return damaged
 
     def keep(self, call: Call, numbers: Sequence[int]) -> None:
-        """Puts the vectors of these texts into the cache."""
+        """Puts the vectors of these texts into the cache.
+
+        Where it keeps bytes, the call's vectors become what is read of them: a text has one vector, found or not.
+        """
         entries = encode(
             [call.keys[number] for number in numbers],
             call.vectors[numbers],
@@ -63,7 +68,13 @@ class Recall:
             model=self._spec.name,
             to=self._precision,
         )
+        if self._precision == "int8":
+            call.vectors[numbers] = self._scaled(rounded(call.vectors[numbers], "int8"))
         try:
             self._cache.put_many(entries)
         except Exception:
             logger.exception("The cache %r cannot be written: %d vectors are not kept.", self._cache, len(entries))
+
+    def _scaled(self, vectors: npt.NDArray[np.floating]) -> npt.NDArray[np.floating]:
+        """At length 1 where the model's vectors are, since a rounded one is so only about."""
+        return unit(vectors) if self._precision == "int8" and self._spec.normalized else vectors

@@ -8,7 +8,7 @@ from typing import Any, Protocol, TypeAlias, runtime_checkable
 from urllib.parse import urlsplit
 
 from embedpipe._optional import require
-from embedpipe.embedding.cache import VectorCache
+from embedpipe.embedding.cache import Precision, VectorCache, checked_precision
 from embedpipe.embedding.file_cache import FileCache
 from embedpipe.errors import ConfigurationError
 
@@ -45,10 +45,18 @@ class RedisCache:
     """Entries in Redis, under `prefix` and the key in hexadecimal digits.
 
     `client` is a URL or a `redis.Redis` (not one that decodes its replies). `ttl_s` lets entries expire; for a bound on
-    memory set Redis's own `maxmemory` and an `allkeys` policy.
+    memory set Redis's own `maxmemory` and an `allkeys` policy. `precision` as `FileCache`.
     """
 
-    def __init__(self, client: Any, *, prefix: str = "embedpipe:", ttl_s: int | None = None) -> None:
+    def __init__(
+        self,
+        client: Any,
+        *,
+        prefix: str = "embedpipe:",
+        ttl_s: int | None = None,
+        precision: Precision = "float32",
+    ) -> None:
+        self.precision = checked_precision(precision)
         self._url = client if isinstance(client, str) else None
         if isinstance(client, str):
             client = require("redis", extra="redis").Redis.from_url(client)
@@ -75,20 +83,24 @@ class RedisCache:
                 "does not "
                 "travel. Make the cache where it is used."
             )
-        return _reopened, (self._url, self._prefix, self._ttl_s)
+        return _reopened, (self._url, self._prefix, self._ttl_s, self.precision)
 
     def __repr__(self) -> str:
         return f"RedisCache(prefix={self._prefix!r}, ttl_s={self._ttl_s})"
 
 
-def _reopened(url: str, prefix: str, ttl_s: int | None) -> RedisCache:
-    return RedisCache(url, prefix=prefix, ttl_s=ttl_s)
+def _reopened(url: str, prefix: str, ttl_s: int | None, precision: Precision) -> RedisCache:
+    return RedisCache(url, prefix=prefix, ttl_s=ttl_s, precision=precision)
 
 
 class ByteStoreCache:
-    """Entries in a LangChain `ByteStore`, under `prefix` and the key in hexadecimal digits."""
+    """Entries in a LangChain `ByteStore`, under `prefix` and the key in hexadecimal digits.
 
-    def __init__(self, store: ByteStore, *, prefix: str = "embedpipe-") -> None:
+    `precision` as `FileCache`.
+    """
+
+    def __init__(self, store: ByteStore, *, prefix: str = "embedpipe-", precision: Precision = "float32") -> None:
+        self.precision = checked_precision(precision)
         self._store = store
         self._prefix = prefix
 

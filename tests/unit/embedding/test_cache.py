@@ -11,17 +11,20 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
 from langchain_core.stores import InMemoryByteStore
 
 from embedpipe.embedding import ByteStoreCache, EmbeddingGenerator, FileCache, Limits, RedisCache, VectorCache
-from embedpipe.embedding.cache import KeyMaker, decode, encode
+from embedpipe.embedding.cache import KeyMaker, Precision, decode, encode, rounded
 from embedpipe.errors import ConfigurationError
 from embedpipe.testing import EmbeddingServer, FakeEmbeddingModel
 from embedpipe.types import Kind, Vectors
@@ -177,6 +180,57 @@ def test_half_precision_on_request(tmp_path: Path) -> None:
     np.testing.assert_allclose(second.vectors, first.vectors, atol=1e-3)
     values = [value for value in cache.get_many(KeyMaker(generator.spec, "document").keys(TEXTS)) if value]
     assert max(map(len, values)) < 384 * 2 + 32
+
+
+@pytest.fixture(params=["file", "byte store", pytest.param("redis", marks=needs_redis)])
+def caches(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[Precision], VectorCache]:
+    """Opens one and the same cache for any precision."""
+    if request.param == "file":
+        return lambda precision: FileCache(tmp_path / "cache", precision=precision)
+    if request.param == "byte store":
+        kept = InMemoryByteStore()
+        return lambda precision: ByteStoreCache(kept, precision=precision)
+    url = request.getfixturevalue("redis_url")
+    return lambda precision: RedisCache(url, prefix=f"{tmp_path}:", precision=precision)
+
+
+def test_bytes_on_request(caches: Callable[[Precision], VectorCache]) -> None:
+    model = Counting(384)
+    exact = model.embed(TEXTS, "document")
+    generator = EmbeddingGenerator(model, cache=caches("int8"))
+    first, second = generator.generate_batch([*TEXTS, TEXTS[0]]), generator.generate_batch([*TEXTS, TEXTS[0]])
+    assert second.cached.all()
+    np.testing.assert_array_equal(second.vectors, first.vectors)
+    assert not np.array_equal(first.vectors[:-1], exact)
+    assert (first.vectors[:-1] * exact).sum(axis=1).min() > 0.9999
+    np.testing.assert_allclose(np.linalg.norm(first.vectors, axis=1), 1, rtol=1e-6)
+    values = caches("int8").get_many(KeyMaker(generator.spec, "document", "int8").keys(TEXTS))
+    assert max(len(value or b"") for value in values) < 384 + 32
+
+
+def test_bytes_and_whole_vectors_never_mix(caches: Callable[[Precision], VectorCache]) -> None:
+    model = Counting(32)
+    precisions: tuple[Precision, ...] = ("float32", "int8")
+    for precision in precisions:
+        assert not EmbeddingGenerator(model, cache=caches(precision)).generate_batch(TEXTS).cached.any()
+    found: dict[Precision, bool] = {"float32": True, "float16": True, "int8": False}
+    for precision, exact in found.items():
+        batch = EmbeddingGenerator(model, cache=caches(precision)).generate_batch(TEXTS)
+        assert batch.cached.all()
+        assert np.array_equal(batch.vectors, FakeEmbeddingModel(32).embed(TEXTS, "document")) is exact
+
+
+@given(arrays(np.float32, st.tuples(st.integers(1, 5), st.integers(1, 20)), elements=st.floats(-1e6, 1e6, width=32)))
+def test_a_byte_is_within_half_of_its_scale(vectors: Vectors) -> None:
+    scales = np.abs(vectors).max(axis=1, keepdims=True) / 127
+    error = np.abs(rounded(vectors, "int8") - vectors)
+    assert (error <= scales * 0.51 + 1e-37).all()
+
+
+def test_a_precision_that_there_is_not_is_refused(tmp_path: Path) -> None:
+    wrong: Any = "int4"
+    with pytest.raises(ConfigurationError, match="'float32', 'float16' or 'int8'"):
+        FileCache(tmp_path, precision=wrong)
 
 
 def test_entries_round_trip() -> None:

@@ -4,19 +4,17 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
-from pathlib import Path
 
 from fastapi import Depends, FastAPI
 from fastapi.security import HTTPBearer
-from starlette.responses import FileResponse
-from starlette.staticfiles import StaticFiles
 
 from embedpipe import __version__
 from embedpipe.embedding.stores import CacheLike
 from embedpipe.server import errors
 from embedpipe.server.admission import Admission, Load
-from embedpipe.server.guard import PAGE_PATHS, Guard, is_open
+from embedpipe.server.guard import Guard, is_open
 from embedpipe.server.observing import Observed
+from embedpipe.server.paged import add_page
 from embedpipe.server.resources import Resources
 from embedpipe.server.routes import answers, documents, embedding, openai, operations, searching
 from embedpipe.server.schemas.common import ERRORS
@@ -25,7 +23,6 @@ from embedpipe.server.settings import ServerSettings
 from embedpipe.storage import Database
 from embedpipe.types import EmbeddingModel
 
-_PAGE = Path(__file__).parent / "page"
 _ROUTERS = (searching, answers, documents, embedding, openai, operations)
 
 
@@ -79,7 +76,7 @@ def create_app(
     errors.install(app)
     for module in _ROUTERS:
         app.include_router(module.router)
-    _serve_page(app)
+    add_page(app)
     # The last one added is the first one that a request meets.
     app.add_middleware(Admission, settings=settings, load=Load(settings), is_open=_is_always_answered)
     app.add_middleware(Guard, keys=keys, any_host=any_host)
@@ -90,14 +87,3 @@ def create_app(
 def _is_always_answered(path: str) -> bool:
     """What must be answered under load too, and costs next to nothing."""
     return is_open(path) or path == "/metrics"
-
-
-def _serve_page(app: FastAPI) -> None:
-    if not (_PAGE / "index.html").is_file():
-        return
-
-    async def page() -> FileResponse:
-        return FileResponse(_PAGE / "index.html")
-
-    app.add_api_route("/", page, include_in_schema=False, response_class=FileResponse)
-    app.mount(PAGE_PATHS.rstrip("/"), StaticFiles(directory=_PAGE), name="page")

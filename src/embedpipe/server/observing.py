@@ -11,7 +11,7 @@ from typing import Any
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from embedpipe._optional import require
-from embedpipe.metrics import EmbeddingMetrics, Event, PrometheusObserver
+from embedpipe.metrics import PrometheusObserver, observing
 from embedpipe.server import errors
 from embedpipe.server.errors import REQUEST_ID
 
@@ -30,8 +30,7 @@ class Monitor:
         self._prometheus = require("prometheus_client", extra="server")
         self.registry: Any = self._prometheus.CollectorRegistry()
         self._prometheus.ProcessCollector(registry=self.registry)
-        self.embedding = EmbeddingMetrics()
-        self._observer = PrometheusObserver(self.registry)
+        self.stages = PrometheusObserver(self.registry)
         settings = {"registry": self.registry, "namespace": "embedpipe", "subsystem": "http"}
         self._requests = self._prometheus.Counter(
             "requests", "Requests by route, method and status.", ["route", "method", "status"], **settings
@@ -43,11 +42,6 @@ class Monitor:
         batches = {"registry": self.registry, "namespace": "embedpipe", "subsystem": "batch", "buckets": _BATCHES}
         self._texts = self._prometheus.Histogram("texts", "Texts that went through the model together.", **batches)
         self._shared = self._prometheus.Histogram("requests", "Requests that a batch was made of.", **batches)
-
-    def __call__(self, event: Event) -> None:
-        """Takes what the embedding engine tells."""
-        self.embedding(event)
-        self._observer(event)
 
     def batch(self, texts: int, requests: int) -> None:
         """Takes what the batches tell."""
@@ -94,7 +88,8 @@ class Observed:
 
         self._monitor.begun()
         try:
-            await self._app(scope, receive, numbered)
+            with observing(self._monitor.stages):
+                await self._app(scope, receive, numbered)
         except Exception as error:
             if status != _HUNG_UP:
                 raise  # the answer has begun, and can only break off

@@ -56,7 +56,7 @@ class Resources:
         inner = EmbeddingGenerator(model).model
         self.model = BatchedModel(inner, settings, on_batch=self.monitor.batch)
         retry = Retry() if isinstance(inner, RemoteModel) else Retry(attempts=1)
-        self.generator = EmbeddingGenerator(self.model, cache=cache, retry=retry, metrics=self.monitor)
+        self.generator = EmbeddingGenerator(self.model, cache=cache, retry=retry)
         self.database = database if isinstance(database, Database) else Database(database)
         self.reranker: Reranker | None = None if reranker is None else as_reranker(reranker)
         self._llm = llm

@@ -8,9 +8,9 @@ from typing import Literal
 
 from fastapi import APIRouter, Request, Response
 
-from embedpipe.errors import EmbedPipeError
 from embedpipe.server.resources import Resources
 from embedpipe.server.schemas.common import Sent
+from embedpipe.storage import Health
 
 router = APIRouter(tags=["operations"])
 logger = logging.getLogger(__name__)
@@ -18,26 +18,34 @@ logger = logging.getLogger(__name__)
 _CHECK_S = 5.0
 
 
-class Health(Sent):
-    """Whether requests can be answered."""
+class HealthBody(Sent):
+    """Whether requests can be answered; the log says why where they cannot."""
 
     status: Literal["ok", "failing"]
     model: str
     database: Literal["ok", "failing"]
 
 
-@router.get("/healthz", responses={503: {"model": Health, "description": "Requests cannot be answered."}})
-async def healthz(request: Request, response: Response) -> Health:
-    """Whether the database answers; the model is there since the server started."""
+@router.get("/healthz", responses={503: {"model": HealthBody, "description": "Requests cannot be answered."}})
+async def healthz(request: Request, response: Response) -> HealthBody:
+    """Whether the database answers, and the collection is one that the server's model can search."""
     resources = Resources.of(request)
     try:
         async with asyncio.timeout(_CHECK_S):
-            await resources.store().exists()
-    except (EmbedPipeError, TimeoutError) as error:
-        logger.warning("the database does not answer: %s", type(error).__name__)
-        response.status_code = 503
-        return Health(status="failing", model=resources.generator.spec.name, database="failing")
-    return Health(status="ok", model=resources.generator.spec.name, database="ok")
+            health = await resources.service().ahealth()
+    except TimeoutError:
+        health = Health(collection=resources.collection)
+        logger.warning("the database did not answer within %g s", _CHECK_S)
+    for finding in health.findings:
+        if finding.wrong:
+            logger.warning("%s %s", finding.message, finding.advice)
+    well = health.database and health.healthy
+    response.status_code = 200 if well else 503
+    return HealthBody(
+        status="ok" if well else "failing",
+        model=resources.generator.spec.name,
+        database="ok" if health.database else "failing",
+    )
 
 
 @router.get("/metrics", response_class=Response, responses={200: {"content": {"text/plain": {}}}})

@@ -69,6 +69,11 @@ def document_of(data: bytes, *, name: str, id: str | None = None) -> Document:
     return Document(id=name if id is None else id, text=parsed.text, metadata=metadata)
 
 
+def known_suffixes() -> list[str]:
+    """The suffixes of the files that are taken below a folder, each with its dot."""
+    return [*_TEXT_SUFFIXES.split(), *_PARSERS]
+
+
 def _text(data: bytes, name: str) -> Parsed:
     try:
         text = data.decode("utf-8-sig")
@@ -85,8 +90,7 @@ def _guess(data: bytes) -> str:
 
 
 def _is_known(path: Path) -> bool:
-    suffix = path.suffix.lower()
-    return (suffix in _TEXT_SUFFIXES.split() or suffix in _PARSERS) and path.is_file()
+    return path.suffix.lower() in known_suffixes() and path.is_file()
 
 
 def _is_hidden(path: Path) -> bool:

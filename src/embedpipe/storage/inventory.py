@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import UTC
 from typing import Any
 
 from sqlalchemy import BigInteger, Connection, ScalarSelect, Table, cast, column, func, inspect, select, table, text
@@ -32,6 +33,15 @@ class CollectionInfo:
     bytes: int
     indexed: bool
     view: str
+
+
+def made_at(connection: Connection, schema: str, name: str) -> str | None:
+    """What tells a collection apart from one of the same name in another database; None where there is none."""
+    if not inspect(connection).has_table("collections", schema=schema):
+        return None
+    made = Catalogue(schema).collections.c
+    row = connection.execute(select(made.number, made.created_at).where(made.name == name)).one_or_none()
+    return None if row is None else f"{row.number} {row.created_at.astimezone(UTC).isoformat()}"
 
 
 def list_collections(connection: Connection, schema: str) -> list[CollectionInfo]:

@@ -1,0 +1,173 @@
+"""`ingest`: a dataset into a collection, by the workers of a Ray cluster."""
+
+from __future__ import annotations
+
+import logging
+import pickle
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, cast
+
+from embedpipe._optional import require
+from embedpipe.distributed.shared import Claims
+from embedpipe.distributed.sources import Columns
+from embedpipe.distributed.stages import CutStage, EmbedStage, Plan, WriteStage
+from embedpipe.embedding.backend import RemoteModel
+from embedpipe.embedding.limiter import RateLimiter
+from embedpipe.errors import ConfigurationError, EmbedPipeError, InputError
+from embedpipe.ingest import ProcessingStats, Progress, Tally
+from embedpipe.service import SemanticSearchService, settle
+from embedpipe.storage.inventory import made_at
+
+if TYPE_CHECKING:
+    from ray.data import Dataset
+
+logger = logging.getLogger(__name__)
+
+_COLUMNS = Columns()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Workers:
+    """How many processes do what, and what each of them reserves.
+
+    `embed` is how many hold the model: None for one on each GPU, without any one for every second CPU. `num_gpus` and
+    `num_cpus` are what one of these reserves of its node: None for a whole GPU where the cluster has one and the model
+    is local, else for a share of the CPUs that leaves one for reading. `cut` and `write` are how many processes
+    cut documents, and write them; they reserve nothing.
+    """
+
+    embed: int | None = None
+    num_gpus: float | None = None
+    num_cpus: float | None = None
+    cut: int = 1
+    write: int = 1
+
+    def __post_init__(self) -> None:
+        for name in ("embed", "cut", "write"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise ConfigurationError(f"{name} expected a positive number of workers, got {value}.")
+
+    def placed(self, *, cpus: float, gpus: float, remote: bool) -> Workers:
+        """The same with every None replaced, on a cluster of so many CPUs and GPUs."""
+        per_gpu = self.num_gpus if self.num_gpus is not None else float(gpus >= 1 and not remote)
+        embed = self.embed or (max(int(gpus / per_gpu), 1) if per_gpu else max(int(cpus) // 2, 1))
+        share = min(1.0, max(cpus - 1, 0.0) / embed)
+        per_cpu = self.num_cpus if self.num_cpus is not None else share
+        return Workers(embed=embed, num_gpus=per_gpu, num_cpus=per_cpu, cut=self.cut, write=self.write)
+
+
+def ingest(
+    documents: Dataset,
+    service: SemanticSearchService,
+    *,
+    columns: Columns = _COLUMNS,
+    workers: Workers | None = None,
+    prune: bool = False,
+    on_progress: Progress | None = None,
+) -> ProcessingStats:
+    """What became of the documents, as `SemanticSearchService.ingest` tells it, added up over all workers.
+
+    The collection then holds what a local ingest with the same service would have written. A worker that dies is
+    replaced and its batches are taken again; a run that ends early leaves whole documents, and the next one embeds only
+    what is missing. Of two documents with one id and different contents, whichever comes first is taken, and the other
+    is among the failures. Where a node was lost, some documents that it had written may count as kept. `prune` removes
+    documents that did not come, once all have been taken; their ids are then held in memory.
+
+    The rates in the generator's `Limits` hold for all workers together. Raises `ConfigurationError` for a service whose
+    database was given by URL or whose parts do not pickle, and where a worker reaches another database; `InputError`
+    for columns that are not there and rows without an id; and what the workers raise, such as `StorageError`.
+    """
+    tally = Tally(on_progress)
+    ray = require("ray", extra="ray")
+    require("ray.data", extra="ray")
+    plan = _plan(ray, service, columns.fitted(documents))
+    _check_travels(ray, plan)
+    remote = isinstance(service.generator.model, RemoteModel)
+    resources = ray.cluster_resources()
+    placed = (workers or Workers()).placed(cpus=resources.get("CPU", 0), gpus=resources.get("GPU", 0), remote=remote)
+    with tally.told():
+        for report in _reports(_pipeline(documents, plan, placed)):
+            tally.add(report)
+        if prune:
+            tally.pruned(*service.store.prune_documents(_seen(ray, plan)))
+    settle(service.store, tally.stats)
+    return tally.stats
+
+
+def _plan(ray: Any, service: SemanticSearchService, columns: Columns) -> Plan:
+    store, generator = service.store, service.generator
+    store.collection  # noqa: B018 - made here, before several workers ask for it
+    origin = store.database.read(made_at, store.database.schema, store.name)
+    limiter = None
+    if isinstance(generator.model, RemoteModel):
+        limiter = _here(ray, RateLimiter).remote(generator.limits)
+    return Plan(generator, service.settings, store, origin, columns, _here(ray, Claims).remote(), limiter)
+
+
+def _here(ray: Any, actor: type) -> Any:
+    """The class as an actor on this node, which lives as long as this process."""
+    strategy = require("ray.util.scheduling_strategies", extra="ray").NodeAffinitySchedulingStrategy
+    node = ray.get_runtime_context().get_node_id()
+    return ray.remote(num_cpus=0, scheduling_strategy=strategy(node, soft=False))(actor)
+
+
+def _check_travels(ray: Any, plan: Plan) -> None:
+    for part in (plan.store, plan.settings, plan.generator):
+        try:
+            ray.cloudpickle.dumps(part)
+        except EmbedPipeError:
+            raise
+        except (pickle.PicklingError, TypeError, AttributeError) as error:
+            raise ConfigurationError(
+                f"{part!r:.200} cannot be sent to the workers: {error}. Its parts must pickle, such as a chunker, a "
+                "model or a cache of your own."
+            ) from error
+
+
+def _pipeline(documents: Dataset, plan: Plan, workers: Workers) -> Dataset:
+    """The stages as transformations. Each has other resources, so that Ray does not merge two into one."""
+    pool = require("ray.data", extra="ray").ActorPoolStrategy
+    own = {"fn_constructor_args": (plan,), "num_cpus": 0}
+    at_once = plan.generator.limits.concurrency if isinstance(plan.generator.model, RemoteModel) else 1
+    embedding = pool(
+        min_size=1,  # more would be a warning of Ray's where the input is small
+        max_size=workers.embed,
+        initial_size=workers.embed,
+        max_concurrent_calls_per_actor=at_once,
+        enable_true_multi_threading=at_once > 1,
+    )
+    blocks = documents.repartition(target_num_rows_per_block=plan.settings.batch_documents)
+    cut = blocks.map_batches(
+        CutStage,
+        batch_size=plan.settings.batch_documents,
+        batch_format="pyarrow",
+        compute=pool(min_size=1, max_size=workers.cut, initial_size=workers.cut),
+        **own,
+    )
+    embedded = cut.map(
+        EmbedStage,
+        fn_constructor_args=(plan,),
+        compute=embedding,
+        num_cpus=workers.num_cpus,
+        num_gpus=workers.num_gpus or None,
+    )
+    writing = pool(min_size=1, max_size=workers.write, initial_size=workers.write)
+    return cast("Dataset", embedded.map(WriteStage, compute=writing, **own))
+
+
+def _reports(dataset: Dataset) -> Iterator[ProcessingStats]:
+    """The reports as they come; an error of ours that a worker met is raised here."""
+    for row in dataset.iter_rows():
+        report = pickle.loads(row["report"])  # noqa: S301 - a worker of this run has written it
+        if isinstance(report, EmbedPipeError):
+            raise report
+        yield report
+
+
+def _seen(ray: Any, plan: Plan) -> list[str]:
+    ids: list[str] = ray.get(plan.claims.ids.remote())
+    if not ids:
+        raise InputError("prune=True with no documents would remove every document. To do that, call store.clear().")
+    return ids

@@ -1,0 +1,129 @@
+"""Documents as Ray Data has them: a row each, with an id, a text and metadata."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, cast
+
+from embedpipe._optional import require
+from embedpipe.errors import EmbedPipeError, InputError
+from embedpipe.files import document_of, known_suffixes
+from embedpipe.types import Document
+
+if TYPE_CHECKING:
+    from ray.data import Dataset
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Columns:
+    """Which columns of a dataset make a document.
+
+    `metadata` is a column of mappings or of JSON objects as text, where the dataset has it; each of `keys` is a column
+    that becomes a metadata key of its own name. Numbers, strings, booleans, lists and mappings are taken as they are.
+    `error` is a column that says why a document could not be read, where the dataset has it.
+    """
+
+    id: str = "id"
+    text: str = "text"
+    metadata: str | None = "metadata"
+    keys: Sequence[str] = ()
+    error: str | None = "error"
+
+    def fitted(self, dataset: Dataset) -> Columns:
+        """The same without metadata and error columns that are not there. `InputError` where another is not."""
+        present = dict(zip(dataset.schema().names, dataset.schema().types, strict=True))
+        missing = [name for name in (self.id, self.text, *self.keys) if name not in present]
+        if missing:
+            raise InputError(
+                f"The dataset has no column {missing[0]!r}, only {', '.join(present)}. Name it in Columns."
+            )
+        if "int" in str(present[self.id]):
+            raise InputError(
+                f"The column {self.id!r} expected ids of type string, got {present[self.id]}. Cast the column."
+            )
+        return Columns(
+            id=self.id,
+            text=self.text,
+            metadata=self.metadata if self.metadata in present else None,
+            keys=tuple(self.keys),
+            error=self.error if self.error in present else None,
+        )
+
+    def errors(self, table: Any) -> dict[str, EmbedPipeError]:
+        """The error of each document that could not be read."""
+        if self.error is None:
+            return {}
+        pairs = zip(table[self.id].to_pylist(), table[self.error].to_pylist(), strict=True)
+        return {name: InputError(error) for name, error in pairs if error is not None}
+
+    def documents(self, table: Any) -> list[Document]:
+        """A document for each row of an Arrow table."""
+        names = dict.fromkeys([self.id, self.text, *([self.metadata] if self.metadata else []), *self.keys])
+        return [self._document(row) for row in table.select(list(names)).to_pylist()]
+
+    def _document(self, row: Mapping[str, Any]) -> Document:
+        if not isinstance(row[self.id], str):
+            raise InputError(
+                f"The column {self.id!r} expected an id of type str in every row, got {row[self.id]!r:.100}."
+            )
+        text = row[self.text]
+        if not isinstance(text, str | None):
+            raise InputError(f"The column {self.text!r} expected text, got {type(text).__name__}: {text!r:.100}.")
+        keyed = {key: row[key] for key in self.keys}
+        metadata = _mapping(row[self.metadata], row[self.id]) if self.metadata else {}
+        return Document(id=row[self.id], text=text or "", metadata={**metadata, **keyed})
+
+
+def _mapping(value: Any, document_id: str) -> dict[str, Any]:
+    if isinstance(value, str):
+        try:
+            value = json.loads(value)
+        except ValueError as error:
+            raise InputError(
+                f"Document {document_id!r:.200}: metadata expected a JSON object, got {value!r:.100}."
+            ) from error
+    if value is None:
+        return {}
+    if isinstance(value, list) and all(isinstance(pair, tuple) for pair in value):  # what Arrow makes of a map
+        value = dict(value)
+    if not isinstance(value, dict):
+        raise InputError(f"Document {document_id!r:.200}: metadata expected a mapping, got {value!r:.100}.")
+    return value
+
+
+def from_documents(documents: Iterable[Document], *, blocks: int | None = None) -> Dataset:
+    """A dataset of documents that this process has, as they are: all are held in the cluster's memory.
+
+    `blocks` is into how many parts they are divided, which is what workers take at a time; by default one for every
+    256 documents.
+    """
+    data = require("ray.data", extra="ray")
+    rows = [
+        {"id": document.id, "text": document.text, "metadata": json.dumps(dict(document.metadata))}
+        for document in documents
+    ]
+    return cast("Dataset", data.from_items(rows, override_num_blocks=blocks or max(len(rows) // 256, 1)))
+
+
+def read_files(paths: str | Sequence[str]) -> Dataset:
+    """A dataset of files, each a document as `embedpipe.files.read_document` makes it, under its path as id.
+
+    `paths` are files or folders, on disks that every node has or in a store that Ray reads (s3://, gs://, hdfs://);
+    below a folder every file of a known kind is taken. Why a file cannot be read stands in the column `error`, and in
+    the report of the ingest.
+    """
+    data = require("ray.data", extra="ray")
+    extensions = [suffix.removeprefix(".") for suffix in known_suffixes()]
+    found = data.read_binary_files(paths, include_paths=True, file_extensions=extensions)
+    return cast("Dataset", found.map(_file))
+
+
+def _file(row: Mapping[str, Any]) -> dict[str, Any]:
+    path = row["path"]
+    try:
+        document = document_of(row["bytes"], name=path)
+    except InputError as error:
+        return {"id": path, "text": "", "metadata": "{}", "error": str(error)}
+    return {"id": path, "text": document.text, "metadata": json.dumps(dict(document.metadata)), "error": None}

@@ -125,6 +125,20 @@ def test_a_byte_is_within_half_a_step(vectors: Vectors) -> None:
     assert (error <= quantizer.step * 0.51 + np.abs(vectors) * 1e-5 + 1e-6).all()
 
 
+def test_many_vectors_are_quantized_as_one_by_one() -> None:
+    vectors = RNG.standard_normal((17_000, 300)).astype(np.float32)
+    quantizer = Int8Quantizer.fit(vectors[:5000])
+    codes = quantizer.quantize(vectors)
+    for row in (0, 8_499, 8_500, 16_999):
+        np.testing.assert_array_equal(codes[row], quantizer.quantize(vectors[row : row + 1])[0])
+        np.testing.assert_array_equal(quantizer.dequantize(codes)[row], quantizer.dequantize(codes[row : row + 1])[0])
+    quantizer.quantize(np.full((2, 300), 3e38))  # finite, though its square is not
+    for bad in (np.nan, np.inf):
+        vectors[-1, -1] = bad
+        with pytest.raises(InputError, match="NaN or infinity"):
+            quantizer.quantize(vectors)
+
+
 def test_what_lies_outside_the_ranges_is_cut_to_them() -> None:
     quantizer = Int8Quantizer.fit([[-1.0, 0.0], [1.0, 10.0]])
     assert quantizer.quantize([[-9.0, 99.0]]).tolist() == [[-128, 127]]

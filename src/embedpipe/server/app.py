@@ -11,7 +11,7 @@ from fastapi.security import HTTPBearer
 from embedpipe import __version__
 from embedpipe.embedding.stores import CacheLike
 from embedpipe.server import errors
-from embedpipe.server.admission import Admission, Load
+from embedpipe.server.admission import Admission
 from embedpipe.server.guard import Guard, is_open
 from embedpipe.server.observing import Observed
 from embedpipe.server.paged import add_page
@@ -78,7 +78,7 @@ def create_app(
         app.include_router(module.router)
     add_page(app)
     # The last one added is the first one that a request meets.
-    app.add_middleware(Admission, settings=settings, load=Load(settings), is_open=_is_always_answered)
+    app.add_middleware(Admission, settings=settings, is_open=_is_always_answered)
     app.add_middleware(Guard, keys=keys, any_host=any_host)
     app.add_middleware(Observed, monitor=resources.monitor)
     return app

@@ -1,0 +1,109 @@
+"""The two ways of one request: its body from the client, and its answer to the client."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+from starlette.types import Message, Receive, Scope, Send
+
+from embedpipe.server.errors import ApiError
+
+_DRAIN_S = 5.0
+
+
+class GoneError(Exception):
+    """The client has gone."""
+
+
+class Body:
+    """A request's body, read within its limit before the request runs, and then handed on in one piece."""
+
+    def __init__(self, scope: Scope, receive: Receive, *, limit: int) -> None:
+        self._receive = receive
+        self._limit = limit
+        self._declared = _declared(scope)
+        self._chunks: list[bytes] = []
+        self._size = 0
+        self._handed_on = False
+        self._gone = asyncio.Event()
+        self.complete = False
+
+    async def read(self, hold: Callable[[int], None]) -> None:
+        """Reads it, and tells `hold` of every piece; `ApiError` 413 as soon as it is known to be too large."""
+        self._check(self._declared)
+        while not self.complete:
+            chunk: bytes = (await self._next()).get("body", b"")
+            self._size += len(chunk)
+            self._check(self._size)
+            hold(len(chunk))
+            self._chunks.append(chunk)
+
+    async def replay(self) -> Message:
+        """The body, and from then on nothing until the client has gone."""
+        if self._handed_on:
+            await self._gone.wait()
+            return {"type": "http.disconnect"}
+        self._handed_on = True
+        body = b"".join(self._chunks)
+        self._chunks.clear()
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    async def until_gone(self) -> None:
+        """Returns when the client has gone."""
+        while (await self._receive())["type"] != "http.disconnect":
+            continue
+        self._gone.set()
+
+    async def drain(self) -> None:
+        """Reads on for a while and throws away, since a client that still sends would not see its refusal."""
+        try:
+            async with asyncio.timeout(_DRAIN_S):
+                while not self.complete:
+                    await self._next()
+        except (TimeoutError, GoneError):
+            return
+
+    async def _next(self) -> Message:
+        message = await self._receive()
+        if message["type"] == "http.disconnect":
+            raise GoneError
+        self.complete = not message.get("more_body", False)
+        return message
+
+    def _check(self, size: int) -> None:
+        if size > self._limit:
+            raise ApiError(
+                413,
+                f"A body of at most {self._limit} bytes was expected, and a larger one came. Send it in parts.",
+                code="body_too_large",
+            )
+
+
+class Answer:
+    """The way to the client: knows whether the answer has begun, and says when it begins and when it ends."""
+
+    def __init__(self, send: Send, *, on_end: Callable[[], None]) -> None:
+        self.send = send
+        self.started = False
+        self.complete = False
+        self.timeout: asyncio.Timeout | None = None
+        self._on_end = on_end
+
+    async def __call__(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self.started = True
+            if self.timeout is not None and not self.timeout.expired():
+                self.timeout.reschedule(None)
+        elif not message.get("more_body", False):
+            self.complete = True
+            self._on_end()  # before the client can send its next request
+        await self.send(message)
+
+
+def _declared(scope: Scope) -> int:
+    """The body's size as its header states it; 0 where it does not."""
+    for name, value in scope["headers"]:
+        if name == b"content-length" and value.isdigit():
+            return int(value)
+    return 0

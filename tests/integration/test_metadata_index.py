@@ -39,9 +39,9 @@ def plan_of_find(store: PgVectorStore, condition: Filter) -> str:
         sent.append((statement, parameters))
 
     with store.database.engine.connect() as connection:
-        event.listen(connection, "before_cursor_execute", remember)
+        event.listen(connection.engine, "before_cursor_execute", remember)
         store.find(condition, connection=connection)
-        event.remove(connection, "before_cursor_execute", remember)
+        event.remove(connection.engine, "before_cursor_execute", remember)
         statement, parameters = sent[-1]
         return "\n".join(connection.exec_driver_sql("EXPLAIN " + statement, parameters).scalars())
 

@@ -7,9 +7,8 @@ from collections.abc import Iterable
 from typing import Any, ClassVar, Literal, TypeAlias
 
 import numpy as np
-import pgvector
 import psycopg
-from pgvector.psycopg.halfvec import register_halfvec_info
+from pgvector.psycopg.halfvec import HalfVector, register_halfvec_info  # type: ignore[attr-defined]  # not at the top before 0.4
 from pgvector.psycopg.vector import register_vector_info
 from pgvector.sqlalchemy import HALFVEC, VECTOR
 from psycopg.adapt import Dumper
@@ -50,9 +49,9 @@ def vector_column(dimensions: int, precision: Precision) -> VectorColumn | HalfV
     return VectorColumn(dimensions) if precision == "float32" else HalfVectorColumn(dimensions)
 
 
-def bound_vector(vector: Vectors, precision: Precision) -> Vectors | pgvector.HalfVector:
+def bound_vector(vector: Vectors, precision: Precision) -> Vectors | HalfVector:
     """(d,) float32 as the driver binds it for a column of that precision."""
-    return vector if precision == "float32" else pgvector.HalfVector(vector)
+    return vector if precision == "float32" else HalfVector(vector)
 
 
 def unpack_vector(data: bytes | None, precision: Precision) -> Vectors | None:

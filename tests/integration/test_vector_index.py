@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from sqlalchemy import event, text
+from sqlalchemy import Engine, event, text
 
 from embedpipe import Document, SemanticSearchService
 from embedpipe.errors import ConfigurationError
@@ -105,9 +105,9 @@ def plan_of(store: PgVectorStore, query: Vectors) -> tuple[str, list[SearchResul
         sent.append((statement, parameters))
 
     with store.database.engine.connect() as connection:
-        event.listen(connection, "before_cursor_execute", remember)
+        event.listen(connection.engine, "before_cursor_execute", remember)
         hits = store.search(query, k=5, connection=connection)
-        event.remove(connection, "before_cursor_execute", remember)
+        event.remove(connection.engine, "before_cursor_execute", remember)
         statement, parameters = sent[-1]
         return "\n".join(connection.exec_driver_sql("EXPLAIN " + statement, parameters).scalars()), hits
 
@@ -290,11 +290,11 @@ def test_building_takes_memory_and_time_whatever_the_session_has(database: Datab
         connection.exec_driver_sql("SET maintenance_work_mem = '1MB'")
         connection.exec_driver_sql("SET statement_timeout = '60s'")
         connection.commit()
-    event.listen(database.engine, "before_cursor_execute", remember)
+    event.listen(Engine, "before_cursor_execute", remember)
     for concurrently in (False, True):
         store.drop_index()
         store.create_index(concurrently=concurrently)
-    event.remove(database.engine, "before_cursor_execute", remember)
+    event.remove(Engine, "before_cursor_execute", remember)
     assert sent == ["True 2 0", "True 2 0"]
 
 

@@ -36,7 +36,7 @@ _OVERSAMPLING: dict[IndexKind, tuple[int, int]] = {
     "full": (1, 0),
     "half": (1, 10),
     "prefix": (2, 40),
-    "binary": (4, 160),
+    "binary": (10, 400),
 }
 
 

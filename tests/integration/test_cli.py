@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -16,6 +17,7 @@ from sqlalchemy import text
 import office
 from chat_server import running
 from embedpipe import Database, Document, PgVectorStore
+from embedpipe.chunking import SentenceChunker
 from embedpipe.cli import main
 from embedpipe.cli.demo import python_reference, run_demo
 from embedpipe.embedding import EmbeddingGenerator
@@ -100,6 +102,39 @@ def test_ingest_search_and_ask(command: Command, notes: Path) -> None:
     assert "✓ quoted" in shown.out
 
 
+def test_chunkers_headers_and_rerankers_by_name(command: Command, notes: Path, database: Database) -> None:
+    text = "# Tea\n\n## Green\n\nSteep it at 80 °C. Two minutes.\n\n## Black\n\nBoiling water. Four minutes.\n"
+    (notes / "tea.md").write_text(text)
+    cut = ("ingest", notes / "tea.md", "--json")
+    assert command(*cut, "--chunker", "markdown", "--headers").json["chunks_embedded"] == 3
+    store = PgVectorStore(database)
+    headers = {chunk.text.partition("\n")[0]: chunk.header for chunk in store.find()}
+    assert headers == {"# Tea": "Tea", "## Green": "Tea > Green", "## Black": "Tea > Black"}
+    for name in ("recursive", "sentence", "paragraph", "tokens", "semantic"):
+        assert command(*cut, "--chunker", name, "--chunk-size", 20).json["changed"] == 1
+        assert max(len(chunk.text) for chunk in store.find()) <= (100 if name == "tokens" else 20)
+    command(*cut, "--chunker", "sentence", "--chunk-size", 45, "--chunk-overlap", 1)
+    expected = SentenceChunker(chunk_size=45, overlap_sentences=1).chunk(text)
+    assert [chunk.text for chunk in store.find()] == [chunk.text for chunk in expected]
+    assert command(*cut, "--chunker", "none").json["chunks_embedded"] == 1
+    assert command(*cut, "--chunk-size", "model").json["changed"] == 1
+
+    plain = command("search", "boiling water", "--json").json["results"]
+    assert {hit["rerank_score"] for hit in plain} == {None}
+    reranked = command("search", "boiling water", "--rerank", "lexical", "--candidates", 7, "--json").json["results"]
+    assert reranked[0]["rerank_score"] == reranked[0]["score"] > 0
+    missing = command("search", "boiling water", "--rerank", "cross-encoder:/no/such/folder")
+    assert (missing.code, "cross-encoder /no/such/folder failed" in missing.err) == (1, True)
+    assert "80 °C" in command("ask", "How hot is the water for green tea?", "--rerank", "lexical").out
+
+
+def test_completion_knows_the_commands() -> None:
+    words = {"COMP_WORDS": "embedpipe e", "COMP_CWORD": "1", "_EMBEDPIPE_COMPLETE": "complete_bash"}
+    code = "import sys; sys.argv = ['embedpipe']; from embedpipe.cli import main; main()"
+    ended = subprocess.run([sys.executable, "-c", code], env={**os.environ, **words}, capture_output=True, text=True)
+    assert ended.stdout.split() == ["export", "evaluate"]
+
+
 def test_ask_with_a_language_model(command: Command, notes: Path) -> None:
     command("ingest", notes)
     with running() as server:
@@ -156,6 +191,16 @@ def test_office_files_and_what_is_wrong_with_some(command: Command, tmp_path: Pa
         (["ask", "x", "--filter", "[1]"], 1, "error: --filter must be a JSON object"),
         (["ingest", "no/such/file"], 1, "error: no/such/file is not there"),
         (["evaluate", "no/such/folder"], 1, "error: no/such/folder is not there"),
+        (["search", "x", "--rerank", "magic"], 1, "error: a reranker is lexical, cross-encoder"),
+        (["search", "x", "--candidates", "5"], 2, "--rerank"),
+        (["ask", "x", "--rerank", "lexical:x"], 1, "error: a reranker is lexical"),
+        (["ingest", "src", "--chunker", "magic"], 1, "error: there is no chunker 'magic'"),
+        (["ingest", "src", "--chunker", "none", "--chunk-size", "9"], 1, "takes neither size nor overlap"),
+        (["ingest", "src", "--chunker", "markdown", "--chunk-overlap", "9"], 1, "has no overlap"),
+        (["ingest", "src", "--chunk-size", "ten"], 1, "a whole number"),
+        (["ingest", "src", "--chunk-size", "0"], 1, "at least 1"),
+        (["ingest", "src", "--chunk-overlap", "1000"], 1, "below chunk_size"),
+        (["evaluate", "x", "--model", "a", "--model", "b"], 1, "several models need --chunker"),
         (["ask", "x", "--llm-url", "http://localhost"], 2, "--llm-url needs --llm"),
         (["search"], 2, "Missing argument"),
         (["search", "x", "-k", "0"], 2, "-k"),
@@ -202,6 +247,8 @@ def test_migrate_makes_a_collection_or_prints_how(command: Command, database: Da
     [info] = database.collections()
     assert (info.name, info.model.dimensions, info.language) == ("ready", 384, "german")
     assert not PgVectorStore(database, collection="ready").collection.lexical
+    assert command("db", "migrate", *arguments, "--json").json == {"schema": "embedpipe", "collection": "ready"}
+    assert command("db", "migrate", "--sql", "--json").json["sql"].startswith("BEGIN;")
     refused = command("db", "migrate", "-c", "other")
     assert (refused.code, "name its model" in refused.err) == (1, True)
 
@@ -323,6 +370,21 @@ def test_evaluate(command: Command, tmp_path: Path) -> None:
     found = command("evaluate", folder, "--save", saved, "--json").json
     assert [run["name"] for run in found["runs"]] == ["hybrid", "dense", "lexical"]
     assert {run["measures"]["nDCG@10"] for run in found["runs"]} == {1.0}
+    grid = ("--chunker", "recursive:40", "--chunker", "sentence", "--mode", "dense", "--rerank", "lexical", "--json")
+    tried = command("evaluate", folder, *grid).json
+    assert [run["name"] for run in tried["runs"]] == [
+        f"recursive:40, {MODEL}, dense",
+        f"recursive:40, {MODEL}, dense, lexical",
+        f"sentence, {MODEL}, dense",
+        f"sentence, {MODEL}, dense, lexical",
+    ]
+    assert [run["settings"]["chunks"] for run in tried["runs"]] == [3, 3, 3, 3]
+    refused = command("evaluate", folder, *grid, "--collection", "mine")
+    assert (refused.code, "leave --collection out" in refused.err) == (1, True)
+    malformed = command("evaluate", folder, "--chunker", "recursive:1:x")
+    assert (malformed.code, "NAME:SIZE:OVERLAP" in malformed.err) == (1, True)
+    reranked = command("evaluate", folder, "--mode", "lexical", "--mode", "dense", "--rerank", "lexical", "--json").json
+    assert [run["name"] for run in reranked["runs"]] == ["dense", "dense, lexical", "lexical", "lexical, lexical"]
     table = command("evaluate", folder, "--mode", "dense", "--against", saved, "--limit", 1).out
     assert "nDCG@10" in table
     assert "dense against dense before: +0.0000 nDCG@10" in table

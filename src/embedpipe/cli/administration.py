@@ -31,6 +31,7 @@ def migrate(
     tenants: bool,
     role: str | None,
     as_sql: bool,
+    as_json: bool,
 ) -> None:
     """Runs the script that sets the database up, or prints it."""
     spec = None
@@ -42,10 +43,13 @@ def migrate(
     with closing(Database(url)) as database:
         lacking = partial(setup_statements, schema=database.schema, collection=collection, settings=settings, role=role)
         if as_sql:
-            sys.stdout.write(script(database.read(lacking)))
+            sql = script(database.read(lacking))
+            write_json({"sql": sql}) if as_json else sys.stdout.write(sql)
             return
         database.run(catalogue.migrate, database.schema)
         database.run(lambda connection: run(connection, lacking(connection)))
+    if as_json:
+        write_json({"schema": database.schema, "collection": collection})
 
 
 def delete_documents(

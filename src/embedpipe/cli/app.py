@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, replace
+from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal, get_args
+from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
 
 import typer
 
@@ -15,10 +16,10 @@ from embedpipe.cli.options import DEFAULT_MODEL, Collection, DatabaseUrl, Json, 
 from embedpipe.cli.serving import serve
 
 if TYPE_CHECKING:
+    from embedpipe.embedding import EmbeddingGenerator
     from embedpipe.service import SemanticSearchService
 
 app = typer.Typer(
-    help="Text in, cited passages out: chunk, embed, store in pgvector, search and answer.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
@@ -27,22 +28,57 @@ app.command()(serve)
 
 Number = Annotated[int, typer.Option("-k", min=1, help="How many hits.")]
 Mode = Literal["hybrid", "dense", "lexical"]
+EveryMode = StrEnum("EveryMode", ["hybrid", "dense", "lexical"])  # typer takes no list of Literals
 Filter = Annotated[
     str | None, typer.Option(help='Conditions on metadata in JSON, such as \'{"year": {"$gte": 2020}}\'.')
 ]
 Threshold = Annotated[float | None, typer.Option(help="The least dense similarity of a hit.")]
+Rerank = Annotated[
+    str | None, typer.Option(help="A closer look at the best hits: lexical, cross-encoder:MODEL or cohere.")
+]
+Candidates = Annotated[int | None, typer.Option(min=1, help="How many hits --rerank looks at; 50 by default.")]
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        from embedpipe import __version__
+
+        typer.echo(__version__)
+        raise typer.Exit
+
 
 _BATCH_CHARACTERS = 50_000  # small, so that the bar moves
 
 
+@app.callback()
+def embedpipe(
+    version: Annotated[bool, typer.Option("--version", is_eager=True, callback=_version, help="Print it.")] = False,
+) -> None:
+    """Text in, cited passages out: chunk, embed, store in pgvector, search and answer."""
+
+
+def _checked(candidates: int | None, rerank: str | None) -> int | None:
+    if candidates is not None and rerank is None:
+        raise typer.BadParameter("--candidates is what --rerank looks at, and needs it.")
+    return candidates
+
+
 @contextmanager
 def _opened(
-    model: str, database: str | None, collection: str, *, must_exist: bool = False
+    model: str | EmbeddingGenerator,
+    database: str | None,
+    collection: str,
+    *,
+    must_exist: bool = False,
+    rerank: str | None = None,
+    **settings: Any,
 ) -> Iterator[SemanticSearchService]:
+    from embedpipe.cli.choices import reranker_named
     from embedpipe.cli.commands import check_exists
     from embedpipe.service import SemanticSearchService
 
-    service = SemanticSearchService(model, database=database, collection=collection)
+    reranker = None if rerank is None else reranker_named(rerank)
+    service = SemanticSearchService(model, database=database, collection=collection, reranker=reranker, **settings)
     service.settings = replace(service.settings, batch_characters=_BATCH_CHARACTERS)
     try:
         if must_exist:
@@ -65,15 +101,31 @@ def demo(database: DatabaseUrl = None, as_json: Json = False) -> None:
 def ingest(
     paths: Annotated[list[Path], typer.Argument(help="Files, and folders to be searched for files.")],
     prune: Annotated[bool, typer.Option("--prune", help="Remove documents that are not among these files.")] = False,
+    chunker: Annotated[
+        str, typer.Option(help="recursive, markdown, sentence, paragraph, tokens, semantic, or none: one a document.")
+    ] = "recursive",
+    chunk_size: Annotated[
+        str | None, typer.Option(metavar="NUMBER|model", help="Characters (tokens: tokens), or the model's limit.")
+    ] = None,
+    chunk_overlap: Annotated[
+        int | None, typer.Option(min=0, help="Characters, tokens, sentences or paragraphs, by the chunker.")
+    ] = None,
+    headers: Annotated[
+        bool, typer.Option("--headers", help="Embed and index each chunk under its title and headings.")
+    ] = False,
     model: Model = DEFAULT_MODEL,
     collection: Collection = "default",
     database: DatabaseUrl = None,
     as_json: Json = False,
 ) -> None:
     """Store text, Markdown, source code, PDF, Word and HTML; what is unchanged is not embedded again."""
+    from embedpipe.cli.choices import chunker_named
     from embedpipe.cli.ingesting import ingest_files
+    from embedpipe.embedding import EmbeddingGenerator
 
-    with _opened(model, database, collection) as service:
+    generator = EmbeddingGenerator(model)
+    cut = chunker_named(chunker, generator, size=chunk_size, overlap=chunk_overlap)
+    with _opened(generator, database, collection, chunker=cut, headers=headers) as service:
         complete = ingest_files(service, paths, prune=prune, as_json=as_json)
     raise typer.Exit(0 if complete else 1)
 
@@ -162,6 +214,8 @@ def search(
     mode: Mode = "hybrid",
     filter: Filter = None,
     threshold: Threshold = None,
+    rerank: Rerank = None,
+    candidates: Candidates = None,
     model: Model = DEFAULT_MODEL,
     collection: Collection = "default",
     database: DatabaseUrl = None,
@@ -171,8 +225,11 @@ def search(
     from embedpipe.cli.commands import parsed_filter
     from embedpipe.cli.render import console, hits_table, result_json, write_json
 
-    with _opened(model, database, collection, must_exist=True) as service:
-        results = service.search(query, k, mode=mode, filter=parsed_filter(filter), threshold=threshold)
+    condition = parsed_filter(filter)
+    with _opened(model, database, collection, must_exist=True, rerank=rerank) as service:
+        results = service.search(
+            query, k, mode=mode, filter=condition, threshold=threshold, candidates=_checked(candidates, rerank)
+        )
     if as_json:
         write_json({"query": query, "results": [result_json(result) for result in results]})
     elif results:
@@ -188,6 +245,8 @@ def ask(
     mode: Mode = "hybrid",
     filter: Filter = None,
     threshold: Threshold = None,
+    rerank: Rerank = None,
+    candidates: Candidates = None,
     llm: Annotated[
         str | None, typer.Option(help="A chat model behind an OpenAI-compatible endpoint; its key is OPENAI_API_KEY.")
     ] = None,
@@ -204,9 +263,10 @@ def ask(
     if llm is None and llm_url is not None:
         raise typer.BadParameter("--llm-url needs --llm, the name of the model there.")
     chat = OpenAIChat(llm, base_url=llm_url) if llm else None
-    with _opened(model, database, collection, must_exist=True) as service:
+    settings = {"mode": mode, "filter": parsed_filter(filter), "threshold": threshold}
+    with _opened(model, database, collection, must_exist=True, rerank=rerank) as service:
         rag = RAGPipeline(service, chat, k=k)
-        answer(rag, question, as_json=as_json, mode=mode, filter=parsed_filter(filter), threshold=threshold)
+        answer(rag, question, as_json=as_json, candidates=_checked(candidates, rerank), **settings)
 
 
 @app.command()
@@ -215,23 +275,43 @@ def evaluate(
         Path,
         typer.Argument(help="A BEIR folder, one with corpora/ and questions.csv, or a CSV with query,document_id."),
     ],
-    mode: Annotated[Mode | None, typer.Option(help="Only this one; without it all, side by side.")] = None,
+    mode: Annotated[list[EveryMode] | None, typer.Option(help="May be repeated; without it all, side by side.")] = None,
+    rerank: Annotated[
+        list[str] | None, typer.Option(help="A reranker, as of search, beside none; may be repeated.")
+    ] = None,
+    chunker: Annotated[
+        list[str] | None,
+        typer.Option(help="NAME[:SIZE[:OVERLAP]], as of ingest; may be repeated. Each has a collection for the while."),
+    ] = None,
     limit: Annotated[int | None, typer.Option(min=1, help="Only the first queries.")] = None,
     save: Annotated[Path | None, typer.Option(help="Where the runs are written, for a later --against.")] = None,
     against: Annotated[Path | None, typer.Option(help="Runs saved before, to compare with.")] = None,
-    model: Model = DEFAULT_MODEL,
+    model: Annotated[
+        list[str] | None, typer.Option(help=f"May be repeated, where --chunker says how to cut; {DEFAULT_MODEL}.")
+    ] = None,
     collection: Annotated[str | None, typer.Option("--collection", "-c", help="A BEIR set has its own.")] = None,
     database: DatabaseUrl = None,
     as_json: Json = False,
 ) -> None:
-    """Measure search on labelled questions: modes side by side, with significance."""
-    from embedpipe.cli.evaluating import default_collection, evaluate_modes, load_set
+    """Measure search on labelled questions: chunkers, models, modes and rerankers side by side, with significance."""
+    from embedpipe.cli.evaluating import Choices, evaluate_choices
 
-    dataset = load_set(path, limit)
-    with _opened(model, database, collection or default_collection(dataset)) as service:
-        evaluate_modes(
-            service, dataset, modes=[mode] if mode else get_args(Mode), save=save, against=against, as_json=as_json
-        )
+    choices = Choices(
+        modes=[name for name in get_args(Mode) if mode is None or name in mode],
+        rerankers=rerank or [],
+        chunkers=chunker or [],
+        models=model or [DEFAULT_MODEL],
+    )
+    evaluate_choices(
+        path,
+        choices,
+        limit=limit,
+        save=save,
+        against=against,
+        collection=collection,
+        database=database,
+        as_json=as_json,
+    )
 
 
 @app.command()

@@ -46,6 +46,7 @@ def db_migrate(
         str | None, typer.Option("--grant-to", help="A role that is to search and write, and can make nothing itself.")
     ] = None,
     database: DatabaseUrl = None,
+    as_json: Json = False,
 ) -> None:
     """Bring the tables up to date; with --sql, print what an administrator is to run instead."""
     from embedpipe.cli.administration import migrate
@@ -59,6 +60,7 @@ def db_migrate(
         tenants=tenants,
         role=role,
         as_sql=as_sql,
+        as_json=as_json,
     )
 
 

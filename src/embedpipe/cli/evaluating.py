@@ -1,22 +1,28 @@
-"""What `evaluate` does: modes of search side by side on labelled questions."""
+"""What `evaluate` does: ways to search side by side on labelled questions."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, replace
+from contextlib import closing
+from dataclasses import asdict, dataclass, replace
 from functools import partial
+from itertools import product
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import Any, TypeAlias
 
 from rich.progress import Progress
 from rich.table import Table
 
+from embedpipe.cli.choices import chunker_of, reranker_named
 from embedpipe.cli.ingesting import ingest_with_progress, summary
 from embedpipe.cli.render import console, errors, new_table, write_json
+from embedpipe.embedding import EmbeddingGenerator
+from embedpipe.errors import InputError
 from embedpipe.evaluation import (
     Comparison,
     EvaluationSet,
     ExcerptSet,
+    Grid,
     Run,
     compare,
     evaluate,
@@ -26,10 +32,9 @@ from embedpipe.evaluation import (
     load_runs,
     save_runs,
 )
-from embedpipe.types import SearchMode
-
-if TYPE_CHECKING:
-    from embedpipe.service import SemanticSearchService
+from embedpipe.service import SemanticSearchService
+from embedpipe.storage import Database
+from embedpipe.types import Reranker, SearchMode
 
 LabelledSet: TypeAlias = EvaluationSet | ExcerptSet
 
@@ -60,20 +65,44 @@ def default_collection(dataset: LabelledSet) -> str:
     return f"evaluate {dataset.name}" if dataset.documents else "default"
 
 
-def evaluate_modes(
-    service: SemanticSearchService,
-    dataset: LabelledSet,
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Choices:
+    """What is tried with what, by the names of the command line; rerankers beside none."""
+
+    modes: Sequence[SearchMode]
+    rerankers: Sequence[str]
+    chunkers: Sequence[str]
+    models: Sequence[str]
+
+    def __post_init__(self) -> None:
+        if len(self.models) > 1 and not self.chunkers:
+            raise InputError("several models need --chunker, as each has its own collections: recursive is the usual.")
+
+    def named_rerankers(self) -> dict[str, Reranker | None]:
+        return {"none": None} | {name: reranker_named(name) for name in self.rerankers}
+
+
+def evaluate_choices(
+    path: Path,
+    choices: Choices,
     *,
-    modes: Sequence[SearchMode],
+    limit: int | None,
     save: Path | None,
     against: Path | None,
+    collection: str | None,
+    database: str | None,
     as_json: bool,
 ) -> None:
-    """A run for each mode, the first one and the runs saved before being what the others are compared with."""
+    """A run for each combination, the first one and the runs saved before being what the others are compared with."""
+    dataset = load_set(path, limit)
     earlier = load_runs(against) if against else []
-    if dataset.documents:
-        errors.print(summary(ingest_with_progress(service, dataset.documents)))
-    runs = [_run(service, dataset, mode) for mode in modes]
+    with closing(Database(database)) as opened:
+        if choices.chunkers:
+            if collection is not None:
+                raise InputError("with --chunker each has a collection for the while: leave --collection out.")
+            runs = _grid_runs(dataset, choices, opened)
+        else:
+            runs = _collection_runs(dataset, choices, opened, collection or default_collection(dataset))
     if save:
         save_runs(runs, save)
     pairs = [(runs[0], run) for run in runs[1:]] + [
@@ -93,13 +122,39 @@ def evaluate_modes(
         console.print(_sentence(comparison, earlier=base in earlier))
 
 
-def _run(service: SemanticSearchService, dataset: LabelledSet, mode: SearchMode) -> Run:
+def _collection_runs(dataset: LabelledSet, choices: Choices, database: Database, collection: str) -> list[Run]:
+    """Modes and rerankers over one collection, which the set's documents are ingested into first."""
+    generator = EmbeddingGenerator(choices.models[0])
+    make = partial(SemanticSearchService, generator, database=database, collection=collection)
+    if dataset.documents:
+        errors.print(summary(ingest_with_progress(make(), dataset.documents)))
     k = _EXCERPT_CHUNKS if isinstance(dataset, ExcerptSet) else _CHUNKS
-    search = partial(service.search, k=k, mode=mode)
-    settings = {"mode": mode, "k": k, "service": repr(service)}
+    rerankers = choices.named_rerankers()
+    runs = []
     with Progress(console=errors, transient=True) as progress:
-        task = progress.add_task(mode, total=len(dataset.queries))
-        return evaluate(dataset, search, name=mode, settings=settings, on_query=lambda: progress.advance(task))
+        for mode, (reranker_name, reranker) in product(choices.modes, rerankers.items()):
+            name = mode if reranker is None else f"{mode}, {reranker_name}"
+            service = make(reranker=reranker)
+            task = progress.add_task(name, total=len(dataset.queries))
+            settings = {"mode": mode, "reranker": reranker_name, "k": k, "service": repr(service)}
+            search = partial(service.search, k=k, mode=mode)
+            step = partial(progress.advance, task)
+            runs.append(evaluate(dataset, search, name=name, settings=settings, on_query=step))
+    return runs
+
+
+def _grid_runs(dataset: LabelledSet, choices: Choices, database: Database) -> list[Run]:
+    generators = [EmbeddingGenerator(model) for model in choices.models]
+    grid = Grid(
+        chunkers={name: chunker_of(name, generators[0]) for name in choices.chunkers},
+        models=generators,
+        modes=choices.modes,
+        rerankers=choices.named_rerankers(),
+    )
+    total = len(grid.chunkers) * len(generators) * len(choices.modes) * (len(choices.rerankers) + 1)
+    with Progress(console=errors, transient=True) as progress:
+        task = progress.add_task("runs", total=total)
+        return grid.run(dataset, database, on_run=lambda run: progress.advance(task))
 
 
 def _main_measure(run: Run) -> str:

@@ -22,9 +22,14 @@ from embedpipe.types import Metadata
 
 router = APIRouter(tags=["answers"])
 
+_EVENT = {
+    "type": "object",
+    "properties": {"event": {"enum": ["text", "answer", "error"]}, "data": {"type": "string"}},
+    "required": ["event", "data"],
+}
 _EVENTS = {
     "description": "The answer; with `stream` the events `text` (pieces), then `answer` (the whole) or `error`.",
-    "content": {"text/event-stream": {"schema": {"type": "string"}}},
+    "content": {"text/event-stream": {"schema": _EVENT}},
 }
 
 

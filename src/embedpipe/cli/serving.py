@@ -73,9 +73,9 @@ def serve(
     )
     if verbose:
         logging.getLogger("embedpipe.server").setLevel(logging.INFO)
-    listener = listen(host, port)
-    start = _start(app.state.resources.check(), url=address_of(listener), keys=len(keys))
-    run(app, listener, timeout_s=timeout, on_ready=lambda: _say(start, as_json=as_json))
+    with listen(host, port) as listener:
+        start = _start(app.state.resources.check(), url=address_of(listener), keys=len(keys))
+        run(app, listener, timeout_s=timeout, on_ready=lambda: _say(start, as_json=as_json))
 
 
 def _reranker(name: str | None) -> object | None:

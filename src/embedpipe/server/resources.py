@@ -92,23 +92,22 @@ class Resources:
         return RAGPipeline(self.search(collection), self._llm, k=k)
 
     def check(self) -> State:
-        """What the server will stand on, once the model has been loaded and the database has answered.
+        """What the server will stand on, once the database has answered and the model has been loaded.
 
         Raises what would otherwise fail later: an error of the model or the database, and `ModelMismatchError` where
         the collection has another model's vectors.
         """
         spec = self.generator.spec
-        self.model.embed(["warm"], "query")
         found = {info.name: info for info in self.database.collections()}.get(self.collection)
         self.database.close()  # what is served is read on the event loop
-        if found is None:
-            return State(model=spec.name, collection=self.collection, documents=0, chunks=0)
-        if found.model.fingerprint != spec.fingerprint:
+        if found is not None and found.model.fingerprint != spec.fingerprint:
             raise ModelMismatchError(
                 f"The collection {self.collection!r} has vectors of {found.model.name}, and {spec.name} was to be "
                 "served. Serve that model, or name another collection."
             )
-        return State(model=spec.name, collection=self.collection, documents=found.documents, chunks=found.chunks)
+        self.model.embed(["warm"], "query")
+        documents, chunks = (0, 0) if found is None else (found.documents, found.chunks)
+        return State(model=spec.name, collection=self.collection, documents=documents, chunks=chunks)
 
     async def start(self) -> None:
         """Loads the model, so that the first request does not wait for it."""

@@ -306,7 +306,7 @@ def test_a_small_tenants_search_reads_its_own_rows_by_the_b_tree(crowded: Databa
     store = PgVectorStore(crowded, tenant="small")
     with crowded.engine.begin() as connection:
         statements: list[tuple[str, Any]] = []
-        event.listen(connection, "before_cursor_execute", lambda *args: statements.append(args[2:4]))
+        event.listen(connection.engine, "before_cursor_execute", lambda *args: statements.append(args[2:4]))
         store.search(**search, k=10, connection=connection)
         sql, values = statements[-1]
         [[plan]] = connection.exec_driver_sql(f"EXPLAIN (ANALYZE, FORMAT JSON) {sql}", values)

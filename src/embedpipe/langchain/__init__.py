@@ -1,5 +1,6 @@
 """The parts of embedpipe as LangChain components, each over the core object that it is given."""
 
+from embedpipe.langchain import _required as _required
 from embedpipe.langchain.compressors import EmbedPipeReranker
 from embedpipe.langchain.embeddings import EmbedPipeEmbeddings
 from embedpipe.langchain.importing import import_collection, import_table

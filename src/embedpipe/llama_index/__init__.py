@@ -1,5 +1,6 @@
 """The parts of embedpipe as LlamaIndex components, each over the core object that it is given."""
 
+from embedpipe.llama_index import _required as _required
 from embedpipe.llama_index.embeddings import EmbedPipeEmbedding
 from embedpipe.llama_index.importing import import_table
 from embedpipe.llama_index.node_parsers import (

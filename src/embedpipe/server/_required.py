@@ -1,0 +1,7 @@
+"""What the extra brings, asked for before anything imports it, so that the error names the extra."""
+
+from embedpipe._optional import require
+
+require("fastapi", extra="server")
+require("uvicorn", extra="server")
+require("prometheus_client", extra="server")

@@ -196,7 +196,7 @@ function card(hit, place, best, mode, asked) {
   const bar = el("span");
   bar.style.width = `${Math.max(0, Math.min(1, mode.id === "dense" ? value : value / best)) * 100}%`;
   const open = el("button", { type: "button", class: "quiet open", onclick: () => show(hit, asked, open) }, "Show in document");
-  open.setAttribute("aria-label", `Show passage ${place}, ${mode.name}, in ${name(hit)}`);
+  open.setAttribute("aria-label", `Show in document: ${name(hit)}, ${mode.name} ${place}`);
   const made = el("article", { class: "hit", "data-id": hit.id },
     el("header", {}, el("span", { class: "place", "aria-label": `Rank ${place}` }, String(place)),
       el("h3", { title: hit.document_id ?? hit.id }, name(hit)), el("span", { class: "score" }, number(value))),

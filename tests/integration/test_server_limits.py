@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -18,10 +19,13 @@ from urllib.parse import urlsplit
 
 import httpx
 import pytest
+import sqlalchemy.exc
 
+from embedpipe.errors import DatabaseUnavailableError
 from embedpipe.server import ApiKeys, ServerSettings, create_app
+from embedpipe.storage.translation import translated_errors
 from embedpipe.testing import FakeEmbeddingModel
-from embedpipe.types import Kind, Vectors
+from embedpipe.types import Kind, SearchResult, Vectors
 from serving import GatedModel, serving
 
 KEY = "a-key-for-the-tests-of-limits"
@@ -283,6 +287,48 @@ def test_a_client_that_hangs_up_costs_nothing_further(database_url: str) -> None
         assert first.result().status_code == 200
         assert [embed(client, "next").status_code for _ in range(3)] == [200] * 3
         assert not any("gone" in batch for batch in model.batches)
+
+
+def test_a_client_that_takes_nothing_of_its_answer_is_let_go(database_url: str) -> None:
+    with server(database_url, request_timeout_s=0.5, max_requests=1) as (client, _), raw(client) as connection:
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        for _ in range(40):  # more answers than the kernel's buffers hold
+            body = json.dumps({"texts": [f"{number}" for number in range(2000)]}).encode()
+            connection.sendall(head("/embed/batch", f"content-length: {len(body)}") + body)
+        time.sleep(1.0)
+        wait_for(lambda: embed(client, "someone else").status_code == 200)
+
+
+class SlowReranker:
+    """Reranks when it is let."""
+
+    def __init__(self) -> None:
+        self.gate = threading.Event()
+        self.arrived = threading.Semaphore(0)
+
+    def rerank(self, query: str, results: Sequence[SearchResult]) -> list[SearchResult]:
+        self.arrived.release()
+        assert self.gate.wait(30)
+        return list(results)
+
+
+def test_slow_reranking_keeps_nobody_else_waiting(database_url: str) -> None:
+    reranker = SlowReranker()
+    app = create_app(FakeEmbeddingModel(8), database=database_url, reranker=reranker)
+    with serving(app) as url, httpx.Client(base_url=url, timeout=30) as client, ThreadPoolExecutor(40) as pool:
+        body = {"query": "x", "documents": ["a", "b"]}
+        waiting = [pool.submit(client.post, "/rerank", json=body) for _ in range(40)]
+        try:
+            assert reranker.arrived.acquire(timeout=10)
+            assert embed(client, "quick").status_code == 200
+        finally:
+            reranker.gate.set()
+        assert [each.result().status_code for each in waiting] == [200] * 40
+
+
+def test_a_pool_of_connections_that_is_empty_is_no_fault_of_the_server() -> None:
+    with pytest.raises(DatabaseUnavailableError, match="connections of the pool"), translated_errors():
+        raise sqlalchemy.exc.TimeoutError("QueuePool limit of size 10 overflow 20 reached")
 
 
 class Failing(FakeEmbeddingModel):

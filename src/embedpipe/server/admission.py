@@ -41,7 +41,7 @@ class Admission:
 
     async def _admitted(self, scope: Scope, body: Body, send: Send) -> None:
         place = self._load.enter()
-        answer = Answer(send, on_end=place.leave)
+        answer = Answer(send, limit_s=self._settings.request_timeout_s, on_end=place.leave)
         try:
             await self._answered(scope, body, answer, place=place)
         except ApiError:

@@ -17,6 +17,7 @@ from embedpipe.server.settings import ServerSettings
 from embedpipe.types import EmbeddingModel, Kind, ModelSpec, Vectors
 
 _PADDED_TOKENS = 4096
+_PROVIDER_CHARACTERS = 400_000
 _SHORT = 32
 """Texts of so few tokens are alike whatever their length: another pass would cost more than the padding."""
 
@@ -55,8 +56,8 @@ class BatchedModel:
         self._threads = ThreadPoolExecutor(at_once, "embedpipe-model")
         self.batcher = Batcher(
             run=self._send if remote else self._run,
-            batch_texts=min(settings.batch_texts, self._limits.batch_items),
-            batch_characters=settings.batch_characters,
+            batch_texts=self._limits.batch_items if remote else min(settings.batch_texts, self._limits.batch_items),
+            batch_characters=_PROVIDER_CHARACTERS if remote else settings.batch_characters,
             concurrency=at_once,
             together=settings.dynamic_batching,
             on_batch=on_batch,

@@ -10,7 +10,7 @@ from typing import TypeAlias
 
 import numpy as np
 
-from embedpipe.errors import EmbedPipeError
+from embedpipe.errors import AuthenticationError, EmbedPipeError, ProviderError, RateLimitError
 from embedpipe.types import Kind, Vectors
 
 Run: TypeAlias = Callable[[Sequence[str], Kind], Awaitable[Vectors]]
@@ -58,6 +58,13 @@ class _Part:
     @property
     def texts(self) -> Sequence[str]:
         return self.request.texts[self.start : self.stop]
+
+
+def _may_concern_one(error: EmbedPipeError) -> bool:
+    """Whether another request's texts may be at fault; not where the provider is busy, down or refuses the key."""
+    if isinstance(error, ProviderError):
+        return error.status in (400, 413, 422)
+    return not isinstance(error, RateLimitError | AuthenticationError)
 
 
 def _taken(request: _Request, *, texts: int, room: int) -> _Part:
@@ -149,7 +156,7 @@ class Batcher:
         try:
             vectors = await self.run(texts, parts[0].request.kind)
         except EmbedPipeError as error:
-            await self._alone(parts, error, shared=len(requests) > 1)
+            await self._alone(parts, error, apart=len(requests) > 1 and _may_concern_one(error))
             return
         if self.on_batch is not None:
             self.on_batch(len(texts), len(requests))
@@ -159,10 +166,10 @@ class Batcher:
             part.request.receive(part.start, vectors[start:stop])
             start = stop
 
-    async def _alone(self, parts: Sequence[_Part], error: Exception, *, shared: bool) -> None:
+    async def _alone(self, parts: Sequence[_Part], error: Exception, *, apart: bool) -> None:
         """Runs each request's texts by themselves, so that what failed for one costs nobody else."""
         for part in parts:
-            if shared:
+            if apart:
                 await self._work([part])
             else:
                 part.request.fail(error)

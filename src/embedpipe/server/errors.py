@@ -107,6 +107,12 @@ def log(error: Exception, scope: Mapping[str, Any]) -> None:
         logger.error("request %s (%s %s) failed", scope[REQUEST_ID], scope["method"], scope["path"], exc_info=error)
 
 
+def told(error: Exception, scope: Mapping[str, Any]) -> str:
+    """What a response may say of an error that is one among several; the log has it where it is the server's."""
+    log(error, scope)
+    return as_api_error(error).message
+
+
 def install(app: FastAPI) -> None:
     """Has the application answer every error this way."""
 

@@ -81,10 +81,14 @@ class Body:
 
 
 class Answer:
-    """The way to the client: knows whether the answer has begun, and says when it begins and when it ends."""
+    """The way to the client: knows whether the answer has begun, and says when it ends.
 
-    def __init__(self, send: Send, *, on_end: Callable[[], None]) -> None:
-        self.send = send
+    `GoneError` where the client takes nothing for `limit_s` seconds.
+    """
+
+    def __init__(self, send: Send, *, limit_s: float, on_end: Callable[[], None]) -> None:
+        self._send = send
+        self._limit_s = limit_s
         self.started = False
         self.complete = False
         self.timeout: asyncio.Timeout | None = None
@@ -98,7 +102,11 @@ class Answer:
         elif not message.get("more_body", False):
             self.complete = True
             self._on_end()  # before the client can send its next request
-        await self.send(message)
+        try:
+            async with asyncio.timeout(self._limit_s):
+                await self._send(message)
+        except TimeoutError:
+            raise GoneError from None
 
 
 def _declared(scope: Scope) -> int:

@@ -13,14 +13,14 @@ from embedpipe.embedding.backend import RemoteModel
 from embedpipe.embedding.stores import CacheLike
 from embedpipe.errors import ModelMismatchError
 from embedpipe.rag import RAGPipeline
-from embedpipe.reranking import as_reranker
 from embedpipe.server.batched_model import BatchedModel
 from embedpipe.server.observing import Monitor
+from embedpipe.server.reranking import Reranking
 from embedpipe.server.searching import CollectionSearch
 from embedpipe.server.settings import ServerSettings
 from embedpipe.service import SemanticSearchService
 from embedpipe.storage import AsyncPgVectorStore, Database
-from embedpipe.types import EmbeddingModel, Reranker
+from embedpipe.types import EmbeddingModel
 
 _OPEN_COLLECTIONS = 64
 _BATCHES_OF_AN_INGEST = 2
@@ -58,7 +58,7 @@ class Resources:
         retry = Retry() if isinstance(inner, RemoteModel) else Retry(attempts=1)
         self.generator = EmbeddingGenerator(self.model, cache=cache, retry=retry)
         self.database = database if isinstance(database, Database) else Database(database)
-        self.reranker: Reranker | None = None if reranker is None else as_reranker(reranker)
+        self.reranking = Reranking(reranker)
         self._llm = llm
         self._services: OrderedDict[str, SemanticSearchService] = OrderedDict()
 
@@ -85,7 +85,7 @@ class Resources:
 
     def search(self, collection: str | None = None) -> CollectionSearch:
         """What searches that collection, and reranks."""
-        return CollectionSearch(self.service(collection), self.reranker)
+        return CollectionSearch(self.service(collection), self.reranking)
 
     def rag(self, collection: str | None, *, k: int) -> RAGPipeline:
         """What answers questions from that collection."""
@@ -116,4 +116,5 @@ class Resources:
     async def aclose(self) -> None:
         """Finishes what is at the model, and closes the connections of this event loop."""
         await self.model.aclose()
+        self.reranking.close()
         await self.database.aclose()

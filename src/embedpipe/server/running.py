@@ -49,6 +49,8 @@ class Server(uvicorn.Server):
         super().__init__(
             uvicorn.Config(
                 app,
+                loop="asyncio",  # not whatever happens to be installed: uvloop raises where a client has gone
+                http="h11",
                 log_config=None,
                 access_log=False,
                 backlog=_BACKLOG,

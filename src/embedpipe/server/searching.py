@@ -2,26 +2,22 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
 from typing import Any
 
-from embedpipe.reranking import LexicalReranker
+from embedpipe.server.reranking import Reranking
 from embedpipe.service import SemanticSearchService
-from embedpipe.types import Reranker, SearchResult
+from embedpipe.types import SearchResult
 
 _CANDIDATES = 50
 
 
 class CollectionSearch:
-    """Searches of one collection, as an answer's pipeline and the route both ask for them.
+    """Searches of one collection, as an answer's pipeline and the route both ask for them."""
 
-    Without a reranker of its own the server weighs the similarity with the words that query and text share.
-    """
-
-    def __init__(self, service: SemanticSearchService, reranker: Reranker | None) -> None:
+    def __init__(self, service: SemanticSearchService, reranking: Reranking) -> None:
         self._service = service
-        self._reranker = reranker or LexicalReranker()
+        self._reranking = reranking
 
     def search(
         self, query: str, k: int = 5, *, rerank: bool = False, candidates: int | None = None, **options: Any
@@ -30,7 +26,7 @@ class CollectionSearch:
         if not rerank:
             return self._service.search(query, k, **options)
         found = self._service.search(query, max(k, candidates or _CANDIDATES), **options)
-        return self._reranker.rerank(query, found)[:k]
+        return self._reranking.reranker.rerank(query, found)[:k]
 
     async def asearch(
         self, query: str, k: int = 5, *, rerank: bool = False, candidates: int | None = None, **options: Any
@@ -39,7 +35,7 @@ class CollectionSearch:
         if not rerank:
             return await self._service.asearch(query, k, **options)
         found = await self._service.asearch(query, max(k, candidates or _CANDIDATES), **options)
-        return (await asyncio.to_thread(self._reranker.rerank, query, found))[:k]
+        return (await self._reranking.arerank(query, found))[:k]
 
     def expand(self, results: Sequence[SearchResult], **options: Any) -> list[SearchResult]:
         """As the service's."""

@@ -17,9 +17,10 @@ class ServerSettings:
     `max_text_characters` characters (a document's own text has no bound but the body's), and `request_timeout_s`
     seconds until its answer begins. `max_k` bounds the results of a search.
 
-    Texts that wait for the model at the same time go through it together, whichever requests they came with: at most
-    `batch_texts` of `batch_characters` characters in all. With `dynamic_batching` False each request's texts go through
-    it by themselves. `aliases` are further names that the model is served under.
+    Texts that wait for the model at the same time go through it together, whichever requests they came with: with a
+    local model at most `batch_texts` of `batch_characters` characters in all, with a provider's as many as it takes.
+    With `dynamic_batching` False each request's texts go through it by themselves. `aliases` are further names that
+    the model is served under.
     """
 
     max_requests: int = 256

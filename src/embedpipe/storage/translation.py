@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from sqlalchemy.exc import DBAPIError, OperationalError, SQLAlchemyError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from embedpipe.errors import DatabaseUnavailableError, SchemaError, StorageError
 
@@ -24,6 +25,11 @@ def translated_errors() -> Iterator[None]:
         raise StorageError(f"The database refused the operation: {reason}") from error.orig
     except DBAPIError as error:
         raise _storage_error(error) from error.orig
+    except PoolTimeoutError as error:
+        raise DatabaseUnavailableError(
+            "All connections of the pool are taken, and none came free in half a minute. Ask for less at once, or see "
+            "what the running statements wait for."
+        ) from error
     except SQLAlchemyError as error:
         raise StorageError(f"The database operation failed: {error}") from error
 

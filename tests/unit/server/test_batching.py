@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from embedpipe.embedding import EmbeddingGenerator
-from embedpipe.errors import EmbeddingError, InvalidVectorsError
+from embedpipe.errors import EmbeddingError, InvalidVectorsError, RateLimitError
 from embedpipe.server import ServerSettings
 from embedpipe.server.batched_model import BatchedModel, alike
 from embedpipe.server.batching import Batcher
@@ -123,6 +123,20 @@ async def test_who_is_cancelled_leaves_the_queue() -> None:
     assert gone.cancelled()
     assert not any("gone" in batch for batch, _ in run.batches)
     assert shared.waiting == 0
+
+
+async def test_where_the_provider_is_busy_nobody_is_sent_again_apart() -> None:
+    calls: list[int] = []
+
+    async def busy(texts: Sequence[str], kind: Kind) -> Vectors:
+        calls.append(len(texts))
+        await asyncio.sleep(0)
+        raise RateLimitError("slow down", retry_after=1.0)
+
+    shared = Batcher(run=busy, batch_texts=16, batch_characters=1000)
+    answers = await asyncio.gather(*(shared.embed([str(n)], "document") for n in range(5)), return_exceptions=True)
+    assert all(isinstance(answer, RateLimitError) for answer in answers)
+    assert calls == [1, 4]
 
 
 class Broken(FakeEmbeddingModel):

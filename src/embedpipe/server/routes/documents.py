@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from fastapi import APIRouter, Request
 
+from embedpipe.server import errors
 from embedpipe.server.errors import ApiError
 from embedpipe.server.limits import check_count
 from embedpipe.server.resources import Resources
@@ -42,7 +43,7 @@ async def ingest(body: IngestRequest, request: Request) -> IngestResponse:
         chunks_removed=stats.chunks_removed,
         tokens=stats.tokens,
         seconds=stats.seconds,
-        failures={name: str(error) for name, error in stats.failures.items()},
+        failures={name: errors.told(error, request.scope) for name, error in stats.failures.items()},
     )
 
 

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 from dataclasses import replace
 
 import numpy as np
 from fastapi import APIRouter, Request
 
-from embedpipe.reranking import LexicalReranker
 from embedpipe.server.limits import check_k, check_texts
 from embedpipe.server.resources import Resources
 from embedpipe.server.schemas.searching import (
@@ -81,13 +79,12 @@ async def rerank(body: RerankRequest, request: Request) -> RerankResponse:
     resources = Resources.of(request)
     check_texts([body.query], resources.settings, param="query")
     check_texts(body.documents, resources.settings, param="documents")
-    reranker = resources.reranker or LexicalReranker()
     found = [_result(text, place) for place, text in enumerate(body.documents)]
-    if resources.reranker is None:
+    if resources.reranking.needs_similarity:
         found = await _with_similarity(body.query, found, resources)
-    ordered = await asyncio.to_thread(reranker.rerank, body.query, found)
+    ordered = await resources.reranking.arerank(body.query, found)
     return RerankResponse(
-        model=type(reranker).__name__,
+        model=type(resources.reranking.reranker).__name__,
         results=[
             RerankedDocument(
                 index=result.chunk.chunk_index,

@@ -1,0 +1,37 @@
+"""Reranking in threads of its own, so that slow ones keep nobody else waiting."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
+
+from embedpipe.reranking import LexicalReranker, as_reranker
+from embedpipe.types import Reranker, SearchResult
+
+_THREADS = 4
+
+
+class Reranking:
+    """The server's reranker: the one given, else similarity weighed with the words that query and text share."""
+
+    def __init__(self, reranker: object | None) -> None:
+        self.reranker: Reranker = LexicalReranker() if reranker is None else as_reranker(reranker)
+        self._threads = ThreadPoolExecutor(_THREADS, "embedpipe-rerank")
+
+    @property
+    def needs_similarity(self) -> bool:
+        """Whether the reranker looks at the results' similarity."""
+        return isinstance(self.reranker, LexicalReranker)
+
+    async def arerank(self, query: str, results: Sequence[SearchResult]) -> list[SearchResult]:
+        """As the reranker's, on the running event loop."""
+        run = copy_context().run  # with whoever listens to its stages
+        return await asyncio.get_running_loop().run_in_executor(
+            self._threads, run, self.reranker.rerank, query, results
+        )
+
+    def close(self) -> None:
+        """Waits for what is under way."""
+        self._threads.shutdown()

@@ -38,7 +38,7 @@ def parse(data: bytes, name: str) -> Parsed:
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             _check(archive, name)
-            title = _title(archive)
+            title = _title(archive, name)
         found = mammoth.convert_to_html(io.BytesIO(data), style_map=_STYLES, convert_image=_without(mammoth))
     except InputError:
         raise
@@ -65,10 +65,10 @@ def _check(archive: zipfile.ZipFile, name: str) -> None:
         )
 
 
-def _title(archive: zipfile.ZipFile) -> str:
+def _title(archive: zipfile.ZipFile, name: str) -> str:
     if "docProps/core.xml" not in archive.namelist():
         return ""
-    title = parsed(archive.read("docProps/core.xml")).find("dc:title")
+    title = parsed(archive.read("docProps/core.xml"), name).find("dc:title")
     return " ".join(title.get_text().split()) if title else ""
 
 

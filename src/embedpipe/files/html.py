@@ -39,7 +39,7 @@ def parse(data: bytes, name: str) -> Parsed:
 def markdown(source: bytes | str, name: str) -> Parsed:
     """As `parse`, whatever the length. The encoding is the one that the page declares."""
     converter = require("markdownify", extra="files").MarkdownConverter(**_SETTINGS)
-    page = parsed(source)
+    page = parsed(source, name)
     title = " ".join(page.title.get_text().split()) if page.title else ""
     for element in page.find_all(_NOT_TEXT):
         element.decompose()
@@ -57,9 +57,20 @@ def markdown(source: bytes | str, name: str) -> Parsed:
     return Parsed(_BLANK_LINES.sub("\n\n", text).strip() + "\n", {"title": title} if title else {})
 
 
-def parsed(source: bytes | str) -> Any:
-    """The tree of BeautifulSoup, by the parser of the standard library."""
+def parsed(source: bytes | str, name: str) -> Any:
+    """The tree of BeautifulSoup, by the parser of the standard library. Raises `InputError` for what that refuses."""
     library = require("bs4", extra="files")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # what looks like XML or a file's name is read all the same
-        return library.BeautifulSoup(source, "html.parser")
+        try:
+            return library.BeautifulSoup(source, "html.parser")
+        except library.ParserRejectedMarkup:
+            pass
+        try:  # with broken declarations as remarks, which browsers take them for
+            return library.BeautifulSoup(_without_sections(source), "html.parser")
+        except library.ParserRejectedMarkup as error:
+            raise InputError(f"{name} is broken HTML ({error}): save it anew from a browser.") from error
+
+
+def _without_sections(source: bytes | str) -> bytes | str:
+    return source.replace("<![", "<! [") if isinstance(source, str) else source.replace(b"<![", b"<! [")

@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from reportlab.lib.pdfencrypt import StandardEncryption
 
 from embedpipe.chunking import MarkdownChunker, RecursiveChunker
@@ -54,6 +56,8 @@ def test_html_becomes_markdown() -> None:
         (b"<?xml version='1.0'?><note>well</note>", "well\n"),
         (b"no tags, 1 < 2 & 3", "no tags, 1 < 2 & 3\n"),
         (b"<p>never closed <b>bold", "never closed **bold**\n"),
+        (b"<p>a<![if IE]>b<![endif]>c<![CDATA[d]]>e<![broken f<p>g", "abceg\n"),
+        (b"&#0;&#xD800;&#x110000;x", "\ufffd\ufffd\ufffdx\n"),
     ],
 )
 def test_html_as_it_is_found(data: bytes, text: str) -> None:
@@ -144,6 +148,13 @@ def test_pdfs_are_read_from_several_threads() -> None:
     assert all(document.text.count(f"Tea number {n}") == 20 for n, document in enumerate(read))
 
 
+INTACT = {
+    "a.pdf": pdf(["Green tea.", "Black tea."]),
+    "a.docx": word(fill),
+    "a.html": PAGE.encode() + b"<![CDATA[x]]><![if x]><!ELEMENT x><a b='c\" d>",
+}
+
+
 def bomb() -> bytes:
     return with_part(word(fill), WORD, b" " * (300 << 20))
 
@@ -190,6 +201,21 @@ def nested() -> bytes:
 def test_a_file_that_cannot_be_read_is_named(name: str, data: bytes, message: str) -> None:
     with pytest.raises(InputError, match=message):
         document_of(data, name=name)
+
+
+@pytest.mark.parametrize("name", ["a.pdf", "a.docx", "a.html"])
+@settings(deadline=None, max_examples=30, suppress_health_check=[HealthCheck.too_slow])
+@given(edits=st.lists(st.tuples(st.floats(0, 1), st.binary(max_size=20), st.integers(0, 60)), min_size=1, max_size=8))
+def test_a_damaged_file_is_read_or_named(name: str, edits: list[tuple[float, bytes, int]]) -> None:
+    data = INTACT[name]
+    for place, written, lost in edits:
+        at = int(place * len(data))
+        data = data[:at] + written + data[at + lost :]
+    try:
+        outcome = document_of(data, name=name).metadata["name"]
+    except InputError as error:
+        outcome = str(error)
+    assert outcome.startswith(name)
 
 
 def test_an_external_entity_is_not_fetched(tmp_path: Path) -> None:

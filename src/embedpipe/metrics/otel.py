@@ -55,13 +55,12 @@ class OpenTelemetryObserver:
         return partial(self._end, opened, self._context.attach(api.set_span_in_context(opened)))
 
     def _end(self, opened: Any, token: Any, event: Event) -> None:
-        self(event)  # while its span is open, so that an exemplar can point there
+        identity = _identity(event)
+        self._measure(event, identity)  # while its span is open, so that an exemplar can point there
         self._context.detach(token)
         if opened.is_recording():
-            attributes = _identity(event) | _amounts(event)
-            if self._capture_text:
-                attributes |= _texts(event)
-            opened.set_attributes(attributes)
+            texts = _texts(event) if self._capture_text else {}
+            opened.set_attributes(identity | _amounts(event) | texts)
             opened.update_name(_name(event))
             if event.error is not None:
                 opened.set_status(self._api.Status(self._api.StatusCode.ERROR))
@@ -69,7 +68,9 @@ class OpenTelemetryObserver:
 
     def __call__(self, event: Event) -> None:
         """Adds an event to the metrics."""
-        attributes = _identity(event)
+        self._measure(event, _identity(event))
+
+    def _measure(self, event: Event, attributes: dict[str, Any]) -> None:
         of_stage = {"embedpipe.stage": event.stage, "gen_ai.request.model": event.model}
         failed = {} if event.error is None else {"error.type": event.error}
         self._stages.record(event.seconds, of_stage | failed)

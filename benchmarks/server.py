@@ -43,6 +43,7 @@ class Outcome:
     statuses: Counter[int | str] = field(default_factory=Counter)
     latencies: dict[str, list[float]] = field(default_factory=dict)
     memory: tuple[float, float] = (0.0, 0.0)
+    cpu_seconds: float = 0.0
 
     @property
     def rate(self) -> float:
@@ -118,7 +119,7 @@ async def load(url: str, ask: Ask, seconds: float, *, pid: int) -> Outcome:
     async with aiohttp.ClientSession(url, connector=connector, timeout=timeout) as session:
         for length in (RAMP_S, seconds):
             outcome = Outcome(length)
-            before = megabytes(pid)
+            before, cpu = megabytes(pid), cpu_seconds(pid)
             started = time.perf_counter()
             clients = [
                 client(session, ask, seed=seed, until=started + length, outcome=outcome) for seed in range(CLIENTS)
@@ -126,7 +127,14 @@ async def load(url: str, ask: Ask, seconds: float, *, pid: int) -> Outcome:
             await asyncio.gather(*clients)
             outcome.seconds = time.perf_counter() - started
             outcome.memory = (before, megabytes(pid))
+            outcome.cpu_seconds = cpu_seconds(pid) - cpu
     return outcome
+
+
+def cpu_seconds(pid: int) -> float:
+    """What the process has used, in all its threads."""
+    user, system = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[11:13]
+    return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
 
 
 def megabytes(pid: int) -> float:
@@ -209,7 +217,9 @@ def show(name: str, outcome: Outcome) -> None:
     start, end = outcome.memory
     print(
         f"{name:<12} {outcome.rate:8.0f} answers/s   p50 {p50:7.0f}   p95 {p95:7.0f}   p99 {p99:7.0f} ms   "
-        f"{dict(outcome.statuses)}   {start:.0f} -> {end:.0f} MB"
+        f"{outcome.cpu_seconds / max(outcome.statuses[200], 1) * 1e3:6.1f} ms CPU each   "
+        f"{dict(outcome.statuses)}   {start:.0f} -> {end:.0f} MB",
+        flush=True,
     )
 
 

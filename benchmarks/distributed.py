@@ -5,9 +5,10 @@
 
 The model takes 20 ms for 4 texts and does nothing else, as an accelerator would seem to a processor: one worker cannot
 embed more than 200 texts a second. Runs with one worker and with two alternate on one cluster of two CPUs; times are of
-the whole run, with the start of its processes (there are too few chunks for an index), and from the first batch written to the last. The rows of every run are
-compared with those of a local ingest. `bytes` prints what a chunk of up to 500 characters takes in each table, and how
-long an index takes: what the arithmetic of `docs/how-to/distributed.md` starts from. Needs ray.
+the whole run, with the start of its processes (there are too few chunks for an index), and from the first batch written
+to the last. The rows of every run are compared with those of a local ingest. `bytes` prints what a chunk of up to 500
+characters takes in each table, and how long an index takes: what the arithmetic of `docs/how-to/distributed.md` starts
+from. Needs ray.
 """
 
 from __future__ import annotations

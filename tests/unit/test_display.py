@@ -10,6 +10,8 @@ from hypothesis import strategies as st
 
 from embedpipe.chunking import RecursiveChunker
 from embedpipe.display import show_chunks, show_results
+from embedpipe.errors import InputError
+from embedpipe.ingest import ProcessingStats
 from embedpipe.types import Chunk, SearchResult
 
 CHUNK = Chunk("Cats <sleep>\nall day.", 10, 30, 2, {}, "pets", "c1")
@@ -59,6 +61,17 @@ def test_a_table_shows_the_scores_that_there_are_and_escapes_the_text() -> None:
 
 def test_no_results_are_said_to_be_none() -> None:
     assert repr(show_results([])) == "no results"
+
+
+def test_the_report_of_an_ingest_is_a_table_that_names_what_failed() -> None:
+    report = ProcessingStats(added=1_200, chunks_embedded=3_400, failures={"<a>": InputError("Document '<a>': empty")})
+    shown = _Text(report._repr_html_())
+    assert "1,200" in shown.text
+    assert "3,400" in shown.text
+    assert "Document '<a>': empty" in shown.text
+    assert "a" not in shown.tags
+    assert "li" in shown.tags
+    assert "li" not in _Text(ProcessingStats()._repr_html_()).tags
 
 
 @given(st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\r\x00")), st.integers(1, 9))

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, fields
+from html import escape
 from typing import TypeAlias
 
 from embedpipe.errors import EmbedPipeError
@@ -72,6 +73,22 @@ class ProcessingStats:
             f"{self.chunks_kept} kept in changed documents, {self.chunks_removed} removed"
         )
         return "\n".join([documents, chunks, *(f"failed: {error}" for error in self.failures.values())])
+
+    def _repr_html_(self) -> str:
+        documents = {"came": self.documents, "added": self.added, "changed": self.changed, "unchanged": self.kept}
+        documents |= {"removed": self.removed, "failed": len(self.failures)}
+        chunks = {"embedded": self.chunks_embedded, "from the cache": self.cache_hits, "tokens": self.tokens}
+        chunks |= {"kept in changed documents": self.chunks_kept, "removed": self.chunks_removed}
+        failures = "".join(f"<li>{escape(str(error))}</li>" for error in self.failures.values())
+        failed = f"<details open><summary>failed</summary><ul>{failures}</ul></details>" if failures else ""
+        tables = _row("documents", documents) + _row("chunks", chunks)
+        return f"<div>{tables}{failed}<small>{self.seconds:.1f} s</small></div>"
+
+
+def _row(title: str, counts: Mapping[str, int]) -> str:
+    head = "".join(f"<th>{escape(name)}</th>" for name in counts)
+    values = "".join(f"<td>{count:,}</td>" for count in counts.values())
+    return f"<table><thead><tr><th>{title}</th>{head}</tr></thead><tbody><tr><td></td>{values}</tr></tbody></table>"
 
 
 Progress: TypeAlias = Callable[[ProcessingStats], object]

@@ -82,7 +82,7 @@ def _quantizer(scales: Mapping[str, Any] | None) -> Int8Quantizer | None:
 def _tables(path: Path) -> Iterator[Any]:
     pa = arrow()
     try:
-        with pa.parquet.ParquetFile(path) as file:
+        with pa.parquet.ParquetFile(path, pre_buffer=False) as file:
             for batch in file.iter_batches(_ROWS):
                 yield pa.Table.from_batches([batch])
     except (OSError, pa.ArrowException) as error:

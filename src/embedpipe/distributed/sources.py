@@ -33,7 +33,10 @@ class Columns:
 
     def fitted(self, dataset: Dataset) -> Columns:
         """The same without metadata and error columns that are not there. `InputError` where another is not."""
-        present = dict(zip(dataset.schema().names, dataset.schema().types, strict=True))
+        schema = dataset.schema()
+        if schema is None:  # there is not a single row
+            return self
+        present = dict(zip(schema.names, schema.types, strict=True))
         missing = [name for name in (self.id, self.text, *self.keys) if name not in present]
         if missing:
             raise InputError(

@@ -128,6 +128,20 @@ def test_chunkers_headers_and_rerankers_by_name(command: Command, notes: Path, d
     assert "80 °C" in command("ask", "How hot is the water for green tea?", "--rerank", "lexical").out
 
 
+def test_a_terminal_that_knows_no_umlauts_gets_an_answer(notes: Path, database_url: str) -> None:
+    (notes / "cheese.txt").write_text("Käse 🧀 is made of milk.")
+    plain = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0", "EMBEDPIPE_DATABASE_URL": database_url}
+
+    def run(*arguments: object) -> str:
+        command = [sys.executable, "-m", "embedpipe", *map(str, arguments)]
+        ended = subprocess.run(command, env={**os.environ, **plain}, capture_output=True, check=True)
+        return ended.stdout.decode("ascii")
+
+    run("ingest", notes / "cheese.txt")
+    assert "K?se" in run("search", "milk")
+    assert json.loads(run("search", "milk", "--json"))["results"][0]["text"] == "Käse 🧀 is made of milk."
+
+
 def test_completion_knows_the_commands() -> None:
     words = {"COMP_WORDS": "embedpipe e", "COMP_CWORD": "1", "_EMBEDPIPE_COMPLETE": "complete_bash"}
     code = "import sys; sys.argv = ['embedpipe']; from embedpipe.cli import main; main()"
@@ -173,6 +187,7 @@ def test_office_files_and_what_is_wrong_with_some(command: Command, tmp_path: Pa
     assert sorted(Path(name).name for name in report["failures"]) == ["broken.docx", "scan.pdf"]
     [hit] = command("search", "black tea", "-k", 1, "--filter", '{"suffix": ".pdf"}', "--json").json["results"]
     assert hit["metadata"] == {"name": "manual.pdf", "suffix": ".pdf", "pages": 2, "page": 1}
+    assert "] p. 1" in command("search", "black tea", "-k", 1, "--filter", '{"suffix": ".pdf"}').out
     shown = command("ingest", tmp_path / "scan.pdf")
     assert "nothing was ingested" in shown.out
     assert "scan.pdf holds only images" in " ".join(shown.err.split())

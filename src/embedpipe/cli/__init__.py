@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import logging
 import sys
 
@@ -11,6 +12,9 @@ from embedpipe.errors import EmbedPipeError
 
 def main() -> None:
     """Runs the command line; a mistake ends in one message on stderr and exit code 1, a wrong usage in 2."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a terminal that cannot show a character gets another
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s")
     try:
         require("typer", extra="cli")

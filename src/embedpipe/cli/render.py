@@ -30,7 +30,8 @@ _STATUS = {
 
 def write_json(value: object) -> None:
     """One JSON document on stdout."""
-    sys.stdout.write(json.dumps(value, ensure_ascii=False, indent=2) + "\n")
+    ascii_only = not (sys.stdout.encoding or "").lower().startswith("utf")
+    sys.stdout.write(json.dumps(value, ensure_ascii=ascii_only, indent=2) + "\n")
 
 
 def result_json(result: SearchResult) -> dict[str, Any]:
@@ -58,9 +59,9 @@ def hits_table(results: Sequence[SearchResult]) -> Table:
         table.add_column(name, justify="right", no_wrap=True)
     table.add_column(Text("document [start:end]"), ratio=1, no_wrap=True, overflow="ellipsis")
     for place, result in enumerate(results, 1):
-        document = Text(
-            f"{_tail(result.document_id or result.id)} [{result.chunk.start_index}:{result.chunk.end_index}]"
-        )
+        page = f" p. {result.metadata['page']}" if "page" in result.metadata else ""
+        place_in = f"[{result.chunk.start_index}:{result.chunk.end_index}]{page}"
+        document = Text(f"{_tail(result.document_id or result.id)} {place_in}")
         document.append("\n" + " ".join(result.text.split())[:200], style="dim")
         table.add_row(
             str(place),

@@ -1,14 +1,14 @@
 """Ingest on a local Ray cluster: what a second worker is worth, beside an ingest without a cluster.
 
-    python benchmarks/distributed.py workers [--documents 4800] [--repeats 3]
+    python benchmarks/distributed.py workers [--documents 8000] [--repeats 3]
     python benchmarks/distributed.py bytes [--documents 400]
 
-The model takes 20 ms for 4 texts and does nothing else, as an accelerator would seem to a processor: one worker cannot
-embed more than 200 texts a second. Runs with one worker and with two alternate on one cluster of two CPUs; times are of
-the whole run, with the start of its processes (there are too few chunks for an index), and from the first batch written
-to the last. The rows of every run are compared with those of a local ingest. `bytes` prints what a chunk of up to 500
-characters takes in each table, and how long an index takes: what the arithmetic of `docs/how-to/distributed.md` starts
-from. Needs ray.
+The model takes 20 ms for 8 texts and does nothing else, as an accelerator would seem to a processor: one worker cannot
+embed more than 400 texts a second. Runs with one worker and with two alternate on one cluster of two CPUs; times are of
+the whole run, with the start of its processes and the building of an index, which no second worker shortens, and from
+the first batch written to the last. The rows of every run are compared with those of a local ingest. `bytes` prints
+what a chunk of up to 500 characters takes in each table, and how long an index takes: what the arithmetic of
+`docs/how-to/distributed.md` starts from. Needs ray.
 """
 
 from __future__ import annotations
@@ -34,12 +34,12 @@ from embedpipe.types import Kind, Vectors
 
 
 class TimedModel:
-    """A fake model that takes 20 ms for every 4 texts, one pass at a time."""
+    """A fake model that takes 20 ms for every 8 texts, one pass at a time."""
 
     def __init__(self) -> None:
         self.model = FakeEmbeddingModel(dimensions=384)
         self.spec = self.model.spec
-        self.limits = Limits(batch_items=4, batch_tokens=None, concurrency=1)
+        self.limits = Limits(batch_items=8, batch_tokens=None, concurrency=1)
 
     def embed(self, texts: Sequence[str], kind: Kind) -> Vectors:
         time.sleep(0.02)
@@ -147,7 +147,7 @@ def main() -> None:
         if options.part == "bytes":
             sizes(options.documents or 400)
         else:
-            workers(options.documents or 4_800, options.repeats)
+            workers(options.documents or 8_000, options.repeats)
 
 
 if __name__ == "__main__":

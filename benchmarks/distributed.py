@@ -1,7 +1,7 @@
 """Ingest on a local Ray cluster: what a second worker is worth, beside an ingest without a cluster.
 
     python benchmarks/distributed.py workers [--documents 8000] [--repeats 3]
-    python benchmarks/distributed.py bytes [--documents 400]
+    python benchmarks/distributed.py bytes [--documents 1200]
 
 The model takes 20 ms for 8 texts and does nothing else, as an accelerator would seem to a processor: one worker cannot
 embed more than 400 texts a second. Runs with one worker and with two alternate on one cluster of two CPUs; times are of
@@ -145,7 +145,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         os.environ["EMBEDPIPE_DATABASE_URL"] = embedded_url(Path(folder) / "server")
         if options.part == "bytes":
-            sizes(options.documents or 400)
+            sizes(options.documents or 1_200)
         else:
             workers(options.documents or 8_000, options.repeats)
 

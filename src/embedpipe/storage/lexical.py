@@ -6,7 +6,6 @@ The tables are in `lexical_schema`, the search in `bm25`, the reading of a query
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import lru_cache
 from typing import Any
 
 from pgvector.sqlalchemy import SPARSEVEC
@@ -36,6 +35,7 @@ from sqlalchemy.dialects.postgresql import ARRAY, Insert, insert
 from sqlalchemy.exc import DBAPIError
 
 from embedpipe.errors import InputError
+from embedpipe.storage._once import once
 from embedpipe.storage.columns import TextArray
 from embedpipe.storage.lexical_schema import (
     CHUNKS,
@@ -112,7 +112,7 @@ def _removal(collection: Collection, keys: Select[Any]) -> Insert:
     return _append(of, gone.cte("gone"), sign=-1)
 
 
-@lru_cache(maxsize=256)
+@once
 def _indexing(collection: Collection) -> Insert:
     of = tables(collection)
     parsed = _parsed(collection)

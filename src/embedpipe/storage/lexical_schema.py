@@ -12,7 +12,6 @@ to the deltas, so that none waits for another; readers add them up, so that coun
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any
 
 from pgvector.sqlalchemy import SPARSEVEC
@@ -42,6 +41,7 @@ from sqlalchemy.dialects.postgresql import ARRAY, REGCONFIG
 from sqlalchemy.schema import CreateIndex, CreateTable
 from sqlalchemy.sql.base import Executable
 
+from embedpipe.storage._once import once
 from embedpipe.storage.schema import BM25, Collection
 from embedpipe.storage.tenancy import security, tenant_columns
 
@@ -68,7 +68,7 @@ def tables(collection: Collection) -> LexicalTables:
     return _tables(collection.schema, collection.number, collection.tenants)
 
 
-@lru_cache(maxsize=256)
+@once
 def _tables(schema: str, number: int, tenants: bool) -> LexicalTables:
     metadata, name = MetaData(schema=schema), f"c{number}_lexical"
     index = Table(

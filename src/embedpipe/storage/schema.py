@@ -13,7 +13,6 @@ A change of model renames both tables: whoever still goes by the old model finds
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any
 
 from sqlalchemy import (
@@ -40,6 +39,7 @@ from sqlalchemy.schema import CreateIndex, CreateTable
 from sqlalchemy.sql.base import Executable
 
 from embedpipe.errors import ConfigurationError
+from embedpipe.storage._once import once_property
 from embedpipe.storage.columns import Precision, vector_column
 from embedpipe.storage.tenancy import security, tenant_columns
 from embedpipe.storage.vector_index import VectorIndex
@@ -57,11 +57,11 @@ class Catalogue:
 
     schema: str
 
-    @cached_property
+    @once_property
     def tables(self) -> MetaData:
         return MetaData(schema=self.schema)
 
-    @cached_property
+    @once_property
     def collections(self) -> Table:
         return Table(
             "collections",
@@ -74,7 +74,7 @@ class Catalogue:
             Column("created_at", DateTime(timezone=True)),
         )
 
-    @cached_property
+    @once_property
     def vector_sets(self) -> Table:
         return Table(
             "vector_sets",
@@ -89,7 +89,7 @@ class Catalogue:
             Column("active", Boolean),
         )
 
-    @cached_property
+    @once_property
     def metadata_indexes(self) -> Table:
         return Table(
             "metadata_indexes",
@@ -100,7 +100,7 @@ class Catalogue:
             Column("type", Text),
         )
 
-    @cached_property
+    @once_property
     def migrations(self) -> Table:
         return Table(
             "migrations",
@@ -140,7 +140,7 @@ class Collection:
     lexical: BM25 | None = BM25()
     tenants: bool = False
 
-    @cached_property
+    @once_property
     def _tables(self) -> CollectionTables:
         return _tables_of(self)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import lru_cache
 from typing import Any, Literal, TypeAlias
 
 from sqlalchemy import (
@@ -28,6 +27,7 @@ from sqlalchemy import (
 
 from embedpipe.errors import ConfigurationError
 from embedpipe.storage import bm25, lexical_schema, statements
+from embedpipe.storage._once import once
 from embedpipe.storage.columns import Precision, bound_vector, unpack_vector
 from embedpipe.storage.filters import Filter, where
 from embedpipe.storage.schema import Collection
@@ -141,7 +141,7 @@ def _run(connection: Connection, collection: Collection, wanted: Search, *, exac
     return [_result(row, place, wanted, collection.precision) for place, row in enumerate(rows, 1)]
 
 
-@lru_cache(maxsize=512)
+@once
 def _compiled(shape: _Shape, dialect: Dialect) -> tuple[str, dict[str, Any]]:
     """The statement's text and its constants: building it anew would take longer than most searches."""
     builders = {"dense": dense, "lexical": words, "hybrid": hybrid}

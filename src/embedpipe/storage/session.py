@@ -6,7 +6,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from psycopg.types import TypeInfo
 from sqlalchemy import Connection, Engine, event, func, select
 
 from embedpipe.errors import ConfigurationError
@@ -112,7 +111,7 @@ def _learn_types(connection: Connection) -> None:
 def _register(driver: Any, rows: Any) -> bool:
     """Whether pgvector is there; the driver connection knows its types then."""
     if rows:
-        register_types(driver, [TypeInfo(name, oid, array) for name, oid, array in rows])
+        register_types(driver, [tuple(row) for row in rows])
     return bool(rows)
 
 

@@ -167,6 +167,7 @@ def megabytes(pid: int) -> float:
 def served(kind: str, home: str) -> Any:
     """A server of that kind in its own process: its URL and process id."""
     environment = {**os.environ, "HF_HUB_OFFLINE": "1", "EMBEDPIPE_HOME": home, "DO_NOT_TRACK": "1"}
+    environment["OMP_WAIT_POLICY"] = "PASSIVE"  # for all sides, as `embedpipe serve` sets it
     command, url = [sys.executable, __file__, "serve", kind], ""
     if kind == "infinity":
         url = f"http://127.0.0.1:{PORT_OF_INFINITY}"

@@ -330,12 +330,13 @@ class Interrupted(Recording):
     """Is interrupted by the user, once, after it has embedded some batches."""
 
     interrupted = False
+    pressed_in = threading.get_ident()
 
     def embed(self, texts: Sequence[str], kind: Kind) -> Vectors:
         if len(self.embedded) >= 30 and not self.interrupted:
             self.interrupted = True
-            signal.raise_signal(signal.SIGINT)
-            time.sleep(0.05)  # the main thread is told
+            signal.pthread_kill(self.pressed_in, signal.SIGINT)  # as a terminal does
+            time.sleep(0.05)
         return super().embed(texts, kind)
 
 

@@ -8,10 +8,12 @@ from typing import Any
 import numpy as np
 
 from embedpipe._optional import require
-from embedpipe.embedding.weights import pooling_of, read_json
+from embedpipe.embedding.weights import module_types, pooling_of, read_json
 from embedpipe.errors import ConfigurationError
 
 _FUSED = "com.microsoft"
+_WEIGHTS = "model.safetensors"
+_MODULES = {"Transformer", "Pooling", "Normalize"}
 _OPSET = 20
 _IR_VERSION = 10
 
@@ -21,26 +23,57 @@ def write_graph(folder: Path, file: Path, *, fused: bool, normalize: bool) -> No
 
     The weights lie beside it, under the file's name with ".data" behind.
     `fused` uses ONNX Runtime's own operators for attention and skip connections, which other runtimes lack.
-    `ConfigurationError` for an architecture other than BERT, or a pooling other than the mean and the first token.
+    `ConfigurationError` for a model that it cannot be, see `unsupported`.
     """
     onnx = require("onnx", extra="onnx")
-    config = read_json(folder / "config.json")
-    supported = config.get("model_type") == "bert" and config.get("hidden_act") == "gelu"
-    absolute = config.get("position_embedding_type", "absolute") == "absolute"
-    if not (supported and absolute):
+    if reason := unsupported(folder):
         raise ConfigurationError(
-            f"A BERT model was expected for runtime='onnx' or 'openvino', and {folder.name} is "
-            f"{config.get('model_type')!r}. Use runtime='torch' for it."
+            f"runtime='onnx' and 'openvino' run BERT models with their pooling, and {folder.name} {reason}. Use "
+            "runtime='torch' for it."
         )
-    graph = _Graph(onnx, require("safetensors.numpy", extra="onnx").load_file(folder / "model.safetensors"), config)
+    config = read_json(folder / "config.json")
+    graph = _Graph(onnx, require("safetensors.numpy", extra="onnx").load_file(folder / _WEIGHTS), config)
     graph.embed()
     for layer in range(config["num_hidden_layers"]):
         graph.layer(f"encoder.layer.{layer}.", fused=fused)
-    graph.pool(pooling_of(folder), normalize=normalize)
+    graph.pool(pooling_of(folder) or "mean", normalize=normalize)
     # weights beside the graph are mapped into memory as they are, which halves the time to load it
     data = file.with_name(f"{file.name}.data")
     onnx.save(graph.model(), file, save_as_external_data=True, location=data.name)
     data.chmod(file.stat().st_mode)  # onnx lets only the owner read it
+
+
+def unsupported(folder: Path) -> str | None:
+    """Why the model in the folder cannot be such a graph, as the rest of a sentence about it; None where it can."""
+    config = read_json(folder / "config.json")
+    if config.get("model_type") != "bert":
+        return f"is {config.get('model_type')!r}"
+    if config.get("hidden_act") != "gelu" or config.get("position_embedding_type", "absolute") != "absolute":
+        return f"has {config.get('hidden_act')} and {config.get('position_embedding_type')} positions"
+    if further := module_types(folder) - _MODULES:
+        return f"has further modules ({', '.join(sorted(further))})"
+    if read_json(folder / "sentence_bert_config.json").get("do_lower_case"):
+        return "lowers texts before its tokenizer"
+    if pooling_of(folder) is None:
+        return "pools otherwise than by the mean or the first token"
+    return _unsupported_weights(folder, config)
+
+
+def _unsupported_weights(folder: Path, config: dict[str, Any]) -> str | None:
+    if not (folder / _WEIGHTS).is_file():
+        return f"has no {_WEIGHTS}"
+    safetensors = require("safetensors", extra="onnx")
+    try:
+        with safetensors.safe_open(folder / _WEIGHTS, "numpy") as file:
+            types = {name.removeprefix("bert."): file.get_slice(name).get_dtype() for name in file.keys()}  # noqa: SIM118
+    except safetensors.SafetensorError as error:
+        return f"has weights that cannot be read ({error})"
+    last = f"encoder.layer.{config['num_hidden_layers'] - 1}.output.LayerNorm.weight"
+    if last not in types:
+        return f"names its weights in another way (no {last})"
+    if types[last] != "F32":
+        return f"has weights in {types[last]}"
+    return None
 
 
 class _Graph:
@@ -154,7 +187,7 @@ class _Graph:
 
     def _constant(self, array: Any) -> str:
         name = self._name("c")
-        self._constants[name] = np.ascontiguousarray(array)
+        self._constants[name] = np.asarray(array, order="C")  # ascontiguousarray would make a scalar a vector
         return name
 
     def _node(self, operator: str, *inputs: str, domain: str = "", **attributes: Any) -> str:

@@ -13,10 +13,12 @@ from typing import Literal, TypeAlias
 
 from platformdirs import user_cache_dir
 
+from embedpipe.errors import ConfigurationError
+
 logger = logging.getLogger(__name__)
 
 Runtime: TypeAlias = Literal["torch", "onnx", "openvino"]
-FORMAT = 3
+FORMAT = 4
 """Raised where the graph's making changes."""
 
 
@@ -29,18 +31,26 @@ def made_once(name: str, make: Callable[[Path], None]) -> Path:
     """The folder of that name in `exported_folder()`, filled by `make(folder)` where it is not there.
 
     Two processes may make it at once: each fills a folder of its own, and the first to be done stands.
+    `ConfigurationError` where it cannot be written.
     """
     folder = exported_folder() / f"{name}-{FORMAT}"
     if folder.is_dir():
         return folder
     partial = folder.with_name(f"{folder.name}.{os.getpid()}.partial")
-    partial.mkdir(parents=True, exist_ok=True)
     logger.info("Making %s from the model's weights, once.", folder)
     started = time.monotonic()
     try:
+        partial.mkdir(parents=True, exist_ok=True)
         make(partial)
         if not folder.is_dir():
             partial.rename(folder)
+    except OSError as error:
+        if folder.is_dir():  # another process was first
+            return folder
+        raise ConfigurationError(
+            f"The model's graph is made once and kept in {folder.parent}, which failed: {error.strerror or error}. "
+            "Have EMBEDPIPE_HOME name a folder that can be written to and has room, or give runtime='torch'."
+        ) from error
     finally:
         shutil.rmtree(partial, ignore_errors=True)
     logger.info("Made %s in %.1f seconds.", folder.name, time.monotonic() - started)

@@ -1,13 +1,14 @@
-"""Models that run on this machine, through sentence-transformers."""
+"""Models that run on this machine."""
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, get_args
 
 import numpy as np
 
@@ -15,9 +16,12 @@ from embedpipe._optional import require
 from embedpipe.embedding import catalogue, weights
 from embedpipe.embedding.backend import Limits
 from embedpipe.embedding.exported import Runtime, calibration_mark
+from embedpipe.embedding.runtimes import fitting
 from embedpipe.errors import ConfigurationError
 from embedpipe.text.tokens import ModelCounter, folder_counter
 from embedpipe.types import Kind, ModelSpec, Vectors
+
+logger = logging.getLogger(__name__)
 
 
 class _Encoder(Protocol):
@@ -30,8 +34,9 @@ class LocalModel:
     `name` is a folder, a name of the catalogue or a repository of the hub. `runtime="torch"` runs any such model
     through sentence-transformers, on `device` ("cpu", "cuda:0", "mps"; by default the best there is) with
     `batch_size` texts in one pass. "onnx" and "openvino" run BERT models on this machine's processor without PyTorch.
-    `calibration`, a hundred texts or more of the kind to be embedded, makes OpenVINO's model int8: other vectors,
-    which do not mix with the rest. `query_prompt` and `document_prompt` replace the model's own.
+    None takes "onnx" where its extra is installed, the model is a BERT one and no accelerator is there, else "torch":
+    the vectors are the same. `calibration`, a hundred texts or more of the kind to be embedded, makes OpenVINO's model
+    int8: other vectors, which do not mix with the rest. `query_prompt` and `document_prompt` replace the model's own.
     """
 
     provider = "local"
@@ -42,18 +47,22 @@ class LocalModel:
         *,
         device: str | None = None,
         batch_size: int = 32,
-        runtime: Runtime = "torch",
+        runtime: Runtime | None = None,
         calibration: Sequence[str] | None = None,
         query_prompt: str | None = None,
         document_prompt: str | None = None,
     ) -> None:
+        if runtime not in (None, *get_args(Runtime)):
+            raise ConfigurationError(f"runtime expected one of {', '.join(get_args(Runtime))}, got {runtime!r}.")
         if calibration is not None and runtime != "openvino":
             raise ConfigurationError(f"calibration= belongs to runtime='openvino', and runtime={runtime!r} was given.")
+        if device is not None and runtime not in (None, "torch"):
+            raise ConfigurationError(f"device= belongs to runtime='torch', and runtime={runtime!r} was given.")
         self._name = name
         self._settings: dict[str, Any] = {
             "device": device,
             "batch_size": batch_size,
-            "runtime": runtime,
+            "runtime": "torch" if device is not None else runtime,
             "calibration": None if calibration is None else list(calibration),
             "query_prompt": query_prompt,
             "document_prompt": document_prompt,
@@ -100,7 +109,9 @@ class LocalModel:
 
     def _load(self) -> _Encoder:
         settings = self._settings
-        if settings["runtime"] == "torch":
+        runtime = settings["runtime"] or fitting(self.folder)
+        logger.info("%s runs on %s.", self.spec.name, runtime)
+        if runtime == "torch":
             return _TorchEncoder(self.folder, self.spec, device=settings["device"], batch_size=settings["batch_size"])
         from embedpipe.embedding.compiled import CompiledEncoder
 
@@ -108,12 +119,13 @@ class LocalModel:
             self.folder,
             self.spec,
             tokens=self.counter.ids,
-            runtime=settings["runtime"],
+            runtime=runtime,
             calibration=settings["calibration"],
         )
 
     def __repr__(self) -> str:
-        return f"LocalModel({self._name!r}, runtime={self._settings['runtime']!r})"
+        runtime = self._settings["runtime"]
+        return f"LocalModel({self._name!r}" + (f", runtime={runtime!r})" if runtime else ")")
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _rebuild, (self._name, self._settings)

@@ -7,7 +7,7 @@ import json
 import re
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from embedpipe._optional import require
 from embedpipe.embedding import catalogue
@@ -16,6 +16,8 @@ from embedpipe.text.tokens import packaged_folder
 from embedpipe.types import ModelSpec
 
 _FILES = ("*.json", "*.txt", "*.model", "*.safetensors", "**/config.json", "**/*.safetensors")
+_UNBOUNDED = 1e9
+"""Tokenizers state a number beyond it, such as 1e30, where they know of no limit."""
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
@@ -127,25 +129,24 @@ def describe(folder: Path, name: str) -> ModelSpec:
         revision=revision,
         query_prompt=query_prompt,
         document_prompt=document_prompt,
-        normalized="Normalize" in _module_types(folder),
+        normalized="Normalize" in module_types(folder),
     )
 
 
-def pooling_of(folder: Path) -> str:
-    """ "mean" or "cls"; `ConfigurationError` for any other pooling."""
+def pooling_of(folder: Path) -> Literal["mean", "cls"] | None:
+    """How the tokens' vectors become the text's; None for any other way than these two."""
     stated = read_json(folder / "1_Pooling" / "config.json")
-    modes = [mode for mode, on in stated.items() if mode.startswith("pooling_mode_") and on is True]
-    if modes == ["pooling_mode_cls_token"]:
+    if stated.get("include_prompt") is False:
+        return None
+    former = [key for key, on in stated.items() if key.startswith("pooling_mode_") and on is True]
+    mode = stated.get("pooling_mode", former)  # sentence-transformers writes a name since 6.0, a list of flags before
+    if mode in ("cls", ["cls"], ["pooling_mode_cls_token"]):
         return "cls"
-    if modes in ([], ["pooling_mode_mean_tokens"]):
-        return "mean"
-    raise ConfigurationError(
-        f"Pooling by the mean or the first token was expected in {folder}, and it states {', '.join(modes)}. "
-        "Use runtime='torch' for this model."
-    )
+    return "mean" if mode in ("mean", ["mean"], ["pooling_mode_mean_tokens"], []) else None
 
 
-def _module_types(folder: Path) -> set[str]:
+def module_types(folder: Path) -> set[str]:
+    """The names of the modules that the model consists of; empty where the folder does not state them."""
     file = folder / "modules.json"
     modules = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else []
     return {module["type"].rpartition(".")[2] for module in modules}
@@ -166,6 +167,10 @@ def _dimensions(folder: Path) -> int:
 
 
 def _max_tokens(folder: Path) -> int | None:
-    stated = read_json(folder / "sentence_bert_config.json").get("max_seq_length")
-    size = stated or read_json(folder / "config.json").get("max_position_embeddings")
-    return int(size) if size else None
+    """The limit that sentence-transformers goes by: of its own settings, else of the tokenizer's and the model's."""
+    if size := read_json(folder / "sentence_bert_config.json").get("max_seq_length"):
+        return int(size)
+    tokenizer = read_json(folder / "tokenizer_config.json").get("model_max_length")
+    positions = read_json(folder / "config.json").get("max_position_embeddings")
+    sizes = [int(size) for size in (tokenizer, positions) if size and size < _UNBOUNDED]
+    return min(sizes, default=None)

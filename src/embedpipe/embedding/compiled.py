@@ -12,14 +12,15 @@ import numpy.typing as npt
 from embedpipe._optional import require
 from embedpipe.embedding.bert_graph import write_graph
 from embedpipe.embedding.exported import Runtime, calibration_mark, made_once
+from embedpipe.embedding.passes import passes
 from embedpipe.embedding.weights import check
 from embedpipe.types import ModelSpec, Vectors
 
 Ids: TypeAlias = npt.NDArray[np.int64]
 Run: TypeAlias = Callable[[Ids, Ids], Vectors]
 
-_PASS_TOKENS = 2048
-"""Tokens in one pass, padding included: the fastest of 512 to 8192 on two cores."""
+_OVERHEAD = 16
+"""What a pass costs beside its tokens, in tokens."""
 
 
 class CompiledEncoder:
@@ -55,12 +56,8 @@ class CompiledEncoder:
         """Rows, input_ids and attention_mask (b, s) of each pass, texts of like length together, the longest first."""
         longest = self._longest
         encoded = [ids if len(ids) <= longest else [*ids[: longest - 1], ids[-1]] for ids in self._tokens(texts)]
-        order = sorted(range(len(texts)), key=lambda row: -len(encoded[row]))
-        start = 0
-        while start < len(order):
-            length = len(encoded[order[start]])
-            rows = order[start : start + max(1, _PASS_TOKENS // length)]
-            start += len(rows)
+        for rows in passes([len(ids) for ids in encoded], overhead=_OVERHEAD):
+            length = len(encoded[rows[0]])
             ids = np.zeros((len(rows), length), dtype=np.int64)
             mask = np.zeros_like(ids)
             for place, row in enumerate(rows):

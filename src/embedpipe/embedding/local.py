@@ -16,12 +16,16 @@ from embedpipe._optional import require
 from embedpipe.embedding import catalogue, weights
 from embedpipe.embedding.backend import Limits
 from embedpipe.embedding.exported import Runtime, calibration_mark
+from embedpipe.embedding.passes import passes
 from embedpipe.embedding.runtimes import fitting
 from embedpipe.errors import ConfigurationError
 from embedpipe.text.tokens import ModelCounter, folder_counter
 from embedpipe.types import Kind, ModelSpec, Vectors
 
 logger = logging.getLogger(__name__)
+
+_TORCH_OVERHEAD = 64
+"""What a pass costs beside its tokens, in tokens."""
 
 
 class _Encoder(Protocol):
@@ -112,7 +116,7 @@ class LocalModel:
         runtime = settings["runtime"] or fitting(self.folder)
         logger.info("%s runs on %s.", self.spec.name, runtime)
         if runtime == "torch":
-            return _TorchEncoder(self.folder, self.spec, device=settings["device"], batch_size=settings["batch_size"])
+            return _TorchEncoder(self, device=settings["device"], batch_size=settings["batch_size"])
         from embedpipe.embedding.compiled import CompiledEncoder
 
         return CompiledEncoder(
@@ -132,17 +136,26 @@ class LocalModel:
 
 
 class _TorchEncoder:
-    """sentence-transformers' own encoding."""
+    """sentence-transformers' own encoding, on a processor in passes of like length."""
 
-    def __init__(self, folder: Path, spec: ModelSpec, *, device: str | None, batch_size: int) -> None:
-        weights.check(folder, spec)
+    def __init__(self, local: LocalModel, *, device: str | None, batch_size: int) -> None:
+        weights.check(local.folder, local.spec)
         library = require("sentence_transformers", extra="local")
         require("transformers.utils.logging", extra="local").disable_progress_bar()
-        self._batch_size = batch_size
-        self._model = library.SentenceTransformer(str(folder), device=device, local_files_only=True)
-        self._model.max_seq_length = spec.max_tokens
+        self._batch_size, self._size = batch_size, local.spec.dimensions
+        self._count = local.counter.count_many
+        self._model = library.SentenceTransformer(str(local.folder), device=device, local_files_only=True)
+        self._model.max_seq_length = local.spec.max_tokens
 
     def encode(self, texts: Sequence[str]) -> Vectors:
+        if len(texts) == 1 or self._model.device.type != "cpu":
+            return self._encoded(texts)
+        vectors = np.empty((len(texts), self._size), dtype=np.float32)
+        for rows in passes(self._count(texts), overhead=_TORCH_OVERHEAD, most=self._batch_size):
+            vectors[rows] = self._encoded([texts[row] for row in rows])
+        return vectors
+
+    def _encoded(self, texts: Sequence[str]) -> Vectors:
         vectors = self._model.encode(
             list(texts), prompt="", batch_size=self._batch_size, convert_to_numpy=True, show_progress_bar=False
         )

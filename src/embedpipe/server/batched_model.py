@@ -7,8 +7,6 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
-import numpy as np
-
 from embedpipe.embedding.backend import CountingModel, LimitedModel, Limits, RemoteModel, Reply
 from embedpipe.embedding.check import checked
 from embedpipe.errors import EmbeddingError, EmbedPipeError
@@ -16,29 +14,7 @@ from embedpipe.server.batching import Batcher, OnBatch
 from embedpipe.server.settings import ServerSettings
 from embedpipe.types import EmbeddingModel, Kind, ModelSpec, Vectors
 
-_PADDED_TOKENS = 4096
 _PROVIDER_CHARACTERS = 400_000
-_SHORT = 32
-"""Texts of so few tokens are alike whatever their length: another pass would cost more than the padding."""
-
-
-def alike(counts: Sequence[int]) -> list[list[int]]:
-    """The places of texts in groups of like length, the longest first, by their numbers of tokens.
-
-    A pass takes as long as if all its texts were as long as its longest: what strangers sent at the same time may
-    differ a hundredfold. In a group none is shorter than half of the longest, and all at that length are few enough
-    for the next batch not to wait long.
-    """
-    groups: list[list[int]] = []
-    longest = 0
-    for place in sorted(range(len(counts)), key=lambda place: -counts[place]):
-        room = groups and (len(groups[-1]) + 1) * longest <= _PADDED_TOKENS
-        if room and (longest <= _SHORT or counts[place] * 2 >= longest):
-            groups[-1].append(place)
-        else:
-            groups.append([place])
-            longest = max(counts[place], 1)
-    return groups
 
 
 class BatchedModel:
@@ -98,18 +74,6 @@ class BatchedModel:
         return await asyncio.get_running_loop().run_in_executor(self._threads, self._embedded, texts, kind)
 
     def _embedded(self, texts: Sequence[str], kind: Kind) -> Vectors:
-        vectors = np.empty((len(texts), self.spec.dimensions), dtype=np.float32)
-        for places in self._alike(texts):
-            vectors[places] = self._pass([texts[place] for place in places], kind)
-        return vectors
-
-    def _alike(self, texts: Sequence[str]) -> list[list[int]]:
-        """The places of texts that go through the model in one pass."""
-        if len(texts) == 1 or not isinstance(self._model, CountingModel):
-            return [list(range(len(texts)))]
-        return alike(self._model.counter.count_many(texts))
-
-    def _pass(self, texts: Sequence[str], kind: Kind) -> Vectors:
         try:
             vectors = self._model.embed(texts, kind)
         except EmbedPipeError:

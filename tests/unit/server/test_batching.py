@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from embedpipe.embedding import EmbeddingGenerator
 from embedpipe.errors import EmbeddingError, InvalidVectorsError, RateLimitError
 from embedpipe.server import ServerSettings
-from embedpipe.server.batched_model import BatchedModel, alike
+from embedpipe.server.batched_model import BatchedModel
 from embedpipe.server.batching import Batcher
 from embedpipe.testing import FakeEmbeddingModel
 from embedpipe.types import Kind, Vectors
@@ -152,16 +152,6 @@ async def test_a_model_that_fails_is_an_error_of_ours(text: str, error: type[Exc
     with pytest.raises(error):
         await model.afetch([text], "document")
     await model.aclose()
-
-
-@given(counts=st.lists(st.integers(0, 600), min_size=1, max_size=80))
-def test_what_goes_through_the_model_in_one_pass_is_of_like_length(counts: list[int]) -> None:
-    groups = alike(counts)
-    assert sorted(place for group in groups for place in group) == list(range(len(counts)))
-    for group in groups:
-        longest = max(counts[place] for place in group)
-        assert len(group) == 1 or len(group) * longest <= 4096
-        assert longest <= 32 or min(counts[place] for place in group) * 2 >= longest
 
 
 async def test_texts_of_all_lengths_get_their_own_vectors(minilm: EmbeddingGenerator) -> None:

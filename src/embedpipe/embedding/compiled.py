@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -68,7 +69,11 @@ class CompiledEncoder:
 
 def _onnx(folder: Path, spec: ModelSpec, calibration: Sequence[str] | None, _passes: Any) -> Run:
     runtime = require("onnxruntime", extra="onnx")
-    session = runtime.InferenceSession(str(_graph(folder, spec, fused=True)), providers=["CPUExecutionProvider"])
+    options = runtime.SessionOptions()
+    if os.environ.get("OMP_WAIT_POLICY", "").upper() == "PASSIVE":  # its threads are not OpenMP's, but spin like those
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    graph = str(_graph(folder, spec, fused=True))
+    session = runtime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
 
     def run(ids: Ids, mask: Ids) -> Vectors:
         vectors: Vectors = session.run(["vectors"], {"input_ids": ids, "attention_mask": mask})[0]

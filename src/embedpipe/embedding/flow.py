@@ -7,10 +7,14 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
+from typing import Any, TypeAlias, cast
 
 from embedpipe.embedding.backend import Limits
 from embedpipe.errors import AuthenticationError, EmbeddingError, InvalidVectorsError, ProviderError
 from embedpipe.metrics.spans import carried
+
+Aside: TypeAlias = Callable[..., Awaitable[Any]]
+"""Runs a function for an event loop: `asyncio.to_thread` where it may take long, else `at_once`."""
 
 _REFUSED = frozenset({400, 413, 422})
 _HOPELESS = 3
@@ -135,16 +139,21 @@ def drive(flow: Flow, send: Callable[[Batch], EmbeddingError | None], *, concurr
         pool.shutdown(wait=False, cancel_futures=True)
 
 
-async def adrive(flow: Flow, send: Callable[[Batch], Awaitable[EmbeddingError | None]], *, concurrency: int) -> None:
-    """Sends every batch of the flow from tasks of this event loop; cancels them where it is cancelled itself."""
+async def adrive(
+    flow: Flow, send: Callable[[Batch], Awaitable[EmbeddingError | None]], *, concurrency: int, aside: Aside
+) -> None:
+    """Sends every batch of the flow from tasks of this event loop; cancels them where it is cancelled itself.
+
+    Batches are made by way of `aside`.
+    """
     running: dict[asyncio.Future[EmbeddingError | None], Batch] = {}
     try:
         while True:
-            while len(running) < concurrency and (batch := await _taken(flow)) is not None:
+            while len(running) < concurrency and (batch := await _taken(flow, aside)) is not None:
                 running[asyncio.ensure_future(send(batch))] = batch
             if not running:
                 return
-            while not any(future.done() for future in running) and await asyncio.to_thread(flow.prepare, concurrency):
+            while not any(future.done() for future in running) and await aside(flow.prepare, concurrency):
                 pass
             done, _ = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
             for future in done:
@@ -155,5 +164,10 @@ async def adrive(flow: Flow, send: Callable[[Batch], Awaitable[EmbeddingError | 
         await asyncio.gather(*running, return_exceptions=True)
 
 
-async def _taken(flow: Flow) -> Batch | None:
-    return flow.take() if flow.waiting else await asyncio.to_thread(flow.take)
+async def _taken(flow: Flow, aside: Aside) -> Batch | None:
+    return flow.take() if flow.waiting else cast(Batch | None, await aside(flow.take))
+
+
+async def at_once(function: Callable[..., Any], *given: Any, **named: Any) -> Any:
+    """The function's result, without the way to a thread and back, which costs more than a few short texts do."""
+    return function(*given, **named)

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import cached_property, partial
-from typing import Any
+from typing import Any, cast
 from urllib.parse import urlsplit, urlunsplit
 
 from embedpipe.embedding import catalogue
@@ -15,7 +15,7 @@ from embedpipe.embedding.backend import LimitedModel, Limits, Retry
 from embedpipe.embedding.call import Call
 from embedpipe.embedding.check import unit
 from embedpipe.embedding.compressing import Compressor, checked_compressor, compressed_spec
-from embedpipe.embedding.flow import Batch, Flow, adrive, drive
+from embedpipe.embedding.flow import Aside, Batch, Flow, adrive, at_once, drive
 from embedpipe.embedding.limiter import Limiter, RateLimiter
 from embedpipe.embedding.models import backend, named
 from embedpipe.embedding.outcome import attempted, merged, whole
@@ -30,6 +30,9 @@ from embedpipe.errors import ConfigurationError, EmbeddingError, InputError
 from embedpipe.metrics.spans import Observers, span
 from embedpipe.text import clean as cleaning
 from embedpipe.types import EmbeddingModel, Kind, ModelSpec, Vectors
+
+_FEW, _SHORT = 16, 4000
+"""Texts, and their characters, that take a fraction of a millisecond to check and count."""
 
 
 class EmbeddingGenerator:
@@ -99,6 +102,7 @@ class EmbeddingGenerator:
         self._clean = clean_text
         self._normalize = normalize
         self._metrics = metrics
+        self._used = False
 
     @property
     def spec(self) -> ModelSpec:
@@ -150,9 +154,11 @@ class EmbeddingGenerator:
     async def agenerate_batch(self, texts: Sequence[str], kind: Kind = "document") -> EmbeddingBatch:
         """As `generate_batch`."""
         with self._calling(texts):
-            call, flow = await asyncio.to_thread(self._open, texts, kind, strict=True)
-            await adrive(flow, partial(self._asend, call), concurrency=self.limits.concurrency)
-            return await asyncio.to_thread(whole, texts, call, flow, self.spec, self._compressor)
+            aside = self._aside(texts)
+            call, flow = await aside(self._open, texts, kind, strict=True)
+            await adrive(flow, partial(self._asend, call, aside), concurrency=self.limits.concurrency, aside=aside)
+            self._used = True
+            return cast(EmbeddingBatch, await aside(whole, texts, call, flow, self.spec, self._compressor))
 
     def attempt(self, texts: Sequence[str], kind: Kind = "document") -> EmbeddingAttempt:
         """What can be embedded, and the error of every other text by its position; raises for no text."""
@@ -164,9 +170,11 @@ class EmbeddingGenerator:
     async def aattempt(self, texts: Sequence[str], kind: Kind = "document") -> EmbeddingAttempt:
         """As `attempt`."""
         with self._calling(texts):
-            call, flow = await asyncio.to_thread(self._open, texts, kind)
-            await adrive(flow, partial(self._asend, call), concurrency=self.limits.concurrency)
-            return await asyncio.to_thread(attempted, texts, call, flow, self.spec, self._compressor)
+            aside = self._aside(texts)
+            call, flow = await aside(self._open, texts, kind)
+            await adrive(flow, partial(self._asend, call, aside), concurrency=self.limits.concurrency, aside=aside)
+            self._used = True
+            return cast(EmbeddingAttempt, await aside(attempted, texts, call, flow, self.spec, self._compressor))
 
     def _open(self, texts: Sequence[str], kind: Kind, *, strict: bool = False) -> tuple[Call, Flow]:
         if isinstance(texts, str):
@@ -200,14 +208,20 @@ class EmbeddingGenerator:
         self._take(call, batch, vectors)
         return None
 
-    async def _asend(self, call: Call, batch: Batch) -> EmbeddingError | None:
+    def _aside(self, texts: Sequence[str]) -> Aside:
+        """Where a call's own work is done: on the event loop only what is short, once all is loaded that it needs."""
+        few = self._used and self._cache is None and len(texts) <= _FEW
+        short = few and sum(len(text) for text in texts if isinstance(text, str)) <= _SHORT
+        return at_once if short else asyncio.to_thread
+
+    async def _asend(self, call: Call, aside: Aside, batch: Batch) -> EmbeddingError | None:
         tries = Tries(call)
         try:
             with self._requesting(batch, tries):
                 vectors = await self._sender.asend(batch, call.kind, progress=self._progress, tried=tries)
         except EmbeddingError as error:
             return error
-        await asyncio.to_thread(self._take, call, batch, vectors)
+        await aside(self._take, call, batch, vectors)
         return None
 
     @contextmanager

@@ -46,10 +46,10 @@ def address_of(listener: socket.socket) -> str:
 
 
 def spare_machine() -> None:
-    """Has a local model through PyTorch leave processor and memory to the rest; to be called before it is loaded.
+    """Has a local model leave processor and memory to the rest; to be called before it is loaded.
 
-    Else OpenMP's threads spin while they wait for each other, which takes the processor from the requests; and oneDNN
-    keeps a program for each shape of batch that it meets, hundreds of megabytes after a minute, for no measurable gain.
+    Else its threads spin while they wait for each other, which takes the processor from the requests; and PyTorch's
+    oneDNN keeps a program for each shape of batch that it meets: hundreds of megabytes in a minute, for no more speed.
     """
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "0")

@@ -208,7 +208,7 @@ class EmbeddingGenerator:
         self._take(call, batch, vectors)
         return None
 
-    def _aside(self, texts: Sequence[str]) -> Aside:
+    def _aside(self, texts: Sequence[Any]) -> Aside:
         """Where a call's own work is done: on the event loop only what is short, once all is loaded that it needs."""
         few = self._used and self._cache is None and len(texts) <= _FEW
         short = few and sum(len(text) for text in texts if isinstance(text, str)) <= _SHORT

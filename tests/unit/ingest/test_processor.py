@@ -369,9 +369,10 @@ async def test_who_stops_listening_pays_no_more(end: str) -> None:
             task.cancel()
             with pytest.raises(asyncio.CancelledError):
                 await task
+        await asyncio.sleep(0.3)  # what was on its way arrives
         sent = len(server.requests)
         await asyncio.sleep(0.3)
-        assert 0 < len(server.requests) == sent
+        assert 0 < len(server.requests) == sent < 100
     assert asyncio.all_tasks() == {asyncio.current_task()}
 
 

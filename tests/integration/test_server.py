@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -178,10 +179,11 @@ def test_a_stream_of_a_collection_that_is_not_there_is_an_error_at_once(client: 
 
 
 def test_metrics_count_requests_and_stages(client: httpx.Client) -> None:
-    client.post("/search", json={"query": "count this"})
+    client.post("/search", json={"query": "count this", "rerank": True})
     text = client.get("/metrics").text
     assert 'embedpipe_http_requests_total{method="POST",route="/search",status="200"}' in text
     assert 'embedpipe_stage_seconds_count{model="",stage="retrieve"}' in text
+    assert 'embedpipe_stage_seconds_count{model="",stage="rerank"}' in text
     assert "embedpipe_batch_texts_bucket" in text
 
 
@@ -216,4 +218,12 @@ def test_the_interface_is_documented(client: httpx.Client) -> None:
         "/search",
         "/answer",
     } <= (described["paths"].keys())
-    assert "swagger" in client.get("/docs").text.lower()
+
+
+def test_the_interfaces_page_loads_nothing_from_elsewhere(client: httpx.Client) -> None:
+    page = client.get("/docs").text
+    files = re.findall(r'(?:src|href)="([^"]+)"', page)
+    assert len(files) == 3
+    for file in files:
+        assert client.get(file).status_code == 200, file
+    assert "://" not in page

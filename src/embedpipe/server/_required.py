@@ -3,5 +3,6 @@
 from embedpipe._optional import require
 
 require("fastapi", extra="server")
+require("fastapi_offline", extra="server")
 require("uvicorn", extra="server")
 require("prometheus_client", extra="server")

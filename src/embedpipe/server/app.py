@@ -7,14 +7,15 @@ from contextlib import asynccontextmanager
 
 from fastapi import Depends, FastAPI
 from fastapi.security import HTTPBearer
+from fastapi_offline import FastAPIOffline
 
 from embedpipe import __version__
 from embedpipe.embedding.stores import CacheLike
 from embedpipe.server import errors
 from embedpipe.server.admission import Admission
-from embedpipe.server.guard import Guard, is_open
+from embedpipe.server.guard import PAGE_PATHS, Guard, is_open
 from embedpipe.server.observing import Observed
-from embedpipe.server.paged import add_page
+from embedpipe.server.paged import ICON, add_page
 from embedpipe.server.resources import Resources
 from embedpipe.server.routes import answers, documents, embedding, openai, operations, searching
 from embedpipe.server.schemas.common import ERRORS
@@ -63,12 +64,14 @@ def create_app(
         finally:
             await resources.aclose()
 
-    app = FastAPI(
+    app = FastAPIOffline(
         title="embedpipe",
         version=__version__,
         summary="Embeddings, hybrid search and cited answers over PostgreSQL with pgvector.",
         lifespan=lifespan,
         redoc_url=None,
+        static_url=f"{PAGE_PATHS}swagger",
+        favicon_url=ICON,
         responses=ERRORS,
         dependencies=[Depends(HTTPBearer(auto_error=False))] if keys else [],  # the guard checks; this documents
     )

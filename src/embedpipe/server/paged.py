@@ -12,6 +12,7 @@ from embedpipe.server.guard import PAGE_PATHS
 
 _FOLDER = Path(__file__).parent / "page"
 _FILES = {"/": "index.html", **{f"{PAGE_PATHS}{name}": name for name in ("app.js", "icon.svg", "style.css")}}
+ICON = f"{PAGE_PATHS}icon.svg"
 _HEADERS = {
     "Content-Security-Policy": (
         "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
 
+from embedpipe.metrics.spans import span
 from embedpipe.reranking import LexicalReranker, as_reranker
 from embedpipe.types import Reranker, SearchResult
 
@@ -25,12 +26,15 @@ class Reranking:
         """Whether the reranker looks at the results' similarity."""
         return isinstance(self.reranker, LexicalReranker)
 
+    def rerank(self, query: str, results: Sequence[SearchResult]) -> list[SearchResult]:
+        """As the reranker's."""
+        with span("rerank", texts=len(results)):
+            return self.reranker.rerank(query, results)
+
     async def arerank(self, query: str, results: Sequence[SearchResult]) -> list[SearchResult]:
-        """As the reranker's, on the running event loop."""
+        """As `rerank`, on the running event loop."""
         run = copy_context().run  # with whoever listens to its stages
-        return await asyncio.get_running_loop().run_in_executor(
-            self._threads, run, self.reranker.rerank, query, results
-        )
+        return await asyncio.get_running_loop().run_in_executor(self._threads, run, self.rerank, query, results)
 
     def close(self) -> None:
         """Waits for what is under way."""

@@ -26,7 +26,7 @@ class CollectionSearch:
         if not rerank:
             return self._service.search(query, k, **options)
         found = self._service.search(query, max(k, candidates or _CANDIDATES), **options)
-        return self._reranking.reranker.rerank(query, found)[:k]
+        return self._reranking.rerank(query, found)[:k]
 
     async def asearch(
         self, query: str, k: int = 5, *, rerank: bool = False, candidates: int | None = None, **options: Any

@@ -17,6 +17,7 @@ from embedpipe.types import Kind, Vectors
 from serving import JSON, check_error, check_well, embed, head, raw, received, server, serving
 
 KEY = "a-key-for-the-tests-of-refusals"
+READING = "a-key-that-may-only-read-here"
 
 
 @pytest.fixture(scope="module")
@@ -207,6 +208,25 @@ def test_keys_are_asked_for_before_the_body(database_url: str) -> None:
         assert KEY not in described
         assert "HTTPBearer" in described
         assert model.batches == [["warm"]]
+
+
+def test_a_key_that_may_only_read_changes_nothing(database_url: str) -> None:
+    with server(database_url, keys=ApiKeys.of([KEY], reading=[READING])) as (client, _):
+        document = {"documents": [{"id": "tea", "text": "Green tea."}]}
+        assert client.post("/documents", json=document, headers={"authorization": f"Bearer {KEY}"}).status_code == 200
+        client.headers["authorization"] = f"Bearer {READING}"
+        paths = client.get("/openapi.json").json()["paths"]
+        operations = [(method, path) for path, methods in paths.items() for method in methods]
+        refused = []
+        for method, path in operations:
+            answer = client.request(method, path.replace("{document_id}", "tea"), json={})
+            if answer.status_code == 403:
+                check_error(answer, 403, "read_only_key")
+                refused.append((method, path))
+        changing = [("post", "/documents"), ("delete", "/documents"), ("delete", "/documents/{document_id}")]
+        assert sorted(refused) == sorted(changing)
+        assert client.get("/documents/tea").status_code == 200
+        assert client.post("/search", json={"query": "tea"}).status_code == 200
 
 
 def test_without_keys_a_page_of_another_name_gets_nothing(shared: httpx.Client) -> None:

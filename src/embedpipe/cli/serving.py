@@ -20,7 +20,10 @@ if TYPE_CHECKING:
 
 KeyFile = Annotated[
     Path | None,
-    typer.Option(help="API keys, one a line; those of EMBEDPIPE_API_KEYS are taken too.", dir_okay=False),
+    typer.Option(
+        help="API keys, one a line; 'read KEY' may only read. EMBEDPIPE_API_KEYS and EMBEDPIPE_READ_KEYS count too.",
+        dir_okay=False,
+    ),
 ]
 
 

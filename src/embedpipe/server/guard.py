@@ -13,6 +13,9 @@ OPEN_PATHS = ("/", "/healthz", "/docs", "/openapi.json")
 
 PAGE_PATHS = "/page/"
 
+_READING_POSTS = ("/answer", "/embed", "/embed/batch", "/rerank", "/search", "/v1/embeddings")
+"""What is asked by POST and changes nothing."""
+
 
 def is_open(path: str) -> bool:
     """Whether the path needs no key."""
@@ -45,7 +48,13 @@ class Guard:
         if is_open(scope["path"]):
             return None
         scheme, _, key = headers.get(b"authorization", "").partition(" ")
-        return None if scheme.lower() == "bearer" and self._keys.holds(key.strip()) else _NO_KEY
+        if scheme.lower() != "bearer" or not self._keys.holds(key.strip()):
+            return _NO_KEY
+        return None if _only_reads(scope) or self._keys.may_write(key.strip()) else _NO_RIGHT
+
+
+def _only_reads(scope: Scope) -> bool:
+    return scope["method"] in ("GET", "HEAD", "OPTIONS") or scope["path"] in _READING_POSTS
 
 
 def _is_local(host: str) -> bool:
@@ -59,6 +68,12 @@ _NO_KEY = ApiError(
     type="authentication_error",
     code="invalid_api_key",
     headers={"WWW-Authenticate": "Bearer"},
+)
+_NO_RIGHT = ApiError(
+    403,
+    "This API key may only read: search, ask, embed and rerank. Changes need a key that may do everything.",
+    type="permission_error",
+    code="read_only_key",
 )
 _WRONG_HOST = ApiError(
     403,

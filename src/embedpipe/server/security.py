@@ -14,36 +14,46 @@ from typing import Self
 from embedpipe.errors import ConfigurationError
 
 VARIABLE = "EMBEDPIPE_API_KEYS"
+READING_VARIABLE = "EMBEDPIPE_READ_KEYS"
+_READING = "read "
+"""What a line of a file of keys begins with where its key may only read."""
 _MIN_CHARACTERS = 16
 _MAKE_ONE = 'Make one with: python -c "import secrets; print(secrets.token_urlsafe(32))"'
 
 
 @dataclass(frozen=True, slots=True)
 class ApiKeys:
-    """The keys that a server takes, held as digests alone, so that nothing of it can show one."""
+    """The keys that a server takes, held as digests alone, so that nothing of it can show one.
+
+    A key may do everything, or only read: search, ask, embed and rerank, but change no collection.
+    """
 
     _digests: tuple[bytes, ...] = field(default=(), repr=False)
+    _reading: tuple[bytes, ...] = field(default=(), repr=False)
 
     @classmethod
-    def of(cls, keys: Iterable[str]) -> Self:
-        """The keys given; `ConfigurationError` for one that is short or no printable ASCII."""
-        found = list(keys)
-        for place, key in enumerate(found, 1):
-            if len(key) < _MIN_CHARACTERS or not (key.isascii() and key.isprintable()) or " " in key:
-                raise ConfigurationError(
-                    f"Each API key expected {_MIN_CHARACTERS} or more printable ASCII characters without spaces, and "
-                    f"number {place} is none such. {_MAKE_ONE}"
-                )
-        return cls(tuple(_digest(key) for key in found))
+    def of(cls, keys: Iterable[str], *, reading: Iterable[str] = ()) -> Self:
+        """The keys given, of which those in `reading` may only read.
+
+        `ConfigurationError` for one that is short or no printable ASCII, or that is in both.
+        """
+        full, reads = _checked(keys), _checked(reading)
+        if set(full) & set(reads):
+            raise ConfigurationError("A key was given twice, once as one that may only read. Make another one.")
+        return cls(full, reads)
 
     @classmethod
     def from_environment(cls) -> Self:
-        """The keys in `EMBEDPIPE_API_KEYS`, separated by commas or white space; none where it is not set."""
-        return cls.of(os.environ.get(VARIABLE, "").replace(",", " ").split())
+        """Those in `EMBEDPIPE_API_KEYS` and `EMBEDPIPE_READ_KEYS`, between commas or white space; none where unset."""
+        full, reading = (os.environ.get(name, "").replace(",", " ").split() for name in (VARIABLE, READING_VARIABLE))
+        return cls.of(full, reading=reading)
 
     @classmethod
     def from_file(cls, path: Path) -> Self:
-        """One key a line; blank lines and lines that start with # are passed over. At least one is expected."""
+        """One key a line, at least one; behind the word "read" one that may only read.
+
+        Blank lines and lines that start with # are passed over.
+        """
         try:
             lines = [line.strip() for line in path.read_text(encoding="utf-8").splitlines()]
         except (OSError, UnicodeDecodeError) as error:
@@ -51,18 +61,38 @@ class ApiKeys:
         keys = [line for line in lines if line and not line.startswith("#")]
         if not keys:
             raise ConfigurationError(f"The file of API keys {path} expected one key a line, and holds none.")
-        return cls.of(keys)
+        reading = [key.removeprefix(_READING).strip() for key in keys if key.startswith(_READING)]
+        return cls.of([key for key in keys if not key.startswith(_READING)], reading=reading)
 
     def __add__(self, other: ApiKeys) -> ApiKeys:
-        return ApiKeys(self._digests + other._digests)
+        return ApiKeys(self._digests + other._digests, self._reading + other._reading)
 
     def __len__(self) -> int:
-        return len(self._digests)
+        return len(self._digests) + len(self._reading)
 
     def holds(self, key: str) -> bool:
         """Whether the key is one of these; it takes the same time whichever it is, and whether it is."""
-        digest = _digest(key)
-        return sum(hmac.compare_digest(digest, known) for known in self._digests) > 0
+        return _among(key, self._digests + self._reading)
+
+    def may_write(self, key: str) -> bool:
+        """Whether the key is one of these that may do everything; in the same time, too."""
+        return _among(key, self._digests)
+
+
+def _checked(keys: Iterable[str]) -> tuple[bytes, ...]:
+    found = list(keys)
+    for place, key in enumerate(found, 1):
+        if len(key) < _MIN_CHARACTERS or not (key.isascii() and key.isprintable()) or " " in key:
+            raise ConfigurationError(
+                f"Each API key expected {_MIN_CHARACTERS} or more printable ASCII characters without spaces, and "
+                f"number {place} is none such. {_MAKE_ONE}"
+            )
+    return tuple(_digest(key) for key in found)
+
+
+def _among(key: str, digests: Iterable[bytes]) -> bool:
+    digest = _digest(key)
+    return sum(hmac.compare_digest(digest, known) for known in digests) > 0
 
 
 def _digest(key: str) -> bytes:

@@ -35,6 +35,21 @@ def test_keys_come_from_the_environment_and_from_a_file(tmp_path: Path, monkeypa
     assert keys.holds(KEY)
 
 
+def test_a_key_may_only_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / "keys"
+    file.write_text(f"{KEY}\nread {OTHER}\n")
+    monkeypatch.setenv("EMBEDPIPE_API_KEYS", KEY)
+    monkeypatch.setenv("EMBEDPIPE_READ_KEYS", OTHER)
+    for keys in (ApiKeys.of([KEY], reading=[OTHER]), ApiKeys.from_file(file), ApiKeys.from_environment()):
+        assert len(keys) == 2
+        assert keys.holds(KEY)
+        assert keys.may_write(KEY)
+        assert keys.holds(OTHER)
+        assert not keys.may_write(OTHER)
+    with pytest.raises(ConfigurationError, match="twice"):
+        ApiKeys.of([KEY], reading=[KEY])
+
+
 @pytest.mark.parametrize(
     "key", ["", "short", "with a space in the middle", "nicht-druckbar-äöü-äöü", "tab\tin-the-key-of-length"]
 )

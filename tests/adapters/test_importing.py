@@ -136,6 +136,26 @@ def test_a_langchain_table_is_taken_over_with_its_columns(connection: Any, datab
     assert (found[ids[2]].start_index, found[ids[2]].end_index) == (7, 13)
 
 
+@pytest.mark.parametrize(
+    ("number", "kept"),
+    [
+        ("0.1", 0.1),
+        ("-12345", -12345),
+        ("12345678901234567890.12", "12345678901234567890.12"),
+        ("1e400", "1" + "0" * 400),
+    ],
+)
+def test_numbers_keep_all_their_digits(connection: Any, database: Database, number: str, kept: object) -> None:
+    connection.execute(
+        "CREATE TABLE priced (langchain_id uuid PRIMARY KEY, content text, embedding vector(8), price numeric)"
+    )
+    row = (str(uuid.uuid4()), "tea", str(vectors(1)[0]), number)
+    connection.execute("INSERT INTO priced VALUES (%s, %s, %s, %s)", row)
+    store = PgVectorStore(database, model=SPEC)
+    assert langchain.import_table(store, "priced").failures == {}
+    assert store.find()[0].metadata == {"price": kept}
+
+
 def nodes_of_all_kinds() -> list[BaseNode]:
     source = RelatedNodeInfo(node_id="the document", metadata={"a": 1})
     first = TextNode(
@@ -182,6 +202,8 @@ def test_what_is_not_there_or_of_another_model_is_refused(connection: Any, datab
     fill_collection(connection, [("a", str(vectors(1)[0]), "text", None)])
     with pytest.raises(CollectionNotFoundError, match="There are: mine"):
         langchain.import_collection(wrong, "other")
+    with pytest.raises(SchemaError, match="Schema public has one: name it"):
+        langchain.import_collection(wrong, "mine", schema="elsewhere")
     with pytest.raises(SchemaError, match="no column content, embedding"):
         langchain.import_table(wrong, "langchain_pg_collection")
     with pytest.raises(ModelMismatchError, match="8 dimensions, wrong makes 9"):

@@ -146,9 +146,11 @@ def test_its_role_owns_the_database_and_is_no_superuser(folder: Path) -> None:
     with psycopg.connect(as_superuser(embedded_url(folder))) as connection:  # as of a version without the role
         connection.execute('CREATE SCHEMA "older "" one"')
         connection.execute('CREATE TABLE "older "" one".kept AS SELECT 7 AS number')
-    (folder / "18" / "embedpipe.role").unlink()
+    (folder / "18" / "embedpipe.role.2").unlink()
     with psycopg.connect(embedded_url(folder)) as connection:
+        connection.execute("CREATE SCHEMA embedpipe")
         connection.execute("CREATE TABLE vectors (embedding vector(3))")
+        assert connection.execute("SELECT to_regclass('public.vectors') IS NOT NULL").fetchone() == (True,)
         connection.execute('ALTER TABLE "older "" one".kept ADD letter text')
         assert connection.execute('SELECT number FROM "older "" one".kept').fetchone() == (7,)
         rights = "SELECT rolsuper, rolbypassrls, rolcreaterole FROM pg_roles WHERE rolname = current_user"

@@ -286,6 +286,23 @@ def test_phrases_are_required_and_exclusions_kept_out(store: PgVectorStore, quer
     assert sorted(search(store, query)) == list(ids)
 
 
+@pytest.mark.parametrize(
+    ("query", "ids"),
+    [
+        ('a quick "brown fox"', "1"),  # which one chunk holds
+        ('what is a "foxes and hounds club"?', "12345"),
+        ('a kennel of 5" or 3" planks', "12345"),
+        ('a "foxes and hounds club" -kennel', "1234"),
+    ],
+)
+def test_a_hybrid_search_takes_phrases_that_no_chunk_holds_for_words(
+    store: PgVectorStore, query: str, ids: str
+) -> None:
+    write(store, DOGS)
+    found = store.search(np.ones(2, np.float32), query, k=10, mode="hybrid")
+    assert sorted(result.id for result in found) == list(ids)
+
+
 HOSTILE = [
     "",
     " ",

@@ -91,7 +91,7 @@ def db_dump(
 
 @db.command("url")
 def db_url(as_json: Json = False) -> None:
-    """The embedded server's URL; it is started where it does not run, and stops with its last user."""
+    """The embedded server's URL; it stops with its last user, maybe this command: `db start` keeps it running."""
     from embedpipe.cli.render import write_fact
     from embedpipe.storage.embedded import embedded_url
 

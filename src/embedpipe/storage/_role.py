@@ -8,11 +8,13 @@ from embedpipe.errors import EmbeddedServerError
 
 ROLE = "embedpipe"
 SUPERUSER = "postgres"
-_MADE = "embedpipe.role"
+_MADE = "embedpipe.role.2"
+"""Another name where the statements change: they are run again then."""
 
 _STATEMENTS = (
     "DO $$ BEGIN IF to_regrole('embedpipe') IS NULL THEN CREATE ROLE embedpipe LOGIN; END IF; END $$",
     "ALTER DATABASE postgres OWNER TO embedpipe",
+    "ALTER ROLE embedpipe SET search_path TO public",  # else what others make would lie in the schema of its name
     "CREATE EXTENSION IF NOT EXISTS vector",  # which only a superuser may
     # What the superuser made, as earlier versions connected.
     """

@@ -12,7 +12,21 @@ from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 import numpy as np
-from sqlalchemy import Connection, LargeBinary, Select, Text, cast, column, func, literal_column, select, table, text
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    LargeBinary,
+    Select,
+    Text,
+    case,
+    cast,
+    column,
+    func,
+    literal_column,
+    select,
+    table,
+    text,
+)
 
 from embedpipe.errors import CollectionNotFoundError, EmbedPipeError, InputError, ModelMismatchError, SchemaError
 from embedpipe.storage.columns import VectorColumn, unpack_vector
@@ -24,6 +38,8 @@ from embedpipe.types import Chunk, ModelSpec, Vectors
 
 BATCH_ROWS = 1000
 
+_FLOAT_DIGITS = 15
+"""Decimal digits that a float keeps, whatever they are."""
 _NOT_METADATA = ("tsvector", "vector", "halfvec", "sparsevec")
 
 
@@ -157,7 +173,7 @@ def langchain_table(name: str, *, schema: str, content: str, embedding: str, met
         further = [each for each, type_ in types.items() if each not in own and not type_.startswith(_NOT_METADATA)]
         rows = table(name, *map(column, types), schema=schema)
         statement = _selected(rows, key, content, metadata if metadata in types else None, embedding)
-        return statement.add_columns(*[func.to_jsonb(rows.c[each]).label(each) for each in further])
+        return statement.add_columns(*[_as_json(rows.c[each], types[each]).label(each) for each in further])
 
     return source
 
@@ -180,6 +196,14 @@ def _selected(rows: Any, id: str, content: str, metadata: str | None, embedding:
     return select(cast(rows.c[id], Text).label("row_id"), rows.c[content], found, packed)
 
 
+def _as_json(value: ColumnElement[Any], type_: str) -> ColumnElement[Any]:
+    """The value for metadata; a number of more digits than a float keeps becomes text."""
+    if not type_.startswith("numeric"):
+        return func.to_jsonb(value)
+    digits = func.length(func.regexp_replace(cast(value, Text), "[^0-9]", "", "g"))
+    return case((digits > _FLOAT_DIGITS, func.to_jsonb(cast(value, Text))), else_=func.to_jsonb(value))
+
+
 def _columns(connection: Connection, name: str, schema: str) -> dict[str, str]:
     """The types of the table's columns, by name and in order."""
     statement = text(
@@ -189,10 +213,18 @@ def _columns(connection: Connection, name: str, schema: str) -> dict[str, str]:
     )
     found = {row[0]: row[1] for row in connection.execute(statement, {"schema": schema, "name": name})}
     if not found:
-        raise SchemaError(
-            f"There is no table {name!r} in schema {schema!r}: check the name, the schema and the database."
+        elsewhere = connection.scalars(text(_SCHEMAS), {"name": name}).all()
+        hint = (
+            f"Schema {' and '.join(elsewhere)} has one: name it." if elsewhere else "Check the name and the database."
         )
+        raise SchemaError(f"There is no table {name!r} in schema {schema!r}. {hint}")
     return found
+
+
+_SCHEMAS = (
+    "SELECT nspname FROM pg_class JOIN pg_namespace ON pg_namespace.oid = relnamespace "
+    "WHERE relname = :name AND relkind IN ('r', 'p', 'v', 'm') ORDER BY nspname"
+)
 
 
 def _require(names: set[str], types: Mapping[str, str], name: str) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal, TypeAlias
 
 from sqlalchemy import (
@@ -32,7 +32,7 @@ from embedpipe.storage.columns import Precision, bound_vector, unpack_vector
 from embedpipe.storage.filters import Filter, where
 from embedpipe.storage.schema import Collection
 from embedpipe.storage.statements import Rows
-from embedpipe.storage.websearch import parse_query
+from embedpipe.storage.websearch import parse_query, unquoted
 from embedpipe.types import Chunk, SearchMode, SearchResult, Vectors
 
 FusionMethod: TypeAlias = Literal["scores", "ranks"]
@@ -111,10 +111,14 @@ def search(connection: Connection, collection: Collection, wanted: Search) -> li
     """At most k results, best first, ties by id.
 
     Where the vector index brings fewer than k, the exact scan answers: an index search under a filter can end early.
+    Where no chunk holds the phrases of a hybrid search, their words count like others: questions quote titles.
     """
     results = _run(connection, collection, wanted, exact=wanted.exact)
     if len(results) < wanted.k and wanted.mode != "lexical" and not wanted.exact:
-        return _run(connection, collection, wanted, exact=True)
+        results = _run(connection, collection, wanted, exact=True)
+    if not results and wanted.mode == "hybrid" and wanted.text is not None:
+        plain = unquoted(wanted.text)
+        return results if plain == wanted.text else search(connection, collection, replace(wanted, text=plain))
     return results
 
 

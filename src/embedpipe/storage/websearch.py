@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 
-_PART = re.compile(r'(?P<minus>-(?![-\s]|$))?(?:"(?P<phrase>[^"]*)"?|(?P<word>[^\s"]+))')
+_PART = re.compile(r'(?P<minus>-(?![-\s]|$))?(?:(?<!\w)"(?P<phrase>[^"]*)"|(?P<word>[^\s"]+))')
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,9 +36,9 @@ class WebQuery:
 def parse_query(text: str) -> WebQuery:
     """The query's parts. Any text is a query.
 
-    As in PostgreSQL a quote left open ends with the text, `-` excludes the word or phrase right after it, and what
-    stands on either side of `or` are alternatives. Unlike there, words outside quotes are not required, they add to
-    the score; and a dash with a space or another dash after it excludes nothing.
+    As in PostgreSQL `-` excludes the word or phrase right after it, and what stands on either side of `or` are
+    alternatives. Unlike there, words outside quotes are not required, they add to the score; a dash with a space or
+    another dash after it excludes nothing; and a quote left open or behind a letter or digit (5") quotes nothing.
     """
     alternatives = [_Alternative()]
     parts = list(_PART.finditer(text))
@@ -63,6 +63,11 @@ def parse_query(text: str) -> WebQuery:
         required=" ".join(alternatives[0].phrases) if len(alternatives) == 1 else "",
         excluded=" ".join(part for each in alternatives for part in each.excluded),
     )
+
+
+def unquoted(text: str) -> str:
+    """The query with the words of its phrases as words like the others; exclusions stay."""
+    return _PART.sub(lambda part: part[0] if part["phrase"] is None or part["minus"] else part["phrase"], text)
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from embedpipe.storage.websearch import WebQuery, parse_query
+from embedpipe.storage.websearch import WebQuery, parse_query, unquoted
 
 
 @pytest.mark.parametrize(
@@ -16,8 +16,11 @@ from embedpipe.storage.websearch import WebQuery, parse_query
         ("two words", WebQuery("two words")),
         ('a "b c" -d', WebQuery("a b c", '"b c" -"d"', "b c", "d")),
         ('-"b c" a', WebQuery("a", '-"b c"', "", "b c")),
-        ('"left open', WebQuery("left open", '"left open"', "left open")),
-        ('a"b c"d', WebQuery("a b c d", '"b c"', "b c")),
+        ('"left open', WebQuery("left open")),
+        ('a "b c', WebQuery("a b c")),
+        ('a"b c"d', WebQuery("a b c d")),
+        ('a 5" or 3" wide', WebQuery("a 5 3 wide")),
+        ('("b c")', WebQuery("( b c )", '"b c"', "b c")),
         ('"a b" or -c d', WebQuery("a b d", '"a b" or -"c"', "", "c")),
         ('"a b" OR c d', WebQuery("a b c d", '"a b" or "c" or "d"')),
         ("a OR b", WebQuery("a b")),
@@ -42,3 +45,14 @@ def test_any_text_is_a_query_and_only_exclusions_and_or_are_left_out_of_its_word
     assert set(query.words.split()) <= set(text.replace('"', " ").split()) | {part.lstrip("-") for part in text.split()}
     if '"' not in text and "-" not in text:
         assert query.constraint is None
+
+
+@given(st.text())
+def test_without_its_quotes_a_query_asks_for_no_phrase(text: str) -> None:
+    query = parse_query(unquoted(text))
+    assert not query.required
+    assert query.excluded == parse_query(text).excluded
+
+
+def test_only_the_quotes_of_phrases_go() -> None:
+    assert unquoted('a "b c" -"d e" "f') == 'a b c -"d e" "f'

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from embedpipe.errors import ConfigurationError
 
 _FUSED = "com.microsoft"
 _WEIGHTS = "model.safetensors"
+_SIZES = {"hidden_size", "num_attention_heads", "num_hidden_layers"}
 _MODULES = {"Transformer", "Pooling", "Normalize"}
 _OPSET = 20
 _IR_VERSION = 10
@@ -43,11 +45,20 @@ def write_graph(folder: Path, file: Path, *, fused: bool, normalize: bool) -> No
     data.chmod(file.stat().st_mode)  # onnx lets only the owner read it
 
 
+def graph_mark(folder: Path, revision: str, *, normalize: bool) -> str:
+    """16 hexadecimal digits of all that a graph is made of: two models with the same weights may differ in the rest."""
+    config = (folder / "config.json").read_bytes() if (folder / "config.json").is_file() else b""
+    rest = f"{revision} {pooling_of(folder)} {normalize} ".encode()
+    return hashlib.sha256(rest + config).hexdigest()[:16]
+
+
 def unsupported(folder: Path) -> str | None:
     """Why the model in the folder cannot be such a graph, as the rest of a sentence about it; None where it can."""
     config = read_json(folder / "config.json")
-    if config.get("model_type") != "bert":
-        return f"is {config.get('model_type')!r}"
+    if config.get("model_type") != "bert" or config.get("is_decoder"):
+        return f"is {config.get('model_type')!r}" + (" as a decoder" if config.get("is_decoder") else "")
+    if lacking := _SIZES - config.keys():
+        return f"states no {', '.join(sorted(lacking))}"
     if config.get("hidden_act") != "gelu" or config.get("position_embedding_type", "absolute") != "absolute":
         return f"has {config.get('hidden_act')} and {config.get('position_embedding_type')} positions"
     if further := module_types(folder) - _MODULES:
@@ -84,7 +95,7 @@ class _Graph:
         self._weights = {name.removeprefix("bert."): array for name, array in weights.items()}
         self._size: int = config["hidden_size"]
         self._heads: int = config["num_attention_heads"]
-        self._epsilon: float = config["layer_norm_eps"]
+        self._epsilon: float = config.get("layer_norm_eps", 1e-12)
         self._nodes: list[Any] = []
         self._constants: dict[str, Any] = {}
         self._names = 0

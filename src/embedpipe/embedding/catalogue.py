@@ -124,6 +124,11 @@ def find(name: str) -> CatalogueModel | None:
     return _BY_NAME.get(name.lower())
 
 
+def of_weights(sha256: str) -> CatalogueModel | None:
+    """The published model whose weight file has that digest; None where none is known to have it."""
+    return next((model for model in CATALOGUE if model.weights_sha256 == sha256), None)
+
+
 def names() -> list[str]:
     """Every name that `find` knows, in the catalogue's order."""
     return [model.name for model in CATALOGUE]

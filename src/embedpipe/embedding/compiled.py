@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from embedpipe._optional import require
-from embedpipe.embedding.bert_graph import write_graph
+from embedpipe.embedding.bert_graph import graph_mark, write_graph
 from embedpipe.embedding.exported import Runtime, calibration_mark, made_once
 from embedpipe.embedding.passes import passes
 from embedpipe.embedding.weights import check
@@ -109,7 +109,8 @@ def _graph(folder: Path, spec: ModelSpec, *, fused: bool) -> Path:
         check(folder, spec)
         write_graph(folder, made / "model.onnx", fused=fused, normalize=spec.normalized)
 
-    return made_once(f"{spec.name}-{spec.revision[:16]}-{'fused' if fused else 'plain'}", make) / "model.onnx"
+    mark = graph_mark(folder, spec.revision, normalize=spec.normalized)
+    return made_once(f"{spec.name}-{mark}-{'fused' if fused else 'plain'}", make) / "model.onnx"
 
 
 def _quantize(model: Any, samples: Sequence[dict[str, Ids]], made: Path) -> None:

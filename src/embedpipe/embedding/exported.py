@@ -6,6 +6,7 @@ import hashlib
 import logging
 import os
 import shutil
+import tempfile
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -18,7 +19,7 @@ from embedpipe.errors import ConfigurationError
 logger = logging.getLogger(__name__)
 
 Runtime: TypeAlias = Literal["torch", "onnx", "openvino"]
-FORMAT = 4
+FORMAT = 5
 """Raised where the graph's making changes."""
 
 
@@ -30,18 +31,20 @@ def exported_folder() -> Path:
 def made_once(name: str, make: Callable[[Path], None]) -> Path:
     """The folder of that name in `exported_folder()`, filled by `make(folder)` where it is not there.
 
-    Two processes may make it at once: each fills a folder of its own, and the first to be done stands.
+    Several threads and processes may make it at once: each fills a folder of its own, and the first to be done stands.
     `ConfigurationError` where it cannot be written.
     """
     folder = exported_folder() / f"{name}-{FORMAT}"
     if folder.is_dir():
         return folder
-    partial = folder.with_name(f"{folder.name}.{os.getpid()}.partial")
+    partial: Path | None = None
     logger.info("Making %s from the model's weights, once.", folder)
     started = time.monotonic()
     try:
-        partial.mkdir(parents=True, exist_ok=True)
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        partial = Path(tempfile.mkdtemp(prefix=f"{folder.name}.", suffix=".partial", dir=folder.parent))
         make(partial)
+        partial.chmod(0o755)  # as any folder: others of this cache may be other users
         if not folder.is_dir():
             partial.rename(folder)
     except OSError as error:
@@ -52,7 +55,8 @@ def made_once(name: str, make: Callable[[Path], None]) -> Path:
             "Have EMBEDPIPE_HOME name a folder that can be written to and has room, or give runtime='torch'."
         ) from error
     finally:
-        shutil.rmtree(partial, ignore_errors=True)
+        if partial is not None:
+            shutil.rmtree(partial, ignore_errors=True)
     logger.info("Made %s in %.1f seconds.", folder.name, time.monotonic() - started)
     return folder
 

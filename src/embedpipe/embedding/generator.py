@@ -157,7 +157,7 @@ class EmbeddingGenerator:
             aside = self._aside(texts)
             call, flow = await aside(self._open, texts, kind, strict=True)
             await adrive(flow, partial(self._asend, call, aside), concurrency=self.limits.concurrency, aside=aside)
-            self._used = True
+            self._used |= bool(texts)  # then all is loaded
             return cast(EmbeddingBatch, await aside(whole, texts, call, flow, self.spec, self._compressor))
 
     def attempt(self, texts: Sequence[str], kind: Kind = "document") -> EmbeddingAttempt:
@@ -173,7 +173,7 @@ class EmbeddingGenerator:
             aside = self._aside(texts)
             call, flow = await aside(self._open, texts, kind)
             await adrive(flow, partial(self._asend, call, aside), concurrency=self.limits.concurrency, aside=aside)
-            self._used = True
+            self._used |= bool(texts)  # then all is loaded
             return cast(EmbeddingAttempt, await aside(attempted, texts, call, flow, self.spec, self._compressor))
 
     def _open(self, texts: Sequence[str], kind: Kind, *, strict: bool = False) -> tuple[Call, Flow]:

@@ -17,7 +17,7 @@ from embedpipe.embedding import catalogue, weights
 from embedpipe.embedding.backend import Limits
 from embedpipe.embedding.exported import Runtime, calibration_mark
 from embedpipe.embedding.passes import passes
-from embedpipe.embedding.runtimes import fitting
+from embedpipe.embedding.runtimes import fitting, has_torch
 from embedpipe.errors import ConfigurationError
 from embedpipe.text.tokens import ModelCounter, folder_counter
 from embedpipe.types import Kind, ModelSpec, Vectors
@@ -116,7 +116,19 @@ class LocalModel:
         runtime = settings["runtime"] or fitting(self.folder)
         logger.info("%s runs on %s.", self.spec.name, runtime)
         if runtime == "torch":
-            return _TorchEncoder(self, device=settings["device"], batch_size=settings["batch_size"])
+            return self._torch()
+        try:
+            return self._compiled(runtime)
+        except ConfigurationError as error:
+            if settings["runtime"] is not None or not has_torch():
+                raise
+            logger.warning("PyTorch runs %s instead of ONNX Runtime. %s", self.spec.name, error)
+            return self._torch()
+
+    def _torch(self) -> _Encoder:
+        return _TorchEncoder(self, device=self._settings["device"], batch_size=self._settings["batch_size"])
+
+    def _compiled(self, runtime: Runtime) -> _Encoder:
         from embedpipe.embedding.compiled import CompiledEncoder
 
         return CompiledEncoder(
@@ -124,7 +136,7 @@ class LocalModel:
             self.spec,
             tokens=self.counter.ids,
             runtime=runtime,
-            calibration=settings["calibration"],
+            calibration=self._settings["calibration"],
         )
 
     def __repr__(self) -> str:

@@ -21,9 +21,13 @@ def fitting(folder: Path) -> Runtime:
     Both give the same vectors. On a processor ONNX Runtime needs half of PyTorch's time, a fraction for one short text,
     and memory that does not grow with the shapes it meets.
     """
-    torch = _installed("torch", "sentence_transformers")
-    onnx = _installed(*_ONNX) and not (torch and _may_have_accelerator())
+    onnx = _installed(*_ONNX) and not (has_torch() and _may_have_accelerator())
     return "onnx" if onnx and unsupported(folder) is None else "torch"
+
+
+def has_torch() -> bool:
+    """Whether PyTorch could run a model instead."""
+    return _installed("torch", "sentence_transformers")
 
 
 def _installed(*modules: str) -> bool:

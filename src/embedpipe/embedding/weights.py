@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
@@ -112,30 +113,31 @@ def read_json(file: Path) -> dict[str, Any]:
 def describe(folder: Path, name: str) -> ModelSpec:
     """The specification as the folder's own files state it.
 
-    The same weights have one name, wherever they lie: the published one, else the last part of `name`.
+    The same weights have one name, wherever they lie: the published one, else the last part of `name`. Published
+    weights under other settings are another model.
     """
     revision = digest(folder)
-    for known in catalogue.CATALOGUE:
-        if known.weights_sha256 == revision:
-            return known.spec
-    known_name = catalogue.find(name)
-    prompts = read_json(folder / "config_sentence_transformers.json").get("prompts", {})
-    query_prompt = prompts.get("query") or (known_name.query_prompt if known_name else "")
-    document_prompt = prompts.get("document") or (known_name.document_prompt if known_name else "")
-    return ModelSpec(
-        name=known_name.name if known_name else Path(name).name,
+    named, published = catalogue.find(name), catalogue.of_weights(revision)
+    prompts = read_json(folder / "config_sentence_transformers.json").get("prompts") or {}
+    spec = ModelSpec(
+        name=named.name if named else Path(name).name,
         dimensions=_dimensions(folder),
         max_tokens=_max_tokens(folder),
         revision=revision,
-        query_prompt=query_prompt,
-        document_prompt=document_prompt,
+        query_prompt=prompts.get("query") or (named.query_prompt if named else ""),
+        document_prompt=prompts.get("document") or (named.document_prompt if named else ""),
         normalized="Normalize" in module_types(folder),
     )
+    if published is None:
+        return spec
+    pooling = pooling_of(folder)
+    own = replace(spec, name=published.name)
+    return own if own == published.spec and pooling == "mean" else replace(spec, revision=f"{revision}-{pooling}")
 
 
 def pooling_of(folder: Path) -> Literal["mean", "cls"] | None:
     """How the tokens' vectors become the text's; None for any other way than these two."""
-    stated = read_json(folder / "1_Pooling" / "config.json")
+    stated = _pooling(folder)
     if stated.get("include_prompt") is False:
         return None
     former = [key for key, on in stated.items() if key.startswith("pooling_mode_") and on is True]
@@ -145,18 +147,28 @@ def pooling_of(folder: Path) -> Literal["mean", "cls"] | None:
     return "mean" if mode in ("mean", ["mean"], ["pooling_mode_mean_tokens"], []) else None
 
 
+def _pooling(folder: Path) -> dict[str, Any]:
+    """What the pooling module states; nothing where there is none, and sentence-transformers takes the mean."""
+    path = next((path for type_, path in _modules(folder) if type_ == "Pooling"), None)
+    return {} if path is None else read_json(folder / path / "config.json")
+
+
 def module_types(folder: Path) -> set[str]:
     """The names of the modules that the model consists of; empty where the folder does not state them."""
+    return {type_ for type_, _ in _modules(folder)}
+
+
+def _modules(folder: Path) -> list[tuple[str, str]]:
     file = folder / "modules.json"
-    modules = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else []
-    return {module["type"].rpartition(".")[2] for module in modules}
+    stated = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else []
+    return [(module["type"].rpartition(".")[2], module["path"]) for module in stated]
 
 
 def _dimensions(folder: Path) -> int:
     for file in sorted(folder.glob("*_Dense/config.json"), reverse=True):
         if size := read_json(file).get("out_features"):
             return int(size)
-    pooling = read_json(folder / "1_Pooling" / "config.json").get("word_embedding_dimension")
+    pooling = _pooling(folder).get("word_embedding_dimension")
     size = pooling or read_json(folder / "config.json").get("hidden_size")
     if not size:
         raise ConfigurationError(

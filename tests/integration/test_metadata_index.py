@@ -67,6 +67,11 @@ def test_a_range_uses_its_index(store: PgVectorStore, path: Any, type: Any, cond
         assert len(store.search(np.ones(8), k=200, filter=condition)) == min(len(before), 200)
 
 
+def test_a_few_values_use_the_index_that_every_collection_has(store: PgVectorStore) -> None:
+    for condition in (Field("year") == 49, Field("year").is_in([47, 48, 49])):
+        assert "c1_chunks_metadata" in plan_of_find(store, condition)
+
+
 async def test_indexes_on_metadata_are_listed_and_dropped(database: Database) -> None:
     for kind in ("sync", "async"):
         store = awaitable(kind, database, collection=kind, model=SPEC)

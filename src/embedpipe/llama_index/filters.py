@@ -43,7 +43,7 @@ def _part(part: MetadataFilter | MetadataFilters) -> Filter:
 
 
 def _equals(part: MetadataFilter) -> Filter:
-    return _NOTHING if part.value is None else _same(Field(part.key), part.value)
+    return _NOTHING if part.value is None else Field(part.key).is_in(_same(part.value))
 
 
 def _differs(part: MetadataFilter) -> Filter:
@@ -51,7 +51,7 @@ def _differs(part: MetadataFilter) -> Filter:
 
 
 def _in(part: MetadataFilter) -> Filter:
-    return Or(tuple(_same(Field(part.key), value) for value in _listed(part)))
+    return Field(part.key).is_in([same for value in _listed(part) for same in _same(value)])
 
 
 def _not_in(part: MetadataFilter) -> Filter:
@@ -82,11 +82,9 @@ def _text_match_insensitive(part: MetadataFilter) -> Filter:
     return Field(part.key).has_text(_text(part), ignore_case=True)
 
 
-def _same(field: Field, value: Any) -> Filter:
-    """Equal as Python has it, where 1 is True: LlamaIndex's filters have no other way to ask for a bool."""
-    if type(value) in (int, float) and value in (0, 1):
-        return field.is_in([value, bool(value)])
-    return field.is_in([value])
+def _same(value: Any) -> list[Any]:
+    """What equals it in Python, where 1 is True: LlamaIndex's filters have no other way to ask for a bool."""
+    return [value, bool(value)] if type(value) in (int, float) and value in (0, 1) else [value]
 
 
 def _has(field: Field, value: Any) -> Filter:

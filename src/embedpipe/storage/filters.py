@@ -12,7 +12,7 @@ what is negated.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import reduce
 from itertools import count
@@ -31,13 +31,14 @@ from sqlalchemy import (
     literal,
     not_,
     or_,
+    select,
     true,
 )
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB, TEXT
 from sqlalchemy.sql.visitors import cloned_traverse
 
 from embedpipe.errors import InputError
-from embedpipe.storage.columns import TextArray
+from embedpipe.storage.columns import JsonbArray, TextArray
 from embedpipe.storage.json import dumps, storable_text
 
 Operator: TypeAlias = Literal[
@@ -48,16 +49,19 @@ ValueType: TypeAlias = Literal["number", "string"]
 
 _ORDER = ("<", "<=", ">", ">=")
 _TEXT = ("like", "ilike", "substring", "isubstring")
+_MAX_DEPTH = 50
+_FEW = 20
+"""Values that the index for equality finds sooner than a pass over all chunks."""
 
 
 class Filter:
     """A condition on metadata; combine with `&`, `|` and `~`."""
 
     def __and__(self, other: Filter) -> Filter:
-        return And((self, other))
+        return And((*_parts(self, And), *_parts(other, And)))
 
     def __or__(self, other: Filter) -> Filter:
-        return Or((self, other))
+        return Or((*_parts(self, Or), *_parts(other, Or)))
 
     def __invert__(self) -> Filter:
         return Not(self)
@@ -71,6 +75,14 @@ class Comparison(Filter):
     path: tuple[str, ...]
     operator: Operator
     value: Any
+
+
+@dataclass(frozen=True, slots=True)
+class In(Filter):
+    """Equal to any of the values; of none, nothing."""
+
+    path: tuple[str, ...]
+    values: tuple[Any, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +114,11 @@ class Among(Filter):
     def __post_init__(self) -> None:
         for value in self.ids:
             storable_text(value, f"Filter on {self.column}")
+
+
+def _parts(condition: Filter, kind: type[And | Or]) -> tuple[Filter, ...]:
+    """What the condition joins: a long chain of & or | is one condition, not one nested in another."""
+    return condition.parts if isinstance(condition, kind) else (condition,)
 
 
 class Field:
@@ -141,7 +158,10 @@ class Field:
 
     def is_in(self, values: Sequence[Any]) -> Filter:
         """Equal to any of the values."""
-        return Or(tuple(self._compare("==", value) for value in _sequence(values, "is_in")))
+        listed = tuple(_sequence(values, "is_in"))
+        for value in listed:
+            self._check(value)
+        return In(self.path, listed)
 
     def not_in(self, values: Sequence[Any]) -> Filter:
         """Equal to none of the values."""
@@ -178,19 +198,53 @@ class Field:
             raise InputError(
                 f"Filter {self.path[-1]!r}: {operator} expected a number or a str, got {type(value).__name__}."
             )
+        self._check(value)
+        return Comparison(self.path, operator, value)
+
+    def _check(self, value: Any) -> None:
         if isinstance(value, str):
             storable_text(value, f"Filter {self.path[-1][:100]!r}")
         else:
             dumps({self.path[-1]: value}, what="Filter")
-        return Comparison(self.path, operator, value)
 
 
 def parse_filter(value: Filter | Mapping[str, Any] | None) -> Filter | None:
     """The filter that a dictionary in LangChain's notation means; a `Filter` or None stays as it is.
 
     Several keys, and several operators of one key, are joined by and. A dictionary without operators under a key is a
-    nested path. Raises `InputError` for an operator that does not exist or an operand of the wrong type.
+    nested path. Raises `InputError` for an operator that does not exist, an operand of the wrong type, operators beside
+    nested keys and for what is nested too deeply.
     """
+    _check_depth(value)
+    return _parse(value)
+
+
+def _check_depth(condition: object) -> None:
+    level = [condition]
+    for _ in range(_MAX_DEPTH):
+        level = [inner for outer in level for inner in _inner(outer)]
+        if not level:
+            return
+    raise InputError(
+        f"filter expected at most {_MAX_DEPTH} levels, where each dict, list and filter in another is one; got more. "
+        "Join conditions side by side, and name many values with is_in or $in."
+    )
+
+
+def _inner(outer: object) -> Iterable[object]:
+    match outer:
+        case And(parts) | Or(parts):
+            return parts
+        case Not(part):
+            return (part,)
+        case Mapping():
+            return outer.values()
+        case list() | tuple() | set() | frozenset():
+            return outer
+    return ()
+
+
+def _parse(value: Any) -> Filter | None:
     if value is None or isinstance(value, Filter):
         return value
     if not isinstance(value, Mapping):
@@ -199,25 +253,40 @@ def parse_filter(value: Filter | Mapping[str, Any] | None) -> Filter | None:
 
 
 def _parse_part(part: Any) -> Filter:
-    parsed = parse_filter(part)
+    parsed = _parse(part)
     return And(()) if parsed is None else parsed
 
 
 def _parse_entry(path: tuple[str, ...], key: Any, operand: Any) -> Filter:
     if not isinstance(key, str):
         raise InputError(f"filter expected keys of type str, got {key!r}.")
-    if key in ("$and", "$or") and not path:
-        parts = tuple(_parse_part(part) for part in _sequence(operand, key))
-        return And(parts) if key == "$and" else Or(parts)
-    if key == "$not" and not path:
-        return Not(_parse_part(operand))
     if key.startswith("$"):
-        if not path:
-            raise InputError(f"filter: the operator {key} stands without a field; expected $and, $or or $not there.")
-        return _parse_operator(path, key, operand)
+        return _parse_operator(path, key, operand) if path else _parse_joint(key, operand)
     if isinstance(operand, Mapping) and operand:
-        return And(tuple(_parse_entry((*path, key), inner, value) for inner, value in operand.items()))
+        return _parse_nested((*path, key), operand)
     return Field(*path, key).equals(operand)
+
+
+def _parse_joint(key: str, operand: Any) -> Filter:
+    """What joins whole conditions; as in langchain-postgres also in capitals, and $not of a list for none of them."""
+    match key.lower():
+        case "$not" if isinstance(operand, Mapping | Filter):
+            return Not(_parse_part(operand))
+        case "$and" | "$or" | "$not" as joint:
+            parts = tuple(_parse_part(part) for part in _sequence(operand, key))
+            return And(parts) if joint == "$and" else Or(parts) if joint == "$or" else Not(Or(parts))
+    raise InputError(f"filter: the operator {key} stands without a field; expected $and, $or or $not there.")
+
+
+def _parse_nested(path: tuple[str, ...], operand: Mapping[Any, Any]) -> Filter:
+    operators = [key for key in operand if isinstance(key, str) and key.startswith("$")]
+    plain = [key for key in operand if key not in operators]
+    if operators and plain:
+        raise InputError(
+            f"filter {path[-1]!r}: expected operators or nested keys, got both: {operators[0]} and {plain[0]!r}. "
+            "An operator begins with $."
+        )
+    return And(tuple(_parse_entry(path, key, value) for key, value in operand.items()))
 
 
 def _parse_operator(path: tuple[str, ...], key: str, operand: Any) -> Filter:
@@ -232,11 +301,16 @@ def _parse_operator(path: tuple[str, ...], key: str, operand: Any) -> Filter:
             raise InputError(f"filter {path[-1]!r}: $between expected [low, high], got {len(bounds)} values.")
         return field.between(*bounds)
     if key == "$not":
+        if not isinstance(operand, Mapping) or not operand:
+            raise InputError(f"filter {path[-1]!r}: $not expected a dict of operators, got {operand!r:.100}. Use $ne.")
         return Not(And(tuple(_parse_operator(path, inner, value) for inner, value in operand.items())))
     build: Callable[[Field, Any], Filter] | None = _OPERATORS.get(key)
     if build is None:
-        known = ", ".join(sorted([*_OPERATORS, "$exists", "$between", "$and", "$or", "$not"]))
-        raise InputError(f"filter {path[-1]!r}: unknown operator {key}. Expected one of {known}.")
+        known = ", ".join(sorted([*_OPERATORS, "$exists", "$between", "$not"]))
+        raise InputError(
+            f"filter {path[-1]!r}: unknown operator {key}. Expected one of {known}; "
+            '$and and $or join whole conditions: {"$or": [{key: ...}, {key: ...}]}.'
+        )
     return build(field, operand)
 
 
@@ -259,6 +333,32 @@ def _sequence(values: Any, operator: str) -> Sequence[Any]:
     if isinstance(values, (str, bytes)) or not isinstance(values, (Sequence, set, frozenset)):
         raise InputError(f"filter: {operator} expected a list, got {type(values).__name__}.")
     return list(values)
+
+
+def restricts(condition: Filter | None) -> bool:
+    """Whether the condition leaves anything out, as far as its form alone tells."""
+    return condition is not None and _constant(condition) is not True
+
+
+def _constant(condition: Filter) -> bool | None:
+    """What the condition is whatever a chunk holds; None where that depends on the chunk."""
+    match condition:
+        case And(parts):
+            return _joined([_constant(part) for part in parts], decisive=False)
+        case Or(parts):
+            return _joined([_constant(part) for part in parts], decisive=True)
+        case Not(part):
+            inner = _constant(part)
+            return None if inner is None else not inner
+        case In(values=()) | Among(ids=()):
+            return False
+    return None
+
+
+def _joined(parts: Sequence[bool | None], *, decisive: bool) -> bool | None:
+    if decisive in parts:
+        return decisive
+    return None if None in parts else not decisive
 
 
 def where(condition: Filter, metadata: Column[Any]) -> ColumnElement[bool]:
@@ -287,6 +387,8 @@ def _where(condition: Filter, metadata: Column[Any]) -> ColumnElement[bool]:
             return and_(named.is_not(None), named == func.any(bindparam(None, TextArray(ids), unique=True)))
         case Comparison():
             return _comparison(condition, metadata)
+        case In(path, values):
+            return _in(path, values, metadata)
     raise InputError(f"filter expected a Filter, got {type(condition).__name__}.")
 
 
@@ -307,6 +409,17 @@ def _comparison(condition: Comparison, metadata: ColumnElement[Any]) -> ColumnEl
         operand = _jsonb({"v": value})["v"] if kind == "number" else literal(value, Text)
         return and_(is_kind, key.op(operator, is_comparison=True)(operand))
     return and_(is_kind, _text_condition(operator, _text_at(metadata, path), value))
+
+
+def _in(path: tuple[str, ...], values: Sequence[Any], metadata: ColumnElement[Any]) -> ColumnElement[bool]:
+    """Few values by the index for equality; many by a hash of them, which costs a chunk the same however many."""
+    if len(values) <= _FEW and not any(isinstance(value, (dict, list)) for value in values):
+        return metadata.op("@>", is_comparison=True)(func.any(_jsonb_array(_nested(path, value) for value in values)))
+    found = metadata
+    for key in path:  # not #>, which takes "0" for a place in a list
+        found = found.op("->", return_type=JSONB())(literal(key, Text))
+    wanted = func.unnest(_jsonb_array({"v": value} for value in values), type_=JSONB)["v"]
+    return func.coalesce(found.in_(select(wanted)), false())  # coalesce also keeps it from becoming a join
 
 
 def ordered_by(
@@ -336,6 +449,10 @@ def _nested(path: tuple[str, ...], value: Any) -> dict[str, Any]:
 
 def _jsonb(value: dict[str, Any]) -> ColumnElement[Any]:
     return cast(bindparam(None, dumps(value, what="Filter"), type_=TEXT), JSONB)
+
+
+def _jsonb_array(values: Iterable[dict[str, Any]]) -> ColumnElement[Any]:
+    return bindparam(None, JsonbArray(dumps(value, what="Filter") for value in values), unique=True)
 
 
 def _at(metadata: ColumnElement[Any], path: tuple[str, ...]) -> ColumnElement[Any]:

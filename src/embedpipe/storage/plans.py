@@ -11,7 +11,7 @@ from sqlalchemy import Connection
 from embedpipe.errors import ConfigurationError, InputError
 from embedpipe.storage import documents, index_building, lexical, metadata_index, nearby, operations, session
 from embedpipe.storage.columns import checked_vectors
-from embedpipe.storage.filters import Filter, ValueType, parse_filter
+from embedpipe.storage.filters import Filter, ValueType, parse_filter, restricts
 from embedpipe.storage.json import storable_text
 from embedpipe.storage.metadata_index import MetadataIndex
 from embedpipe.storage.schema import Collection
@@ -43,11 +43,15 @@ def upsert(chunks: Sequence[Chunk], vectors: Any) -> Plan[list[str]]:
 
 def delete(ids: Sequence[str] | None, document_ids: Sequence[str] | None, condition: Condition) -> Plan[int]:
     """Removes the chunks that meet every restriction given, and says how many."""
-    if ids is None and document_ids is None and condition is None:
-        raise InputError("delete expected ids, document_ids or filter; to remove everything, call clear().")
     wanted = _ids(ids, "ids")
     wanted_documents = _ids(document_ids, "document_ids")
     parsed = parse_filter(condition)
+    if wanted is None and wanted_documents is None and not restricts(parsed):
+        came = "none of them" if condition is None else f"filter={condition!r:.100}, which leaves nothing out"
+        raise InputError(
+            f"delete expected ids, document_ids or a filter, got {came}. "
+            "To remove everything, call the store's clear()."
+        )
     return lambda connection, collection: operations.delete(connection, collection, wanted, wanted_documents, parsed)
 
 

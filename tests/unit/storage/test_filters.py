@@ -10,7 +10,7 @@ from sqlalchemy.dialects import postgresql
 from sqlalchemy.dialects.postgresql import JSONB
 
 from embedpipe.errors import InputError
-from embedpipe.storage.filters import And, Comparison, Field, Filter, Not, Or, parse_filter, where
+from embedpipe.storage.filters import And, Comparison, Field, Filter, Not, Or, parse_filter, restricts, where
 
 HOSTILE = ["'; DROP TABLE x; --", '"', "\\", "%s", ":name", "$1", 'a.b"c', "{", "é😀", "%(x)s"]
 
@@ -52,6 +52,9 @@ def test_dictionaries_mean_the_same_as_expressions() -> None:
     assert parse_filter({"tags": {"$in": ["x", "y"]}}) == And((And((Field("tags").is_in(["x", "y"]),)),))
     assert parse_filter({"a": {"$exists": False}}) == And((And((~Field("a").exists(),)),))
     assert parse_filter({"a": {"$between": [1, 2]}}) == And((And((Field("a").between(1, 2),)),))
+    assert parse_filter({"$NOT": {"$Or": [{"a": 1}]}}) == parse_filter({"$not": {"$or": [{"a": 1}]}})
+    assert parse_filter({"$AND": [{"a": 1}]}) == parse_filter({"$and": [{"a": 1}]})
+    assert parse_filter({"$not": [{"a": 1}, year > 5]}) == And((Not(Or((And((Field("a") == 1,)), year > 5))),))
     assert parse_filter(None) is None
     assert parse_filter({}) is None
 
@@ -63,7 +66,13 @@ def test_an_equal_sign_makes_a_filter() -> None:
 @pytest.mark.parametrize(
     ("bad", "says"),
     [
-        ({"a": {"$regex": "x"}}, "unknown operator"),
+        ({"a": {"$regex": "x"}}, r"unknown operator \$regex\. Expected one of \$between, \$contains"),
+        ({"a": {"$and": [{"$gt": 3}]}}, r"\$and and \$or join whole conditions"),
+        ({"a": {"$gte": 3, "lt": 5}}, r"got both: \$gte and 'lt'"),
+        ({"a": {"b": {"c": 1, "$lt": 5}}}, r"'b'.*got both: \$lt and 'c'"),
+        ({"a": {"$not": 5}}, "dict of operators, got 5"),
+        ({"a": {"$not": {"gt": 5}}}, "unknown operator gt"),
+        ({"$not": 5}, "expected a list"),
         ({"$gt": 3}, "without a field"),
         ({"a": {"$in": "abc"}}, "expected a list"),
         ({"a": {"$gt": None}}, "number or a str"),
@@ -81,6 +90,65 @@ def test_an_equal_sign_makes_a_filter() -> None:
 def test_bad_filters_are_refused(bad: Any, says: str) -> None:
     with pytest.raises(InputError, match=says):
         parse_filter(bad)
+
+
+def nested(key: str, depth: int, *, listed: bool) -> Any:
+    condition: Any = {"a": 1}
+    for _ in range(depth):
+        condition = {key: [condition]} if listed else {key: condition}
+    return condition
+
+
+@pytest.mark.parametrize("condition", [nested("$and", 3000, listed=True), nested("$not", 51, listed=False)])
+def test_what_is_nested_too_deeply_is_refused(condition: Any) -> None:
+    with pytest.raises(InputError, match="at most 50 levels"):
+        parse_filter(condition)
+    inverted = Field("a") == 1
+    for _ in range(3000):
+        inverted = ~inverted
+    with pytest.raises(InputError, match="at most 50 levels"):
+        parse_filter({"$and": [inverted]})
+
+
+def test_the_deepest_that_is_taken_and_long_chains_become_sql() -> None:
+    for condition in (
+        nested("$or", 24, listed=True),
+        nested("$not", 48, listed=False),
+        nested("key", 48, listed=False),
+    ):
+        parsed = parse_filter(condition)
+        assert parsed is not None
+        assert compiled(parsed).params
+    either, both = Field("a") == 0, Field("a") == 0
+    for number in range(3000):
+        either, both = either | (Field("a") == number), (Field("a") == number) & both
+    assert parse_filter(either) is either
+    assert str(compiled(either)).count("@>") == str(compiled(both)).count("@>") == 3001
+
+
+@pytest.mark.parametrize("count", [0, 1, 20, 21, 5000])
+def test_however_many_values_are_one_parameter(count: int) -> None:
+    condition = Field("a").is_in([str(number) for number in range(count)])
+    assert len(compiled(condition).params) <= 3
+
+
+@pytest.mark.parametrize(
+    ("condition", "does"),
+    [
+        ({}, False),
+        ({"$and": []}, False),
+        ({"$or": [{"a": 1}, {}]}, False),
+        ({"$not": {"$or": []}}, False),
+        ({"a": {"$nin": []}}, False),
+        ({"$or": []}, True),
+        ({"a": {"$in": []}}, True),
+        ({"$and": [{}, {"a": 1}]}, True),
+        ({"$not": {"a": 1}}, True),
+        (Field("a").exists() | (Field("b") == 1), True),
+    ],
+)
+def test_whether_a_filter_leaves_anything_out(condition: Any, does: bool) -> None:
+    assert restricts(parse_filter(condition)) is does
 
 
 def test_a_filter_has_no_truth_value() -> None:

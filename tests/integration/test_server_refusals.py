@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator, Sequence
+from typing import Any
+from urllib.parse import quote
 
 import httpx
 import pytest
@@ -208,6 +210,60 @@ def test_keys_are_asked_for_before_the_body(database_url: str) -> None:
         assert KEY not in described
         assert "HTTPBearer" in described
         assert model.batches == [["warm"]]
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "message"),
+    [
+        ("/documents", {"documents": [1] * 100_000}, "documents.0: "),
+        ("/embed/batch", {"texts": ["fine", 1, 2]}, "texts.1: "),
+        ("/rerank", {"query": "x", "documents": ["x"] * 60_000}, "at most 50000 items"),
+        ("/search", {"query": "x", **{f"unknown {i}": 1 for i in range(1000)}}, "at most 8 keys were expected"),
+        ("/search", {"query": "x", "filter": {"$and": [{"year": i} for i in range(1001)]}}, "at most 1000 conditions"),
+    ],
+)
+def test_what_would_take_long_to_refuse_is_given_up_at_the_first_fault(
+    shared: httpx.Client, path: str, body: dict[str, Any], message: str
+) -> None:
+    told = check_error(shared.post(path, json=body), 400)
+    assert message in told
+    assert "faults in all" not in told
+
+
+def test_many_values_are_one_condition(shared: httpx.Client) -> None:
+    found = shared.post("/search", json={"query": "x", "filter": {"year": {"$in": list(range(20_000))}}})
+    assert [result["metadata"] for result in found.json()["results"]] == [{"year": 2020}]
+
+
+@pytest.mark.parametrize("restriction", [{}, {"filter": {}}, {"filter": {"$and": []}}])
+def test_a_removal_must_be_restricted(shared: httpx.Client, restriction: dict[str, Any]) -> None:
+    check_error(shared.request("DELETE", "/documents", json=restriction), 400)
+    assert shared.get("/documents/1").status_code == 200
+
+
+@pytest.mark.parametrize("name", ["a\n", "\n", "a\nb", "a/b", "/a", "a b?#%", "ä\u2028"])
+def test_an_id_is_any_text_and_no_other_documents(shared: httpx.Client, name: str) -> None:
+    shared.post("/documents", json={"documents": [{"id": name, "text": "Odd."}]}).raise_for_status()
+    path = f"/documents/{quote(name, safe='')}"
+    assert shared.get(path).json()["id"] == name
+    assert shared.get(path + "%0A").status_code == 404
+    assert shared.delete(path + "%0A").json()["chunks_removed"] == 0
+    assert shared.delete(path).json()["chunks_removed"] == 1
+    check_error(shared.get("/v1/models/fake%0A"), 404, "model_not_found")
+
+
+def test_no_path_writes_a_line_of_its_own_into_the_log(shared: httpx.Client, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, logger="embedpipe.server")
+    shared.get("/x%0AERROR:%20forged")
+    shared.get("/x" * 5000)
+    lines = [record.getMessage() for record in caplog.records]
+    assert any("forged" in line for line in lines)
+    assert not any("\n" in line or len(line) > 400 for line in lines)
+
+
+def test_nobody_is_sent_to_the_name_that_they_called(shared: httpx.Client) -> None:
+    for path in ("/page/app.js/", "/healthz/", "/documents"):
+        assert not shared.get(path).is_redirect
 
 
 def test_a_key_that_may_only_read_changes_nothing(database_url: str) -> None:

@@ -70,6 +70,7 @@ def create_app(
         summary="Embeddings, hybrid search and cited answers over PostgreSQL with pgvector.",
         lifespan=lifespan,
         redoc_url=None,
+        redirect_slashes=False,  # to the name that the client called it by, which may be any
         static_url=f"{PAGE_PATHS}swagger",
         favicon_url=ICON,
         responses=ERRORS,

@@ -104,7 +104,9 @@ def response(error: Exception, scope: Mapping[str, Any]) -> Response:
 def log(error: Exception, scope: Mapping[str, Any]) -> None:
     """Writes the error to the log where it is the server's, under the request's id."""
     if as_api_error(error).status >= 500:
-        logger.error("request %s (%s %s) failed", scope[REQUEST_ID], scope["method"], scope["path"], exc_info=error)
+        logger.error(
+            "request %s (%.20r %.200r) failed", scope[REQUEST_ID], scope["method"], scope["path"], exc_info=error
+        )
 
 
 def told(error: Exception, scope: Mapping[str, Any]) -> str:
@@ -138,7 +140,9 @@ def _validation(error: Exception) -> ApiError:
         reason = first.get("ctx", {}).get("error", "")
         return ApiError(400, f"The body expected JSON, and it cannot be read: {reason}.", code="invalid_json")
     param = ".".join(str(part) for part in first["loc"][1:]) or None
-    if param is None:
+    if first["type"] == "value_error":  # one of our own checks, of the body or of a field
+        message = f"{param or 'The body'}: {first['ctx']['error']}."
+    elif param is None:
         message = "The body expected a JSON object, sent as application/json."
     else:
         message = f"{param}: {first['msg']}."

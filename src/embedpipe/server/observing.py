@@ -98,7 +98,12 @@ class Observed:
             seconds = time.perf_counter() - started
             self._monitor.ended(_route(scope), _method(scope), status=status, seconds=seconds)
             logger.info(
-                "request %s: %s %s -> %d in %.0f ms", request_id, scope["method"], scope["path"], status, seconds * 1e3
+                "request %s: %s %.200r -> %d in %.0f ms",
+                request_id,
+                _method(scope),
+                scope["path"],
+                status,
+                seconds * 1e3,
             )
 
 

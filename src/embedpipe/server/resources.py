@@ -14,6 +14,7 @@ from embedpipe.embedding.stores import CacheLike
 from embedpipe.errors import ModelMismatchError
 from embedpipe.rag import RAGPipeline
 from embedpipe.server.batched_model import BatchedModel
+from embedpipe.server.health import HealthWatch
 from embedpipe.server.observing import Monitor
 from embedpipe.server.reranking import Reranking
 from embedpipe.server.searching import CollectionSearch
@@ -61,6 +62,7 @@ class Resources:
         self.reranking = Reranking(reranker)
         self._llm = llm
         self._services: OrderedDict[str, SemanticSearchService] = OrderedDict()
+        self.watch = HealthWatch(self.service())
 
     @classmethod
     def of(cls, request: Request) -> Resources:

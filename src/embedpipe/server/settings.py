@@ -7,6 +7,9 @@ from dataclasses import dataclass, fields
 
 from embedpipe.errors import ConfigurationError
 
+MOST_ITEMS = 50_000
+"""Items of one list in a request, whatever the settings."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServerSettings:
@@ -40,6 +43,8 @@ class ServerSettings:
             value = getattr(self, each.name)
             if each.name not in ("aliases", "dynamic_batching") and not value > 0:
                 raise ConfigurationError(f"{each.name} expected a positive number, got {value!r}.")
+        if self.max_texts > MOST_ITEMS:
+            raise ConfigurationError(f"max_texts expected at most {MOST_ITEMS}, got {self.max_texts}.")
         if self.max_pending_bytes < self.max_body_bytes:
             raise ConfigurationError(
                 f"max_pending_bytes expected at least max_body_bytes ({self.max_body_bytes}), or a large body would "

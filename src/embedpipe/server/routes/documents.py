@@ -8,6 +8,7 @@ from embedpipe.server import errors
 from embedpipe.server.errors import ApiError
 from embedpipe.server.limits import check_count
 from embedpipe.server.resources import Resources
+from embedpipe.server.routes.paths import ANY
 from embedpipe.server.schemas.documents import (
     DeleteRequest,
     DeleteResponse,
@@ -47,7 +48,7 @@ async def ingest(body: IngestRequest, request: Request) -> IngestResponse:
     )
 
 
-@router.get("/documents/{document_id:path}")
+@router.get(f"/documents/{{document_id:{ANY}}}")
 async def read(document_id: str, request: Request, collection: str | None = None) -> StoredDocumentBody:
     """A document as it was stored: the text that the offsets of its chunks point into."""
     resources = Resources.of(request)
@@ -67,7 +68,7 @@ async def delete(body: DeleteRequest, request: Request) -> DeleteResponse:
     return DeleteResponse(collection=body.collection or resources.collection, chunks_removed=removed)
 
 
-@router.delete("/documents/{document_id:path}")
+@router.delete(f"/documents/{{document_id:{ANY}}}")
 async def delete_one(document_id: str, request: Request, collection: str | None = None) -> DeleteResponse:
     """Removes a document's chunks."""
     resources = Resources.of(request)

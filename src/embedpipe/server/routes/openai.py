@@ -14,6 +14,7 @@ from embedpipe.server.errors import ApiError
 from embedpipe.server.json import JsonResponse
 from embedpipe.server.limits import check_texts
 from embedpipe.server.resources import Resources
+from embedpipe.server.routes.paths import ANY
 from embedpipe.server.schemas.embeddings import EmbeddingsRequest, EmbeddingsResponse, Model, ModelList
 from embedpipe.server.tokens import decoded
 from embedpipe.types import ModelSpec, Vectors
@@ -48,7 +49,7 @@ async def models(request: Request) -> ModelList:
     return ModelList(object="list", data=[_model(name) for name in names])
 
 
-@router.get("/models/{model:path}")
+@router.get(f"/models/{{model:{ANY}}}")
 async def model(model: str, request: Request) -> Model:
     """One model."""
     _check_model(model, Resources.of(request))

@@ -2,20 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
-import logging
 from typing import Literal
 
 from fastapi import APIRouter, Request, Response
 
 from embedpipe.server.resources import Resources
 from embedpipe.server.schemas.common import Sent
-from embedpipe.storage import Health
 
 router = APIRouter(tags=["operations"])
-logger = logging.getLogger(__name__)
-
-_CHECK_S = 5.0
 
 
 class HealthBody(Sent):
@@ -30,15 +24,7 @@ class HealthBody(Sent):
 async def healthz(request: Request, response: Response) -> HealthBody:
     """Whether the database answers, and the collection is one that the server's model can search."""
     resources = Resources.of(request)
-    try:
-        async with asyncio.timeout(_CHECK_S):
-            health = await resources.service().ahealth()
-    except TimeoutError:
-        health = Health(collection=resources.collection)
-        logger.warning("the database did not answer within %g s", _CHECK_S)
-    for finding in health.findings:
-        if finding.wrong:
-            logger.warning("%s %s", finding.message, finding.advice)
+    health = await resources.watch.health()
     well = health.database and health.healthy
     response.status_code = 200 if well else 503
     return HealthBody(

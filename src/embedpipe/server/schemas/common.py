@@ -2,17 +2,30 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+
+from embedpipe.server.settings import MOST_ITEMS
+
+T = TypeVar("T")
 
 _DEEPEST = 32
+_MOST_CONDITIONS = 1000
+_MOST_KEYS = 100
 
 
 class Body(BaseModel):
     """A request's body: every key is known, and no value is taken for another type's."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _few_keys(cls, data: Any) -> Any:
+        if isinstance(data, dict) and len(data) > _MOST_KEYS:  # each unknown one would become an error
+            raise ValueError(f"at most {len(cls.model_fields)} keys were expected, and {len(data)} came")
+        return data
 
 
 class Sent(BaseModel):
@@ -33,6 +46,20 @@ def _shallow(value: Any) -> Any:
     return value
 
 
+def _few_conditions(value: Any) -> Any:
+    """The filter; `ValueError` where it holds more conditions than a statement is to be made of."""
+    found, level = 0, [value]
+    while level:
+        found += sum(len(each) for each in level if isinstance(each, dict))
+        if found > _MOST_CONDITIONS:
+            raise ValueError(f"at most {_MOST_CONDITIONS} conditions were expected; $in takes a list of values")
+        inner = [each.values() if isinstance(each, dict) else each for each in level]
+        level = [each for group in inner for each in group if isinstance(each, dict | list)]
+    return value
+
+
+Several = Annotated[list[T], Field(min_length=1, max_length=MOST_ITEMS, fail_fast=True)]
+"""A list that is given up at its first wrong item, and that no request can make a server read for long."""
 JsonObject = Annotated[dict[str, Any], AfterValidator(_shallow)]
 
 Text = Annotated[str, Field(min_length=1)]
@@ -43,7 +70,7 @@ Collection = Annotated[
     str | None, Field(min_length=1, max_length=200, description="Where the chunks lie; by default the server's own.")
 ]
 Filter = Annotated[
-    JsonObject | None,
+    Annotated[JsonObject, AfterValidator(_few_conditions)] | None,
     Field(
         description='Conditions on the metadata: {"year": {"$gte": 2020}}.',
         examples=[{"year": {"$gte": 2020}}],

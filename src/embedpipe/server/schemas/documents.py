@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Self
+from typing import Any, Self
 
 from pydantic import Field, model_validator
 
-from embedpipe.server.schemas.common import Body, Collection, Filter, JsonObject, Sent, Text
+from embedpipe.server.schemas.common import Body, Collection, Filter, JsonObject, Sent, Several, Text
 
-Ids = Annotated[list[Text] | None, Field(min_length=1)]
+Ids = Several[Text] | None
 
 
 class DocumentBody(Body):
@@ -22,7 +22,7 @@ class DocumentBody(Body):
 class IngestRequest(Body):
     """Documents to be stored; of those that are there already, only what changed is embedded."""
 
-    documents: Annotated[list[DocumentBody], Field(min_length=1)]
+    documents: Several[DocumentBody]
     collection: Collection = None
 
 

@@ -6,10 +6,10 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from embedpipe.server.schemas.common import Body, Kind, Sent, Text
+from embedpipe.server.schemas.common import Body, Kind, Sent, Several, Text
 
 Token = Annotated[int, Field(ge=0, le=2**31 - 1)]
-Tokens = Annotated[list[Token], Field(min_length=1)]
+Tokens = Several[Token]
 
 
 class EmbedRequest(Body):
@@ -23,7 +23,7 @@ class EmbedRequest(Body):
 class EmbedBatchRequest(Body):
     """Texts, each of which gets one vector."""
 
-    texts: Annotated[list[Text], Field(min_length=1)]
+    texts: Several[Text]
     kind: Kind = "document"
 
 
@@ -54,7 +54,7 @@ class EmbeddingsRequest(Body):
     """As OpenAI's; `input_type` is an extension for models that embed questions in another way than documents."""
 
     input: Annotated[
-        Text | Annotated[list[Text], Field(min_length=1)] | Tokens | Annotated[list[Tokens], Field(min_length=1)],
+        Text | Several[Text] | Tokens | Several[Tokens],
         Field(description="A text, texts, a text's token ids, or several texts' token ids."),
     ]
     model: Annotated[Text, Field(examples=["all-MiniLM-L6-v2"])]

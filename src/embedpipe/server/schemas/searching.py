@@ -6,7 +6,7 @@ from typing import Annotated, Any, Self
 
 from pydantic import Field
 
-from embedpipe.server.schemas.common import Body, Collection, Filter, K, Mode, Sent, Text, Threshold
+from embedpipe.server.schemas.common import Body, Collection, Filter, K, Mode, Sent, Several, Text, Threshold
 from embedpipe.types import SearchResult
 
 
@@ -98,7 +98,7 @@ class RerankRequest(Body):
     """Texts to be ordered by how well they answer the query."""
 
     query: Text
-    documents: Annotated[list[Text], Field(min_length=1)]
+    documents: Several[Text]
     top_n: Annotated[int | None, Field(ge=1, description="Only so many of the best.")] = None
     return_documents: bool = False
     model: Annotated[str | None, Field(description="The name that `/rerank` answers with; no other is there.")] = None

@@ -152,6 +152,20 @@ class TestQueries:
         assert ask(filled, 2, mode="mmr", mmr_threshold=1.0) == ["orange", "tangerine"]
         assert ask(filled, 2, mode="mmr", mmr_threshold=0.4) == ["orange", "sky"]
 
+    async def test_marginal_relevance_by_a_retrievers_options(self, filled: EmbedPipeVectorStore) -> None:
+        query = _dense(mode=VectorStoreQueryMode.MMR)
+        query.similarity_top_k = 2
+        assert filled.query(query, mmr_threshold=1.0).ids == ["orange", "tangerine"]
+        assert filled.query(query, mmr_threshold=0.4).ids == ["orange", "sky"]
+        for options in ({"mmr_prefetch_k": 3}, {"mmr_prefetch_factor": 1.5}):
+            assert (await filled.aquery(query, mmr_threshold=0.4, **options)).ids == ["orange", "lemon"]
+        with pytest.raises(InputError, match="give one of them"):
+            filled.query(query, mmr_prefetch_k=3, mmr_prefetch_factor=2)
+        with pytest.raises(InputError, match="mmr_treshold"):
+            filled.query(query, mmr_treshold=0.4)
+        with pytest.raises(InputError, match="mode mmr takes"):
+            filled.query(_dense(), mmr_threshold=0.4)
+
     def test_restrictions(self, filled: EmbedPipeVectorStore) -> None:
         assert ask(filled, filters=YEAR_2020) == ["orange", "lemon"]
         assert ask(filled, doc_ids=["e"]) == ["lemon", "sky"]

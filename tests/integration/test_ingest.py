@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import importlib
+import re
 import signal
 import threading
 import time
@@ -207,10 +209,38 @@ async def test_cleaning_shifts_no_offset(database: Database, model: Recording) -
 
 
 async def test_what_is_no_document_is_refused(service: Any) -> None:
-    with pytest.raises(InputError, match="type Document"):
+    with pytest.raises(InputError, match=r"type embedpipe\.Document, got builtins\.str"):
         await service.run(["just text"])
-    with pytest.raises(InputError, match="id and text"):
+    with pytest.raises(InputError, match="id is a str"):
         await service.run([Document(id=5, text="x")])  # type: ignore[arg-type]  # what a caller without types might pass
+
+
+@pytest.mark.parametrize(
+    ("module", "field", "conversion"),
+    [
+        ("langchain_core.documents", "page_content", "Document(id=..., text=doc.page_content"),
+        ("llama_index.core.schema", "text", "Document(id=doc.node_id, text=doc.get_content()"),
+    ],
+)
+async def test_a_frameworks_document_is_refused_with_its_conversion(
+    service: Any, module: str, field: str, conversion: str
+) -> None:
+    foreign = importlib.import_module(module).Document(**{field: "x"})
+    with pytest.raises(InputError, match=re.escape(conversion)) as caught:
+        await service.run([foreign])
+    assert type(foreign).__module__ in str(caught.value)
+    with pytest.raises(InputError, match="Put it into a list"):
+        await service.run(foreign)
+
+
+@pytest.mark.parametrize("clean", [False, True])
+@pytest.mark.parametrize("text", [None, 5, b"bytes"])
+async def test_a_text_of_another_type_costs_no_other_document(service: Any, text: Any, clean: bool) -> None:
+    service.settings = replace(service.settings, clean_text=clean)
+    report = await service.run([document("a", PARAGRAPHS[0]), Document(id="none", text=text)])
+    assert (report.added, list(report.failures)) == (1, ["none"])
+    assert type(text).__name__ in str(report.failures["none"])
+    assert set(stored(service)) == {"a"}
 
 
 async def test_what_would_lose_data_or_cannot_work_is_refused_at_once(service: Any, model: Recording) -> None:

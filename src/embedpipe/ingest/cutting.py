@@ -64,8 +64,8 @@ class Cutter:
             what = named(document.id)
             try:
                 checked_id(document.id, what)
+                _check_text(document.text, what)
                 text = storable_text(_storable(document.text) if clean else document.text, what)
-                _check_not_blank(text, what)
                 metadata = dumps(document.metadata, what=f"{what}, metadata") or "{}"
             except InputError as error:
                 failures[document.id] = error
@@ -119,7 +119,9 @@ def _storable(text: str) -> str:
     return _REFUSED.sub("\ufffd", text)
 
 
-def _check_not_blank(text: str, what: str) -> None:
+def _check_text(text: object, what: str) -> None:
+    if type(text) is not str:
+        raise InputError(f"{what}: expected a text of type str, got {type(text).__name__}.")
     if not text.strip():
         raise InputError(f"{what}: expected text, got {'only white space' if text else 'an empty text'}.")
 

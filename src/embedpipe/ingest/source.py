@@ -67,7 +67,7 @@ class _Gathering:
             batch.repeated.append(checked.id)
             return None
         batch.documents.append(checked)
-        batch.characters += len(checked.text)
+        batch.characters += _length(checked.text)
         full = (
             len(batch.documents) >= self._settings.batch_documents
             or batch.characters >= self._settings.batch_characters
@@ -81,7 +81,7 @@ class _Gathering:
 
 
 def batches(documents: Iterable[Document], settings: IngestSettings, seen: SeenIds) -> Iterator[Batch]:
-    """The documents in batches, in their order. Raises `InputError` for what is no `Document`."""
+    """The documents in batches, in their order. Raises `InputError` for what is no `Document` or has no id to name."""
     gathering = _Gathering(settings, seen)
     for document in _several(documents):
         if batch := gathering.add(document):
@@ -106,7 +106,7 @@ async def abatches(documents: Documents, settings: IngestSettings, seen: SeenIds
 
 
 def _several(documents: Any) -> Iterable[object]:
-    if isinstance(documents, (Document, str)):
+    if isinstance(documents, (Document, str)) or _conversion(documents):
         raise InputError(f"ingest expected several documents, got one {type(documents).__name__}. Put it into a list.")
     if isinstance(documents, AsyncIterable):
         raise InputError("ingest expected an iterable of documents, got an async one, which aingest takes.")
@@ -117,7 +117,25 @@ def _several(documents: Any) -> Iterable[object]:
 
 def _checked(document: object) -> Document:
     if not isinstance(document, Document):
-        raise InputError(f"ingest expected documents of type Document, got {type(document).__name__}.")
-    if type(document.id) is not str or type(document.text) is not str:
-        raise InputError(f"ingest expected Documents whose id and text are str, got {document!r:.200}.")
+        kind = type(document)
+        raise InputError(
+            f"ingest expected documents of type embedpipe.Document, got {kind.__module__}.{kind.__qualname__}. "
+            f"Make one of each: {_conversion(document) or 'Document(id=..., text=..., metadata=...)'}."
+        )
+    if type(document.id) is not str:
+        raise InputError(f"ingest expected Documents whose id is a str, got {document!r:.200}.")
     return document
+
+
+def _length(text: object) -> int:
+    """0 for what is no text: the document is a failure later, by its id."""
+    return len(text) if isinstance(text, str) else 0
+
+
+def _conversion(document: object) -> str | None:
+    """How a framework's document becomes ours; None for anything else. No framework is imported."""
+    if hasattr(document, "page_content"):
+        return "Document(id=..., text=doc.page_content, metadata=doc.metadata)"
+    if hasattr(document, "get_content"):
+        return "Document(id=doc.node_id, text=doc.get_content(), metadata=doc.metadata)"
+    return None

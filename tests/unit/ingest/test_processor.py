@@ -230,7 +230,7 @@ async def test_a_source_that_fails_gives_up_what_came_before() -> None:
     [
         (documents(1)[0], "Put it into a list"),
         ("text", "Put it into a list"),
-        (["text"], "type Document"),
+        (["text"], "embedpipe.Document, got builtins.str"),
         (7, "got int"),
     ],
 )

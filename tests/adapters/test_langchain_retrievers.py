@@ -74,6 +74,13 @@ class TestRetriever:
         together = await asyncio.gather(*(retriever.ainvoke(QUESTION, k=k) for k in (1, 2, 3)))
         assert [len(each) for each in together] == [1, 2, 3]
 
+    async def test_a_source_key_writes_over_no_metadata(self, service: SemanticSearchService) -> None:
+        retriever = HybridRetriever(service=service, source_key="topic")
+        with pytest.raises(InputError, match=r"got 'topic'.*Choose another"):
+            retriever.invoke(QUESTION)
+        with pytest.raises(InputError, match=r"got 'topic'.*Choose another"):
+            await retriever.ainvoke(QUESTION)
+
     @pytest.mark.parametrize("condition", [{"length": {"$lte": 3}}, Field("length") <= 3])
     def test_options_hold_for_the_retriever_or_for_one_call(
         self, service: SemanticSearchService, condition: Any
@@ -177,6 +184,19 @@ class TestReranker:
             EmbedPipeReranker(reranker=Failing()).compress_documents(DOCUMENTS, "q")
         with pytest.raises(ValidationError, match="top_k"):
             EmbedPipeReranker(reranker=Backwards(), top_k=3)  # type: ignore[call-arg]  # what is tested
+
+    @pytest.mark.parametrize("wrong", ["rerank", None, 5, LexicalReranker])
+    def test_what_cannot_be_a_reranker_is_refused_at_once(self, wrong: Any) -> None:
+        with pytest.raises(ValidationError, match="reranker"):
+            EmbedPipeReranker(reranker=wrong)
+
+    def test_what_a_service_takes_is_taken(self) -> None:
+        def score(query: str, texts: list[str]) -> list[float]:
+            return [float(query in text) for text in texts]
+
+        for reranker in (score, EmbedPipeReranker(reranker=LexicalReranker())):
+            best = EmbedPipeReranker(reranker=reranker).compress_documents(DOCUMENTS, "lambda")  # type: ignore[arg-type]  # pydantic's plugin has no converters
+            assert best[0].id == "lambda"
 
     async def test_in_a_compression_retriever(self, service: SemanticSearchService) -> None:
         compressed = ContextualCompressionRetriever(

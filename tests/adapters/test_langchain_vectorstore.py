@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 from langchain_core.documents import Document
-from langchain_core.embeddings import DeterministicFakeEmbedding
+from langchain_core.embeddings import DeterministicFakeEmbedding, Embeddings
 from langchain_core.indexing import InMemoryRecordManager, aindex, index
 from langchain_core.load import dumps
 from langchain_core.vectorstores import VectorStore
@@ -15,10 +15,11 @@ from langchain_tests.integration_tests import VectorStoreIntegrationTests
 from langchain_tests.integration_tests.vectorstores import EMBEDDING_SIZE
 
 from embedpipe.embedding import EmbeddingGenerator
-from embedpipe.errors import InputError, ModelMismatchError, StorageError
+from embedpipe.errors import ConfigurationError, InputError, ModelMismatchError, StorageError
 from embedpipe.langchain import EmbedPipeEmbeddings, EmbedPipeVectorStore
 from embedpipe.storage import Database, Field, PgVectorStore
 from embedpipe.testing import FakeEmbeddingModel
+from embedpipe.types import Document as OwnDocument
 from embedpipe.types import ModelSpec
 
 SPEC = ModelSpec(name="random", dimensions=EMBEDDING_SIZE, normalized=False)
@@ -44,6 +45,20 @@ def empty(database: Database) -> EmbedPipeVectorStore:
 def fruit(empty: EmbedPipeVectorStore) -> EmbedPipeVectorStore:
     assert empty.add_texts(TEXTS, YEARS, ids=IDS) == IDS
     return empty
+
+
+class Counting(Embeddings):
+    """Remembers what it was asked to embed."""
+
+    def __init__(self) -> None:
+        self.texts: list[str] = []
+
+    def embed_documents(self, texts: list[str]) -> list[list[float]]:
+        self.texts += texts
+        return [[1.0] * EMBEDDING_SIZE for _ in texts]
+
+    def embed_query(self, text: str) -> list[float]:
+        return self.embed_documents([text])[0]
 
 
 def ids(documents: list[Document]) -> list[str | None]:
@@ -84,6 +99,64 @@ class TestWriting:
         chunk = empty.store.get(["a"])[0]
         assert (chunk.start_index, chunk.end_index) == (10, 13)
 
+    @pytest.mark.parametrize("start", [1732900000000, 2**31 - 1, -1, "10", 10.0, True, None])
+    def test_a_start_index_that_is_no_offset_stays_metadata(self, empty: EmbedPipeVectorStore, start: Any) -> None:
+        empty.add_texts(["abc"], [{"start_index": start}], ids=["a"])
+        [chunk] = empty.store.get(["a"])
+        assert (chunk.start_index, chunk.end_index, chunk.metadata) == (0, 3, {"start_index": start})
+        assert type(chunk.metadata["start_index"]) is type(start)
+
+    @pytest.mark.parametrize(
+        ("given", "says"),
+        [
+            ((["a", "b"], [{}, {"k": {1}}]), "position 1, metadata: the value under k is a set"),
+            ((["a", "b"], [{}, "x"]), "position 1, metadata: expected a dict, got str"),
+            ((["a", "b"], {"x": 1}), "metadatas expected an iterable of dicts, got one dict"),
+            ((["a", "b\x00"],), "position 1: has a NUL"),
+            ((["a", 5],), "position 1: expected str, got int"),
+            ((["a", None],), "position 1: expected str, got NoneType"),
+            ((None,), "texts expected an iterable of str, got NoneType"),
+            ((["a", "b"], None, ["a", ""]), "position 1: expected an id"),
+            ((["a", "b"], None, "ab"), "ids expected an iterable of str, got one str"),
+        ],
+    )
+    async def test_what_cannot_be_stored_is_refused_before_anything_is_embedded(
+        self, database: Database, given: Any, says: str
+    ) -> None:
+        embedding = Counting()
+        made = EmbedPipeVectorStore(store=PgVectorStore(database, model=SPEC), embedding=embedding)
+        texts, metadatas, names = [*given, None, None][:3]
+        with pytest.raises(InputError, match=says):
+            made.add_texts(texts, metadatas, ids=names, batch_size=1)
+        with pytest.raises(InputError, match=says):
+            await made.aadd_texts(texts, metadatas, ids=names, batch_size=1)
+        assert embedding.texts == []
+
+    @pytest.mark.parametrize(
+        ("documents", "says"),
+        [
+            (["x"], "position 0: a langchain_core Document was expected, got builtins.str"),
+            ([Document(page_content="x"), OwnDocument(id="a", text="x")], r"position 1.*embedpipe\.types\.Document"),
+            (Document(page_content="x"), "one Document. Put it into a list"),
+            ([Document(page_content="x"), Document(page_content="y", metadata={"k": (1,)})], "position 1, metadata"),
+        ],
+    )
+    async def test_what_is_no_document_is_refused(self, empty: EmbedPipeVectorStore, documents: Any, says: str) -> None:
+        with pytest.raises(InputError, match=says):
+            empty.add_documents(documents)
+        with pytest.raises(InputError, match=says):
+            await empty.aadd_documents(documents)
+
+    async def test_a_blank_text_is_named_by_its_place_among_all(self, database: Database) -> None:
+        embedding = EmbedPipeEmbeddings(EmbeddingGenerator(FakeEmbeddingModel(8)))
+        made = EmbedPipeVectorStore(store=PgVectorStore(database), embedding=embedding)
+        with pytest.raises(InputError, match="At position 4"):
+            made.add_texts(["a", "b", "c", "d", " "], batch_size=2)
+        with pytest.raises(InputError, match="At position 4"):
+            await made.aadd_texts(["a", "b", "c", "d", " "], batch_size=2)
+        assert database.collections() == []
+        await database.aclose()
+
     def test_what_does_not_fit_together_is_refused_and_nothing_written(self, empty: EmbedPipeVectorStore) -> None:
         with pytest.raises(InputError, match="one metadata for each of 4"):
             empty.add_texts(TEXTS, YEARS[:2])
@@ -91,7 +164,7 @@ class TestWriting:
             empty.add_documents([Document(page_content=text) for text in TEXTS], ids=["a"])
         with pytest.raises(InputError, match="one str"):
             empty.add_texts("Oranges")
-        with pytest.raises(InputError, match="'chunk_size'"):
+        with pytest.raises(InputError, match=r"'chunk_size'\. Expected one of: metadatas, ids, batch_size"):
             empty.add_texts(TEXTS, chunk_size=3)
         with pytest.raises(InputError, match="when"):
             empty.add_texts(["fine", "not"], [{}, {"when": object()}])
@@ -99,13 +172,18 @@ class TestWriting:
 
 
 class TestDeleting:
-    def test_by_ids_by_filter_and_all(self, fruit: EmbedPipeVectorStore) -> None:
+    async def test_by_ids_by_filter_and_all(self, fruit: EmbedPipeVectorStore) -> None:
         assert fruit.delete([])
         assert fruit.delete(["orange", "not there"])
         assert fruit.delete(filter={"year": {"$gte": 2022}})
         assert ids(fruit.get_by_ids(IDS)) == ["banana", "lemon"]
         with pytest.raises(InputError, match="'where'"):
             fruit.delete(where={"year": 2020})
+        with pytest.raises(InputError, match="leaves nothing out"):
+            fruit.delete(filter={"$and": []})
+        with pytest.raises(InputError, match="leaves nothing out"):
+            await fruit.adelete(filter={})
+        assert fruit.store.count() == 2
         assert fruit.delete()
         assert fruit.store.count() == 0
 
@@ -151,6 +229,13 @@ class TestSearching:
         plain = fruit.similarity_search("Lemons are sour", k=3)
         assert fruit.max_marginal_relevance_search("Lemons are sour", k=3, lambda_mult=1) == plain
         assert ids(fruit.max_marginal_relevance_search("x", k=5, filter={"year": 2020})) == ["banana"]
+
+    @pytest.mark.parametrize(("name", "value"), [("fetch_k", 0), ("fetch_k", 2.5), ("k", 0), ("k", "3")])
+    async def test_marginal_relevance_counts_from_1(self, fruit: EmbedPipeVectorStore, name: str, value: Any) -> None:
+        with pytest.raises(InputError, match=f"{name} expected a whole number from 1 on, got {value!r}"):
+            fruit.max_marginal_relevance_search("x", **{name: value})
+        with pytest.raises(InputError, match=name):
+            await fruit.amax_marginal_relevance_search_by_vector([1.0] * EMBEDDING_SIZE, **{name: value})
 
     def test_marginal_relevance_avoids_what_is_chosen_already(self, empty: EmbedPipeVectorStore) -> None:
         empty.add_texts(["twin", "twin", "other"], ids=["one", "two", "three"])
@@ -202,6 +287,30 @@ class TestMaking:
         third = EmbedPipeVectorStore.from_documents(documents, embedding)
         assert third.store.count() == 5
         third.store.database.close()
+
+    async def test_what_is_no_store_or_embedding_is_refused_at_once(self) -> None:
+        store, embedding = PgVectorStore(model=SPEC), DeterministicFakeEmbedding(size=EMBEDDING_SIZE)
+        for wrong in ("rag", store.to_async()):
+            with pytest.raises(ConfigurationError, match=r"PgVectorStore\(collection="):
+                EmbedPipeVectorStore(store=wrong, embedding=embedding)  # type: ignore[arg-type]  # what is tested
+        for given in ("all", EmbeddingGenerator(FakeEmbeddingModel(8)), DeterministicFakeEmbedding):
+            unfit: Any = given
+            with pytest.raises(ConfigurationError, match=r"EmbedPipeEmbeddings\(EmbeddingGenerator"):
+                EmbedPipeVectorStore(store=store, embedding=unfit)
+            with pytest.raises(ConfigurationError, match=r"EmbedPipeEmbeddings\(EmbeddingGenerator"):
+                EmbedPipeVectorStore.from_texts(TEXTS, unfit)
+
+    async def test_an_option_that_does_not_exist_is_refused_with_those_that_do(self) -> None:
+        embedding, documents = DeterministicFakeEmbedding(size=EMBEDDING_SIZE), [Document(page_content="x")]
+        for_texts, for_documents = "'collection'.*: metadatas, store, ids", "'collection'.*: store, ids, batch_size"
+        with pytest.raises(InputError, match=for_texts):
+            EmbedPipeVectorStore.from_texts(TEXTS, embedding, collection="rag")
+        with pytest.raises(InputError, match=for_texts):
+            await EmbedPipeVectorStore.afrom_texts(TEXTS, embedding, collection="rag")
+        with pytest.raises(InputError, match=for_documents):
+            EmbedPipeVectorStore.from_documents(documents, embedding, collection="rag")
+        with pytest.raises(InputError, match=for_documents):
+            await EmbedPipeVectorStore.afrom_documents(documents, embedding, collection="rag")
 
     def test_another_model_is_refused(self, database: Database) -> None:
         one = EmbedPipeEmbeddings(EmbeddingGenerator(FakeEmbeddingModel(8, name="one")))

@@ -3,56 +3,94 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 from langchain_core.documents import Document
 from langchain_core.embeddings import Embeddings
 
-from embedpipe.embedding.wrapped import WrappedModel
-from embedpipe.errors import InputError
+from embedpipe.embedding.wrapped import LangChainEmbeddings, WrappedModel
+from embedpipe.errors import ConfigurationError, InputError
 from embedpipe.langchain.embeddings import EmbedPipeEmbeddings
 from embedpipe.storage import PgVectorStore
+from embedpipe.storage.json import dumps, storable_text
+from embedpipe.storage.operations import checked_id
+from embedpipe.text.validate import faults
 from embedpipe.types import Chunk, Metadata, ModelSpec, SearchResult
+
+_MAX_OFFSET = 2**31 - 1
 
 
 def text_chunks(
     texts: Iterable[str], metadatas: Iterable[Metadata | None] | None, ids: Iterable[str | None] | None
 ) -> list[Chunk]:
-    """A chunk for each text. Raises `InputError` where there is not one metadata and one id for each."""
-    if isinstance(texts, str):
-        raise InputError("texts expected an iterable of str, got one str. Put it into a list.")
-    listed = list(texts)
-    every_metadata = _one_each(metadatas, len(listed), "metadata", {})
-    every_id = _one_each(ids, len(listed), "id", None)
+    """A chunk for each text. Raises `InputError` for what cannot be stored, and unless each has its metadata and id."""
+    listed = _listed(texts, "texts", "str")
+    every_metadata = _one_each(metadatas, len(listed), "metadata", of="dicts")
+    every_id = _one_each(ids, len(listed), "id", of="str")
     return [
-        text_chunk(text, metadata or {}, given)
-        for text, metadata, given in zip(listed, every_metadata, every_id, strict=True)
+        _checked_chunk(place, text, {} if metadata is None else metadata, given)
+        for place, (text, metadata, given) in enumerate(zip(listed, every_metadata, every_id, strict=True))
     ]
 
 
 def document_chunks(documents: Iterable[Document], ids: Iterable[str | None] | None) -> list[Chunk]:
-    """A chunk for each document, under the id given for it, else its own."""
-    listed = list(documents)
-    every_id = _one_each(ids, len(listed), "id", None)
+    """A chunk for each document, under the id given for it, else its own. Errors as `text_chunks`."""
+    listed = [_document(place, each) for place, each in enumerate(_listed(documents, "documents", "Documents"))]
+    every_id = _one_each(ids, len(listed), "id", of="str")
     return [
-        text_chunk(document.page_content, document.metadata, document.id if given is None else given)
-        for document, given in zip(listed, every_id, strict=True)
+        _checked_chunk(place, document.page_content, document.metadata, document.id if given is None else given)
+        for place, (document, given) in enumerate(zip(listed, every_id, strict=True))
     ]
 
 
-def _one_each(values: Iterable[Any] | None, count: int, what: str, default: Any) -> list[Any]:
-    listed = [default] * count if values is None else list(values)
+def _document(place: int, value: object) -> Document:
+    if not isinstance(value, Document):
+        kind = type(value)
+        raise InputError(
+            f"At position {place}: a langchain_core Document was expected, got {kind.__module__}.{kind.__qualname__}. "
+            "Make one: Document(id=..., page_content=..., metadata=...); texts go to add_texts."
+        )
+    return value
+
+
+def _listed(values: Any, what: str, of: str) -> list[Any]:
+    if isinstance(values, (str, bytes, Mapping, Document)):  # each can be iterated over, and is one value
+        raise InputError(f"{what} expected an iterable of {of}, got one {type(values).__name__}. Put it into a list.")
+    if not isinstance(values, Iterable):
+        raise InputError(f"{what} expected an iterable of {of}, got {type(values).__name__}.")
+    return list(values)
+
+
+def _one_each(values: Iterable[Any] | None, count: int, what: str, *, of: str) -> list[Any]:
+    listed = [None] * count if values is None else _listed(values, f"{what}s", of)
     if len(listed) != count:
         raise InputError(f"Expected one {what} for each of {count} texts, got {len(listed)}.")
     return listed
 
 
+def _checked_chunk(place: int, text: str, metadata: Metadata, id: str | None) -> Chunk:
+    """The chunk, checked here already: the store does it after the texts are embedded, and knows no positions."""
+    what = f"The text at position {place}"
+    if id is not None:
+        checked_id(id, what)
+    storable_text(text, what)
+    dumps(metadata, what=f"{what}, metadata")
+    return text_chunk(text, metadata, id)
+
+
 def text_chunk(text: str, metadata: Metadata, id: str | None) -> Chunk:
     """The chunk; a splitter's `start_index` tells where it stands in its source."""
     start = metadata.get("start_index")
-    known = isinstance(start, int) and not isinstance(start, bool) and start >= 0
-    first = start if known and start is not None else 0
-    return Chunk(text, first, first + len(text), 0, metadata, None, id)
+    if type(start) is not int or not 0 <= start <= _MAX_OFFSET - len(text):
+        start = 0  # a key of the user's own, which says something else
+    return Chunk(text, start, start + len(text), 0, metadata, None, id)
+
+
+def check_texts(chunks: Sequence[Chunk], embedding: Embeddings) -> None:
+    """Raises the `InputError` of the first text that embedpipe's embedding would refuse, by its place among all."""
+    if isinstance(embedding, EmbedPipeEmbeddings):
+        for error in faults([chunk.text for chunk in chunks]).values():
+            raise error
 
 
 def to_document(chunk: Chunk) -> Document:
@@ -61,10 +99,18 @@ def to_document(chunk: Chunk) -> Document:
 
 
 def to_documents(results: Sequence[SearchResult], source_key: str | None = None) -> list[Document]:
-    """The results' chunks; with a key, their metadata say under it where each comes from and what it scored."""
+    """The results' chunks; with a key, their metadata say under it where each comes from and what it scored.
+
+    Raises `InputError` where the metadata have that key already.
+    """
     documents = [to_document(result.chunk) for result in results]
     if source_key is not None:
         for document, result in zip(documents, results, strict=True):
+            if source_key in document.metadata:
+                raise InputError(
+                    f"source_key expected a key that no metadata have, got {source_key!r}, which those of chunk "
+                    f"{document.id!r} have. Choose another."
+                )
             document.metadata[source_key] = _source(result)
     return documents
 
@@ -93,19 +139,44 @@ def _distance(result: SearchResult) -> float:
 
 def batches(chunks: Sequence[Chunk], size: int | None) -> Iterator[Sequence[Chunk]]:
     """The chunks in runs of `size`, or in one where there is none given."""
-    if size is not None and size < 1:
-        raise InputError(f"batch_size expected 1 or more, got {size!r}.")
+    if size is not None:
+        check_count("batch_size", size)
     step = size or max(len(chunks), 1)
     return (chunks[start : start + step] for start in range(0, len(chunks), step))
+
+
+def check_count(name: str, value: object) -> None:
+    """Raises `InputError` unless the value is a whole number from 1 on."""
+    if type(value) is not int or value < 1:
+        raise InputError(f"{name} expected a whole number from 1 on, got {value!r}.")
 
 
 def checked_options(given: Mapping[str, Any], *names: str) -> Mapping[str, Any]:
     """The options themselves; `InputError` for one that does not exist, which the framework would drop silently."""
     for name in given:
         if name not in names:
-            expected = f" Expected one of: {', '.join(names)}." if names else ""
-            raise InputError(f"Unknown option {name!r}.{expected}")
+            raise InputError(f"Unknown option {name!r}. Expected one of: {', '.join(names)}.")
     return given
+
+
+def checked_store(store: object) -> PgVectorStore:
+    """The store itself; `ConfigurationError` for anything else, such as a collection's name."""
+    if not isinstance(store, PgVectorStore):
+        raise ConfigurationError(
+            f"store expected a PgVectorStore, got {type(store).__name__}. Make one: PgVectorStore(collection=...), "
+            "which the async methods use too."
+        )
+    return store
+
+
+def checked_embedding(embedding: object) -> Embeddings:
+    """The embedding itself; `ConfigurationError` for anything else, such as a model's name or a generator."""
+    if isinstance(embedding, type) or not isinstance(embedding, LangChainEmbeddings):
+        raise ConfigurationError(
+            f"embedding expected LangChain's Embeddings, got {type(embedding).__name__}. For a model of embedpipe, "
+            "give EmbedPipeEmbeddings(EmbeddingGenerator(model))."
+        )
+    return cast(Embeddings, embedding)
 
 
 def model_spec(embedding: Embeddings) -> ModelSpec:
@@ -117,4 +188,4 @@ def model_spec(embedding: Embeddings) -> ModelSpec:
 
 def default_store(embedding: Embeddings) -> PgVectorStore:
     """The default collection of the default database, for the embedding's model alone."""
-    return PgVectorStore(model=model_spec(embedding))
+    return PgVectorStore(model=model_spec(checked_embedding(embedding)))

@@ -6,22 +6,28 @@ from collections.abc import Sequence
 
 from langchain_core.callbacks import Callbacks
 from langchain_core.documents import BaseDocumentCompressor, Document
-from pydantic import ConfigDict, Field, SkipValidation
+from pydantic import ConfigDict, Field, SkipValidation, field_validator
 
+from embedpipe.reranking.wrapped import as_reranker
 from embedpipe.types import Chunk, Reranker, SearchResult
 
 
 class EmbedPipeReranker(BaseDocumentCompressor):
-    """Orders documents with any `Reranker`, and keeps the `top_n` best, or all where that is None.
+    """Orders documents with any reranker that a service takes, and keeps the `top_n` best, or all where that is None.
 
     Each comes back as a copy whose metadata has its rerank score under `relevance_score`, as LangChain's own rerankers
-    do it. Raises what the reranker raises.
+    do it. What cannot be a reranker is refused by pydantic; raises what the reranker raises.
     """
 
     model_config = ConfigDict(arbitrary_types_allowed=True, extra="forbid")
 
     reranker: SkipValidation[Reranker] = Field(exclude=True)
     top_n: int | None = Field(default=None, ge=1)
+
+    @field_validator("reranker", mode="before")
+    @classmethod
+    def _wrapped(cls, value: object) -> Reranker:
+        return as_reranker(value)
 
     def compress_documents(
         self, documents: Sequence[Document], query: str, callbacks: Callbacks | None = None

@@ -22,6 +22,7 @@ class HybridRetriever(BaseRetriever):
 
     With a `source_key`, the metadata hold under that key where a document comes from and what it scored: `document_id`,
     `start_index`, `end_index`, `score`, `similarity`, `lexical_score` and `rerank_score`.
+    A key that a document's own metadata have is refused with `InputError`, so that nothing is written over.
 
     `k`, `mode`, `filter`, `threshold` and `candidates` are the service's, set here or for one call:
     `retriever.invoke(question, k=3)`. An option that does not exist is refused, here by pydantic and in a call with

@@ -13,7 +13,11 @@ from langchain_core.vectorstores import VectorStore
 
 from embedpipe.langchain._documents import (
     batches,
+    check_count,
+    check_texts,
+    checked_embedding,
     checked_options,
+    checked_store,
     default_store,
     document_chunks,
     model_spec,
@@ -28,6 +32,7 @@ from embedpipe.storage import AsyncPgVectorStore, PgVectorStore
 from embedpipe.storage.binding import bound, bound_where_new
 from embedpipe.types import Chunk, SearchResult
 
+_WRITE_OPTIONS = ("ids", "batch_size")
 _SEARCH_OPTIONS = ("filter", "mode", "threshold", "fusion", "exact")
 
 
@@ -39,12 +44,13 @@ class EmbedPipeVectorStore(VectorStore):
     in `as_retriever(search_kwargs=...)`. Documents come back with exactly the metadata that was given. An
     `EmbedPipeEmbeddings` binds the store to its model: a collection that holds another model's vectors is refused with
     `ModelMismatchError`. An option that does not exist is an `InputError`; all else that goes wrong is what the store
-    and the embedding raise, and nothing is then written.
+    and the embedding raise, and nothing is then written. What cannot be stored is refused before anything is embedded,
+    and what is no store or embedding with `ConfigurationError`.
     """
 
     def __init__(self, *, store: PgVectorStore, embedding: Embeddings) -> None:
-        self.embedding = embedding
-        self._given = store
+        self.embedding = checked_embedding(embedding)
+        self._given = checked_store(store)
         self._async_store: AsyncPgVectorStore | None = None
 
     def __repr__(self) -> str:
@@ -81,7 +87,8 @@ class EmbedPipeVectorStore(VectorStore):
 
         The default database is `EMBEDPIPE_DATABASE_URL`, else the embedded server.
         """
-        made = cls(store=store or default_store(embedding), embedding=embedding)
+        checked_options(kwargs, "metadatas", "store", *_WRITE_OPTIONS)
+        made = cls(store=default_store(embedding) if store is None else store, embedding=embedding)
         made.add_texts(texts, metadatas, ids=ids, **kwargs)
         return made
 
@@ -97,6 +104,7 @@ class EmbedPipeVectorStore(VectorStore):
         **kwargs: Any,
     ) -> Self:
         """As `from_texts`."""
+        checked_options(kwargs, "metadatas", "store", *_WRITE_OPTIONS)
         if store is None:
             store = await asyncio.to_thread(default_store, embedding)
         made = cls(store=store, embedding=embedding)
@@ -106,14 +114,16 @@ class EmbedPipeVectorStore(VectorStore):
     @classmethod
     def from_documents(cls, documents: Iterable[Document], embedding: Embeddings, **kwargs: Any) -> Self:
         """As `from_texts`, with the documents' own ids and metadata."""
-        store = kwargs.pop("store", None) or default_store(embedding)
-        made = cls(store=store, embedding=embedding)
+        checked_options(kwargs, "store", *_WRITE_OPTIONS)
+        store = kwargs.pop("store", None)
+        made = cls(store=default_store(embedding) if store is None else store, embedding=embedding)
         made.add_documents(documents, **kwargs)
         return made
 
     @classmethod
     async def afrom_documents(cls, documents: Iterable[Document], embedding: Embeddings, **kwargs: Any) -> Self:
         """As `from_documents`."""
+        checked_options(kwargs, "store", *_WRITE_OPTIONS)
         store = kwargs.pop("store", None)
         if store is None:
             store = await asyncio.to_thread(default_store, embedding)
@@ -134,7 +144,7 @@ class EmbedPipeVectorStore(VectorStore):
 
         An id that is None is made; one that is already there is written over.
         """
-        checked_options(kwargs)
+        checked_options(kwargs, "metadatas", *_WRITE_OPTIONS)
         return self._write(text_chunks(texts, metadatas, ids), batch_size)
 
     async def aadd_texts(
@@ -147,7 +157,7 @@ class EmbedPipeVectorStore(VectorStore):
         **kwargs: Any,
     ) -> list[str]:
         """As `add_texts`."""
-        checked_options(kwargs)
+        checked_options(kwargs, "metadatas", *_WRITE_OPTIONS)
         return await self._awrite(text_chunks(texts, metadatas, ids), batch_size)
 
     def add_documents(
@@ -159,7 +169,7 @@ class EmbedPipeVectorStore(VectorStore):
         **kwargs: Any,
     ) -> list[str]:
         """As `add_texts`; `ids` beat the documents' own."""
-        checked_options(kwargs)
+        checked_options(kwargs, *_WRITE_OPTIONS)
         return self._write(document_chunks(documents, ids), batch_size)
 
     async def aadd_documents(
@@ -171,10 +181,11 @@ class EmbedPipeVectorStore(VectorStore):
         **kwargs: Any,
     ) -> list[str]:
         """As `add_documents`."""
-        checked_options(kwargs)
+        checked_options(kwargs, *_WRITE_OPTIONS)
         return await self._awrite(document_chunks(documents, ids), batch_size)
 
     def _write(self, chunks: Sequence[Chunk], batch_size: int | None) -> list[str]:
+        check_texts(chunks, self.embedding)
         written: list[str] = []
         for batch in batches(chunks, batch_size):
             vectors = self.embedding.embed_documents([chunk.text for chunk in batch])
@@ -182,6 +193,7 @@ class EmbedPipeVectorStore(VectorStore):
         return written
 
     async def _awrite(self, chunks: Sequence[Chunk], batch_size: int | None) -> list[str]:
+        check_texts(chunks, self.embedding)
         written: list[str] = []
         for batch in batches(chunks, batch_size):
             vectors = await self.embedding.aembed_documents([chunk.text for chunk in batch])
@@ -193,7 +205,7 @@ class EmbedPipeVectorStore(VectorStore):
 
         Ids that are not there are no error.
         """
-        checked_options(kwargs, "document_ids", "filter")
+        checked_options(kwargs, "ids", "document_ids", "filter")
         if ids is None and not kwargs:
             self.store.clear()
         else:
@@ -202,7 +214,7 @@ class EmbedPipeVectorStore(VectorStore):
 
     async def adelete(self, ids: Sequence[str] | None = None, **kwargs: Any) -> bool:
         """As `delete`."""
-        checked_options(kwargs, "document_ids", "filter")
+        checked_options(kwargs, "ids", "document_ids", "filter")
         store = await self._astore()
         await (store.clear() if ids is None and not kwargs else store.delete(ids, **kwargs))
         return True
@@ -264,32 +276,38 @@ class EmbedPipeVectorStore(VectorStore):
         self, query: str, k: int = 4, fetch_k: int = 20, lambda_mult: float = 0.5, **kwargs: Any
     ) -> list[Document]:
         """k of the `fetch_k` best documents, near the query and unlike each other, least so at `lambda_mult` 1."""
-        vector = self.embedding.embed_query(query)
-        results = self._search(vector, query, {**kwargs, "k": max(k, fetch_k), "with_vectors": True})
+        wanted = _for_diversity(kwargs, k, fetch_k)
+        results = self._search(self.embedding.embed_query(query), query, wanted)
         return to_documents(diversified(results, k=k, lambda_mult=lambda_mult))
 
     async def amax_marginal_relevance_search(
         self, query: str, k: int = 4, fetch_k: int = 20, lambda_mult: float = 0.5, **kwargs: Any
     ) -> list[Document]:
         """As `max_marginal_relevance_search`."""
-        vector = await self.embedding.aembed_query(query)
-        results = await self._asearch(vector, query, {**kwargs, "k": max(k, fetch_k), "with_vectors": True})
+        wanted = _for_diversity(kwargs, k, fetch_k)
+        results = await self._asearch(await self.embedding.aembed_query(query), query, wanted)
         return to_documents(diversified(results, k=k, lambda_mult=lambda_mult))
 
     def max_marginal_relevance_search_by_vector(
         self, embedding: list[float], k: int = 4, fetch_k: int = 20, lambda_mult: float = 0.5, **kwargs: Any
     ) -> list[Document]:
         """As `max_marginal_relevance_search`, by vector."""
-        results = self._search(embedding, None, {**kwargs, "k": max(k, fetch_k), "with_vectors": True})
+        results = self._search(embedding, None, _for_diversity(kwargs, k, fetch_k))
         return to_documents(diversified(results, k=k, lambda_mult=lambda_mult))
 
     async def amax_marginal_relevance_search_by_vector(
         self, embedding: list[float], k: int = 4, fetch_k: int = 20, lambda_mult: float = 0.5, **kwargs: Any
     ) -> list[Document]:
         """As `max_marginal_relevance_search_by_vector`."""
-        results = await self._asearch(embedding, None, {**kwargs, "k": max(k, fetch_k), "with_vectors": True})
+        results = await self._asearch(embedding, None, _for_diversity(kwargs, k, fetch_k))
         return to_documents(diversified(results, k=k, lambda_mult=lambda_mult))
 
     def _select_relevance_score_fn(self) -> Callable[[float], float]:
         """From cosine distance to cosine similarity, with 0 for what points away from the query."""
         return lambda distance: min(1.0, max(0.0, 1.0 - distance))
+
+
+def _for_diversity(options: Mapping[str, Any], k: int, fetch_k: int) -> dict[str, Any]:
+    check_count("k", k)
+    check_count("fetch_k", fetch_k)
+    return {**options, "k": max(k, fetch_k), "with_vectors": True}

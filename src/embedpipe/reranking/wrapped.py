@@ -16,6 +16,8 @@ _POSITION = "_embedpipe_position"
 
 def as_reranker(reranker: object) -> Reranker:
     """`reranker` as it is where it is a `Reranker`, else wrapped; `ConfigurationError` where it cannot be one."""
+    if isinstance(reranker, type):
+        raise ConfigurationError(f"a reranker was expected, got the class {reranker.__name__}. Give an instance of it.")
     if isinstance(reranker, Reranker):
         return reranker
     if hasattr(reranker, "compress_documents"):

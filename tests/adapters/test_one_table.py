@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import pytest
 from langchain_core.documents import Document
+from langchain_core.embeddings import DeterministicFakeEmbedding
 from llama_index.core import Document as LlamaDocument
 from llama_index.core import StorageContext, VectorStoreIndex
+from llama_index.core.embeddings import MockEmbedding
 from llama_index.core.schema import TextNode
 from llama_index.core.vector_stores import MetadataFilter, MetadataFilters, VectorStoreQuery
 
 from embedpipe import EmbeddingGenerator, SemanticSearchService
+from embedpipe.errors import ModelMismatchError
 from embedpipe.langchain import EmbedPipeEmbeddings, EmbedPipeVectorStore, RecursiveTextSplitter
 from embedpipe.llama_index import EmbedPipeEmbedding, RecursiveNodeParser
 from embedpipe.llama_index import EmbedPipeVectorStore as LlamaVectorStore
@@ -84,3 +88,37 @@ def test_both_read_what_a_service_ingested_and_it_finds_theirs(database: Databas
     }
     assert service.search("How deep is the sea?", k=1)[0].id == "sea"
     assert service.search("What is green?", k=1)[0].id == "grass"
+
+
+class _Named(DeterministicFakeEmbedding):
+    """Embeddings of another package, as LangChain's own: what is known of their model is the name that they state."""
+
+    model: str
+
+
+@pytest.mark.parametrize(
+    ("stated", "taken"),
+    [
+        ("text-embedding-3-small", True),
+        ("a-deployment-of-some-model", True),
+        ("text-embedding-ada-002", False),
+        ("openai:text-embedding-ada-002", False),
+    ],
+)
+def test_foreign_embeddings_that_state_another_published_model_are_refused(
+    database: Database, stated: str, taken: bool
+) -> None:
+    store = PgVectorStore(database)
+    first = EmbedPipeVectorStore(store=store, embedding=_Named(size=8, model="text-embedding-3-small"))
+    first.add_texts(["Oranges are sweet."], ids=["orange"])
+    langchain = EmbedPipeVectorStore(store=store, embedding=_Named(size=8, model=stated))
+    llama = LlamaVectorStore(store, embed_model=MockEmbedding(embed_dim=8, model_name=stated))
+    query = VectorStoreQuery(query_embedding=[1.0] * 8, similarity_top_k=1)
+    if taken:
+        assert [document.id for document in langchain.similarity_search("x")] == ["orange"]
+        assert llama.query(query).ids == ["orange"]
+        return
+    with pytest.raises(ModelMismatchError, match="text-embedding-ada-002"):
+        langchain.add_texts(["Lemons are sour."])
+    with pytest.raises(ModelMismatchError, match="Give embeddings of text-embedding-3-small"):
+        llama.query(query)

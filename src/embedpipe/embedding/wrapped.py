@@ -8,7 +8,9 @@ from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
+from embedpipe.embedding import catalogue
 from embedpipe.embedding.backend import Limits
+from embedpipe.errors import ModelMismatchError
 from embedpipe.types import Kind, ModelSpec, Vectors
 
 
@@ -68,6 +70,19 @@ class WrappedModel:
 
     def __repr__(self) -> str:
         return f"WrappedModel({self._name})"
+
+
+def check_published(embeddings: object, collection_model: str) -> None:
+    """`ModelMismatchError` where embeddings and collection state two published models.
+
+    That is all that is known of a framework's embeddings: a name that is not in the catalogue may stand for any model.
+    """
+    own, held = (catalogue.find(name.rpartition(":")[2]) for name in (_name_of(embeddings), collection_model))
+    if own is not None and held is not None and own is not held:
+        raise ModelMismatchError(
+            f"The collection holds vectors of {held.name}, and {type(embeddings).__name__} makes those of {own.name}. "
+            f"Give embeddings of {held.name}, or another collection."
+        )
 
 
 def _name_of(embeddings: Any) -> str:

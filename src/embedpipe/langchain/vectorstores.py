@@ -11,6 +11,7 @@ from langchain_core.documents import Document
 from langchain_core.embeddings import Embeddings
 from langchain_core.vectorstores import VectorStore
 
+from embedpipe.embedding.wrapped import check_published
 from embedpipe.langchain._documents import (
     batches,
     check_count,
@@ -65,7 +66,9 @@ class EmbedPipeVectorStore(VectorStore):
         """The store that is written to and searched; a new collection is made for the embedding's model."""
         if isinstance(self.embedding, EmbedPipeEmbeddings):
             return bound(self._given, self.embedding.generator.spec)
-        return bound_where_new(self._given, lambda: model_spec(self.embedding))
+        store = bound_where_new(self._given, lambda: model_spec(self.embedding))
+        check_published(self.embedding, (store.settings.model or store.collection.model).name)
+        return store
 
     async def _astore(self) -> AsyncPgVectorStore:
         if self._async_store is None:  # a local model is loaded to know its specification

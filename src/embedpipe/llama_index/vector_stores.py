@@ -12,7 +12,7 @@ from llama_index.core.schema import BaseNode
 from llama_index.core.vector_stores import MetadataFilters, VectorStoreQuery, VectorStoreQueryResult
 from llama_index.core.vector_stores.types import BasePydanticVectorStore
 
-from embedpipe.embedding.wrapped import WrappedModel
+from embedpipe.embedding.wrapped import WrappedModel, check_published
 from embedpipe.errors import ConfigurationError, InputError
 from embedpipe.llama_index._nodes import embeddings_of, to_chunk, to_node
 from embedpipe.llama_index._queries import asked, search_arguments, to_result
@@ -86,7 +86,9 @@ class EmbedPipeVectorStore(BasePydanticVectorStore):
             if isinstance(model, EmbedPipeEmbedding):
                 self._store = bound(given, model.generator.spec)
             elif model is not None:
-                self._store = bound_where_new(given, lambda: WrappedModel(model).spec)
+                store = bound_where_new(given, lambda: WrappedModel(model).spec)
+                check_published(model, (store.settings.model or store.collection.model).name)
+                self._store = store
             elif dimensions is not None:
                 unnamed = ModelSpec(name="unnamed", dimensions=dimensions, normalized=False)
                 self._store = bound_where_new(given, lambda: unnamed)

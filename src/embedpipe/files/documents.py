@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import errno
+import os
+import stat
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path, PurePath
 
@@ -28,14 +31,13 @@ def found_files(paths: Iterable[Path]) -> Iterator[Path]:
     """Each file named, whatever its suffix, and all files of a known kind below each folder, in order.
 
     Those below a folder that are hidden, or lie in a hidden folder, are left out. `InputError` for a path that is not
-    there.
+    there, and for a folder that cannot be read: its files would seem to be gone.
     """
     for path in paths:
-        if path.is_file():
+        if _is_file(path):
             yield path
         elif path.is_dir():
-            below = sorted(path.rglob("*"))
-            yield from (file for file in below if _is_known(file) and not _is_hidden(file.relative_to(path)))
+            yield from sorted(_below(path))
         else:
             raise InputError(f"{path} is not there: expected a file or a folder.")
 
@@ -61,6 +63,8 @@ def read_document(path: Path | str) -> Document:
 
 def document_of(data: bytes, *, name: str, id: str | None = None) -> Document:
     """As `read_document`, for a file's content: one that was uploaded, say. `id` None takes the name."""
+    if not data:
+        raise InputError(f"{name} is empty (0 bytes): write it anew, or leave it out.")
     suffix = PurePath(name).suffix.lower()
     parsed = _PARSERS.get(suffix, _text)(data, name)
     if not parsed.text.strip():
@@ -89,9 +93,25 @@ def _guess(data: bytes) -> str:
     return ": convert it or leave it out."
 
 
-def _is_known(path: Path) -> bool:
-    return path.suffix.lower() in known_suffixes() and path.is_file()
+def _below(folder: Path) -> Iterator[Path]:
+    known = set(known_suffixes())
+    for parent, folders, names in os.walk(folder, onerror=_refuse):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        files = [Path(parent, name) for name in names if not name.startswith(".")]
+        yield from (file for file in files if file.suffix.lower() in known and _is_file(file))
 
 
-def _is_hidden(path: Path) -> bool:
-    return any(part.startswith(".") for part in path.parts)
+def _is_file(path: Path) -> bool:
+    try:
+        return stat.S_ISREG(path.stat().st_mode)
+    except OSError as error:
+        if error.errno not in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP):  # a link that leads nowhere is no file
+            _refuse(error)
+        return False
+
+
+def _refuse(error: OSError) -> None:
+    raise InputError(
+        f"{error.filename} cannot be read: {error.strerror}. Allow it to be read, or name the files and folders "
+        "beside it."
+    ) from error

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import errno
 import logging
+import os
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -178,14 +180,16 @@ def nested() -> bytes:
         ("a.pdf", pdf(["x"], encrypt=StandardEncryption("secret")), "a.pdf is encrypted: save it without its password"),
         ("a.pdf", pdf(["x"])[:500], "a.pdf is a broken PDF"),
         ("a.pdf", b"%PDF-1.7\n" + b"\x00" * 5000, "a.pdf is a broken PDF"),
-        ("a.pdf", b"", "a.pdf is no PDF: check its suffix"),
+        ("a.pdf", b"", r"a.pdf is empty \(0 bytes\)"),
+        ("a.pdf", b"text", "a.pdf is no PDF: check its suffix"),
         ("a.pdf", pdf([None, None]), r"a.pdf holds only images, no text \(2 pages\): run OCR"),
         ("a.pdf", pdf([""]), "a.pdf holds no text"),
         ("a.pdf", word(fill), "a.pdf is no PDF"),
         ("a.txt", pdf(["x"]), r"a.txt is not UTF-8 text \(byte \d+\), but a PDF: name it .pdf"),
         ("a.md", word(fill), "but a ZIP archive: leave it out"),
         ("a.docx", pdf(["x"]), "a.docx is broken, or no Word document"),
-        ("a.docx", b"", "a.docx is broken, or no Word document"),
+        ("a.docx", b"", r"a.docx is empty \(0 bytes\)"),
+        ("a.docx", b"text", "a.docx is broken, or no Word document"),
         ("a.docx", b"\xd0\xcf\x11\xe0\xa1\xb1", "a.docx is encrypted, or of Word before 2007"),
         ("a.docx", word(fill)[:3000], "a.docx is broken, or no Word document"),
         ("a.docx", with_part(word(fill), WORD, "<w:nope"), "a.docx is broken, or no Word document"),
@@ -234,6 +238,39 @@ def test_files_below_a_folder(tmp_path: Path) -> None:
     assert found == ["a.pdf", "b.docx", "d.md", "sub/c.HTML", "e.png"]
     with pytest.raises(InputError, match="nowhere is not there"):
         list(found_files([tmp_path / "nowhere"]))
+
+
+def test_a_folder_that_cannot_be_read_is_named_and_not_passed_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("a.md", "closed/b.md", ".git/c.md"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text("x")
+    readable = os.scandir
+
+    def scandir(folder: str) -> Any:
+        if Path(folder).name in ("closed", ".git"):
+            raise PermissionError(errno.EACCES, "Permission denied", folder)
+        return readable(folder)
+
+    monkeypatch.setattr(os, "scandir", scandir)
+    with pytest.raises(InputError, match=r"closed cannot be read: Permission denied\. Allow it to be read, or name"):
+        list(found_files([tmp_path]))
+    (tmp_path / "closed" / "b.md").unlink()
+    (tmp_path / "closed").rmdir()
+    assert list(found_files([tmp_path])) == [tmp_path / "a.md"]
+
+
+def test_links_to_files_are_followed_and_links_to_folders_are_not(tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere" / "b.md").write_text("x")
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    (folder / "b.md").symlink_to(tmp_path / "elsewhere" / "b.md")
+    (folder / "below").symlink_to(tmp_path / "elsewhere")
+    (folder / "lost.md").symlink_to(tmp_path / "nowhere")
+    (folder / "round.md").symlink_to(folder / "round.md")
+    assert list(found_files([folder])) == [folder / "b.md"]
 
 
 def test_text_is_read_as_it_is_shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,6 +16,9 @@ from embedpipe.evaluation.runs import Comparison, Run, compare
 _SIGNIFICANT = 0.05
 _RESAMPLES = 1000
 
+COLOURS = {"dense": "#4878a8", "lexical": "#e0a030", "hybrid": "#3a7d44"}
+"""Each mode's own in every plot."""
+
 
 @dataclass(frozen=True)
 class Report:
@@ -54,25 +57,35 @@ class Report:
     def plot(self, measure: str | None = None) -> Any:
         """A matplotlib figure: the mean of each run with its 95 % interval, and that mean over the p50 latency.
 
-        The interval is the bootstrap's over the queries (1,000 resamples, the same each time).
+        The interval is the bootstrap's over the queries (1,000 resamples, the same each time). A run has the colour of
+        the mode in its name; where all have the same, each has its own, in the order given.
         """
         pyplot = require("matplotlib.pyplot", extra="notebook")
         measure = measure or self.measure
         figure, (bars, trade) = pyplot.subplots(1, 2, figsize=(12, 1.5 + 0.35 * len(self.runs)), layout="constrained")
-        ranked = self.ranked[::-1]
+        ranked, colours = self.ranked[::-1], self._colours()
         for place, run in enumerate(ranked):
             low, high = interval(list(run.scores[measure].values()))
-            mean = run.mean(measure)
-            [[colour]] = [bars.barh(place, mean, xerr=[[mean - low], [high - mean]], color=f"C{place % 10}", capsize=3)]
-            trade.plot(run.latency_ms(50), mean, "o", color=colour.get_facecolor())
+            mean, colour = run.mean(measure), colours[run.name]
+            bars.barh(place, mean, xerr=[[mean - low], [high - mean]], color=colour, capsize=3)
+            trade.plot(run.latency_ms(50), mean, "o", color=colour)
+            trade.annotate(run.name, (run.latency_ms(50), mean), xytext=(6, 4), textcoords="offset points", fontsize=9)
         bars.set(yticks=range(len(ranked)), yticklabels=[run.name for run in ranked], xlabel=measure)
         trade.set(xlabel="p50 of a search, ms", ylabel=measure)
+        trade.margins(0.1)
         trade.grid(visible=True, alpha=0.3)
         pyplot.close(figure)  # else a notebook shows it twice
         return figure
 
+    def _colours(self) -> dict[str, str]:
+        modes = {run.name: _mode(run) for run in self.runs}
+        if len(set(modes.values())) > 1:
+            return {name: COLOURS.get(mode or "", "grey") for name, mode in modes.items()}
+        return {name: f"C{place % 10}" for place, name in enumerate(modes)}
+
     def _cells(self) -> Iterator[list[str]]:
-        yield ["run", *self.runs[0].scores, "difference", "p", "p50 ms", "p95 ms", "cost $"]
+        priced = any(run.settings.get("cost") for run in self.runs)
+        yield ["run", *self.runs[0].scores, "difference", "p", "p50 ms", "p95 ms", *(["cost $"] if priced else [])]
         for run in self.ranked:
             beside = None if run is self.runs[0] else self.compared(run)
             yield [
@@ -82,13 +95,13 @@ class Report:
                 "" if beside is None else f"{beside.p_value:.4f}",
                 f"{run.latency_ms(50):.1f}",
                 f"{run.latency_ms(95):.1f}",
-                f"{run.settings['cost']:.4f}" if "cost" in run.settings else "",
+                *([_cost(run)] if priced else []),
             ]
 
     def _repr_html_(self) -> str:
         head, *rows = self._cells()
         body = "".join(f"<tr>{_row(cells, 'td')}</tr>" for cells in rows)
-        note = f"difference: {escape(self.measure)} less that of {escape(self.runs[0].name)}; * p &lt; {_SIGNIFICANT}"
+        note = f"{escape(self.measure)}: difference to {escape(self.runs[0].name)}; * p &lt; {_SIGNIFICANT}"
         return f"<table><thead><tr>{_row(head, 'th')}</tr></thead><tbody>{body}</tbody></table><small>{note}</small>"
 
     def __repr__(self) -> str:
@@ -102,6 +115,14 @@ def interval(values: Sequence[float]) -> tuple[float, float]:
     means = array[generator.integers(0, array.size, (_RESAMPLES, array.size))].mean(axis=1)
     low, high = np.percentile(means, [2.5, 97.5])
     return float(low), float(high)
+
+
+def _mode(run: Run) -> str | None:
+    return next((part for part in run.name.split(", ") if part in COLOURS), None)
+
+
+def _cost(run: Run) -> str:
+    return f"{run.settings['cost']:.4f}" if "cost" in run.settings else ""
 
 
 def _row(cells: Sequence[str], tag: str) -> str:

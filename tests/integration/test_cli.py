@@ -169,9 +169,37 @@ def test_a_file_that_cannot_be_read_costs_no_other(command: Command, notes: Path
     (notes / "empty.txt").write_text(" \n")
     ended = command("ingest", notes)
     assert ended.code == 1
-    assert "3 new documents" in ended.out
+    assert "3 new, 2 failed documents" in ended.out
     assert "latin.txt is not UTF-8 text (byte 1)" in " ".join(ended.err.split())
     assert "empty.txt holds no text" in " ".join(ended.err.split())
+
+
+def test_what_failed_is_named_as_it_was_given(command: Command, notes: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    command("ingest", notes)
+    (notes / "nul.txt").write_text("a character \0 that no database takes")
+    (notes / "latin.txt").write_bytes("Käse".encode("latin-1"))
+    monkeypatch.chdir(notes.parent)
+    ended = command("ingest", notes.name, "--json")
+    report = json.loads(ended.out)
+    assert (ended.code, report["documents"], report["kept"]) == (1, 5, 3)
+    assert sorted(report["failures"]) == [f"{notes.name}/latin.txt", f"{notes.name}/nul.txt"]
+
+
+def test_an_empty_file_is_passed_over_where_it_was_found_and_fails_where_it_was_named(
+    command: Command, notes: Path
+) -> None:
+    (notes / "__init__.py").touch()
+    ended = command("ingest", notes)
+    assert (ended.code, "1 empty files passed over" in ended.out) == (0, True)
+    assert command("ingest", notes, "--json").json["empty"] == 1
+    named = command("ingest", notes / "__init__.py")
+    assert (named.code, "__init__.py is empty (0 bytes)" in " ".join(named.err.split())) == (1, True)
+
+
+def test_documents_cut_anew_into_the_same_chunks_have_changed(command: Command, notes: Path) -> None:
+    command("ingest", notes)
+    again = command("ingest", notes, "--chunker", "sentence", "--chunk-size", 900)
+    assert "3 changed documents; 0 chunks embedded" in again.out
 
 
 def test_office_files_and_what_is_wrong_with_some(command: Command, tmp_path: Path) -> None:
@@ -184,12 +212,13 @@ def test_office_files_and_what_is_wrong_with_some(command: Command, tmp_path: Pa
     assert ended.code == 1
     report = json.loads(ended.out)
     assert report["added"] == 3
+    assert report["documents"] == 5
     assert sorted(Path(name).name for name in report["failures"]) == ["broken.docx", "scan.pdf"]
     [hit] = command("search", "black tea", "-k", 1, "--filter", '{"suffix": ".pdf"}', "--json").json["results"]
     assert hit["metadata"] == {"name": "manual.pdf", "suffix": ".pdf", "pages": 2, "page": 1}
     assert "] p. 1" in command("search", "black tea", "-k", 1, "--filter", '{"suffix": ".pdf"}').out
     shown = command("ingest", tmp_path / "scan.pdf")
-    assert "nothing was ingested" in shown.out
+    assert "nothing was ingested, 1 failed" in shown.out
     assert "scan.pdf holds only images" in " ".join(shown.err.split())
     assert command("ingest", tmp_path, "--prune").code == 1
 
@@ -202,20 +231,23 @@ def test_office_files_and_what_is_wrong_with_some(command: Command, tmp_path: Pa
         (["search", "x", "--model", "no-such-model"], 1, "no-such-model"),
         (["search", "x", "--database", "postgresql://u:secret@127.0.0.1:1/x"], 1, "error: The database"),
         (["search", "x", "--database", "mysql://u:secret@localhost/x"], 1, "error: "),
-        (["search", "x", "--filter", "year > 3"], 1, "error: --filter must be a JSON object"),
-        (["ask", "x", "--filter", "[1]"], 1, "error: --filter must be a JSON object"),
+        (["search", "x", "--filter", "year > 3"], 2, "--filter: expected a JSON object"),
+        (["ask", "x", "--filter", "[1]"], 2, "--filter: expected a JSON object"),
+        (["delete", "--filter", '{"year": {"$above": 3}}'], 2, "--filter: filter 'year': unknown operator $above"),
         (["ingest", "no/such/file"], 1, "error: no/such/file is not there"),
         (["evaluate", "no/such/folder"], 1, "error: no/such/folder is not there"),
-        (["search", "x", "--rerank", "magic"], 1, "error: a reranker is lexical, cross-encoder"),
+        (["search", "x", "--rerank", "magic"], 2, "--rerank: a reranker is lexical, cross-encoder"),
         (["search", "x", "--candidates", "5"], 2, "--rerank"),
-        (["ask", "x", "--rerank", "lexical:x"], 1, "error: a reranker is lexical"),
-        (["ingest", "src", "--chunker", "magic"], 1, "error: there is no chunker 'magic'"),
-        (["ingest", "src", "--chunker", "none", "--chunk-size", "9"], 1, "takes neither size nor overlap"),
-        (["ingest", "src", "--chunker", "markdown", "--chunk-overlap", "9"], 1, "has no overlap"),
-        (["ingest", "src", "--chunk-size", "ten"], 1, "a whole number"),
-        (["ingest", "src", "--chunk-size", "0"], 1, "at least 1"),
-        (["ingest", "src", "--chunk-overlap", "1000"], 1, "below chunk_size"),
-        (["evaluate", "x", "--model", "a", "--model", "b"], 1, "several models need --chunker"),
+        (["search", "x", "--rerank", "lexical", "--candidates", "2"], 2, "--candidates expected at least -k (5)"),
+        (["ask", "x", "--rerank", "lexical", "--candidates", "2"], 2, "--candidates expected at least -k (5)"),
+        (["ask", "x", "--rerank", "lexical:x"], 2, "--rerank: a reranker is lexical"),
+        (["ingest", "src", "--chunker", "magic"], 2, "--chunker: there is no chunker 'magic'"),
+        (["ingest", "src", "--chunker", "none", "--chunk-size", "9"], 2, "takes neither size nor overlap"),
+        (["ingest", "src", "--chunker", "markdown", "--chunk-overlap", "9"], 2, "has no overlap"),
+        (["ingest", "src", "--chunk-size", "ten"], 2, "a whole number"),
+        (["ingest", "src", "--chunk-size", "0"], 2, "at least 1"),
+        (["ingest", "src", "--chunk-overlap", "1000"], 2, "below chunk_size"),
+        (["evaluate", "x", "--model", "a", "--model", "b"], 2, "several models need --chunker"),
         (["ask", "x", "--llm-url", "http://localhost"], 2, "--llm-url needs --llm"),
         (["search"], 2, "Missing argument"),
         (["search", "x", "-k", "0"], 2, "-k"),
@@ -229,7 +261,7 @@ def test_a_mistake_gets_a_message_and_an_exit_code(
     PgVectorStore(database, model=EmbeddingGenerator(MODEL).spec).count()  # makes the collection
     ended = command(*arguments)
     assert ended.code == code
-    assert message in ended.err
+    assert message in " ".join(ended.err.replace("│", " ").split())
     assert "Traceback" not in ended.err
     assert "secret" not in ended.err
 
@@ -290,7 +322,7 @@ def test_documents_are_removed_once_they_are_named(
     assert command("delete", notes / "tides.txt").code == 1
     monkeypatch.chdir(notes)
     assert command("delete", "tides.txt", "--yes", "--json").json == {"documents": 1, "chunks": 1}
-    assert "removed 0 chunks" in command("delete", "not there", "--yes").out
+    assert command("delete", "not there", "--yes").code == 1
     assert "removed 1 chunks" in command("delete", "--filter", '{"suffix": ".py"}', "-y").out
     assert command("delete").code == 1
 
@@ -305,6 +337,92 @@ def test_documents_are_removed_once_they_are_named(
 
     assert command("db", "drop", "default", "--yes", "--json").json == {"collection": "default", "chunks": 2}
     assert command("db", "drop", "default", "--yes").code == 1
+
+
+def test_a_document_that_is_not_there_is_named(command: Command, notes: Path) -> None:
+    command("ingest", notes)
+    ended = command("delete", "typo.md", notes / "bees.md", "--yes", "--json")
+    assert (ended.code, json.loads(ended.out)) == (1, {"documents": 1, "chunks": 1})
+    assert "typo.md: no document of 'default'" in ended.err
+    empty = command("delete", "", "--yes")
+    assert (empty.code, "one is empty" in empty.err) == (1, True)
+
+
+def test_a_folder_stands_for_what_was_ingested_from_below_it(command: Command, notes: Path, database: Database) -> None:
+    beside = notes.with_name(f"{notes.name} too")
+    beside.mkdir()
+    (beside / "moon.txt").write_text("The moon is far.")
+    command("ingest", notes, beside)
+    notes.rename(notes.with_name("moved"))
+    assert command("delete", f"{notes}/", "--yes", "--json").json == {"documents": 3, "chunks": 3}
+    assert [chunk.document_id for chunk in PgVectorStore(database).find()] == [
+        (beside / "moon.txt").resolve().as_posix()
+    ]
+
+
+def test_a_question_and_its_answer_leave_stdout_to_the_json(
+    command: Command, notes: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    command("ingest", notes)
+    monkeypatch.setattr(sys, "stdin", StringIO("y\n"))
+    asked = command("delete", notes / "bees.md", "--json")
+    assert (asked.json, "Remove 1 chunks" in asked.err) == ({"documents": 1, "chunks": 1}, True)
+    monkeypatch.setattr(sys, "stdin", StringIO(""))
+    for unanswered in (command("delete", notes / "code.py"), command("db", "drop", "default")):
+        assert unanswered.code == 1
+        assert "--yes answers beforehand" in unanswered.err
+    assert command("db", "collections", "--json").json[0]["chunks"] == 2
+
+
+def test_nothing_is_cut_where_there_is_no_terminal(notes: Path, database_url: str) -> None:
+    folder = notes / ("a long name " * 8).strip() / ("and another " * 8).strip()
+    folder.mkdir(parents=True)
+    (folder / "tea.md").write_text("Green tea takes two minutes.")
+    (folder / "latin.txt").write_bytes("Käse".encode("latin-1"))
+    outside = {name: value for name, value in os.environ.items() if name != "COLUMNS"}
+    outside["EMBEDPIPE_DATABASE_URL"] = database_url
+
+    def run(*arguments: object, **environment: str) -> tuple[str, str]:
+        command = [sys.executable, "-m", "embedpipe", *map(str, arguments)]
+        ended = subprocess.run(command, env=outside | environment, capture_output=True, text=True, check=False)
+        return ended.stdout, ended.stderr
+
+    _, failed = run("ingest", folder)
+    assert failed == f"not ingested: {folder / 'latin.txt'} is not UTF-8 text (byte 1): convert it or leave it out.\n"
+    assert run("ingest", folder, "--json")[1] == ""
+    shown, _ = run("search", "tea")
+    assert f"{(folder / 'tea.md').resolve().as_posix()} [0:28]" in shown
+    assert "all-MiniLM-L6-v2 (384)" in run("doctor")[0]
+    narrow, _ = run("search", "tea", COLUMNS="40")
+    assert max(map(len, narrow.splitlines())) <= 40
+    assert "tea.md[0:28]" in "".join(line[32:].strip() for line in narrow.splitlines())
+
+
+def test_output_that_cannot_be_written_is_one_message(notes: Path, database_url: str) -> None:
+    def run(*arguments: object, stdout: Any) -> tuple[int, str]:
+        command = [sys.executable, "-m", "embedpipe", *map(str, arguments)]
+        environment = os.environ | {"EMBEDPIPE_DATABASE_URL": database_url}
+        ended = subprocess.run(command, env=environment, stdout=stdout, stderr=subprocess.PIPE, text=True, check=False)
+        return ended.returncode, ended.stderr
+
+    for arguments in (["models"], ["models", "--json"]):
+        with Path("/dev/full").open("w") as full:
+            ended = run(*arguments, stdout=full)
+        assert ended == (1, "error: the output cannot be written: No space left on device.\n")
+        reader, writer = os.pipe()
+        os.close(reader)
+        assert run(*arguments, stdout=writer) == (1, "")
+        os.close(writer)
+
+
+def test_a_model_that_is_not_to_be_had_is_not_recommended(
+    command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    ended = command("search", "tea", "--model", "bge-small-en-v1.5")
+    assert (ended.code, ended.err.count("bge-small-en-v1.5")) == (1, 1)
+    assert "bge-base-en-v1.5" in ended.err
 
 
 def test_dump_writes_a_file(command: Command, notes: Path, tmp_path: Path) -> None:
@@ -395,9 +513,9 @@ def test_evaluate(command: Command, tmp_path: Path) -> None:
     ]
     assert [run["settings"]["chunks"] for run in tried["runs"]] == [3, 3, 3, 3]
     refused = command("evaluate", folder, *grid, "--collection", "mine")
-    assert (refused.code, "leave --collection out" in refused.err) == (1, True)
+    assert (refused.code, "leave --collection out" in refused.err) == (2, True)
     malformed = command("evaluate", folder, "--chunker", "recursive:1:x")
-    assert (malformed.code, "NAME:SIZE:OVERLAP" in malformed.err) == (1, True)
+    assert (malformed.code, "NAME:SIZE:OVERLAP" in malformed.err) == (2, True)
     reranked = command("evaluate", folder, "--mode", "lexical", "--mode", "dense", "--rerank", "lexical", "--json").json
     assert [run["name"] for run in reranked["runs"]] == ["dense", "dense, lexical", "lexical", "lexical, lexical"]
     table = command("evaluate", folder, "--mode", "dense", "--against", saved, "--limit", 1).out
@@ -405,8 +523,15 @@ def test_evaluate(command: Command, tmp_path: Path) -> None:
     assert "dense against dense before: +0.0000 nDCG@10" in table
     path = tmp_path / "mine.csv"
     path.write_text("query,document_id\nwhat do bees produce?,d1\n")
-    measured = command("evaluate", path, "--collection", "evaluate mine", "--mode", "dense", "--json").json
-    assert measured["runs"][0]["measures"]["RR@10"] == 1.0
+    measure = ("evaluate", path, "--collection", "evaluate mine", "--mode", "dense", "--json")
+    measured = command(*measure)
+    assert (measured.json["runs"][0]["measures"]["RR@10"], measured.err) == (1.0, "")
+    path.write_text("query,document_id\nwhat do bees produce?,d1\nwhat do bees produce?,bees.md\n")
+    warned = command(*measure)
+    assert (warned.code, "1 of 2 labelled documents are not in 'evaluate mine', such as 'bees.md'" in warned.err) == (
+        0,
+        True,
+    )
 
 
 def test_demo_cites_what_is_there_and_embeds_nothing_twice(

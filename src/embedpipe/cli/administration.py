@@ -13,10 +13,10 @@ from typing import Any
 import typer
 from rich.text import Text
 
-from embedpipe.cli.commands import check_exists
-from embedpipe.cli.render import console, states_table, write_json
+from embedpipe.cli.commands import check_exists, confirm
+from embedpipe.cli.render import console, errors, states_table, write_json
 from embedpipe.errors import InputError
-from embedpipe.storage import Database, PgVectorStore, catalogue
+from embedpipe.storage import Database, PgVectorStore, catalogue, snapshot
 from embedpipe.storage.catalogue import CollectionSettings
 from embedpipe.storage.setup import run, script, setup_statements
 
@@ -60,25 +60,50 @@ def delete_documents(
     *,
     yes: bool,
     as_json: bool,
-) -> None:
-    """Removes what is named, after it was asked for."""
+) -> bool:
+    """Whether there was a document for each name; what is named is removed, after it was asked for."""
     if not documents and not condition:
         raise InputError("delete expected documents or --filter; to remove everything, use `embedpipe db drop`.")
-    ids = None
-    if documents:  # a file is stored under its absolute path
-        ids = [name for given in documents for name in dict.fromkeys((given, Path(given).resolve().as_posix()))]
+    if documents and not all(documents):
+        raise InputError("delete expected names of documents, and one is empty: is a variable of the shell not set?")
     with closing(Database(url)) as database:
         check_exists(collection, database)
         store = PgVectorStore(database, collection=collection)
+        meant = _meant(store, documents) if documents else {}
+        absent = [name for name, found_ids in meant.items() if not found_ids]
+        for name in absent:
+            advice = "`embedpipe search --json` shows the ids of documents."
+            errors.print(Text(f"{name}: no document of {collection!r}, and none below it. {advice}", style="red"))
+        ids = [document_id for found_ids in meant.values() for document_id in found_ids] if documents else None
         found = store.find(condition, document_ids=ids)
         names = {chunk.document_id for chunk in found}
         if found and not yes:
-            typer.confirm(f"Remove {len(found)} chunks of {len(names)} documents from {collection!r}?", abort=True)
+            confirm(f"Remove {len(found)} chunks of {len(names)} documents from {collection!r}?")
         removed = store.delete(filter=condition, document_ids=ids) if found else 0
     if as_json:
         write_json({"documents": len(names), "chunks": removed})
     else:
         typer.echo(f"removed {removed} chunks of {len(names)} documents")
+    return not absent
+
+
+def _meant(store: PgVectorStore, given: Sequence[str]) -> dict[str, set[str]]:
+    """The ids of the documents by each name: its own, its file's, or else those of all files below it."""
+    paths = {name: Path(name).resolve().as_posix() for name in given}  # a file is stored under its absolute path
+    stored = {chunk.document_id for chunk in store.find(document_ids=[*paths, *paths.values()])}
+    meant = {name: {each for each in (name, path) if each in stored} for name, path in paths.items()}
+    folders = {name: f"{path.rstrip('/')}/" for name, path in paths.items() if not meant[name]}
+    for document_id in _document_ids(store) if folders else ():
+        for name, folder in folders.items():
+            if document_id.startswith(folder):
+                meant[name].add(document_id)
+    return meant
+
+
+def _document_ids(store: PgVectorStore) -> list[str]:
+    return snapshot.in_snapshot(
+        store, lambda *place: [name for [names, *_] in snapshot.documents(*place) for name in names]
+    )
 
 
 def drop_collection(url: str | None, collection: str, *, yes: bool, as_json: bool) -> None:
@@ -88,7 +113,7 @@ def drop_collection(url: str | None, collection: str, *, yes: bool, as_json: boo
         [held] = [info for info in database.collections() if info.name == collection]
         if not yes:
             size = f"{held.chunks} chunks, {held.bytes / 1e6:.1f} MB"
-            typer.confirm(f"Remove the collection {collection!r} ({size})?", abort=True)
+            confirm(f"Remove the collection {collection!r} ({size})?")
         PgVectorStore(database, collection=collection).drop()
     if as_json:
         write_json({"collection": collection, "chunks": held.chunks})

@@ -57,10 +57,15 @@ def embedpipe(
     """Text in, cited passages out: chunk, embed, store in pgvector, search and answer."""
 
 
-def _checked(candidates: int | None, rerank: str | None) -> int | None:
-    if candidates is not None and rerank is None:
+def _check_candidates(candidates: int | None, rerank: str | None, k: int) -> None:
+    if candidates is None:
+        return
+    if rerank is None:
         raise typer.BadParameter("--candidates is what --rerank looks at, and needs it.")
-    return candidates
+    if candidates < k:
+        raise typer.BadParameter(
+            f"--candidates expected at least -k ({k}), as the hits come from them; got {candidates}."
+        )
 
 
 @contextmanager
@@ -132,7 +137,7 @@ def ingest(
 
 @app.command()
 def delete(
-    documents: Annotated[list[str] | None, typer.Argument(help="Files or ids of documents.")] = None,
+    documents: Annotated[list[str] | None, typer.Argument(help="Files, folders, or ids of documents.")] = None,
     filter: Filter = None,
     collection: Collection = "default",
     yes: Yes = False,
@@ -143,7 +148,8 @@ def delete(
     from embedpipe.cli.administration import delete_documents
     from embedpipe.cli.commands import parsed_filter
 
-    delete_documents(database, collection, documents, parsed_filter(filter), yes=yes, as_json=as_json)
+    complete = delete_documents(database, collection, documents, parsed_filter(filter), yes=yes, as_json=as_json)
+    raise typer.Exit(0 if complete else 1)
 
 
 @app.command()
@@ -225,11 +231,10 @@ def search(
     from embedpipe.cli.commands import parsed_filter
     from embedpipe.cli.render import console, hits_table, result_json, write_json
 
+    _check_candidates(candidates, rerank, k)
     condition = parsed_filter(filter)
     with _opened(model, database, collection, must_exist=True, rerank=rerank) as service:
-        results = service.search(
-            query, k, mode=mode, filter=condition, threshold=threshold, candidates=_checked(candidates, rerank)
-        )
+        results = service.search(query, k, mode=mode, filter=condition, threshold=threshold, candidates=candidates)
     if as_json:
         write_json({"query": query, "results": [result_json(result) for result in results]})
     elif results:
@@ -262,11 +267,12 @@ def ask(
 
     if llm is None and llm_url is not None:
         raise typer.BadParameter("--llm-url needs --llm, the name of the model there.")
+    _check_candidates(candidates, rerank, k)
     chat = OpenAIChat(llm, base_url=llm_url) if llm else None
     settings = {"mode": mode, "filter": parsed_filter(filter), "threshold": threshold}
     with _opened(model, database, collection, must_exist=True, rerank=rerank) as service:
         rag = RAGPipeline(service, chat, k=k)
-        answer(rag, question, as_json=as_json, candidates=_checked(candidates, rerank), **settings)
+        answer(rag, question, as_json=as_json, candidates=candidates, **settings)
 
 
 @app.command()

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import json
+import sys
 from typing import TYPE_CHECKING, Any
+
+import typer
 
 from embedpipe.cli.render import console, show_answer, show_citations, write_json
 from embedpipe.errors import CollectionNotFoundError, InputError
 from embedpipe.rag import RAGPipeline
+from embedpipe.storage.filters import parse_filter
 
 if TYPE_CHECKING:
     from embedpipe.storage import Database
@@ -22,16 +26,32 @@ def check_exists(collection: str, database: Database) -> None:
 
 
 def parsed_filter(text: str | None) -> dict[str, Any] | None:
-    """The JSON object; `InputError` where it is none."""
+    """The JSON object; a wrong usage where it is none, or no condition."""
     if text is None:
         return None
     try:
         value = json.loads(text)
+        if not isinstance(value, dict):
+            raise typer.BadParameter(f"expected a JSON object; got {text!r}.", param_hint="--filter")
+        parse_filter(value)
+    except InputError as error:
+        raise typer.BadParameter(str(error), param_hint="--filter") from error
     except ValueError as error:
-        raise InputError(f"--filter must be a JSON object; {text!r} is no JSON ({error}).") from error
-    if not isinstance(value, dict):
-        raise InputError(f"--filter must be a JSON object; got {text!r}.")
+        raise typer.BadParameter(
+            f"expected a JSON object; {text!r} is no JSON ({error}).", param_hint="--filter"
+        ) from error
     return value
+
+
+def confirm(question: str) -> None:
+    """Goes on where the answer is yes. It asks on stderr: stdout is for what other programs read."""
+    typer.echo(f"{question} [y/N]: ", nl=False, err=True)  # typer.confirm writes a space to stdout all the same
+    answer = sys.stdin.readline() if sys.stdin else ""
+    if not answer:
+        typer.echo(err=True)
+        raise InputError("nothing was removed: an answer was expected, and none came. --yes answers beforehand.")
+    if answer.strip().lower() not in ("y", "yes"):
+        raise typer.Abort
 
 
 def answer(rag: RAGPipeline, question: str, *, as_json: bool, **search: Any) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from rich.rule import Rule
 from rich.text import Text
 
 from embedpipe.cli.ingesting import ingest_with_progress, stats_json, summary
@@ -55,7 +56,7 @@ def run_demo(service: SemanticSearchService, documents: Sequence[Document], *, a
         return
     console.print(summary(stats))
     for question in QUESTIONS:
-        console.rule(Text(question, style="bold"), align="left")
+        console.print(Rule(Text(question, style="bold"), align="left"), width=min(console.width, 80))
         console.print(hits_table(service.search(question)))
         console.print()
         show_answer(rag.query(question))

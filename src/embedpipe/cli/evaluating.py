@@ -10,14 +10,16 @@ from itertools import product
 from pathlib import Path
 from typing import Any, TypeAlias
 
+import typer
 from rich.progress import Progress
 from rich.table import Table
+from rich.text import Text
 
 from embedpipe.cli.choices import chunker_of, reranker_named
+from embedpipe.cli.commands import check_exists
 from embedpipe.cli.ingesting import ingest_with_progress, summary
-from embedpipe.cli.render import console, errors, new_table, write_json
+from embedpipe.cli.render import console, errors, new_table, progress_bar, write_json
 from embedpipe.embedding import EmbeddingGenerator
-from embedpipe.errors import InputError
 from embedpipe.evaluation import (
     Comparison,
     EvaluationSet,
@@ -33,7 +35,7 @@ from embedpipe.evaluation import (
     save_runs,
 )
 from embedpipe.service import SemanticSearchService
-from embedpipe.storage import Database
+from embedpipe.storage import Database, PgVectorStore
 from embedpipe.types import Reranker, SearchMode
 
 LabelledSet: TypeAlias = EvaluationSet | ExcerptSet
@@ -76,7 +78,9 @@ class Choices:
 
     def __post_init__(self) -> None:
         if len(self.models) > 1 and not self.chunkers:
-            raise InputError("several models need --chunker, as each has its own collections: recursive is the usual.")
+            raise typer.BadParameter(
+                "several models need --chunker, as each has its own collections: recursive is the usual."
+            )
 
     def named_rerankers(self) -> dict[str, Reranker | None]:
         return {"none": None} | {name: reranker_named(name) for name in self.rerankers}
@@ -99,7 +103,7 @@ def evaluate_choices(
     with closing(Database(database)) as opened:
         if choices.chunkers:
             if collection is not None:
-                raise InputError("with --chunker each has a collection for the while: leave --collection out.")
+                raise typer.BadParameter("with --chunker each has a collection for the while: leave --collection out.")
             runs = _grid_runs(dataset, choices, opened)
         else:
             runs = _collection_runs(dataset, choices, opened, collection or default_collection(dataset))
@@ -124,14 +128,17 @@ def evaluate_choices(
 
 def _collection_runs(dataset: LabelledSet, choices: Choices, database: Database, collection: str) -> list[Run]:
     """Modes and rerankers over one collection, which the set's documents are ingested into first."""
+    rerankers = choices.named_rerankers()
     generator = EmbeddingGenerator(choices.models[0])
     make = partial(SemanticSearchService, generator, database=database, collection=collection)
     if dataset.documents:
         errors.print(summary(ingest_with_progress(make(), dataset.documents)))
+    elif isinstance(dataset, EvaluationSet):
+        check_exists(collection, database)
+        _warn_of_absent(dataset, make().store)
     k = _EXCERPT_CHUNKS if isinstance(dataset, ExcerptSet) else _CHUNKS
-    rerankers = choices.named_rerankers()
     runs = []
-    with Progress(console=errors, transient=True) as progress:
+    with progress_bar(*Progress.get_default_columns(), transient=True) as progress:
         for mode, (reranker_name, reranker) in product(choices.modes, rerankers.items()):
             name = mode if reranker is None else f"{mode}, {reranker_name}"
             service = make(reranker=reranker)
@@ -143,6 +150,20 @@ def _collection_runs(dataset: LabelledSet, choices: Choices, database: Database,
     return runs
 
 
+def _warn_of_absent(dataset: EvaluationSet, store: PgVectorStore) -> None:
+    """Says which labelled documents no search can find: each counts as a miss, whatever the search is worth."""
+    labelled = list(dict.fromkeys(name for grades in dataset.relevant.values() for name in grades))
+    stored = {chunk.document_id for chunk in store.find(document_ids=labelled)}
+    stored |= {chunk.id for chunk in store.get(labelled)}
+    absent = [name for name in labelled if name not in stored]
+    if absent:
+        message = (
+            f"{len(absent)} of {len(labelled)} labelled documents are not in {store.name!r}, such as {absent[0]!r}: "
+            "questions that they answer count as missed. A file's id is its absolute path; `search --json` shows ids."
+        )
+        errors.print(Text(message, style="yellow"))
+
+
 def _grid_runs(dataset: LabelledSet, choices: Choices, database: Database) -> list[Run]:
     generators = [EmbeddingGenerator(model) for model in choices.models]
     grid = Grid(
@@ -152,7 +173,7 @@ def _grid_runs(dataset: LabelledSet, choices: Choices, database: Database) -> li
         rerankers=choices.named_rerankers(),
     )
     total = len(grid.chunkers) * len(generators) * len(choices.modes) * (len(choices.rerankers) + 1)
-    with Progress(console=errors, transient=True) as progress:
+    with progress_bar(*Progress.get_default_columns(), transient=True) as progress:
         task = progress.add_task("runs", total=total)
         return grid.run(dataset, database, on_run=lambda run: progress.advance(task))
 
@@ -163,10 +184,8 @@ def _main_measure(run: Run) -> str:
 
 def runs_table(runs: Sequence[Run]) -> Table:
     """A row a run: the mean of each measure, and the search's latency."""
-    table = new_table()
-    table.add_column("run")
-    for name in (*runs[0].scores, "p50 ms", "p95 ms"):
-        table.add_column(name, justify="right")
+    numbers = (*runs[0].scores, "p50 ms", "p95 ms")
+    table = new_table("run", *numbers, right=numbers)
     for run in runs:
         means = [f"{run.mean(name):.4f}" for name in runs[0].scores]
         table.add_row(run.name, *means, f"{run.latency_ms(50):.1f}", f"{run.latency_ms(95):.1f}")

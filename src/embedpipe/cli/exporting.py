@@ -6,10 +6,10 @@ from contextlib import closing
 from dataclasses import asdict
 from pathlib import Path
 
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
 
 from embedpipe.cli.commands import check_exists
-from embedpipe.cli.render import console, errors, write_json
+from embedpipe.cli.render import console, progress_bar, write_json
 from embedpipe.export import ExportReport, Stored, export_collection
 from embedpipe.storage import Database, PgVectorStore
 
@@ -32,7 +32,7 @@ def export(url: str | None, collection: str, folder: Path, *, vectors: Stored, a
 
 def _with_progress(store: PgVectorStore, folder: Path, vectors: Stored) -> ExportReport:
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=errors, transient=not errors.is_terminal) as progress:
+    with progress_bar(*columns) as progress:
         task = progress.add_task("chunks", total=store.count())
         return export_collection(
             store, folder, vectors=vectors, on_progress=lambda chunks: progress.update(task, completed=chunks)

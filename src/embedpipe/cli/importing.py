@@ -6,11 +6,11 @@ from collections.abc import Callable
 from contextlib import closing
 from typing import Literal
 
-from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.progress import SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
 from embedpipe._optional import require
-from embedpipe.cli.render import console, errors, write_json
+from embedpipe.cli.render import console, errors, progress_bar, write_json
 from embedpipe.embedding import EmbeddingGenerator
 from embedpipe.storage import Database, PgVectorStore
 from embedpipe.storage.foreign import ImportReport
@@ -34,7 +34,7 @@ def import_stored(
     run = _importer(kind, name, schema, source)
     spec = EmbeddingGenerator(model).spec
     columns = (SpinnerColumn(), TextColumn("{task.completed} rows"), TimeElapsedColumn())
-    with closing(Database(url)) as database, Progress(*columns, console=errors, transient=True) as progress:
+    with closing(Database(url)) as database, progress_bar(*columns, transient=True) as progress:
         task = progress.add_task("rows", total=None)
         store = PgVectorStore(database, collection=collection, model=spec)
         report = run(store, lambda report: progress.update(task, completed=report.rows))

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
-from embedpipe.cli.render import console, errors, write_json
-from embedpipe.errors import ConfigurationError, InputError
+from embedpipe.cli.render import console, errors, progress_bar, write_json
+from embedpipe.errors import ConfigurationError, EmbedPipeError, InputError
 from embedpipe.files import found_files, read_document
 from embedpipe.types import Document
 
@@ -25,14 +25,14 @@ class Reading:
     """The files' documents, read as they are asked for; `unread` holds why those that were passed over were."""
 
     files: Sequence[Path]
-    unread: dict[str, str] = field(default_factory=dict)
+    unread: dict[str, EmbedPipeError] = field(default_factory=dict)
 
     def __iter__(self) -> Iterator[Document]:
         for file in self.files:
             try:
                 yield read_document(file)
             except (InputError, ConfigurationError) as error:
-                self.unread[str(file)] = str(error)
+                self.unread[str(file)] = error
 
     def __len__(self) -> int:
         return len(self.files) - len(self.unread)
@@ -41,23 +41,34 @@ class Reading:
 def ingest_files(service: SemanticSearchService, paths: Sequence[Path], *, prune: bool, as_json: bool) -> bool:
     """Whether all files got in; those that did not are named on stderr, and in the JSON.
 
-    `prune` removes documents that are not among them; `InputError` where a file is, and cannot be read.
+    Empty files below a folder are passed over, and counted. `prune` removes documents that are not among the files;
+    `InputError` where a file is, and cannot be read.
     """
-    reading = Reading(list({file.resolve(): file for file in found_files(paths)}.values()))
-    if not reading.files:
+    files = {file.resolve(): file for file in found_files(paths)}
+    if not files:
         raise InputError("no text files there: name the files themselves where their suffix is uncommon.")
+    empty = _empty(files, paths)
+    reading = Reading([file for place, file in files.items() if place not in empty])
     documents = list(reading) if prune else reading
     if prune and reading.unread:
-        raise InputError("--prune would remove what cannot be read now: " + " ".join(reading.unread.values()))
+        raise InputError("--prune would remove what cannot be read now: " + " ".join(map(str, reading.unread.values())))
     stats = ingest_with_progress(service, documents, prune=prune)
-    failures = reading.unread | {name: str(error) for name, error in stats.failures.items()}
+    given = {place.as_posix(): str(file) for place, file in files.items()}
+    stats.failures = reading.unread | {given[name]: error for name, error in stats.failures.items()}
     if as_json:
-        write_json(stats_json(stats) | {"failures": failures})
+        failures = {name: str(error) for name, error in stats.failures.items()}
+        write_json(stats_json(stats) | {"empty": len(empty), "failures": failures})
     else:
-        console.print(summary(stats))
-        for message in reading.unread.values():  # which names the file; the other failures are in the log
-            errors.print(Text(f"not ingested: {message}", style="red"))
-    return not failures
+        console.print(summary(stats, empty=len(empty)))
+        for error in reading.unread.values():  # which names the file; the other failures are in the log
+            errors.print(Text(f"not ingested: {error}", style="red"))
+    return not stats.failures
+
+
+def _empty(files: Mapping[Path, Path], paths: Sequence[Path]) -> set[Path]:
+    """Those without a byte, such as `__init__.py`, that were found and not named: there is nothing to lose in them."""
+    named = {path.resolve() for path in paths}
+    return {place for place in files if place not in named and not place.stat().st_size}
 
 
 def ingest_with_progress(
@@ -65,7 +76,7 @@ def ingest_with_progress(
 ) -> ProcessingStats:
     """The ingest's report; a bar on stderr shows how far it is."""
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=errors, transient=not errors.is_terminal) as progress:
+    with progress_bar(*columns) as progress:
         task = progress.add_task("documents", total=len(documents))
 
         def report(stats: ProcessingStats) -> None:
@@ -90,13 +101,18 @@ def stats_json(stats: ProcessingStats) -> dict[str, Any]:
     }
 
 
-def summary(stats: ProcessingStats) -> Text:
-    if not stats.documents and not stats.removed:
-        return Text("nothing was ingested")
-    if not stats.chunks_embedded and not stats.failures and not stats.removed:
-        return Text(f"{stats.kept} documents unchanged: nothing was embedded again ({stats.seconds:.2f} s)")
+def summary(stats: ProcessingStats, *, empty: int = 0) -> Text:
+    passed_over = f"; {empty} empty files passed over" if empty else ""
+    return Text(_outcome(stats) + passed_over)
+
+
+def _outcome(stats: ProcessingStats) -> str:
+    if stats.documents == len(stats.failures) and not stats.removed:
+        return "nothing was ingested" + (f", {stats.documents} failed" if stats.failures else "")
+    if stats.documents == stats.kept and not stats.removed:
+        return f"{stats.kept} documents unchanged: nothing was embedded again ({stats.seconds:.2f} s)"
     parts = [f"{count} {name}" for name, count in _counts(stats) if count]
-    return Text(
+    return (
         f"{', '.join(parts)} documents; {stats.chunks_embedded} chunks embedded "
         f"({stats.tokens} tokens) in {stats.seconds:.1f} s"
     )

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from contextlib import closing
 
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
 
 from embedpipe.cli.commands import check_exists
-from embedpipe.cli.render import console, errors, write_json
+from embedpipe.cli.render import console, progress_bar, write_json
 from embedpipe.embedding import EmbeddingGenerator
 from embedpipe.storage import Database, PgVectorStore
 from embedpipe.storage.reembed import ReembedProgress
@@ -29,7 +29,7 @@ def reembed_collection(url: str | None, collection: str, model: str, *, drop: bo
 
 def _with_progress(store: PgVectorStore, generator: EmbeddingGenerator) -> PgVectorStore:
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=errors, transient=not errors.is_terminal) as progress:
+    with progress_bar(*columns) as progress:
         task = progress.add_task("chunks", total=None)
 
         def report(state: ReembedProgress) -> None:

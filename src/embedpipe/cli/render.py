@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from rich import box
-from rich.console import Console
+from rich.console import Console, Group
+from rich.progress import Progress, ProgressColumn
 from rich.table import Table
 from rich.text import Text
 
@@ -16,8 +18,19 @@ from embedpipe.rag import Citation, RAGResponse
 from embedpipe.storage.diagnosis import CollectionState
 from embedpipe.types import SearchResult
 
-console = Console()
-errors = Console(stderr=True)
+_UNBOUNDED = 1_000_000
+_EXCERPT = 200
+
+
+def _output(*, stderr: bool = False) -> Console:
+    made = Console(stderr=stderr)
+    if not made.is_terminal and "COLUMNS" not in os.environ:
+        made.width = _UNBOUNDED  # rich would take 80 columns, and cut what another program is to read
+    return made
+
+
+console = _output()
+errors = _output(stderr=True)
 
 _STATUS = {
     "quoted": ("✓ quoted", "green"),
@@ -53,36 +66,44 @@ def result_json(result: SearchResult) -> dict[str, Any]:
 
 def hits_table(results: Sequence[SearchResult]) -> Table:
     """The results with the scores and ranks of both legs; under each, its place in the document and its text."""
-    table = new_table()
-    table.expand = True
-    for name in ("#", "score", "dense (rank)", "lexical (rank)"):
-        table.add_column(name, justify="right", no_wrap=True)
-    table.add_column(Text("document [start:end]"), ratio=1, no_wrap=True, overflow="ellipsis")
+    numbers = ("#", "score", "dense (rank)", "lexical (rank)")
+    table = new_table(*numbers, "document [start:end]", right=numbers)
     for place, result in enumerate(results, 1):
         page = f" p. {result.metadata['page']}" if "page" in result.metadata else ""
         place_in = f"[{result.chunk.start_index}:{result.chunk.end_index}]{page}"
-        document = Text(f"{_tail(result.document_id or result.id)} {place_in}")
-        document.append("\n" + " ".join(result.text.split())[:200], style="dim")
+        document = Text(f"{result.document_id or result.id} {place_in}")
         table.add_row(
             str(place),
             f"{result.score:.4f}",
             _leg(result.similarity, result.dense_rank),
             _leg(result.lexical_score, result.lexical_rank),
-            document,
+            Group(document, _excerpt(result.text)),
         )
     return table
 
 
-def new_table() -> Table:
-    return Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, header_style="bold")
+def new_table(*columns: str, right: Collection[str] = ()) -> Table:
+    """Without rows; its columns, numbers to the `right`, fold where the terminal is narrow, so that none is cut."""
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, header_style="bold")
+    for name in columns:
+        table.add_column(Text(name), justify="right" if name in right else "left", overflow="fold")
+    return table
+
+
+def progress_bar(*columns: ProgressColumn, transient: bool = False) -> Progress:
+    """On stderr, where that is a terminal; else nothing is written."""
+    return Progress(*columns, console=errors, transient=transient, disable=not errors.is_terminal)
 
 
 def _leg(score: float | None, rank: int | None) -> str:
     return "-" if score is None else f"{score:.3f} ({rank or '-'})"
 
 
-def _tail(document_id: str) -> str:
-    return document_id if len(document_id) <= 40 else f"…{document_id[-39:]}"
+def _excerpt(text: str) -> Text:
+    """The beginning in one line."""
+    line = " ".join(text.split())
+    begun = line if len(line) <= _EXCERPT else f"{line[:_EXCERPT]}…"
+    return Text(begun, style="dim", no_wrap=True, overflow="ellipsis")
 
 
 def show_answer(response: RAGResponse) -> None:
@@ -99,7 +120,7 @@ def show_answer(response: RAGResponse) -> None:
 
 def show_citations(response: RAGResponse) -> None:
     for citation in response.citations:
-        console.print(_citation_line(citation), no_wrap=True, overflow="ellipsis")
+        console.print(_citation_line(citation))
     footer = [response.model or "no language model: sentences quoted from the sources"]
     if response.tokens_used is not None:
         footer.append(f"{response.tokens_used} tokens")
@@ -117,15 +138,14 @@ def _citation_line(citation: Citation) -> Text:
     line = Text(f"  [{citation.source}] ")
     line.append(words, style=style)
     if citation.start_index is not None:
-        line.append(f"  {_tail(citation.document_id or '')} [{citation.start_index}:{citation.end_index}]  ")
+        line.append(f"  {citation.document_id or ''} [{citation.start_index}:{citation.end_index}]  ")
         line.append(f"“{' '.join((citation.quote or '').split())}”", style="dim")
     return line
 
 
 def models_table(rows: Iterable[Mapping[str, Any]]) -> Table:
-    table = new_table()
-    for name in ("model", "provider", "dimensions", "max_tokens", "USD per 1M tokens"):
-        table.add_column(name, justify="left" if name in ("model", "provider") else "right")
+    numbers = ("dimensions", "max_tokens", "USD per 1M tokens")
+    table = new_table("model", "provider", *numbers, right=numbers)
     for row in rows:
         price = row["price_per_million"]
         table.add_row(
@@ -139,9 +159,8 @@ def models_table(rows: Iterable[Mapping[str, Any]]) -> Table:
 
 
 def collections_table(rows: Iterable[Mapping[str, Any]]) -> Table:
-    table = new_table()
-    for name in ("collection", "model", "documents", "chunks", "MB", "search"):
-        table.add_column(name, justify="right" if name in ("documents", "chunks", "MB") else "left")
+    numbers = ("documents", "chunks", "MB")
+    table = new_table("collection", "model", *numbers, "search", right=numbers)
     for row in rows:
         search = "by index" if row["indexed"] else "exact"
         size = f"{row['bytes'] / 1e6:.1f}"
@@ -151,9 +170,8 @@ def collections_table(rows: Iterable[Mapping[str, Any]]) -> Table:
 
 def states_table(states: Iterable[CollectionState]) -> Table:
     """What the doctor saw of each collection."""
-    table = new_table()
-    for name in ("collection", "model", "documents", "chunks", "vectors", "MB", "unused MB", "index", "words"):
-        table.add_column(name, justify="left" if name in ("collection", "model", "index", "words") else "right")
+    numbers = ("documents", "chunks", "vectors", "MB", "unused MB")
+    table = new_table("collection", "model", *numbers, "index", "words", right=numbers)
     for state in states:
         serves = {True: "", False: " (unused)", None: ""}[state.index_serves]
         table.add_row(

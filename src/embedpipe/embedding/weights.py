@@ -38,10 +38,11 @@ def locate(name: str) -> Path:
     repository = known.repository if known else name
     folder = _kept(repository) or (known and packaged_folder(known.name)) or _download(repository)
     if folder is None:
+        others = [model.name for model in catalogue.CATALOGUE if model is not known]
         raise UnknownModelError(
             f"A local model was expected under the name {name!r}, and none was found: not a folder with a config.json, "
             f"not in the hub's cache, and the hub could not be reached or has no such repository. Give the path of the "
-            f"model's folder, a repository of the hub, or one of {', '.join(catalogue.names())}."
+            f"model's folder, a repository of the hub, or one of {', '.join(others)}."
         )
     return folder
 

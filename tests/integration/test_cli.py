@@ -2,8 +2,10 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from io import StringIO
@@ -23,7 +25,7 @@ from embedpipe.cli.demo import python_reference, run_demo
 from embedpipe.embedding import EmbeddingGenerator
 from embedpipe.export import load_export
 from embedpipe.service import SemanticSearchService
-from embedpipe.testing import FakeEmbeddingModel
+from embedpipe.testing import EmbeddingServer, FakeEmbeddingModel
 
 MODEL = "all-MiniLM-L6-v2"
 
@@ -577,3 +579,21 @@ def test_without_the_extra_the_message_names_it() -> None:
     assert ended.returncode == 1
     assert "pip install 'embedpipe[cli]'" in ended.stderr
     assert "Traceback" not in ended.stderr
+
+
+def test_a_second_interrupt_ends_an_ingest_at_once(database_url: str, notes: Path) -> None:
+    """The first one waits for what is at the model, which here would take a minute."""
+    with EmbeddingServer(FakeEmbeddingModel(1536), latency_s=60) as server:
+        provider = {"OPENAI_BASE_URL": server.url, "OPENAI_API_KEY": "any", "EMBEDPIPE_DATABASE_URL": database_url}
+        command = [sys.executable, "-m", "embedpipe", "ingest", str(notes), "--model", "text-embedding-3-small"]
+        with subprocess.Popen(command, env=os.environ | provider, stderr=subprocess.PIPE, text=True) as ingest:
+            while not server.requests:
+                time.sleep(0.01)
+            ingest.send_signal(signal.SIGINT)
+            assert ingest.stderr is not None
+            assert "Ctrl-C again" in ingest.stderr.readline()
+            ingest.send_signal(signal.SIGINT)
+            assert ingest.wait(30) == -signal.SIGINT
+    store = PgVectorStore(database_url, collection="default")
+    assert store.count() == 0
+    store.database.close()

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -82,7 +84,24 @@ def ingest_with_progress(
         def report(stats: ProcessingStats) -> None:
             progress.update(task, completed=stats.documents, total=len(documents))
 
-        return service.ingest(documents, prune=prune, on_progress=report)
+        with _ended_at_once_by_a_second_interrupt():
+            return service.ingest(documents, prune=prune, on_progress=report)
+
+
+@contextmanager
+def _ended_at_once_by_a_second_interrupt() -> Iterator[None]:
+    """The first interrupt lets what is at the model come back, which may take a while; nothing is lost by a second."""
+
+    def told(number: int, _frame: object) -> None:
+        signal.signal(number, signal.SIG_DFL)
+        errors.print("stopping: what is at the model comes back first; Ctrl-C again ends it at once")
+        raise KeyboardInterrupt
+
+    former = signal.signal(signal.SIGINT, told)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, former)
 
 
 def stats_json(stats: ProcessingStats) -> dict[str, Any]:

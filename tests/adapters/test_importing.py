@@ -17,7 +17,7 @@ from psycopg.types.json import Jsonb
 
 from embedpipe import langchain, llama_index
 from embedpipe.embedding import EmbeddingGenerator
-from embedpipe.errors import CollectionNotFoundError, ModelMismatchError, SchemaError
+from embedpipe.errors import CollectionNotFoundError, ModelMismatchError, SchemaError, StorageError
 from embedpipe.storage import Database, PgVectorStore
 from embedpipe.storage.foreign import BATCH_ROWS, ImportReport
 from embedpipe.testing import FakeEmbeddingModel
@@ -209,6 +209,12 @@ def test_what_is_not_there_or_of_another_model_is_refused(connection: Any, datab
     with pytest.raises(ModelMismatchError, match="8 dimensions, wrong makes 9"):
         langchain.import_collection(wrong, "mine")
     assert database.collections() == []
+    connection.execute(LANGCHAIN_TABLE)
+    row = (str(uuid.uuid4()), "a secret text", str(vectors(1)[0]))
+    connection.execute("""INSERT INTO "Their schema"."My documents" VALUES (%s, %s, %s, '')""", row)
+    with pytest.raises(StorageError, match=r"syntax for type vector: \(left out here\)") as caught:
+        langchain.import_table(wrong, "My documents", schema="Their schema", embedding_column="content")
+    assert "secret" not in str(caught.value)
     assert langchain.import_collection(PgVectorStore(database, model=SPEC), "mine").rows == 1
 
 

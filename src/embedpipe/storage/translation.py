@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -9,6 +10,8 @@ from sqlalchemy.exc import DBAPIError, OperationalError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from embedpipe.errors import DatabaseUnavailableError, SchemaError, StorageError
+
+_QUOTED_DATA = re.compile(r': ".*')
 
 
 @contextmanager
@@ -46,4 +49,6 @@ def _storage_error(error: DBAPIError) -> StorageError:
 
 def _reason(error: DBAPIError) -> str:
     text = str(error.orig).strip().partition("\n")[0]
+    if (getattr(error.orig, "sqlstate", None) or "").startswith("22"):  # "data exception", which quotes the data
+        text = _QUOTED_DATA.sub(": (left out here)", text)
     return text if text.endswith(".") else text + "."

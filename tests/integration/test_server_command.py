@@ -68,7 +68,7 @@ def test_it_tells_people_in_words_and_logs_requests_when_asked(database_url: str
         process.terminate()
         _, err = process.communicate(timeout=30)
         assert process.returncode == 0
-        assert "GET /collections -> 200" in err
+        assert "GET '/collections' -> 200" in err
         assert "secret" not in err
 
 

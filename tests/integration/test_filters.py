@@ -14,7 +14,8 @@ from sqlalchemy.dialects.postgresql import JSONB
 
 from embedpipe.errors import InputError
 from embedpipe.storage import Database, PgVectorStore
-from embedpipe.storage.filters import And, Comparison, Field, Filter, In, Not, Or, where
+from embedpipe.storage.filter_sql import where
+from embedpipe.storage.filters import And, Comparison, Field, Filter, In, Not, Or
 from embedpipe.storage.json import dumps
 from embedpipe.types import Chunk, ModelSpec
 

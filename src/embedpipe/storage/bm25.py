@@ -39,7 +39,8 @@ from sqlalchemy import (
 from sqlalchemy.dialects import postgresql
 
 from embedpipe.storage._once import once
-from embedpipe.storage.filters import Filter, where
+from embedpipe.storage.filter_sql import where
+from embedpipe.storage.filters import Filter
 from embedpipe.storage.lexical_schema import (
     CHUNKS,
     DIMENSIONS,

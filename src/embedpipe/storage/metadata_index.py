@@ -9,7 +9,8 @@ from sqlalchemy.schema import CreateIndex, DropIndex
 
 from embedpipe.errors import ConfigurationError
 from embedpipe.storage import catalogue, index_building
-from embedpipe.storage.filters import Field, ValueType, ordered_by
+from embedpipe.storage.filter_sql import ordered_by
+from embedpipe.storage.filters import Field, ValueType
 from embedpipe.storage.schema import Catalogue, Collection
 
 

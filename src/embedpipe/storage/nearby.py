@@ -12,7 +12,8 @@ from sqlalchemy import BindParameter, Connection, LargeBinary, and_, bindparam, 
 from embedpipe.errors import InputError
 from embedpipe.storage import statements
 from embedpipe.storage.columns import TextArray, unpack_vector
-from embedpipe.storage.filters import Filter, where
+from embedpipe.storage.filter_sql import where
+from embedpipe.storage.filters import Filter
 from embedpipe.storage.operations import chunk_of
 from embedpipe.storage.schema import Collection
 from embedpipe.storage.search import Search, search

@@ -12,7 +12,8 @@ from sqlalchemy import BindParameter, ColumnElement, Connection, and_, bindparam
 from embedpipe.errors import InputError
 from embedpipe.storage import lexical, statements
 from embedpipe.storage.columns import BoundArray, IntegerArray, JsonbArray, TextArray, vector_array
-from embedpipe.storage.filters import Filter, where
+from embedpipe.storage.filter_sql import where
+from embedpipe.storage.filters import Filter
 from embedpipe.storage.json import dumps, storable_text
 from embedpipe.storage.schema import Collection
 from embedpipe.types import Chunk, Vectors

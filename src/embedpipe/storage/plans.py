@@ -11,7 +11,8 @@ from sqlalchemy import Connection
 from embedpipe.errors import ConfigurationError, InputError
 from embedpipe.storage import documents, index_building, lexical, metadata_index, nearby, operations, session
 from embedpipe.storage.columns import checked_vectors
-from embedpipe.storage.filters import Filter, ValueType, parse_filter, restricts
+from embedpipe.storage.filter_notation import parse_filter
+from embedpipe.storage.filters import Filter, ValueType, restricts
 from embedpipe.storage.json import storable_text
 from embedpipe.storage.metadata_index import MetadataIndex
 from embedpipe.storage.schema import Collection

@@ -29,7 +29,8 @@ from embedpipe.errors import ConfigurationError
 from embedpipe.storage import bm25, lexical_schema, statements
 from embedpipe.storage._once import once
 from embedpipe.storage.columns import Precision, bound_vector, unpack_vector
-from embedpipe.storage.filters import Filter, where
+from embedpipe.storage.filter_sql import where
+from embedpipe.storage.filters import Filter
 from embedpipe.storage.schema import Collection
 from embedpipe.storage.statements import Rows
 from embedpipe.storage.websearch import parse_query, unquoted

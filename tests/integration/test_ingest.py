@@ -153,6 +153,11 @@ async def test_prune_removes_what_the_source_no_longer_has(service: Any) -> None
     pruned = await service.run([document("a", PARAGRAPHS[0])], prune=True)
     assert (pruned.removed, pruned.chunks_removed) == (1, 1)
     assert set(stored(service)) == {"a"}
+    several = [document(name, *PARAGRAPHS[:2]) for name in "abc"]
+    await service.run([*several, document("d", PARAGRAPHS[3])])
+    pruned = await service.run(several, prune=True)
+    assert (pruned.removed, pruned.chunks_removed) == (1, 1)
+    assert set(stored(service)) == {"a", "b", "c"}
 
 
 async def test_a_document_that_fails_costs_no_other(service: Any, model: Recording) -> None:

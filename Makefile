@@ -14,7 +14,7 @@ help:
 	@echo "make test    run the tests"
 	@echo "make test-lowest  run what stands on SQLAlchemy with the lowest version of it"
 	@echo "make test-web  run the tests that need npm and Chromium: the server's page, the JavaScript clients"
-	@echo "make soak    run the long forms of the tests that kill, fill and mistreat the database: half an hour"
+	@echo "make soak    run the long forms of the tests that inject faults: half an hour"
 	@echo "make check   lint, types and import contracts"
 	@echo "make test-release  try the wheel in fresh environments: every extra, the lowest and newest versions; half an hour"
 	@echo "make docs    build the documentation into docs/_build/html"
@@ -32,7 +32,7 @@ test-web: .venv/.web
 	$(VENV_PYTHON) -m pytest tests/web
 
 soak: .venv/.dev
-	EMBEDPIPE_SOAK=1 $(VENV_PYTHON) -m pytest tests/integration/test_crashes.py tests/integration/test_hostile.py
+	EMBEDPIPE_SOAK=1 $(VENV_PYTHON) -m pytest tests/faults tests/integration/test_crashes.py tests/integration/test_hostile.py
 
 test-release: .venv/.dev
 	$(VENV_PYTHON) tests/release/check.py

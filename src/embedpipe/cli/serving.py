@@ -32,6 +32,10 @@ def serve(
     port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes a free one.")] = 8000,
     api_key_file: KeyFile = None,
     insecure: Annotated[bool, typer.Option("--insecure", help="Listen on any address without a key.")] = False,
+    allow_host: Annotated[
+        list[str] | None,
+        typer.Option(help="A name that the server, or a page that asks it, is called by; may be repeated."),
+    ] = None,
     alias: Annotated[list[str] | None, typer.Option(help="A further name of the model; may be repeated.")] = None,
     reranker: Annotated[
         str | None, typer.Option(help="A cross-encoder: a name on the hub or a folder. Else words and similarity.")
@@ -74,6 +78,7 @@ def serve(
         reranker=_reranker(reranker),
         llm=_chat(llm, llm_url),
         any_host=insecure,
+        hosts=allow_host or (),
     )
     if verbose:
         logging.getLogger("embedpipe.server").setLevel(logging.INFO)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 
 from fastapi import Depends, FastAPI
@@ -38,13 +38,16 @@ def create_app(
     reranker: object | None = None,
     llm: object | None = None,
     any_host: bool = False,
+    hosts: Sequence[str] = (),
 ) -> FastAPI:
     """An ASGI application over one model and one database.
 
     `model`, `database`, `collection` and `reranker` are as for `SemanticSearchService`, `cache` as for
     `EmbeddingGenerator`, `llm` as for `RAGPipeline`; `collection` is searched where a request names none. Without
-    `keys` only requests to a loopback name are answered, unless `any_host`. The model is loaded when the server
-    starts. Raises `ConfigurationError` and `UnknownModelError` for what cannot work.
+    `keys` only requests to a loopback name are answered, unless `any_host`. `hosts` are further names that the server
+    is called by; where there are any, no others are answered, and pages at these names may ask it. Pages of other
+    origins may not. The model is loaded when the server starts. Raises `ConfigurationError` and `UnknownModelError`
+    for what cannot work.
     """
     resources = Resources(
         model,
@@ -83,7 +86,7 @@ def create_app(
     add_page(app)
     # The last one added is the first one that a request meets.
     app.add_middleware(Admission, settings=settings, is_open=_is_always_answered)
-    app.add_middleware(Guard, keys=keys, any_host=any_host)
+    app.add_middleware(Guard, keys=keys, any_host=any_host, hosts=hosts)
     app.add_middleware(Observed, monitor=resources.monitor)
     return app
 

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Callable
 
 from starlette.types import Message, Receive, Scope, Send
 
+from embedpipe.server.cross_site import header
 from embedpipe.server.errors import ApiError
 
 _DRAIN_S = 5.0
+_JSON = re.compile(r"application/([^\s/]+\+)?json")
 
 
 class GoneError(Exception):
@@ -23,6 +26,7 @@ class Body:
         self._receive = receive
         self._limit = limit
         self._declared = _declared(scope)
+        self._is_json = _is_json(scope)
         self._chunks: list[bytes] = []
         self._size = 0
         self._handed_on = False
@@ -30,10 +34,18 @@ class Body:
         self.complete = False
 
     async def read(self, hold: Callable[[int], None]) -> None:
-        """Reads it, and tells `hold` of every piece; `ApiError` 413 as soon as it is known to be too large."""
+        """Reads it, and tells `hold` of every piece.
+
+        `ApiError` 413 as soon as it is known to be too large, and 400 for what is not sent as JSON: a browser sends
+        such a body to any address without asking first.
+        """
         self._check(self._declared)
         while not self.complete:
             chunk: bytes = (await self._next()).get("body", b"")
+            if chunk and not self._is_json:
+                raise ApiError(
+                    400, "The body is not sent as JSON. Send Content-Type: application/json.", code="not_json"
+                )
             self._size += len(chunk)
             self._check(self._size)
             hold(len(chunk))
@@ -115,3 +127,8 @@ def _declared(scope: Scope) -> int:
         if name == b"content-length" and value.isdigit():
             return int(value)
     return 0
+
+
+def _is_json(scope: Scope) -> bool:
+    kinds = [value.partition(";")[0].strip() for value in header(scope, b"content-type")]
+    return bool(kinds) and all(_JSON.fullmatch(kind) for kind in kinds)

@@ -1,12 +1,15 @@
-"""At the door: the key, and on this machine alone the name that the server was called by."""
+"""At the door: the key, the name that the server was called by, and the page that a request comes from."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from embedpipe.server import errors
+from embedpipe.server.cross_site import is_called, is_foreign, is_local, name_of
 from embedpipe.server.errors import ApiError
-from embedpipe.server.security import ApiKeys, is_loopback
+from embedpipe.server.security import ApiKeys
 
 OPEN_PATHS = ("/", "/healthz", "/docs", "/openapi.json")
 """Those that need no key: they hold nothing of the collections."""
@@ -23,18 +26,23 @@ def is_open(path: str) -> bool:
 
 
 class Guard:
-    """Refuses whoever brings no key of these, before a byte of the body is read.
+    """Refuses whoever brings no key of these, and what a page of another origin sends, before a byte of the body.
 
-    Without keys, and unless `any_host`, only calls to a loopback name are taken: a web page that has its own name
-    point to this machine (DNS rebinding) gets nothing.
+    Where `hosts` are given the server is called by these names and by loopback ones alone, so that a web page that has
+    its own name point to it (DNS rebinding) gets nothing. Without them that holds where there are no keys, unless
+    `any_host`.
     """
 
-    def __init__(self, app: ASGIApp, *, keys: ApiKeys, any_host: bool = False) -> None:
+    def __init__(self, app: ASGIApp, *, keys: ApiKeys, any_host: bool = False, hosts: Sequence[str] = ()) -> None:
         self._app = app
         self._keys = keys
-        self._any_host = any_host
+        self._any_host = not hosts and (any_host or bool(keys))
+        self._hosts = frozenset(map(name_of, hosts))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "websocket":  # no route takes one, and a browser opens one to any origin
+            await send({"type": "websocket.close", "code": 1008})
+            return
         refusal = self._refusal(scope) if scope["type"] == "http" else None
         if refusal is None:
             await self._app(scope, receive, send)
@@ -42,24 +50,28 @@ class Guard:
             await errors.response(refusal, scope)(scope, receive, send)
 
     def _refusal(self, scope: Scope) -> ApiError | None:
-        headers = {name: value.decode("latin-1") for name, value in scope["headers"]}
-        if not self._keys:
-            return None if self._any_host or _is_local(headers.get(b"host", "")) else _WRONG_HOST
-        if is_open(scope["path"]):
+        key = _key(scope)
+        has_key = bool(self._keys) and self._keys.holds(key)
+        if not (self._any_host or is_local(scope) or is_called(scope, self._hosts)):
+            return _WRONG_HOST
+        if is_foreign(scope, self._hosts, has_key=has_key):
+            return _WRONG_ORIGIN
+        if not self._keys or is_open(scope["path"]):
             return None
-        scheme, _, key = headers.get(b"authorization", "").partition(" ")
-        if scheme.lower() != "bearer" or not self._keys.holds(key.strip()):
+        if not has_key:
             return _NO_KEY
-        return None if _only_reads(scope) or self._keys.may_write(key.strip()) else _NO_RIGHT
+        return None if _only_reads(scope) or self._keys.may_write(key) else _NO_RIGHT
+
+
+def _key(scope: Scope) -> str:
+    """The key of a request as it was written; "" where it has none."""
+    given = next((value for name, value in scope["headers"] if name == b"authorization"), b"").decode("latin-1")
+    scheme, _, key = given.partition(" ")
+    return key.strip() if scheme.lower() == "bearer" else ""
 
 
 def _only_reads(scope: Scope) -> bool:
     return scope["method"] in ("GET", "HEAD", "OPTIONS") or scope["path"] in _READING_POSTS
-
-
-def _is_local(host: str) -> bool:
-    name = host.rpartition(":")[0] if host.rpartition(":")[2].isdigit() else host
-    return is_loopback(name)
 
 
 _NO_KEY = ApiError(
@@ -77,7 +89,15 @@ _NO_RIGHT = ApiError(
 )
 _WRONG_HOST = ApiError(
     403,
-    "Without API keys the server answers to 127.0.0.1 and localhost alone. Call it by one of these names.",
+    "The server does not answer to the name that it was called by. Call it by 127.0.0.1 or localhost, or start it with "
+    "--allow-host and that name.",
     type="permission_error",
     code="wrong_host",
+)
+_WRONG_ORIGIN = ApiError(
+    403,
+    "A web page of another origin sent this, and the server answers its own page and programs alone. Where the page is "
+    "yours, start the server with --allow-host and the name in the page's address.",
+    type="permission_error",
+    code="wrong_origin",
 )

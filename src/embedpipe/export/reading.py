@@ -11,9 +11,10 @@ from typing import Any
 import numpy as np
 
 from embedpipe.compression.quantization import Int8Quantizer
-from embedpipe.errors import InputError
+from embedpipe.errors import InputError, SchemaError
 from embedpipe.export.format import CHUNKS, DESCRIPTION, DOCUMENTS, FORMAT, arrow
 from embedpipe.storage.documents import StoredDocument
+from embedpipe.storage.records import from_record
 from embedpipe.types import Chunk, ModelSpec, Vectors
 
 _ROWS = 2000
@@ -61,12 +62,14 @@ def load_export(folder: Path | str) -> Export:
         return Export(
             folder=folder,
             collection=found["collection"],
-            model=ModelSpec(**found["model"]),
+            model=from_record(ModelSpec, found["model"], what=f"The model in {folder}"),
             language=found["language"],
             chunks=found["chunks"],
             documents=found["documents"],
             quantizer=_quantizer(found["scales"]),
         )
+    except SchemaError as error:
+        raise InputError(str(error)) from error
     except (OSError, ValueError, KeyError, TypeError) as error:
         if isinstance(error, InputError):
             raise

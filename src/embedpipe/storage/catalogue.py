@@ -7,7 +7,7 @@ import logging
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 from importlib import resources
-from typing import Any
+from typing import Any, get_args
 
 from sqlalchemy import (
     ColumnElement,
@@ -35,6 +35,7 @@ from embedpipe.storage import lexical_schema
 from embedpipe.storage.columns import Precision
 from embedpipe.storage.json import storable_text
 from embedpipe.storage.readable_view import CreateView, DropView
+from embedpipe.storage.records import from_record, newer
 from embedpipe.storage.schema import BM25, Catalogue, Collection, default_precision
 from embedpipe.storage.vector_index import VectorIndex, default_index
 from embedpipe.types import ModelSpec
@@ -159,7 +160,10 @@ def exists(connection: Connection, schema: str, name: str) -> bool:
 
 
 def find_collection(connection: Connection, schema: str, name: str) -> Collection | None:
-    """The collection of that name with its active vector set, or None."""
+    """The collection of that name with its active vector set, or None.
+
+    Raises `SchemaError` for one that a newer embedpipe has recorded.
+    """
     return next((found for found in vector_sets(connection, schema, name) if found.active), None)
 
 
@@ -179,18 +183,20 @@ def vector_sets(connection: Connection, schema: str, name: str) -> list[Collecti
 
 
 def _collection(schema: str, name: str, row: Any) -> Collection:
-    model, index = ModelSpec(**row.model), VectorIndex(**row.vector_index)
+    owner = f"of collection {name!r}"
+    if row.precision not in get_args(Precision):
+        raise newer(f"The precision {owner}", f"it is {row.precision!r}")
     return Collection(
         schema,
         row.number,
         name,
         row.language,
         row.vector_set,
-        model,
+        from_record(ModelSpec, row.model, what=f"The model {owner}"),
         row.precision,
-        index,
+        from_record(VectorIndex, row.vector_index, what=f"The vector index {owner}"),
         active=row.active,
-        lexical=None if row.lexical is None else BM25(**row.lexical),
+        lexical=None if row.lexical is None else from_record(BM25, row.lexical, what=f"The weighing of words {owner}"),
         tenants=row.tenants,
     )
 

@@ -106,7 +106,8 @@ def diagnose(connection: Connection, schema: str) -> Diagnosis:
             findings.append(outdated)
     states = []
     for name in names:
-        collection = find_collection(connection, schema, name)
+        collection, newer = found_or_finding(connection, schema, name)
+        findings += newer
         if collection is not None:
             state, found = _of_collection(connection, collection)
             states.append(state)
@@ -144,6 +145,14 @@ def of_schema(connection: Connection, schema: str) -> Finding | None:
     if not pending:
         return None
     return Finding(None, f"{len(pending)} migrations are not applied.", "Run `embedpipe db migrate`.", wrong=True)
+
+
+def found_or_finding(connection: Connection, schema: str, name: str) -> tuple[Collection | None, list[Finding]]:
+    """Return the collection, or what is to be said of one that a newer embedpipe has recorded."""
+    try:
+        return find_collection(connection, schema, name), []
+    except SchemaError as error:
+        return None, [Finding(name, str(error), "Until then it can be neither searched nor written.", wrong=True)]
 
 
 def _of_collection(connection: Connection, collection: Collection) -> tuple[CollectionState, list[Finding]]:

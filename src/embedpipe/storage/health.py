@@ -8,8 +8,16 @@ from dataclasses import dataclass
 from sqlalchemy import Connection, func, inspect, literal, select, text
 
 from embedpipe.errors import EmbedPipeError
-from embedpipe.storage.catalogue import CollectionSettings, check_same, find_collection
-from embedpipe.storage.diagnosis import Finding, index_of, index_serves, of_extension, of_index, of_schema
+from embedpipe.storage.catalogue import CollectionSettings, check_same
+from embedpipe.storage.diagnosis import (
+    Finding,
+    found_or_finding,
+    index_of,
+    index_serves,
+    of_extension,
+    of_index,
+    of_schema,
+)
 from embedpipe.storage.schema import Catalogue, Collection
 from embedpipe.storage.vector_index import INDEX_FROM
 
@@ -49,7 +57,8 @@ def check(connection: Connection, schema: str, name: str, settings: CollectionSe
         outdated = of_schema(connection, schema)
         findings += [outdated] if outdated else []
     readable = migration is not None and not any(finding.wrong for finding in findings)
-    collection = find_collection(connection, schema, name) if readable else None
+    collection, newer = found_or_finding(connection, schema, name) if readable else (None, [])
+    findings += newer
     index = serves = None
     if collection is not None:
         index, serves = _index(connection, collection, findings)
@@ -59,7 +68,7 @@ def check(connection: Connection, schema: str, name: str, settings: CollectionSe
         database=True,
         pgvector_version=connection.scalar(text("SELECT extversion FROM pg_extension WHERE extname = 'vector'")),
         migration=migration,
-        exists=collection is not None,
+        exists=collection is not None or bool(newer),
         index=index,
         index_serves=serves,
         model=None if collection is None else collection.model.name,

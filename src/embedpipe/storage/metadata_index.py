@@ -11,6 +11,7 @@ from embedpipe.errors import ConfigurationError
 from embedpipe.storage import catalogue, index_building
 from embedpipe.storage.filter_sql import ordered_by
 from embedpipe.storage.filters import Field, ValueType
+from embedpipe.storage.records import from_record
 from embedpipe.storage.schema import Catalogue, Collection
 
 
@@ -68,7 +69,10 @@ def _numbers(connection: Connection, collection: Collection) -> dict[MetadataInd
     table = Catalogue(collection.schema).metadata_indexes
     rows = select(table.c.number, table.c.path, table.c.type).where(table.c.collection == collection.number)
     found = connection.execute(rows.order_by(table.c.number))
-    return {MetadataIndex(tuple(row.path), row.type): row.number for row in found}
+    what = f"An index on metadata of collection {collection.name!r}"
+    return {
+        from_record(MetadataIndex, {"path": tuple(row.path), "type": row.type}, what=what): row.number for row in found
+    }
 
 
 def _definition(collection: Collection, index: MetadataIndex, number: int) -> Index:

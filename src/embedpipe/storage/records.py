@@ -1,0 +1,50 @@
+"""Settings that the database keeps as JSON, read back; those of a newer embedpipe are refused."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import fields
+from types import UnionType
+from typing import Any, TypeVar, get_args, get_origin, get_type_hints
+
+from embedpipe.errors import SchemaError
+
+T = TypeVar("T")
+
+
+def from_record(kind: type[T], record: Mapping[str, Any], *, what: str) -> T:
+    """Return the settings that were recorded as JSON.
+
+    Args:
+        kind: The dataclass that was recorded.
+        record: The JSON object.
+        what: What the record is, for the message.
+
+    Raises:
+        SchemaError: If the record has a field, or a value, that this version does not know.
+    """
+    if not isinstance(record, Mapping):
+        raise newer(what, f"it is {record!r:.100}")
+    unknown = sorted(record.keys() - {field.name for field in fields(kind)})  # type: ignore[arg-type]  # always a dataclass
+    if unknown:
+        raise newer(what, f"it has {', '.join(unknown)}")
+    for name, expected in get_type_hints(kind).items():
+        if name in record and not _fits(record[name], expected):
+            raise newer(what, f"{name} is {record[name]!r:.100}")
+    try:
+        return kind(**record)
+    except (TypeError, ValueError) as error:  # a field is missing, or the settings refuse a value
+        raise newer(what, str(error)) from error
+
+
+def newer(what: str, difference: str) -> SchemaError:
+    """Return the error for what only a newer version can have recorded."""
+    return SchemaError(f"{what} was recorded by a newer embedpipe: {difference}. Upgrade embedpipe.")
+
+
+def _fits(value: object, expected: Any) -> bool:
+    """Whether the value is of that type. A choice or a tuple is left to the settings, which check it themselves."""
+    kinds = get_args(expected) or (expected,)
+    if get_origin(expected) not in (None, UnionType):
+        return True
+    return type(value) in kinds or (float in kinds and type(value) is int)

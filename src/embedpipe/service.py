@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from typing import Any
 
+from embedpipe._threads import in_thread
 from embedpipe.chunking import RecursiveChunker
 from embedpipe.embedding import EmbeddingGenerator
 from embedpipe.embedding.backend import RemoteModel
@@ -168,7 +168,7 @@ class SemanticSearchService:
                 vector, query, k=wanted, mode=mode, filter=filter, threshold=threshold, exact=exact
             )
             if self.reranker is not None:
-                results = (await asyncio.to_thread(self._reranked, query, results))[:k]
+                results = (await in_thread(self._reranked, query, results))[:k]
             told.note(results=len(results))
             return results
 
@@ -224,7 +224,7 @@ class SemanticSearchService:
     async def anear_duplicates(self, threshold: float = 0.95, *, filter: Condition = None) -> list[NearDuplicate]:
         """As `near_duplicates`, beside the running event loop."""
         stored = await self.async_store.vectors(filter=filter)
-        return await asyncio.to_thread(near_duplicates, *stored, threshold=threshold)
+        return await in_thread(near_duplicates, *stored, threshold=threshold)
 
     def expand(
         self, results: Sequence[SearchResult], *, window: int = 1, parent: Parent | None = None
@@ -253,7 +253,7 @@ class SemanticSearchService:
 
     async def ahealth(self) -> Health:
         """As `health`, on the running event loop."""
-        fault = await asyncio.to_thread(self._model_fault)
+        fault = await in_thread(self._model_fault)
         return self._with_model(await self.async_store.health(), fault)
 
     @property

@@ -14,7 +14,7 @@ from embedpipe.errors import AuthenticationError, EmbeddingError, InvalidVectors
 from embedpipe.metrics.spans import carried
 
 Aside: TypeAlias = Callable[..., Awaitable[Any]]
-"""Runs a function for an event loop: `asyncio.to_thread` where it may take long, else `at_once`."""
+"""Runs a function for an event loop: `in_thread` where it may take long, else `at_once`."""
 
 _REFUSED = frozenset({400, 413, 422})
 _HOPELESS = 3

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -10,6 +9,7 @@ from functools import cached_property, partial
 from typing import Any, cast
 from urllib.parse import urlsplit, urlunsplit
 
+from embedpipe._threads import in_thread
 from embedpipe.embedding import catalogue
 from embedpipe.embedding.backend import LimitedModel, Limits, Retry
 from embedpipe.embedding.call import Call
@@ -212,7 +212,7 @@ class EmbeddingGenerator:
         """Where a call's own work is done: on the event loop only what is short, once all is loaded that it needs."""
         few = self._used and self._cache is None and len(texts) <= _FEW
         short = few and sum(len(text) for text in texts if isinstance(text, str)) <= _SHORT
-        return at_once if short else asyncio.to_thread
+        return at_once if short else in_thread
 
     async def _asend(self, call: Call, aside: Aside, batch: Batch) -> EmbeddingError | None:
         tries = Tries(call)

@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 from weakref import WeakKeyDictionary
 
+from embedpipe._threads import in_thread
 from embedpipe.embedding.backend import RemoteModel, Reply, Retry
 from embedpipe.embedding.call import Call
 from embedpipe.embedding.check import checked
@@ -92,7 +93,7 @@ class Sender:
         if not isinstance(self._model, RemoteModel):
             async with self._slots.of_loop:
                 tried(1)
-                return await asyncio.to_thread(self._run, batch.texts, kind)
+                return await in_thread(self._run, batch.texts, kind)
         async for attempt in self._attempts(progress):
             with attempt:
                 async with self._slots.of_loop:

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from embedpipe._threads import check_stopped
 from embedpipe.errors import EmbeddingError, EmbedPipeError, InputError
 from embedpipe.ingest.headers import Headers
 from embedpipe.ingest.settings import IngestSettings
@@ -78,6 +79,7 @@ class Cutter:
     ) -> Iterator[Cut]:
         """The documents that are new or changed, cut into chunks; the errors of those that cannot go to `failures`."""
         for document, row in stored:
+            check_stopped()
             if known.hashes.get(row.id) == row.hash or row.id in failures:
                 continue
             try:

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Generator, Iterable, Sequence
+from collections.abc import Callable, Coroutine, Generator, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from threading import Event
-from typing import Any, Protocol, TypeVar
+from types import TracebackType
+from typing import Any, Generic, Protocol, Self, TypeVar
 
+from embedpipe._threads import in_thread
 from embedpipe.embedding import EmbeddingAttempt, EmbeddingGenerator
 from embedpipe.errors import EmbedPipeError
 from embedpipe.ingest.flow import Embed, Flow, Read, Step, Write
 from embedpipe.ingest.report import ProcessingStats
-from embedpipe.ingest.source import Batch
+from embedpipe.ingest.source import AsyncBatches, Batch
 from embedpipe.metrics.spans import carried
 from embedpipe.storage.documents import ConcurrentChangeError, DocumentBatch, Known
 
@@ -76,7 +78,7 @@ async def adrive(flow: Flow, generator: EmbeddingGenerator, store: AsyncStore) -
                 return await store.write_documents(batch)
 
     resume = _Resume(flow)
-    while (step := await asyncio.to_thread(resume)) is not None:
+    while (step := await in_thread(resume)) is not None:
         try:
             resume.value = await answer(step)
         except ConcurrentChangeError as error:
@@ -128,37 +130,52 @@ def in_threads(
         pool.shutdown()
 
 
-async def in_tasks(
-    work: Callable[[Batch], Awaitable[T]], batches: AsyncIterator[Batch], *, at_once: int
-) -> AsyncGenerator[T, None]:
-    """As `in_threads`, while further batches are awaited; where this is cancelled, so are those under way."""
-    begun: asyncio.Queue[asyncio.Future[T] | None] = asyncio.Queue()
-    running: set[asyncio.Future[T]] = set()
-    room = asyncio.Semaphore(at_once)
+class InTasks(Generic[T]):
+    """As `in_threads`, in tasks of an event loop, and while further batches are awaited.
 
-    async def begin() -> None:
+    Where the task within is cancelled, or leaves a stream early, so are those under way. All of them have ended when it
+    comes out.
+    """
+
+    def __init__(self, work: Callable[[Batch], Coroutine[Any, Any, T]], batches: AsyncBatches, *, at_once: int) -> None:
+        self._work = work
+        self._batches = batches
+        self._room = asyncio.Semaphore(at_once)
+        self._begun: asyncio.Queue[asyncio.Task[T] | None] = asyncio.Queue()
+        self._running: set[asyncio.Task[T]] = set()
+
+    async def __aenter__(self) -> Self:
+        self._reading = asyncio.create_task(self._read())
+        return self
+
+    async def next(self) -> T | None:
+        """Return what `work` made of the next batch; None after the last. An error of the source comes last, too."""
+        task = await self._begun.get()
+        if task is None:
+            await self._reading
+            return None
         try:
-            await room.acquire()
-            async for batch in batches:
-                task = asyncio.ensure_future(work(batch))
-                running.add(task)
-                begun.put_nowait(task)
-                await room.acquire()
+            return await task
         finally:
-            begun.put_nowait(None)
+            self._running.discard(task)
+            self._room.release()
 
-    beginning = asyncio.create_task(begin())
-    try:
-        while (task := await begun.get()) is not None:
-            done = await task
-            running.discard(task)
-            room.release()
-            yield done
-        await beginning
-    except (asyncio.CancelledError, GeneratorExit):
-        for task in running:
-            task.cancel()
-        raise
-    finally:
-        beginning.cancel()
-        await asyncio.gather(beginning, *running, return_exceptions=True)
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._reading.cancel()
+        if isinstance(error, asyncio.CancelledError | GeneratorExit):
+            for task in self._running:
+                task.cancel()
+        await asyncio.gather(self._reading, *self._running, return_exceptions=True)
+
+    async def _read(self) -> None:
+        try:
+            await self._room.acquire()
+            while (batch := await self._batches.next()) is not None:
+                task = asyncio.create_task(self._work(batch))
+                self._running.add(task)
+                self._begun.put_nowait(task)
+                await self._room.acquire()
+        finally:
+            self._begun.put_nowait(None)

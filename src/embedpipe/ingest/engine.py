@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncGenerator, Iterable, Iterator, Sequence
-from contextlib import aclosing, closing
+from contextlib import closing
 from itertools import groupby
 from threading import Event
 
 import numpy as np
 
+from embedpipe._threads import in_thread
 from embedpipe.embedding import EmbeddingGenerator
 from embedpipe.errors import InputError
 from embedpipe.ingest.cutting import Cutter
-from embedpipe.ingest.drivers import adrive, drive, in_tasks, in_threads
+from embedpipe.ingest.drivers import InTasks, adrive, drive, in_threads
 from embedpipe.ingest.flow import batch_flow
 from embedpipe.ingest.report import ProcessedDocument, ProcessingStats, Tally
 from embedpipe.ingest.settings import IngestSettings
-from embedpipe.ingest.source import Batch, Documents, SeenIds, abatches, batches
+from embedpipe.ingest.source import AsyncBatches, Batch, Documents, SeenIds, batches
 from embedpipe.metrics.spans import Observers, span
 from embedpipe.storage import AsyncPgVectorStore, PgVectorStore
 from embedpipe.storage.documents import DocumentBatch, Known
@@ -59,7 +59,7 @@ class Engine:
 
     async def aingest(self, documents: Documents, store: AsyncPgVectorStore, tally: Tally, *, prune: bool) -> None:
         """As `ingest`, on the running event loop."""
-        cutter = await asyncio.to_thread(self._cutter)
+        cutter = await in_thread(self._cutter)
 
         async def work(batch: Batch) -> ProcessingStats:
             with span("ingest.batch", collection=store.name, documents=len(batch.documents)):
@@ -67,16 +67,16 @@ class Engine:
 
         await store.collection()
         with tally.told(), closing(SeenIds()) as seen:
-            source = abatches(documents, self._settings, seen)
-            async with aclosing(in_tasks(work, source, at_once=self._at_once)) as reports:
-                async for report in reports:
+            source = AsyncBatches(documents, self._settings, seen)
+            async with InTasks(work, source, at_once=self._at_once) as reports:
+                while (report := await reports.next()) is not None:
                     tally.add(report)
             if prune:
-                tally.pruned(*await store.prune_documents(_some(seen)))
+                tally.pruned(*await store.prune_documents(await in_thread(_some, seen)))
 
     async def stream(self, documents: Documents, tally: Tally) -> AsyncGenerator[ProcessedDocument, None]:
         """The documents with their vectors, in their order, as their batches are embedded."""
-        cutter = await asyncio.to_thread(self._cutter)
+        cutter = await in_thread(self._cutter)
 
         async def work(batch: Batch) -> tuple[ProcessingStats, list[ProcessedDocument]]:
             taken = _Taken(cutter.spec.dimensions)
@@ -85,9 +85,10 @@ class Engine:
             return report, list(_processed(batch, report, taken.batch))
 
         with closing(SeenIds()) as seen:
-            source = abatches(documents, self._settings, seen)
-            async with aclosing(in_tasks(work, source, at_once=self._at_once)) as finished:
-                async for report, processed in finished:
+            source = AsyncBatches(documents, self._settings, seen)
+            async with InTasks(work, source, at_once=self._at_once) as finished:
+                while (batch := await finished.next()) is not None:
+                    report, processed = batch
                     tally.add(report)
                     for document in processed:
                         yield document

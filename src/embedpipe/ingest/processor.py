@@ -58,7 +58,7 @@ class AsyncBatchProcessor:
         self._metrics = metrics
         self._engine = Engine(self.generator, self.settings, metrics=metrics)
 
-    async def stream(
+    def stream(
         self, documents: Documents, *, on_progress: Progress | None = None
     ) -> AsyncGenerator[ProcessedDocument, None]:
         """Each document with its chunks and vectors, or with its error, in the documents' order.
@@ -66,10 +66,7 @@ class AsyncBatchProcessor:
         `documents` is an iterable, read in a thread, or an async one. A document whose id came before is an error of
         its own. Raises `InputError` for what is no `Document`, and `AuthenticationError` for a refused key.
         """
-        tally = Tally(on_progress)
-        async with aclosing(self._engine.stream(documents, tally)) as processed:
-            async for document in processed:
-                yield document
+        return self._engine.stream(documents, Tally(on_progress))
 
     async def process(
         self,

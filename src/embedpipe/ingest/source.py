@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 import sqlite3
-from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator
+from collections.abc import AsyncIterable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
+from embedpipe._threads import check_stopped, in_thread
 from embedpipe.errors import InputError
 from embedpipe.ingest.settings import IngestSettings
 from embedpipe.types import Document
@@ -84,25 +84,35 @@ def batches(documents: Iterable[Document], settings: IngestSettings, seen: SeenI
     """The documents in batches, in their order. Raises `InputError` for what is no `Document` or has no id to name."""
     gathering = _Gathering(settings, seen)
     for document in _several(documents):
+        check_stopped()
         if batch := gathering.add(document):
             yield batch
     if batch := gathering.rest():
         yield batch
 
 
-async def abatches(documents: Documents, settings: IngestSettings, seen: SeenIds) -> AsyncIterator[Batch]:
-    """As `batches`; an iterable that is not async is read in a thread, since it may block."""
-    if not isinstance(documents, AsyncIterable):
-        made = batches(documents, settings, seen)
-        while (batch := await asyncio.to_thread(next, made, None)) is not None:
-            yield batch
-        return
-    gathering = _Gathering(settings, seen)
-    async for document in documents:
-        if batch := gathering.add(document):
-            yield batch
-    if batch := gathering.rest():
-        yield batch
+class AsyncBatches:
+    """As `batches`, for an event loop; an iterable that is not async is read in a thread, since it may block.
+
+    No generator, since one that is left early is closed by whoever comes first.
+    """
+
+    def __init__(self, documents: Documents, settings: IngestSettings, seen: SeenIds) -> None:
+        self._gathering = _Gathering(settings, seen)
+        if isinstance(documents, AsyncIterable):
+            self._documents = aiter(documents)
+            self._made = None
+        else:
+            self._made = batches(documents, settings, seen)
+
+    async def next(self) -> Batch | None:
+        """Read the next batch; None at the end. Who is cancelled waits for the document that is being read."""
+        if self._made is not None:
+            return await in_thread(next, self._made, None)
+        async for document in self._documents:  # goes on where it was left
+            if batch := self._gathering.add(document):
+                return batch
+        return self._gathering.rest()
 
 
 def _several(documents: Any) -> Iterable[object]:

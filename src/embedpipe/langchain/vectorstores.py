@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cached_property
 from typing import Any, Self
@@ -11,6 +10,7 @@ from langchain_core.documents import Document
 from langchain_core.embeddings import Embeddings
 from langchain_core.vectorstores import VectorStore
 
+from embedpipe._threads import in_thread
 from embedpipe.embedding.wrapped import check_published
 from embedpipe.langchain._documents import (
     batches,
@@ -72,7 +72,7 @@ class EmbedPipeVectorStore(VectorStore):
 
     async def _astore(self) -> AsyncPgVectorStore:
         if self._async_store is None:  # a local model is loaded to know its specification
-            self._async_store = (await asyncio.to_thread(lambda: self.store)).to_async()
+            self._async_store = (await in_thread(lambda: self.store)).to_async()
         return self._async_store
 
     @classmethod
@@ -109,7 +109,7 @@ class EmbedPipeVectorStore(VectorStore):
         """As `from_texts`."""
         checked_options(kwargs, "metadatas", "store", *_WRITE_OPTIONS)
         if store is None:
-            store = await asyncio.to_thread(default_store, embedding)
+            store = await in_thread(default_store, embedding)
         made = cls(store=store, embedding=embedding)
         await made.aadd_texts(texts, metadatas, ids=ids, **kwargs)
         return made
@@ -129,7 +129,7 @@ class EmbedPipeVectorStore(VectorStore):
         checked_options(kwargs, "store", *_WRITE_OPTIONS)
         store = kwargs.pop("store", None)
         if store is None:
-            store = await asyncio.to_thread(default_store, embedding)
+            store = await in_thread(default_store, embedding)
         made = cls(store=store, embedding=embedding)
         await made.aadd_documents(documents, **kwargs)
         return made

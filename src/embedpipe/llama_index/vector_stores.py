@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
 from typing import Any
 
@@ -12,6 +11,7 @@ from llama_index.core.schema import BaseNode
 from llama_index.core.vector_stores import MetadataFilters, VectorStoreQuery, VectorStoreQueryResult
 from llama_index.core.vector_stores.types import BasePydanticVectorStore
 
+from embedpipe._threads import in_thread
 from embedpipe.embedding.wrapped import WrappedModel, check_published
 from embedpipe.errors import ConfigurationError, InputError
 from embedpipe.llama_index._nodes import embeddings_of, to_chunk, to_node
@@ -98,7 +98,7 @@ class EmbedPipeVectorStore(BasePydanticVectorStore):
 
     async def _aopened(self, dimensions: int | None = None) -> AsyncPgVectorStore:
         if self._store is None:
-            return (await asyncio.to_thread(self._opened, dimensions)).to_async()
+            return (await in_thread(self._opened, dimensions)).to_async()
         return self._store.to_async()
 
     def add(self, nodes: Sequence[BaseNode], **kwargs: Any) -> list[str]:

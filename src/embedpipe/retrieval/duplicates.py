@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from embedpipe._threads import check_stopped
 from embedpipe.errors import InputError
 from embedpipe.types import Vectors
 
@@ -36,6 +37,7 @@ def near_duplicates(ids: Sequence[str], vectors: Vectors, *, threshold: float = 
     rows = max(1, _CELLS // max(len(ids), 1))
     found: list[NearDuplicate] = []
     for start in range(0, len(ids), rows):
+        check_stopped()
         similarities = unit[start : start + rows] @ unit[start:].T
         for row, column in np.argwhere(similarities >= threshold):
             if column > row:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy.typing as npt
 
+from embedpipe._threads import in_thread
 from embedpipe.errors import SchemaError, StorageError
 from embedpipe.storage import catalogue, health, index_building, operations, plans
 from embedpipe.storage.bound_store import BoundStore, check_outdated, operation_of, replaced
@@ -150,7 +151,10 @@ class AsyncPgVectorStore(BoundStore):
         concurrently: bool = False,
         on_progress: Callable[[IndexProgress], None] | None = None,
     ) -> None:
-        """As `PgVectorStore.create_index`, in a thread; `on_progress` is called on the running event loop."""
+        """As `PgVectorStore.create_index`, in a thread; `on_progress` is called on the running event loop.
+
+        Where the task is cancelled, so is the build.
+        """
         loop = asyncio.get_running_loop()
 
         def report(progress: IndexProgress) -> None:
@@ -158,9 +162,11 @@ class AsyncPgVectorStore(BoundStore):
                 loop.call_soon_threadsafe(on_progress, progress)
 
         build = partial(index_building.create_index, self.database, await self.collection(), index)
-        with self._span("create_index"):
-            await asyncio.to_thread(build, concurrently=concurrently, on_progress=report if on_progress else None)
-        self._collection = None
+        try:
+            with self._span("create_index"):
+                await in_thread(build, concurrently=concurrently, on_progress=report if on_progress else None)
+        finally:
+            self._collection = None
 
     async def drop_index(self) -> bool:
         """As `PgVectorStore.drop_index`."""
@@ -212,16 +218,17 @@ class AsyncPgVectorStore(BoundStore):
         precision: Precision | None = None,
         on_progress: Callable[[ReembedProgress], None] | None = None,
     ) -> AsyncPgVectorStore:
-        """As `PgVectorStore.reembed`, in a thread: `embed` and `on_progress` are plain functions, called there."""
+        """As `PgVectorStore.reembed`, in a thread: `embed` and `on_progress` are plain functions, called there.
+
+        A task that is cancelled waits for the batch that is being embedded; the next call goes on where it was.
+        """
         store = self.to_sync()
-        renewed = await asyncio.to_thread(
-            store.reembed, embed, model=model, precision=precision, on_progress=on_progress
-        )
+        renewed = await in_thread(store.reembed, embed, model=model, precision=precision, on_progress=on_progress)
         return renewed.to_async()
 
     async def drop_vector_sets(self) -> int:
         """As `PgVectorStore.drop_vector_sets`."""
-        return await asyncio.to_thread(self.to_sync().drop_vector_sets)
+        return await in_thread(self.to_sync().drop_vector_sets)
 
     async def exists(self) -> bool:
         """As `PgVectorStore.exists`."""

@@ -34,7 +34,9 @@ from sqlalchemy import (
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.schema import CreateIndex, DropIndex
 
+from embedpipe._threads import check_stopped, is_stoppable
 from embedpipe.errors import StorageError
+from embedpipe.metrics.spans import carried
 from embedpipe.storage import catalogue, lexical_schema, operations
 from embedpipe.storage.engine import Database
 from embedpipe.storage.inventory import has_index, index_states, quoted
@@ -84,23 +86,42 @@ def create_index(
 
     `on_progress` is called from this thread while another one builds. If it raises, the build is cancelled.
     """
-    work = partial(_build_beside, database) if concurrently else partial(database.run, build)
-    work = partial(work, collection, index)
-    if on_progress is None:
+    session = _Session()
+    work = partial(_build_beside, database) if concurrently else partial(database.run, _build)
+    work = partial(work, session, collection, index)
+    if on_progress is None and not is_stoppable():
         work()
         return
     with ThreadPoolExecutor(1) as pool:
-        building = pool.submit(work)
+        building = pool.submit(carried(work))
         try:
             while not wait([building], timeout=_POLL_S).done:
-                progress = database.read(_progress, collection)
-                if progress is not None:
+                check_stopped()
+                progress = database.read(_progress, collection) if on_progress is not None else None
+                if on_progress is not None and progress is not None:
                     on_progress(progress)
         except BaseException:
-            database.read(_cancel, collection)
+            while not wait([building], timeout=_POLL_S).done:  # the first may come before the statement does
+                database.read(_cancel, session)
             raise
         building.result()
-    on_progress(IndexProgress("finished", 1.0))
+    if on_progress is not None:
+        on_progress(IndexProgress("finished", 1.0))
+
+
+@dataclass(slots=True)
+class _Session:
+    """The session that builds, to be found by whoever cancels the build."""
+
+    pid: int | None = None
+
+    def begin(self, connection: Connection) -> None:
+        self.pid = connection.scalar(select(func.pg_backend_pid()))
+
+
+def _build(connection: Connection, session: _Session, collection: Collection, index: VectorIndex | None) -> None:
+    session.begin(connection)
+    build(connection, collection, index)
 
 
 def build(connection: Connection, collection: Collection, index: VectorIndex | None) -> None:
@@ -141,12 +162,15 @@ def ensure(connection: Connection, collection: Collection, min_rows: int) -> boo
     return True
 
 
-def _build_beside(database: Database, collection: Collection, index: VectorIndex | None) -> None:
+def _build_beside(database: Database, session: _Session, collection: Collection, index: VectorIndex | None) -> None:
     """Builds while others write, one build after the other. What a failure leaves is dropped."""
-    database.run_alone(_in_turn, database, collection, index)
+    database.run_alone(_in_turn, database, session, collection, index)
 
 
-def _in_turn(connection: Connection, database: Database, collection: Collection, index: VectorIndex | None) -> None:
+def _in_turn(
+    connection: Connection, database: Database, session: _Session, collection: Collection, index: VectorIndex | None
+) -> None:
+    session.begin(connection)
     with _turn(connection, collection):
         wanted = database.run(_prepared, collection, index)
         try:
@@ -162,6 +186,7 @@ def _turn(connection: Connection, collection: Collection) -> Iterator[None]:
     """One build at a time, asked for over and over: a statement that waits for a build has that build wait for it."""
     key = cast(func.to_regclass(quoted(connection, collection.vectors)), BigInteger) + _BUILDING
     while not connection.scalar(select(func.pg_try_advisory_lock(key))):
+        check_stopped()
         time.sleep(_POLL_S)
     try:
         yield
@@ -305,11 +330,13 @@ def _progress(connection: Connection, collection: Collection) -> IndexProgress |
     return None if row is None else IndexProgress(row.phase, row.done)
 
 
-def _cancel(connection: Connection, collection: Collection) -> None:
+def _cancel(connection: Connection, session: _Session) -> None:
+    """Ends the statement that builds, or waits for the lock to; not those that clean up after it."""
     statement = text(
-        "SELECT pg_cancel_backend(pid) FROM pg_stat_progress_create_index WHERE relid = to_regclass(:vectors)"
+        "SELECT pg_cancel_backend(pid) FROM pg_stat_activity "
+        "WHERE pid = :pid AND state = 'active' AND query ~ 'CREATE INDEX|LOCK TABLE'"
     )
-    connection.execute(statement, {"vectors": quoted(connection, collection.vectors)})
+    connection.execute(statement, {"pid": session.pid})
 
 
 def _named(collection: Collection, name: str) -> Index:

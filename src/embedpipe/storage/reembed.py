@@ -11,6 +11,7 @@ from typing import Any, TypeAlias, TypeVar
 import numpy.typing as npt
 from psycopg.errors import DeadlockDetected, LockNotAvailable
 
+from embedpipe._threads import check_stopped
 from embedpipe.errors import EmbeddingError, EmbedPipeError, StorageError
 from embedpipe.storage import index_building, inventory, vector_sets
 from embedpipe.storage.columns import Precision
@@ -70,6 +71,7 @@ class Reembedding:
         after = 0
         self._report(done, total)
         while rows := self.database.read(vector_sets.unfilled, idle, after, _BATCH_CHUNKS):
+            check_stopped()
             done += self.database.run(vector_sets.fill, idle, rows, self._embedded(rows))
             after = rows[-1].key
             self._report(done, total)
@@ -96,6 +98,7 @@ class Reembedding:
 def patiently(database: Database, operation: Callable[..., T], *args: Any) -> T:
     """What the operation returns, run again where others hold the locks it needs, for two minutes at most."""
     for _ in range(_LOCK_TRIES):
+        check_stopped()
         try:
             return database.run(operation, *args)
         except StorageError as error:

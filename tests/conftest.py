@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import shutil
+import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import count
@@ -15,6 +17,7 @@ import psycopg
 import pytest
 from psycopg import sql
 
+from embedpipe.storage._cluster import SERVER_USER
 from embedpipe.storage._role import ROLE, SUPERUSER
 from embedpipe.storage.catalogue import migrate
 from embedpipe.storage.embedded import embedded_folder, embedded_url, stop_embedded
@@ -102,6 +105,25 @@ def shared_database_url(server_url: str) -> Iterator[str]:
     """A database that the tests of a module share: for tests that only read."""
     with fresh_database(server_url) as url:
         yield url
+
+
+@pytest.fixture
+def small_disk(home: Path, server_url: str) -> Iterator[tuple[Path, str]]:
+    """A file system of 20 MB, and the URL of a database on it."""
+    folder = home / "small disk"
+    folder.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=20m", "tmpfs", str(folder)]
+    if os.geteuid() != 0 or subprocess.run(mount, capture_output=True, check=False).returncode:
+        pytest.skip("a file system of a given size can be mounted by root alone, and not in every container")
+    shutil.chown(folder, SERVER_USER, SERVER_USER)
+    with psycopg.connect(server_url, autocommit=True) as connection:
+        connection.execute(sql.SQL("CREATE TABLESPACE small LOCATION {}").format(sql.Literal(str(folder))))
+        copy = sql.SQL("CREATE DATABASE small TEMPLATE {} TABLESPACE small STRATEGY wal_log")
+        connection.execute(copy.format(sql.Identifier(TEMPLATE)))
+        yield folder, database_at(server_url, "small")
+        connection.execute("DROP DATABASE small WITH (FORCE)")
+        connection.execute("DROP TABLESPACE small")
+    subprocess.run(["umount", str(folder)], check=True)
 
 
 @pytest.fixture

@@ -16,6 +16,8 @@ processes with their attributes.
     │   └── InvalidVectorsError                what came back is not one finite vector for each text
     ├── StorageError                           the database could not do what was asked
     │   ├── DatabaseUnavailableError           no connection
+    │   ├── DatabaseReadOnlyError              the database takes no writes: a standby, or set so
+    │   ├── DatabaseFullError                  the database's disk is full
     │   ├── EmbeddedServerError                the embedded PostgreSQL does not start
     │   ├── SchemaError                        extension, privilege or migration missing
     │   ├── CollectionNotFoundError            no collection of that name
@@ -117,6 +119,14 @@ class StorageError(EmbedPipeError):
 
 class DatabaseUnavailableError(StorageError):
     """No connection to the database."""
+
+
+class DatabaseReadOnlyError(StorageError):
+    """The database takes no writes: it is a standby, or is set to be read alone."""
+
+
+class DatabaseFullError(StorageError):
+    """The database's disk is full."""
 
 
 class EmbeddedServerError(StorageError):

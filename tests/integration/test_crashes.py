@@ -7,24 +7,20 @@ from __future__ import annotations
 
 import os
 import random
-import shutil
 import signal
 import subprocess
 import threading
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import psycopg
 import pytest
-from psycopg import sql
 from sqlalchemy import inspect, text
 
 import loading
-from conftest import TEMPLATE, database_at
+from conftest import database_at
 from embedpipe.errors import SchemaError, StorageError
 from embedpipe.storage import Database, PgVectorStore
-from embedpipe.storage._cluster import SERVER_USER
 from embedpipe.storage._postmaster import read_postmaster
 from embedpipe.storage.embedded import embedded_url, stop_embedded
 from embedpipe.types import Chunk, Vectors
@@ -134,25 +130,6 @@ def test_processes_that_write_the_same_ids_end_consistent(database: Database, da
         assert [loading.ended(writer) for writer in writers] == [0] * len(writers)
         loading.check_vectors(store, store.find())
         assert [finding for finding in database.diagnose().findings if finding.wrong] == []
-
-
-@pytest.fixture
-def small_disk(home: Path, server_url: str) -> Iterator[tuple[Path, str]]:
-    """A file system of 20 MB, and the URL of a database on it."""
-    folder = home / "small disk"
-    folder.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=20m", "tmpfs", str(folder)]
-    if os.geteuid() != 0 or subprocess.run(mount, capture_output=True, check=False).returncode:
-        pytest.skip("a file system of a given size can be mounted by root alone, and not in every container")
-    shutil.chown(folder, SERVER_USER, SERVER_USER)
-    with psycopg.connect(server_url, autocommit=True) as connection:
-        connection.execute(sql.SQL("CREATE TABLESPACE small LOCATION {}").format(sql.Literal(str(folder))))
-        copy = sql.SQL("CREATE DATABASE small TEMPLATE {} TABLESPACE small STRATEGY wal_log")
-        connection.execute(copy.format(sql.Identifier(TEMPLATE)))
-        yield folder, database_at(server_url, "small")
-        connection.execute("DROP DATABASE small WITH (FORCE)")
-        connection.execute("DROP TABLESPACE small")
-    subprocess.run(["umount", str(folder)], check=True)
 
 
 def fill(store: PgVectorStore, chunks: list[Chunk], vectors: Vectors) -> None:

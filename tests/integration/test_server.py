@@ -190,14 +190,22 @@ def test_metrics_count_requests_and_stages(client: httpx.Client) -> None:
 def test_it_says_whether_it_is_well(client: httpx.Client) -> None:
     response = client.get("/healthz")
     assert response.status_code == 200
-    assert response.json() == {"status": "ok", "model": "all-MiniLM-L6-v2", "database": "ok"}
+    assert response.json() == {"status": "ok", "model": "all-MiniLM-L6-v2"}
+    response = client.get("/readyz")
+    assert response.status_code == 200
+    assert response.json() == {"status": "ok", "reading": "ok", "writing": "ok", "model": "ok"}
+    for part in ("reading", "writing", "model"):
+        assert client.get(f"/readyz/{part}").json() == {"status": "ok"}
+    assert client.get("/readyz/nothing").status_code == 400
 
 
 def test_it_says_where_the_database_is_gone(minilm: EmbeddingGenerator) -> None:
     app = create_app(minilm.model, database="postgresql://someone:secret@127.0.0.1:9/none")
     with serving(app) as url:
-        health = httpx.get(f"{url}/healthz", timeout=30)
-        assert (health.status_code, health.json()["database"]) == (503, "failing")
+        health = httpx.get(f"{url}/readyz", timeout=30)
+        assert health.status_code == 503
+        assert health.json() == {"status": "failing", "reading": "failing", "writing": "failing", "model": "ok"}
+        assert httpx.get(f"{url}/healthz", timeout=30).status_code == 200  # a restart would not help
         search = httpx.post(f"{url}/search", json={"query": "x"}, timeout=30)
         assert search.status_code == 503
         assert search.json()["error"]["code"] == "database"

@@ -134,7 +134,7 @@ def test_another_model_s_collection_is_a_conflict(database_url: str) -> None:
         client.post("/documents", json={"documents": [{"id": "1", "text": "x"}]}).raise_for_status()
     with serving(create_app(FakeEmbeddingModel(8), database=database_url)) as url:
         check_error(httpx.post(f"{url}/search", json={"query": "x"}), 409, "model_mismatch")
-        health = httpx.get(f"{url}/healthz")
+        health = httpx.get(f"{url}/readyz")
         assert (health.status_code, health.json()["status"]) == (503, "failing")
 
 

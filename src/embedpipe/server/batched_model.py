@@ -5,16 +5,24 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import replace
 
 from embedpipe.embedding.backend import CountingModel, LimitedModel, Limits, RemoteModel, Reply
 from embedpipe.embedding.check import checked
-from embedpipe.errors import EmbeddingError, EmbedPipeError
+from embedpipe.errors import EmbeddingError, EmbedPipeError, ProviderError, RateLimitError, TokenLimitError
 from embedpipe.server.batching import Batcher, OnBatch
 from embedpipe.server.settings import ServerSettings
 from embedpipe.types import EmbeddingModel, Kind, ModelSpec, Vectors
 
 _PROVIDER_CHARACTERS = 400_000
+
+
+def _concerns_all(error: EmbeddingError) -> bool:
+    """Whether the model fails, and not with these texts alone or for being busy."""
+    if isinstance(error, ProviderError):
+        return error.status not in (400, 413, 422)
+    return not isinstance(error, RateLimitError | TokenLimitError) and not error.inputs
 
 
 class BatchedModel:
@@ -26,12 +34,13 @@ class BatchedModel:
 
     def __init__(self, model: EmbeddingModel, settings: ServerSettings, *, on_batch: OnBatch | None = None) -> None:
         self._model = model
+        self._fault: str | None = None
         self._limits = model.limits if isinstance(model, LimitedModel) else Limits()
-        remote = isinstance(model, RemoteModel)
+        self._remote = remote = isinstance(model, RemoteModel)
         at_once = self._limits.concurrency if remote or isinstance(model, LimitedModel) else 1
         self._threads = ThreadPoolExecutor(at_once, "embedpipe-model")
         self.batcher = Batcher(
-            run=self._send if remote else self._run,
+            run=self._noted,
             batch_texts=self._limits.batch_items if remote else min(settings.batch_texts, self._limits.batch_items),
             batch_characters=_PROVIDER_CHARACTERS if remote else settings.batch_characters,
             concurrency=at_once,
@@ -62,6 +71,16 @@ class BatchedModel:
         """(n, d) float32, by way of the batches."""
         return Reply(vectors=await self.batcher.embed(texts, kind))
 
+    async def fault(self) -> str | None:
+        """Return what kept the last batch from being embedded; None where nothing did.
+
+        An idle local model embeds a word for it. Of a provider's, which is paid by the word, nothing is asked.
+        """
+        if not self._remote and self.batcher.idle:
+            with suppress(EmbedPipeError):
+                await self.afetch(["health"], "query")
+        return self._fault
+
     async def aclose(self) -> None:
         """Waits for what is at the model."""
         await self.batcher.aclose()
@@ -69,6 +88,16 @@ class BatchedModel:
 
     def __repr__(self) -> str:
         return f"BatchedModel({self._model!r})"
+
+    async def _noted(self, texts: Sequence[str], kind: Kind) -> Vectors:
+        try:
+            vectors = await (self._send(texts, kind) if self._remote else self._run(texts, kind))
+        except EmbeddingError as error:
+            if _concerns_all(error):
+                self._fault = str(error)
+            raise
+        self._fault = None
+        return vectors
 
     async def _run(self, texts: Sequence[str], kind: Kind) -> Vectors:
         return await asyncio.get_running_loop().run_in_executor(self._threads, self._embedded, texts, kind)

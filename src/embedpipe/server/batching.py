@@ -109,6 +109,11 @@ class Batcher:
         """How many texts are not at the model yet."""
         return sum(len(each.texts) - each.taken for lane in self._waiting.values() for each in lane)
 
+    @property
+    def idle(self) -> bool:
+        """Whether nothing is at the model, and nothing waits for it."""
+        return not self._tasks and not self._waiting
+
     async def aclose(self) -> None:
         """Waits for the batches under way."""
         await asyncio.gather(*self._tasks)

@@ -60,6 +60,8 @@ _ANSWERS: dict[type[Exception], _Answer] = {
     errors.EmbeddingError: _Answer(502, "server_error", "embedding_failed", "The texts could not be embedded."),
     errors.GenerationError: _Answer(502, "server_error", "generation_failed", "The language model failed."),
     errors.DatabaseUnavailableError: _Answer(503, "server_error", "database", "The database cannot be reached."),
+    errors.DatabaseReadOnlyError: _Answer(503, "server_error", "read_only", "The database takes no writes now."),
+    errors.DatabaseFullError: _Answer(507, "server_error", "disk_full", "The database's disk is full."),
     errors.EmbeddedServerError: _Answer(503, "server_error", "database", "The database cannot be reached."),
 }
 _UNKNOWN = _Answer(500, "server_error", "internal_error", "The server failed.")

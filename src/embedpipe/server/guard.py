@@ -11,7 +11,8 @@ from embedpipe.server.cross_site import is_called, is_foreign, is_local, name_of
 from embedpipe.server.errors import ApiError
 from embedpipe.server.security import ApiKeys
 
-OPEN_PATHS = ("/", "/healthz", "/docs", "/openapi.json")
+READY_PATHS = ("/readyz", "/readyz/reading", "/readyz/writing", "/readyz/model")
+OPEN_PATHS = ("/", "/healthz", "/docs", "/openapi.json", *READY_PATHS)
 """Those that need no key: they hold nothing of the collections."""
 
 PAGE_PATHS = "/page/"

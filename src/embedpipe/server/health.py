@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
 
 from embedpipe.service import SemanticSearchService
 from embedpipe.storage import Health
+from embedpipe.storage.diagnosis import Finding
 
 logger = logging.getLogger(__name__)
 
@@ -14,11 +17,21 @@ _CHECK_S = 5.0
 _KEPT_S = 1.0
 
 
-class HealthWatch:
-    """The health of one service, which all who ask within a second share. For one event loop."""
+async def _no_fault() -> str | None:
+    return None
 
-    def __init__(self, service: SemanticSearchService) -> None:
+
+class HealthWatch:
+    """The health of one service, which all who ask within a second share. For one event loop.
+
+    `model_fault` says what keeps the model from embedding, where the service cannot tell.
+    """
+
+    def __init__(
+        self, service: SemanticSearchService, model_fault: Callable[[], Awaitable[str | None]] = _no_fault
+    ) -> None:
         self._service = service
+        self._model_fault = model_fault
         self._looked: asyncio.Task[Health] | None = None
         self._until = 0.0
 
@@ -30,13 +43,26 @@ class HealthWatch:
         return await asyncio.shield(self._looked)
 
     async def _look(self) -> Health:
-        try:
-            async with asyncio.timeout(_CHECK_S):
-                health = await self._service.ahealth()
-        except TimeoutError:
-            health = Health(collection=self._service.store.name)
-            logger.warning("the database did not answer within %g s", _CHECK_S)
+        health, fault = await asyncio.gather(self._database(), self._model())
+        if fault is not None:
+            found = Finding(None, f"The model does not embed: {fault}", "See the log.", wrong=True)
+            health = replace(health, model_loads=False, findings=[*health.findings, found])
         for finding in health.findings:
             if finding.wrong:
                 logger.warning("%s %s", finding.message, finding.advice)
         return health
+
+    async def _database(self) -> Health:
+        try:
+            async with asyncio.timeout(_CHECK_S):
+                return await self._service.ahealth()
+        except TimeoutError:
+            logger.warning("the database did not answer within %g s", _CHECK_S)
+            return Health(collection=self._service.store.name)
+
+    async def _model(self) -> str | None:
+        try:
+            async with asyncio.timeout(_CHECK_S):
+                return await self._model_fault()
+        except TimeoutError:
+            return f"It did not answer within {_CHECK_S:g} s."

@@ -62,7 +62,7 @@ class Resources:
         self.reranking = Reranking(reranker)
         self._llm = llm
         self._services: OrderedDict[str, SemanticSearchService] = OrderedDict()
-        self.watch = HealthWatch(self.service())
+        self.watch = HealthWatch(self.service(), self.model.fault)
 
     @classmethod
     def of(cls, request: Request) -> Resources:

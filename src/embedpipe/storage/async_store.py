@@ -51,7 +51,8 @@ class AsyncPgVectorStore(BoundStore):
         self, chunks: Sequence[Chunk], vectors: npt.ArrayLike, *, connection: AsyncConnection | None = None
     ) -> list[str]:
         """As `PgVectorStore.upsert`."""
-        return await self._run(plans.upsert(chunks, vectors), connection)
+        with self._writing():
+            return await self._run(plans.upsert(chunks, vectors), connection)
 
     async def delete(
         self,
@@ -196,7 +197,8 @@ class AsyncPgVectorStore(BoundStore):
 
     async def write_documents(self, batch: DocumentBatch) -> int:
         """As `PgVectorStore.write_documents`."""
-        return await self._run(plans.write_documents(batch), None)
+        with self._writing():
+            return await self._run(plans.write_documents(batch), None)
 
     async def prune_documents(self, seen: Sequence[str]) -> tuple[int, int]:
         """As `PgVectorStore.prune_documents`."""
@@ -237,9 +239,9 @@ class AsyncPgVectorStore(BoundStore):
     async def health(self) -> Health:
         """As `PgVectorStore.health`."""
         try:
-            return await self.database.aread(health.check, self.database.schema, self.name, self.settings)
+            return await self.database.aread(self._look)
         except StorageError as error:
-            return health.unreachable(self.name, error)
+            return health.failed(self.name, error)
 
     async def drop(self) -> None:
         """As `PgVectorStore.drop`."""

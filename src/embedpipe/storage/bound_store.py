@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
+from math import inf
+from time import monotonic
 from typing import Any, TypeVar
 
 from psycopg.errors import UndefinedTable
 from sqlalchemy import Connection
 
-from embedpipe.errors import CollectionNotFoundError, ConfigurationError, ModelMismatchError, SchemaError, StorageError
+from embedpipe.errors import (
+    CollectionNotFoundError,
+    ConfigurationError,
+    DatabaseFullError,
+    ModelMismatchError,
+    SchemaError,
+    StorageError,
+)
 from embedpipe.metrics.spans import Observers, Span, span
-from embedpipe.storage import catalogue
+from embedpipe.storage import catalogue, health
 from embedpipe.storage.catalogue import CollectionSettings
 from embedpipe.storage.columns import Precision
 from embedpipe.storage.engine import Database
@@ -77,9 +87,23 @@ class BoundStore:
     def _span(self, operation: str) -> Span:
         return span(f"store.{operation}", to=self.metrics, collection=self.name)
 
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        """Remember whether a write found room on the database's disk, for `health`: nothing but a write tells."""
+        try:
+            yield
+        except DatabaseFullError:
+            self.database.full_at = monotonic()
+            raise
+        self.database.full_at = -inf
+
     def _open(self, connection: Connection) -> Collection:
         catalogue.migrate(connection, self.database.schema)
         return catalogue.open_collection(connection, self.database.schema, self.name, self.settings)
+
+    def _look(self, connection: Connection) -> health.Health:
+        full = monotonic() - self.database.full_at < health.FULL_S
+        return health.check(connection, self.database.schema, self.name, self.settings, full=full)
 
     def _drop(self, connection: Connection) -> None:
         if self.tenant is not None:

@@ -33,6 +33,17 @@ from embedpipe.storage.schema import Catalogue, Collection
 from embedpipe.storage.vector_index import INDEX_FROM
 
 _SEES_ALL = text("SELECT rolsuper OR rolbypassrls FROM pg_roles WHERE rolname = current_user")
+_SESSION = text("SELECT pg_is_in_recovery() AS standby, current_setting('transaction_read_only') = 'on' AS read_only")
+_LACKING = text(
+    "SELECT name, string_agg(privilege, ', ' ORDER BY privilege) "
+    "FROM unnest(:tables) AS name CROSS JOIN unnest(:privileges) AS privilege "
+    "WHERE has_table_privilege(to_regclass(name), privilege) IS NOT TRUE GROUP BY name ORDER BY name"
+).bindparams(bindparam("tables", type_=ARRAY(TEXT)), bindparam("privileges", type_=ARRAY(TEXT)))
+_MAY_MAKE = text(
+    "SELECT CASE WHEN EXISTS (SELECT FROM pg_namespace WHERE nspname = :schema)"
+    "       THEN has_schema_privilege(:schema, 'CREATE')"
+    "       ELSE has_database_privilege(current_database(), 'CREATE') END"
+)
 _DEAD_SHARE = 0.2
 _DEAD_ROWS = 1000
 
@@ -104,6 +115,7 @@ def diagnose(connection: Connection, schema: str) -> Diagnosis:
             names = connection.scalars(select(Catalogue(schema).collections.c.name).order_by("name")).all()
         else:
             findings.append(outdated)
+    findings += of_session(connection)
     states = []
     for name in names:
         collection, newer = found_or_finding(connection, schema, name)
@@ -155,6 +167,44 @@ def found_or_finding(connection: Connection, schema: str, name: str) -> tuple[Co
         return None, [Finding(name, str(error), "Until then it can be neither searched nor written.", wrong=True)]
 
 
+def of_session(connection: Connection) -> Iterator[Finding]:
+    """What is to be said of a database that takes no writes."""
+    state = connection.execute(_SESSION).one()
+    if state.standby:
+        advice = "Searches work. Connect to the primary to ingest."
+        yield Finding(None, "The database is a standby, which takes no writes.", advice, wrong=True)
+    elif state.read_only:
+        message = "The database takes no writes: default_transaction_read_only is on."
+        yield Finding(None, message, "Set it to off, for the server, the database, the role or in the URL.", wrong=True)
+
+
+def of_reading(connection: Connection, collection: Collection) -> Iterator[Finding]:
+    """What is to be said of tables that the role may not read."""
+    yield from _of_privileges(connection, collection, "SELECT")
+
+
+def of_writing(connection: Connection, collection: Collection) -> Iterator[Finding]:
+    """What is to be said of tables that the role may not write."""
+    yield from _of_privileges(connection, collection, "INSERT", "UPDATE", "DELETE")
+
+
+def of_making(connection: Connection, schema: str) -> Iterator[Finding]:
+    """What is to be said of a role that may not make a collection."""
+    if not connection.scalar(_MAY_MAKE, {"schema": schema}):
+        message = f"The role may not make a collection in schema {schema!r}."
+        advice = "`embedpipe db migrate --sql --collection NAME --model MODEL --grant-to ROLE` prints what makes it."
+        yield Finding(None, message, advice, wrong=True)
+
+
+def _of_privileges(connection: Connection, collection: Collection, *privileges: str) -> Iterator[Finding]:
+    names = [quoted(connection, table) for table in lexical_schema.written(collection)]
+    lacking = connection.execute(_LACKING, {"tables": names, "privileges": list(privileges)}).all()
+    if lacking:
+        what = ", ".join(f"{privilege} on {table}" for table, privilege in lacking)
+        advice = "`embedpipe db migrate --sql --collection NAME --grant-to ROLE` prints what grants it."
+        yield Finding(collection.name, f"The role lacks {what}.", advice, wrong=True)
+
+
 def _of_collection(connection: Connection, collection: Collection) -> tuple[CollectionState, list[Finding]]:
     counts: Any = connection.execute(_counts(collection)).one()
     sets = vector_sets(connection, collection.schema, collection.name)
@@ -183,8 +233,8 @@ def _of_collection(connection: Connection, collection: Collection) -> tuple[Coll
         message = "Row security hides the rows of its tenants from this role: they were not looked at."
         advice = "Ask as a superuser, or as a role with BYPASSRLS."
         return state, [Finding(collection.name, message, advice, wrong=False), *_of_space(state, space)]
-    findings = [*_of_counts(collection, counts), *_of_indexes(connection, collection, state)]
-    return state, findings + list(_of_space(state, space))
+    findings = [*of_writing(connection, collection), *_of_counts(collection, counts)]
+    return state, [*findings, *_of_indexes(connection, collection, state), *_of_space(state, space)]
 
 
 def _counts(collection: Collection) -> Select[Any]:

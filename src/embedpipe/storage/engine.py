@@ -10,6 +10,7 @@ import weakref
 from collections.abc import Awaitable, Callable
 from dataclasses import asdict, dataclass, replace
 from functools import partial
+from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
@@ -68,6 +69,7 @@ class Database:
         transaction_pooling: bool = False,
     ) -> None:
         self.schema = _checked_schema(schema)
+        self.full_at = -inf  # when a write last found the disk full, on the monotonic clock
         self.application_name = application_name
         self._settings = SessionSettings(
             ef_search=ef_search, statement_timeout_s=statement_timeout_s, transaction_pooling=transaction_pooling

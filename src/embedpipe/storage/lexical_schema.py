@@ -68,6 +68,13 @@ def tables(collection: Collection) -> LexicalTables:
     return _tables(collection.schema, collection.number, collection.tenants)
 
 
+def written(collection: Collection) -> list[Table]:
+    """Return every table that a write of the collection touches."""
+    words = tables(collection)
+    lexical = [words.index, words.terms, words.deltas] if collection.lexical else []
+    return [collection.documents, collection.chunks, collection.vectors, *lexical]
+
+
 @once
 def _tables(schema: str, number: int, tenants: bool) -> LexicalTables:
     metadata, name = MetaData(schema=schema), f"c{number}_lexical"

@@ -107,9 +107,7 @@ def _grants(connection: Connection, schema: str, collection: Collection | None, 
     yield f"GRANT SELECT ON ALL TABLES IN SCHEMA {_name(schema)} {to}"
     if collection is None:
         return
-    words = lexical_schema.tables(collection)
-    written = [collection.documents, collection.chunks, collection.vectors]
-    written += [words.index, words.terms, words.deltas] if collection.lexical else []
+    written = lexical_schema.written(collection)
     names = ", ".join(_DIALECT.identifier_preparer.format_table(table) for table in written)
     yield f"GRANT INSERT, UPDATE, DELETE ON {names} {to}"
 

@@ -68,7 +68,8 @@ class PgVectorStore(BoundStore):
         chunks with the same id the later one counts. All are written in one transaction. Raises `InputError` for what
         cannot be stored exactly, naming the chunk.
         """
-        return self._run(plans.upsert(chunks, vectors), connection)
+        with self._writing():
+            return self._run(plans.upsert(chunks, vectors), connection)
 
     def delete(
         self,
@@ -231,7 +232,8 @@ class PgVectorStore(BoundStore):
 
     def write_documents(self, batch: DocumentBatch) -> int:
         """How many stale chunks went, after the documents and their chunks were written in one transaction."""
-        return self._run(plans.write_documents(batch), None)
+        with self._writing():
+            return self._run(plans.write_documents(batch), None)
 
     def prune_documents(self, seen: Sequence[str]) -> tuple[int, int]:
         """How many documents and chunks went: all documents but those seen."""
@@ -291,9 +293,9 @@ class PgVectorStore(BoundStore):
     def health(self) -> Health:
         """Whether the collection can be searched and written now, in milliseconds; nothing is made or changed."""
         try:
-            return self.database.read(health.check, self.database.schema, self.name, self.settings)
+            return self.database.read(self._look)
         except StorageError as error:
-            return health.unreachable(self.name, error)
+            return health.failed(self.name, error)
 
     def drop(self) -> None:
         """Removes the collection with all it holds."""

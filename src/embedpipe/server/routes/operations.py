@@ -1,37 +1,73 @@
-"""`/healthz` and `/metrics`: for whoever runs the server."""
+"""`/healthz`, `/readyz` and `/metrics`: for whoever runs the server."""
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, TypeAlias
 
 from fastapi import APIRouter, Request, Response
 
 from embedpipe.server.resources import Resources
 from embedpipe.server.schemas.common import Sent
+from embedpipe.storage import Health
 
 router = APIRouter(tags=["operations"])
 
+State: TypeAlias = Literal["ok", "failing"]
+Part: TypeAlias = Literal["reading", "writing", "model"]
 
-class HealthBody(Sent):
+
+class AliveBody(Sent):
+    """The process answers; that says nothing of the database."""
+
+    status: Literal["ok"]
+    model: str
+
+
+class ReadyBody(Sent):
     """Whether requests can be answered; the log says why where they cannot."""
 
-    status: Literal["ok", "failing"]
-    model: str
-    database: Literal["ok", "failing"]
+    status: State
+    reading: State
+    writing: State
+    model: State
 
 
-@router.get("/healthz", responses={503: {"model": HealthBody, "description": "Requests cannot be answered."}})
-async def healthz(request: Request, response: Response) -> HealthBody:
-    """Whether the database answers, and the collection is one that the server's model can search."""
-    resources = Resources.of(request)
-    health = await resources.watch.health()
-    well = health.database and health.healthy
-    response.status_code = 200 if well else 503
-    return HealthBody(
-        status="ok" if well else "failing",
-        model=resources.generator.spec.name,
-        database="ok" if health.database else "failing",
-    )
+class PartBody(Sent):
+    """Whether requests of one kind can be answered; the log says why where they cannot."""
+
+    status: State
+
+
+_NOT_READY = "Requests cannot be answered."
+
+
+@router.get("/healthz")
+async def healthz(request: Request) -> AliveBody:
+    """Whether the process lives: for what restarts it where it does not. Nothing else is asked."""
+    return AliveBody(status="ok", model=Resources.of(request).generator.spec.name)
+
+
+@router.get("/readyz", responses={503: {"model": ReadyBody, "description": _NOT_READY}})
+async def readyz(request: Request, response: Response) -> ReadyBody:
+    """Whether searches and ingests can be answered now: for what sends requests elsewhere where they cannot."""
+    health = await Resources.of(request).watch.health()
+    reading, writing, model = (_state(health, part) for part in ("reading", "writing", "model"))
+    status: State = "ok" if health.healthy and reading == writing == model == "ok" else "failing"
+    response.status_code = 200 if status == "ok" else 503
+    return ReadyBody(status=status, reading=reading, writing=writing, model=model)
+
+
+@router.get("/readyz/{part}", responses={503: {"model": PartBody, "description": _NOT_READY}})
+async def ready_part(part: Part, request: Request, response: Response) -> PartBody:
+    """Whether the database can be searched, whether it can be written, or whether the model embeds."""
+    status = _state(await Resources.of(request).watch.health(), part)
+    response.status_code = 200 if status == "ok" else 503
+    return PartBody(status=status)
+
+
+def _state(health: Health, part: Part) -> State:
+    well = {"reading": health.reads, "writing": health.writes, "model": health.model_loads is not False}
+    return "ok" if well[part] else "failing"
 
 
 @router.get("/metrics", response_class=Response, responses={200: {"content": {"text/plain": {}}}})

@@ -11,6 +11,7 @@ from contextvars import copy_context
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
+from embedpipe._forking import Given
 from embedpipe.answering.chat import Message, OpenAIChat, Reply
 from embedpipe.answering.citations import Citation, Statement, checked_statements
 from embedpipe.answering.extractive import ExtractiveAnswerer, answer_text
@@ -99,6 +100,7 @@ class RAGPipeline:
     ) -> None:
         self._service = service
         self._llm = None if llm is None else as_chat_model(llm)
+        self._given = Given(llm)
         self._k = _checked_k(k)
         self._prompt = prompt or Prompt()
         self._context = context or ContextSettings()

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from typing import Any
 
+from embedpipe._forking import Given
 from embedpipe._threads import in_thread
 from embedpipe.chunking import RecursiveChunker
 from embedpipe.embedding import EmbeddingGenerator
@@ -74,6 +75,7 @@ class SemanticSearchService:
         settings = IngestSettings(chunker=chunker, headers=headers, clean_text=clean_text)
         self.settings = settings.fitted(self.generator.model)
         self.reranker = None if reranker is None else as_reranker(reranker)
+        self._given = Given(reranker)
         self._async_store: AsyncPgVectorStore | None = None
         self._found = False
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 from collections.abc import AsyncGenerator, Generator, Iterator, Sequence
 from contextlib import contextmanager
-from functools import cached_property
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
+from embedpipe._forking import PerProcess
 from embedpipe.errors import ConfigurationError, GenerationError
 
 
@@ -81,12 +81,13 @@ class OpenAIChat:
         self._max_retries = max_retries
         self._timeout_s = timeout_s
         self._options = options
+        self._opened: PerProcess[Any] = PerProcess()
 
     def __repr__(self) -> str:
         return f"OpenAIChat({self._model!r})"
 
     def __getstate__(self) -> dict[str, Any]:
-        return {key: value for key, value in self.__dict__.items() if key != "_client"} | {"_api_key": None}
+        return self.__dict__ | {"_api_key": None}
 
     @property
     def name(self) -> str:
@@ -123,8 +124,11 @@ class OpenAIChat:
                         yield _piece(event)
             self._check_finished(finished)
 
-    @cached_property
+    @property
     def _client(self) -> Any:
+        return self._opened.get(self._open)
+
+    def _open(self) -> Any:
         import openai
 
         return openai.OpenAI(**self._connection())

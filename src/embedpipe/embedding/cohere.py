@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import weakref
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import cached_property
@@ -10,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from embedpipe._forking import PerProcess
 from embedpipe._optional import require
 from embedpipe.embedding import catalogue
 from embedpipe.embedding.backend import Limits, Reply
@@ -41,7 +41,7 @@ class CohereModel:
         self._settings = (name, base_url, timeout_s)
         self._name = name
         self._secret = Secret.of(api_key, variable="CO_API_KEY")
-        self._sync: Any = None
+        self._sync: PerProcess[Any] = PerProcess(lambda client: _http(client).close())
         self._async = LoopClients(lambda: self._make("AsyncClientV2"), _closed)
 
     @cached_property
@@ -67,12 +67,9 @@ class CohereModel:
 
     def fetch(self, texts: Sequence[str], kind: Kind) -> Reply:
         """One request."""
-        if self._sync is None:
-            client = self._make("ClientV2")
-            weakref.finalize(self, _http(client).close)
-            self._sync = client
+        client = self._sync.get(lambda: self._make("ClientV2"))
         try:
-            return _reply(self._sync.embed(**self._request(texts, kind)))
+            return _reply(client.embed(**self._request(texts, kind)))
         except _errors() as error:
             raise self._translated(error) from self._secret.safe(error)
 

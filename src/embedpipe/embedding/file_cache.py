@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import logging
 import os
-import threading
 import weakref
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from embedpipe._forking import Lock, PerProcess
 from embedpipe._optional import require
 from embedpipe.embedding.cache import KEY_SIZE, Precision, checked_precision, model_of
 from embedpipe.errors import ConfigurationError
@@ -35,14 +35,21 @@ class CacheStats:
 
 @dataclass(eq=False, slots=True, weakref_slot=True)
 class _Opened:
-    process: int
     environment: Any
     index: Any
     entries: Any
 
 
+@dataclass(slots=True)
+class _Asked:
+    """What this process has asked of a cache."""
+
+    hits: int = 0
+    misses: int = 0
+
+
 _OPEN: weakref.WeakValueDictionary[tuple[int, Path], _Opened] = weakref.WeakValueDictionary()
-_OPENING = threading.Lock()
+_OPENING = Lock()
 
 
 def _shared(cache: FileCache) -> _Opened:
@@ -73,9 +80,9 @@ class FileCache:
         self.folder = Path(folder).expanduser()
         self.max_bytes = max_bytes
         self.precision = checked_precision(precision)
-        self._lock = threading.Lock()
-        self._hits = self._misses = 0
-        self._opened: _Opened | None = None
+        self._lock = Lock()
+        self._asked: PerProcess[_Asked] = PerProcess()
+        self._opened: PerProcess[_Opened] = PerProcess()
         require("lmdb", extra="cache")
 
     def get_many(self, keys: Sequence[bytes]) -> list[bytes | None]:
@@ -86,9 +93,10 @@ class FileCache:
             values = dict(transaction.cursor(entries).getmulti(list(places.values())))
         found = [values.get(places.get(key, b"")) for key in keys]
         missing = found.count(None)
+        asked = self._asked.get(_Asked)
         with self._lock:
-            self._hits += len(found) - missing
-            self._misses += missing
+            asked.hits += len(found) - missing
+            asked.misses += missing
         return [None if value is None else value[KEY_SIZE:] for value in found]
 
     def put_many(self, entries: Sequence[tuple[bytes, bytes]]) -> None:
@@ -116,11 +124,12 @@ class FileCache:
         with environment.begin() as transaction:
             count = int(transaction.stat(entries)["entries"])
             size = self._used(transaction)
-        return CacheStats(entries=count, bytes=size, hits=self._hits, misses=self._misses)
+        asked = self._asked.get(_Asked)
+        return CacheStats(entries=count, bytes=size, hits=asked.hits, misses=asked.misses)
 
     def close(self) -> None:
         """Lets go of the file, which closes with its last user in this process; the next call opens it again."""
-        self._opened = None
+        self._opened.close()
 
     def _put(self, transaction: Any, entries: Sequence[tuple[bytes, bytes]]) -> None:
         _, index, stored = self._environment()
@@ -186,9 +195,7 @@ class FileCache:
 
     def _environment(self) -> tuple[Any, Any, Any]:
         """LMDB's environment, index and entries; a forked process opens its own."""
-        opened = self._opened
-        if opened is None or opened.process != os.getpid():
-            opened = self._opened = _shared(self)
+        opened = self._opened.get(lambda: _shared(self))
         return opened.environment, opened.index, opened.entries
 
     def open(self) -> _Opened:
@@ -213,7 +220,7 @@ class FileCache:
         if (self.folder / "data.mdb").stat().st_size < pages * environment.stat()["psize"]:
             environment.close()  # reading beyond the file's end would kill the process
             raise lmdb.CorruptedError("the file is cut short")
-        return _Opened(os.getpid(), environment, environment.open_db(b"index"), environment.open_db(b"entries"))
+        return _Opened(environment, environment.open_db(b"index"), environment.open_db(b"entries"))
 
     def __repr__(self) -> str:
         return f"FileCache({str(self.folder)!r}, max_bytes={self.max_bytes})"

@@ -9,6 +9,7 @@ from functools import cached_property, partial
 from typing import Any, cast
 from urllib.parse import urlsplit, urlunsplit
 
+from embedpipe._forking import Given
 from embedpipe._threads import in_thread
 from embedpipe.embedding import catalogue
 from embedpipe.embedding.backend import LimitedModel, Limits, Retry
@@ -90,6 +91,7 @@ class EmbeddingGenerator:
         else:
             chosen = backend(model)
         self.model: EmbeddingModel = chosen
+        self._given = Given(chosen)
         self.limits = limits or (chosen.limits if isinstance(chosen, LimitedModel) else Limits())
         self.retry = retry or Retry()
         if max_retries is not None:

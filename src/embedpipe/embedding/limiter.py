@@ -5,13 +5,13 @@ from __future__ import annotations
 import contextlib
 import re
 import sqlite3
-import threading
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
+from embedpipe._forking import UNFORKED, Lock
 from embedpipe.embedding.backend import Limits
 
 _BURST_S = 1.0
@@ -36,7 +36,7 @@ class _Store(Protocol):
 
 class _Memory:
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        self._lock = Lock()
         self._state = [State()]
 
     @contextlib.contextmanager
@@ -60,7 +60,10 @@ class _File:
 
     @contextlib.contextmanager
     def _open(self) -> Iterator[sqlite3.Connection]:
-        with contextlib.closing(sqlite3.connect(self._path, timeout=30.0, isolation_level=None)) as connection:
+        with (
+            UNFORKED,
+            contextlib.closing(sqlite3.connect(self._path, timeout=30.0, isolation_level=None)) as connection,
+        ):
             connection.execute("PRAGMA synchronous = OFF")  # after a power cut the limits start afresh
             yield connection
 

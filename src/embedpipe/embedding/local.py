@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import threading
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import cached_property
@@ -12,6 +11,7 @@ from typing import Any, Protocol, get_args
 
 import numpy as np
 
+from embedpipe._forking import Lock, PerProcess, torch_computes
 from embedpipe._optional import require
 from embedpipe.embedding import catalogue, weights
 from embedpipe.embedding.backend import Limits
@@ -71,8 +71,8 @@ class LocalModel:
             "query_prompt": query_prompt,
             "document_prompt": document_prompt,
         }
-        self._lock = threading.Lock()
-        self._loaded: _Encoder | None = None
+        self._lock = Lock()
+        self._loaded: PerProcess[_Encoder] = PerProcess()
 
     @cached_property
     def folder(self) -> Path:
@@ -107,9 +107,7 @@ class LocalModel:
         """(n, d) float32, one row for each text, in order."""
         prompt = self.spec.query_prompt if kind == "query" else self.spec.document_prompt
         with self._lock:  # tokenizers and sessions are not safe to share between threads
-            if self._loaded is None:
-                self._loaded = self._load()
-            return self._loaded.encode([prompt + text for text in texts] if prompt else texts)
+            return self._loaded.get(self._load).encode([prompt + text for text in texts] if prompt else texts)
 
     def _load(self) -> _Encoder:
         settings = self._settings
@@ -156,6 +154,7 @@ class _TorchEncoder:
         require("transformers.utils.logging", extra="local").disable_progress_bar()
         self._batch_size, self._size = batch_size, local.spec.dimensions
         self._count = local.counter.count_many
+        torch_computes()
         self._model = library.SentenceTransformer(str(local.folder), device=device, local_files_only=True)
         self._model.max_seq_length = local.spec.max_tokens
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 import base64
 import importlib
 import json
-import weakref
 from collections.abc import Mapping, Sequence
 from functools import cache, cached_property
 from typing import Any
 
 import numpy as np
 
+from embedpipe._forking import PerProcess
 from embedpipe.embedding import catalogue
 from embedpipe.embedding.backend import Limits, Reply
 from embedpipe.embedding.provider import LoopClients, shown, translated
@@ -50,7 +50,7 @@ class OpenAIModel:
         if dimensions is not None:
             _check_dimensions(dimensions, self._known, name)
         self._dimensions = dimensions
-        self._sync: Any = None
+        self._sync: PerProcess[Any] = PerProcess(lambda client: client.close())
         self._async = LoopClients(self._make_async, lambda client: client.close())
 
     @cached_property
@@ -86,7 +86,7 @@ class OpenAIModel:
 
     def fetch(self, texts: Sequence[str], kind: Kind) -> Reply:
         """One request. `kind` is not used: the models embed documents and queries alike."""
-        client = self._client()
+        client = self._sync.get(self._make_sync)
         try:
             raw = client.post("/embeddings", body=self._request(texts), cast_to=_raw_reply())
         except _api_error() as error:
@@ -108,15 +108,11 @@ class OpenAIModel:
             request["dimensions"] = self._dimensions
         return request
 
-    def _client(self) -> Any:
+    def _make_sync(self) -> Any:
         import openai
 
-        if self._sync is None:
-            azure = self._settings[3] is not None
-            client = (openai.AzureOpenAI if azure else openai.OpenAI)(**self._client_settings())
-            weakref.finalize(self, client.close)
-            self._sync = client
-        return self._sync
+        azure = self._settings[3] is not None
+        return (openai.AzureOpenAI if azure else openai.OpenAI)(**self._client_settings())
 
     def _make_async(self) -> Any:
         import openai

@@ -9,6 +9,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from email.utils import parsedate_to_datetime
 from typing import Any
 
+from embedpipe._forking import PerProcess
 from embedpipe.embedding.secret import Secret
 from embedpipe.errors import AuthenticationError, EmbeddingError, ProviderError, RateLimitError
 
@@ -67,18 +68,18 @@ class LoopClients:
     def __init__(self, make: Callable[[], Any], close: Callable[[Any], Awaitable[object]]) -> None:
         self._make = make
         self._close = close
-        self._clients: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, tuple[Any, Any]]
-        self._clients = weakref.WeakKeyDictionary()
+        self._clients: PerProcess[weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, tuple[Any, Any]]] = PerProcess()
 
     async def get(self) -> Any:
         """The running loop's client."""
         loop = asyncio.get_running_loop()
-        client, _ = self._clients.get(loop, (None, None))
+        clients = self._clients.get(weakref.WeakKeyDictionary)
+        client, _ = clients.get(loop, (None, None))
         if client is None:
             client = self._make()
             holder = _held(client, self._close)
             await anext(holder)
-            self._clients[loop] = (client, holder)
+            clients[loop] = (client, holder)
         return client
 
 

@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 from weakref import WeakKeyDictionary
 
+from embedpipe._forking import PerProcess
 from embedpipe._threads import in_thread
 from embedpipe.embedding.backend import RemoteModel, Reply, Retry
 from embedpipe.embedding.call import Call
@@ -56,8 +57,13 @@ class Slots:
 
     def __init__(self, number: int) -> None:
         self._number = number
-        self.of_threads = threading.BoundedSemaphore(number)
+        self._of_threads: PerProcess[threading.BoundedSemaphore] = PerProcess()
         self._of_loops: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Semaphore] = WeakKeyDictionary()
+
+    @property
+    def of_threads(self) -> threading.BoundedSemaphore:
+        """Those of this process's threads."""
+        return self._of_threads.get(lambda: threading.BoundedSemaphore(self._number))
 
     @property
     def of_loop(self) -> asyncio.Semaphore:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Protocol, TypeAlias, runtime_checkable
 from urllib.parse import urlsplit
 
+from embedpipe._forking import Given
 from embedpipe._optional import require
 from embedpipe.embedding.cache import Precision, VectorCache, checked_precision
 from embedpipe.embedding.file_cache import FileCache
@@ -61,6 +62,7 @@ class RedisCache:
         if isinstance(client, str):
             client = require("redis", extra="redis").Redis.from_url(client)
         self._client = client
+        self._given = Given(client)
         self._prefix = prefix
         self._ttl_s = ttl_s
 
@@ -102,6 +104,7 @@ class ByteStoreCache:
     def __init__(self, store: ByteStore, *, prefix: str = "embedpipe-", precision: Precision = "float32") -> None:
         self.precision = checked_precision(precision)
         self._store = store
+        self._given = Given(store)
         self._prefix = prefix
 
     def get_many(self, keys: Sequence[bytes]) -> list[bytes | None]:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import logging
 import re
-import threading
 from typing import Any
 
+from embedpipe._forking import Lock
 from embedpipe._optional import require
 from embedpipe.errors import InputError
 from embedpipe.files.parsed import Parsed
@@ -14,7 +14,7 @@ from embedpipe.text.pages import PAGE_BREAK
 
 logger = logging.getLogger(__name__)
 
-_ONE_AT_A_TIME = threading.Lock()
+_ONE_AT_A_TIME = Lock()
 """PDFium may be used by one thread at a time."""
 
 _DIVIDED = re.compile("[\x02\ufffe]\n?")

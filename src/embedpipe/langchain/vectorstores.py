@@ -10,6 +10,7 @@ from langchain_core.documents import Document
 from langchain_core.embeddings import Embeddings
 from langchain_core.vectorstores import VectorStore
 
+from embedpipe._forking import Given
 from embedpipe._threads import in_thread
 from embedpipe.embedding.wrapped import check_published
 from embedpipe.langchain._documents import (
@@ -51,6 +52,7 @@ class EmbedPipeVectorStore(VectorStore):
 
     def __init__(self, *, store: PgVectorStore, embedding: Embeddings) -> None:
         self.embedding = checked_embedding(embedding)
+        self._kept = Given(embedding)
         self._given = checked_store(store)
         self._async_store: AsyncPgVectorStore | None = None
 

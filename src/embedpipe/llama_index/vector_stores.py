@@ -11,6 +11,7 @@ from llama_index.core.schema import BaseNode
 from llama_index.core.vector_stores import MetadataFilters, VectorStoreQuery, VectorStoreQueryResult
 from llama_index.core.vector_stores.types import BasePydanticVectorStore
 
+from embedpipe._forking import Given
 from embedpipe._threads import in_thread
 from embedpipe.embedding.wrapped import WrappedModel, check_published
 from embedpipe.errors import ConfigurationError, InputError
@@ -47,6 +48,7 @@ class EmbedPipeVectorStore(BasePydanticVectorStore):
 
     _given: PgVectorStore | None = PrivateAttr()
     _embed_model: BaseEmbedding | None = PrivateAttr()
+    _kept: Given[BaseEmbedding | None] = PrivateAttr()
     _store: PgVectorStore | None = PrivateAttr(default=None)
 
     def __init__(
@@ -57,6 +59,7 @@ class EmbedPipeVectorStore(BasePydanticVectorStore):
         super().__init__(**fields)
         self._given = store
         self._embed_model = embed_model
+        self._kept = Given(embed_model)
 
     @classmethod
     def class_name(cls) -> str:

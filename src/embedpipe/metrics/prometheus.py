@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from embedpipe._forking import Given
 from embedpipe._optional import require
 from embedpipe.errors import ConfigurationError
 from embedpipe.metrics.spans import AMOUNTS, Event
@@ -32,6 +33,7 @@ class PrometheusObserver:
         }
         self._errors = prometheus.Counter("errors", "Stages that failed.", [*labels, "error"], **settings)
         self._cost = prometheus.Counter("cost_dollars", "US dollars, by the catalogue's prices.", ["model"], **settings)
+        self._given = Given([self._seconds, *self._amounts.values(), self._errors, self._cost])
 
     def __reduce__(self) -> tuple[Any, ...]:
         raise ConfigurationError(

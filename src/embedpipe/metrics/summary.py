@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections import Counter, deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -10,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from embedpipe._forking import Lock
 from embedpipe.metrics.spans import AMOUNTS, Event
 
 _KEPT = 10_000
@@ -105,7 +105,7 @@ class EmbeddingMetrics:
         self.prices = dict(prices or {})
         self._stages: dict[str, _Stage] = {}
         self._cost = 0.0
-        self._lock = threading.Lock()
+        self._lock = Lock()
 
     def __call__(self, event: Event) -> None:
         """Adds an event."""

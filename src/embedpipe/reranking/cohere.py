@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from functools import cached_property
 from typing import Any
 
+from embedpipe._forking import PerProcess
 from embedpipe._optional import require
 from embedpipe.errors import ConfigurationError, RerankError
 from embedpipe.reranking.ordering import reordered
@@ -34,12 +34,13 @@ class CohereReranker:
         self._base_url = base_url
         self._timeout_s = timeout_s
         self._max_retries = max_retries
+        self._opened: PerProcess[Any] = PerProcess()
 
     def __repr__(self) -> str:
         return f"CohereReranker({self._name!r})"
 
     def __getstate__(self) -> dict[str, Any]:
-        return {key: value for key, value in self.__dict__.items() if key != "_client"} | {"_api_key": None}
+        return self.__dict__ | {"_api_key": None}
 
     def rerank(self, query: str, results: Sequence[SearchResult]) -> list[SearchResult]:
         if not results:
@@ -55,15 +56,15 @@ class CohereReranker:
 
         errors = require("cohere.core.api_error", extra="cohere")
         try:
-            return list(self._client.rerank(model=self._name, query=query, documents=texts).results)
+            client = self._opened.get(self._open)
+            return list(client.rerank(model=self._name, query=query, documents=texts).results)
         except errors.ApiError as error:
             message = error.body.get("message") if isinstance(error.body, dict) else error.body
             raise RerankError(f"{self._name}: Cohere refused the request ({error.status_code}): {message}") from error
         except httpx.HTTPError as error:
             raise RerankError(f"{self._name}: no answer from Cohere: {type(error).__name__}: {error}") from error
 
-    @cached_property
-    def _client(self) -> Any:
+    def _open(self) -> Any:
         key = self._api_key or os.environ.get("CO_API_KEY")
         if not key:
             raise ConfigurationError("CohereReranker needs a key: set CO_API_KEY or give api_key=.")

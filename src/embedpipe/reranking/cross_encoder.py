@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Sequence
 from typing import Any
 
+from embedpipe._forking import Given, Lock, PerProcess, torch_computes
 from embedpipe._optional import require
 from embedpipe.errors import ConfigurationError, RerankError
 from embedpipe.reranking.ordering import reordered
@@ -26,32 +26,31 @@ class CrossEncoderReranker:
         if batch_size < 1:
             raise ConfigurationError(f"batch_size must be 1 or more; got {batch_size}.")
         self._name = model if isinstance(model, str) else type(model).__name__
-        self._model = None if isinstance(model, str) else model
+        self._given = None if isinstance(model, str) else Given(model)
+        self._loaded: PerProcess[Any] = PerProcess()
         self._batch_size = batch_size
         self._device = device
-        self._lock = threading.Lock()
+        self._lock = Lock()
 
     def __repr__(self) -> str:
         return f"CrossEncoderReranker({self._name!r})"
 
-    def __getstate__(self) -> dict[str, Any]:
-        return {key: value for key, value in self.__dict__.items() if key != "_lock"}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__dict__.update(state, _lock=threading.Lock())
-
     def rerank(self, query: str, results: Sequence[SearchResult]) -> list[SearchResult]:
         if not results:
             return []
-        library = require("sentence_transformers", extra="local")
+        require("sentence_transformers", extra="local")
         pairs = [(query, result.text) for result in results]
         try:
             with self._lock:  # PyTorch runs one batch on all cores already
-                if self._model is None:
-                    self._model = library.CrossEncoder(self._name, device=self._device)
-                scores = self._model.predict(pairs, batch_size=self._batch_size, show_progress_bar=False)
+                model = self._loaded.get(self._load) if self._given is None else self._given.thing
+                scores = model.predict(pairs, batch_size=self._batch_size, show_progress_bar=False)
         except (RuntimeError, ValueError, OSError) as error:
             raise RerankError(f"the cross-encoder {self._name} failed: {error}") from error
         if scores.ndim != 1:
             raise RerankError(f"{self._name} gives {scores.shape[1]} scores a pair; a reranker needs a model with one.")
         return reordered(results, scores.tolist(), by=self._name)
+
+    def _load(self) -> Any:
+        library = require("sentence_transformers", extra="local")
+        torch_computes()
+        return library.CrossEncoder(self._name, device=self._device)

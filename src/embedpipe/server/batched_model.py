@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import replace
 
+from embedpipe._forking import PerProcess
 from embedpipe.embedding.backend import CountingModel, LimitedModel, Limits, RemoteModel, Reply
 from embedpipe.embedding.check import checked
 from embedpipe.errors import EmbeddingError, EmbedPipeError, ProviderError, RateLimitError, TokenLimitError
@@ -38,7 +39,8 @@ class BatchedModel:
         self._limits = model.limits if isinstance(model, LimitedModel) else Limits()
         self._remote = remote = isinstance(model, RemoteModel)
         at_once = self._limits.concurrency if remote or isinstance(model, LimitedModel) else 1
-        self._threads = ThreadPoolExecutor(at_once, "embedpipe-model")
+        self._at_once = at_once
+        self._threads: PerProcess[ThreadPoolExecutor] = PerProcess()
         self.batcher = Batcher(
             run=self._noted,
             batch_texts=self._limits.batch_items if remote else min(settings.batch_texts, self._limits.batch_items),
@@ -84,7 +86,7 @@ class BatchedModel:
     async def aclose(self) -> None:
         """Waits for what is at the model."""
         await self.batcher.aclose()
-        self._threads.shutdown()
+        self._pool().shutdown()
 
     def __repr__(self) -> str:
         return f"BatchedModel({self._model!r})"
@@ -100,7 +102,10 @@ class BatchedModel:
         return vectors
 
     async def _run(self, texts: Sequence[str], kind: Kind) -> Vectors:
-        return await asyncio.get_running_loop().run_in_executor(self._threads, self._embedded, texts, kind)
+        return await asyncio.get_running_loop().run_in_executor(self._pool(), self._embedded, texts, kind)
+
+    def _pool(self) -> ThreadPoolExecutor:
+        return self._threads.get(lambda: ThreadPoolExecutor(self._at_once, "embedpipe-model"))
 
     def _embedded(self, texts: Sequence[str], kind: Kind) -> Vectors:
         try:

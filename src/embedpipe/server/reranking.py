@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
 
+from embedpipe._forking import Given, PerProcess
 from embedpipe.metrics.spans import span
 from embedpipe.reranking import LexicalReranker, as_reranker
 from embedpipe.types import Reranker, SearchResult
@@ -19,7 +20,8 @@ class Reranking:
 
     def __init__(self, reranker: object | None) -> None:
         self.reranker: Reranker = LexicalReranker() if reranker is None else as_reranker(reranker)
-        self._threads = ThreadPoolExecutor(_THREADS, "embedpipe-rerank")
+        self._given = Given(reranker)
+        self._threads: PerProcess[ThreadPoolExecutor] = PerProcess()
 
     @property
     def needs_similarity(self) -> bool:
@@ -34,8 +36,11 @@ class Reranking:
     async def arerank(self, query: str, results: Sequence[SearchResult]) -> list[SearchResult]:
         """As `rerank`, on the running event loop."""
         run = copy_context().run  # with whoever listens to its stages
-        return await asyncio.get_running_loop().run_in_executor(self._threads, run, self.rerank, query, results)
+        return await asyncio.get_running_loop().run_in_executor(self._pool(), run, self.rerank, query, results)
 
     def close(self) -> None:
         """Waits for what is under way."""
-        self._threads.shutdown()
+        self._pool().shutdown()
+
+    def _pool(self) -> ThreadPoolExecutor:
+        return self._threads.get(lambda: ThreadPoolExecutor(_THREADS, "embedpipe-rerank"))

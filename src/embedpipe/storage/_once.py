@@ -6,15 +6,16 @@ two, and so does `cached_property` from Python 3.12 on.
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable
 from functools import cached_property, lru_cache, wraps
 from typing import Any, Self, TypeVar, TypeVarTuple, overload
 
+from embedpipe._forking import Lock
+
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
 
-_MAKING = threading.RLock()
+_MAKING = Lock()
 
 
 def once(function: Callable[[*Ts], T]) -> Callable[[*Ts], T]:

@@ -6,7 +6,6 @@ import asyncio
 import os
 import re
 import threading
-import weakref
 from collections.abc import Awaitable, Callable
 from dataclasses import asdict, dataclass, replace
 from functools import partial
@@ -17,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from sqlalchemy import URL, Connection, Engine, create_engine, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError
 
+from embedpipe._forking import Lock, PerProcess, leave, register
 from embedpipe.errors import ConfigurationError
 from embedpipe.storage._role import SUPERUSER
 from embedpipe.storage.diagnosis import Diagnosis, diagnose
@@ -78,9 +78,10 @@ class Database:
         self._embedded = False
         self._shared = None if url is None or isinstance(url, str) else _checked_engine(url)
         self._url = self._parsed(url) if isinstance(url, str) else None
-        self._lock = threading.RLock()
-        self._engines: _Engines[Engine] | None = None
+        self._lock = Lock()
+        self._engines: PerProcess[_Engines[Engine]] = PerProcess(_dispose)  # a store that is forgotten leaves none open
         self._async_engines: dict[asyncio.AbstractEventLoop, _Engines[AsyncEngine]] = {}
+        register(self)
 
     def __repr__(self) -> str:
         return f"Database(schema={self.schema!r})"
@@ -108,13 +109,13 @@ class Database:
         return self._own().transactions
 
     def _own(self) -> _Engines[Engine]:
+        return self._engines.get(self._opened)
+
+    def _opened(self) -> _Engines[Engine]:
         with self._lock:
-            if self._engines is None:
-                engine = create_engine(self._resolved_url(), isolation_level="AUTOCOMMIT", **self._options())
-                listen(engine, self._settings)
-                weakref.finalize(self, engine.dispose)  # a store that is forgotten leaves no connection open
-                self._engines = _Engines(engine, engine.execution_options(isolation_level="READ COMMITTED"))
-            return self._engines
+            engine = create_engine(self._resolved_url(), isolation_level="AUTOCOMMIT", **self._options())
+        listen(engine, self._settings)
+        return _Engines(engine, engine.execution_options(isolation_level="READ COMMITTED"))
 
     def async_engine(self) -> AsyncEngine:
         """The engine of the running event loop: a pool belongs to one loop.
@@ -266,10 +267,8 @@ class Database:
 
     def close(self) -> None:
         """Closes the connections of threads and of event loops that have ended."""
+        self._engines.close()
         with self._lock:
-            if self._engines is not None:
-                self._engines.autocommit.dispose()
-                self._engines = None
             self._drop_closed_loops()
 
     async def aclose(self) -> None:
@@ -278,6 +277,15 @@ class Database:
         if engines is not None:
             await engines.autocommit.dispose()
         self.close()
+
+    def after_fork(self) -> None:
+        """Leave the pools of event loops, and what a given engine has in its pool, to the parent."""
+        leave(self._async_engines)
+        self._async_engines = {}
+        if self._shared is not None:
+            engine = getattr(self._shared, "sync_engine", self._shared)
+            leave(engine.pool)
+            engine.dispose(close=False)
 
     def _resolved_url(self) -> URL:
         if self._shared is not None:
@@ -310,6 +318,10 @@ class Database:
             closer = threading.Thread(target=lambda engine=engine: asyncio.run(engine.dispose()))
             closer.start()
             closer.join()
+
+
+def _dispose(engines: _Engines[Engine]) -> None:
+    engines.autocommit.dispose()
 
 
 def _checked_engine(engine: Engine | AsyncEngine) -> Engine | AsyncEngine:

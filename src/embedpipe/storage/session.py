@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 from sqlalchemy import Connection, Engine, event, func, select
 
+from embedpipe._forking import cut_in_children
 from embedpipe.errors import ConfigurationError
 from embedpipe.storage.columns import register_types
 from embedpipe.storage.schema import Collection
@@ -59,6 +60,7 @@ def listen(engine: Engine, settings: SessionSettings) -> None:
     """Prepares each connection that the engine opens."""
 
     def prepare(connection: Any, record: Any) -> None:
+        cut_in_children(record.driver_connection)
         before, connection.autocommit = connection.autocommit, True
         cursor = connection.cursor()
         cursor.execute(_VECTOR_TYPES)

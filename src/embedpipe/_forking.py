@@ -1,0 +1,257 @@
+"""Forked processes: what was opened before a fork is not used after it.
+
+A child that used its parent's connection would read the answers to the parent's questions. It also lacks the parent's
+threads: a lock that one of them held is never released, and a pool of them answers nothing. So whatever is opened is
+held in a `PerProcess`, every lock that outlives a call is a `Lock`, and what a user opened is held in a `Given`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ctypes
+import functools
+import gc
+import logging
+import os
+import socket
+import sys
+import threading
+import types
+import weakref
+from collections.abc import Callable
+from typing import Any, Generic, Protocol, TypeVar, cast
+
+T = TypeVar("T")
+
+logger = logging.getLogger(__name__)
+
+_PATIENCE_S = 35.0
+"""Longer than SQLite waits for another process."""
+
+_MOST_OBJECTS = 200_000
+_LOCKS = (type(threading.Lock()), type(threading.RLock()))
+_APART = (
+    type,
+    types.ModuleType,
+    types.FunctionType,
+    types.BuiltinFunctionType,
+    threading.Thread,
+    asyncio.AbstractEventLoop,
+)
+"""What leads from a user's object to the rest of the program."""
+
+
+class _Opener(Protocol):
+    def after_fork(self) -> None:
+        """Forget, in a forked child, what the parent opened. Open nothing and wait for nothing here."""
+
+
+class _Connection(Protocol):
+    def fileno(self) -> int: ...
+
+
+_OPENERS: weakref.WeakSet[_Opener] = weakref.WeakSet()
+_CONNECTIONS: weakref.WeakSet[_Connection] = weakref.WeakSet()
+_torch_computes = False
+_held: list[bool] = []
+
+
+def register(opener: _Opener) -> None:
+    """Have `opener.after_fork()` called in each forked child, for as long as the opener lives."""
+    _OPENERS.add(opener)
+
+
+def cut_in_children(connection: _Connection) -> None:
+    """Have each forked child find the connection broken, also where it goes on inside a `with` of its parent."""
+    _CONNECTIONS.add(connection)
+
+
+def torch_computes() -> None:
+    """Have PyTorch compute in one thread in forked children: they lack its OpenMP's others, and would wait for them."""
+    global _torch_computes
+    _torch_computes = True
+
+
+class Lock:
+    """A reentrant lock that is free in a forked child where another thread of the parent held it."""
+
+    def __init__(self) -> None:
+        self._lock = threading.RLock()
+        register(self)
+
+    def __enter__(self) -> None:
+        self._lock.acquire()
+
+    def __exit__(self, *error: object) -> None:
+        self._lock.release()
+
+    def acquire(self, timeout: float) -> bool:
+        """Return whether the lock was had within `timeout` seconds."""
+        return self._lock.acquire(timeout=timeout)
+
+    def release(self) -> None:
+        """Let go of what `acquire` had."""
+        self._lock.release()
+
+    def after_fork(self) -> None:
+        if self._lock.acquire(blocking=False):  # it is free, or the forking thread's own
+            self._lock.release()
+        else:
+            self._lock = threading.RLock()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Lock, ()
+
+
+UNFORKED = Lock()
+"""A fork waits until nobody holds it: for short work in a library whose own locks a fork would leave locked."""
+
+
+class PerProcess(Generic[T]):
+    """What is made at its first use, once for all threads, and anew in a forked child.
+
+    `close` is called with it when the holder is forgotten, or when the process that made it ends. A pickle is empty.
+    """
+
+    def __init__(self, close: Callable[[T], object] | None = None) -> None:
+        self._close = close
+        self._lock = Lock()
+        self._made: T | None = None
+        self._end: weakref.finalize[[T], PerProcess[T]] | None = None
+        register(self)
+
+    def get(self, make: Callable[[], T]) -> T:
+        """Return what this process made; where there is nothing yet, make it."""
+        made = self._made
+        if made is not None:
+            return made
+        with self._lock:
+            if self._made is None:
+                self._made = made = make()
+                if self._close is not None:
+                    self._end = weakref.finalize(self, self._close, made)
+            return self._made
+
+    def close(self) -> None:
+        """Close what was made, if anything. The next `get` makes it anew."""
+        with self._lock:
+            end, self._made, self._end = self._end, None, None
+        if end is not None:
+            end()
+
+    def after_fork(self) -> None:
+        made, end, self._made, self._end = self._made, self._end, None, None
+        if end is not None:
+            end.detach()
+        if made is not None:
+            leave(made)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return PerProcess, (self._close,)
+
+
+class Given(Generic[T]):
+    """What a user made and we cannot make anew, such as a chat model of LangChain or a Redis client.
+
+    In a forked child its network connections are broken and its locks are free. Clients of HTTP and Redis then open
+    connections of their own.
+    """
+
+    def __init__(self, thing: T) -> None:
+        self.thing = thing
+        register(self)
+
+    def after_fork(self) -> None:
+        _free(self.thing)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Given, (self.thing,)
+
+
+def leave(thing: object) -> None:
+    """Leave to the parent what it opened: break its connections here, and keep it until this process ends.
+
+    Its destructor would wait for threads that are not here (ONNX Runtime), or close files under new ones (LMDB).
+    """
+    _free(thing)
+    ctypes.pythonapi.Py_IncRef(ctypes.py_object(thing))
+
+
+def _free(root: object) -> None:
+    """Break the network connections that `root` holds at any depth, and free its locks."""
+    modules = getattr(getattr(sys.modules.get("torch"), "nn", None), "Module", ())
+    seen: set[int] = set()
+    waiting: list[Any] = [root]
+    while waiting and len(seen) < _MOST_OBJECTS:
+        thing = waiting.pop()
+        if id(thing) in seen or isinstance(thing, _APART):
+            continue
+        seen.add(id(thing))
+        if type(thing) in _LOCKS:
+            if thing.acquire(blocking=False):
+                thing.release()
+            else:
+                thing._at_fork_reinit()  # noqa: SLF001 - what the standard library does with its own
+        elif isinstance(thing, modules):
+            torch_computes()
+        elif isinstance(thing, socket.socket):
+            with contextlib.suppress(OSError):
+                if thing.getpeername():  # a listening socket and one of a pair have no name there
+                    _cut(thing)
+        else:
+            waiting.extend(gc.get_referents(thing))
+
+
+def _cut(connection: _Connection) -> None:
+    """Put a socket whose other end is closed in the place of this process's copy; the parent's stays as it is."""
+    dead, other = socket.socketpair()
+    with dead, other:
+        os.dup2(dead.fileno(), connection.fileno(), inheritable=False)
+
+
+def _before() -> None:
+    _held.append(UNFORKED.acquire(_PATIENCE_S))
+
+
+def _after() -> None:
+    if _held.pop():
+        UNFORKED.release()
+
+
+def _after_in_child() -> None:
+    _after()
+    for connection in list(_CONNECTIONS):
+        with contextlib.suppress(Exception):  # it is closed
+            _cut(connection)
+    for opener in list(_OPENERS):
+        try:
+            opener.after_fork()
+        except Exception:
+            logger.exception("%s could not be renewed after a fork.", type(opener).__name__)
+    _renew_libraries()
+
+
+def _renew_libraries() -> None:
+    """Mend what libraries leave broken in a child."""
+    if sys.version_info < (3, 12):  # there each cached property has a lock, for all objects of the class
+        modules = [module for name, module in sys.modules.items() if name.partition(".")[0] == "embedpipe"]
+        classes = {value for module in modules for value in vars(module).values() if isinstance(value, type)}
+        for value in [value for each in classes for value in vars(each).values()]:
+            if isinstance(value, functools.cached_property):
+                cast(Any, value).lock = threading.RLock()
+    if _torch_computes:
+        sys.modules["torch"].set_num_threads(1)
+    if "tokenizers" in sys.modules:  # its threads are gone, and where the variable says "true" it waits for them
+        os.environ["TOKENIZERS_PARALLELISM"] = "false"
+    _free(getattr(sys.modules.get("tiktoken.registry"), "_lock", None))
+    if "onnxruntime" in sys.modules:
+        # Its C++ destructors wait for its threads, for ever, once this process has ended and all was flushed. _exit
+        # goes before them, where the C library can have it so (glibc).
+        library = ctypes.CDLL(None)
+        with contextlib.suppress(AttributeError):
+            library.on_exit(library._exit, None)  # noqa: SLF001 - its name
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(before=_before, after_in_parent=_after, after_in_child=_after_in_child)

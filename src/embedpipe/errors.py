@@ -18,6 +18,7 @@ processes with their attributes.
     │   ├── DatabaseUnavailableError           no connection
     │   ├── DatabaseReadOnlyError              the database takes no writes: a standby, or set so
     │   ├── DatabaseFullError                  the database's disk is full
+    │   ├── LockTimeoutError                   others hold what the operation needs
     │   ├── EmbeddedServerError                the embedded PostgreSQL does not start
     │   ├── SchemaError                        extension, privilege or migration missing
     │   ├── CollectionNotFoundError            no collection of that name
@@ -127,6 +128,10 @@ class DatabaseReadOnlyError(StorageError):
 
 class DatabaseFullError(StorageError):
     """The database's disk is full."""
+
+
+class LockTimeoutError(StorageError):
+    """Others held a lock that the operation needs for longer than it waits."""
 
 
 class EmbeddedServerError(StorageError):

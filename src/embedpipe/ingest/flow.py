@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Generator, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain
 from typing import Any, Protocol, TypeAlias
 
@@ -27,7 +27,7 @@ from embedpipe.types import Chunk, Document, ModelSpec, Vectors
 
 logger = logging.getLogger(__name__)
 
-_ATTEMPTS = 5
+_ATTEMPTS = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +76,8 @@ def batch_flow(batch: Batch, cutter: Cuts) -> Flow:
     taken = list(cutter.rows(batch.documents, stats.failures))
     for attempt in range(_ATTEMPTS):
         known: Known = yield Read([row.id for _, row in taken])
+        if attempt == _ATTEMPTS - 1:  # counts on no stored chunk any more, so that no other writer can take it away
+            known = replace(known, chunk_ids=set())
         with span("ingest.cut", documents=len(taken)) as cutting:
             cut = list(cutter.cuts(taken, known, stats.failures))
             cutting.note(results=sum(len(made.chunks) for made in cut))
@@ -85,8 +87,6 @@ def batch_flow(batch: Batch, cutter: Cuts) -> Flow:
         try:
             gone = (yield Write(_document_batch(whole, missing, vectors, cutter.spec))) if whole else 0
         except ConcurrentChangeError:
-            if attempt == _ATTEMPTS - 1:
-                raise
             logger.info("Another writer changed the same documents; planning the batch again")
             continue
         stats.kept = sum(known.hashes.get(row.id) == row.hash for _, row in taken)

@@ -17,7 +17,8 @@
       store.around
       answer               written by a language model, or quoted
 
-Every other operation of a store is a stage of its own, too: `store.upsert`, `store.similar` and so on.
+Every other operation of a store is a stage of its own, too: `store.upsert`, `store.similar` and so on. Where it is run
+again, `database.retry` (it lost a race) and `database.wait` (others held a lock) say so, with the cause as their error.
 """
 
 from __future__ import annotations

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy.typing as npt
@@ -162,10 +161,11 @@ class AsyncPgVectorStore(BoundStore):
             if on_progress is not None:
                 loop.call_soon_threadsafe(on_progress, progress)
 
-        build = partial(index_building.create_index, self.database, await self.collection(), index)
+        store = self.to_sync()
         try:
-            with self._span("create_index"):
-                await in_thread(build, concurrently=concurrently, on_progress=report if on_progress else None)
+            await in_thread(
+                store.create_index, index, concurrently=concurrently, on_progress=report if on_progress else None
+            )
         finally:
             self._collection = None
 
@@ -176,6 +176,7 @@ class AsyncPgVectorStore(BoundStore):
     async def index_metadata(self, *path: str, type: ValueType = "number") -> None:
         """As `PgVectorStore.index_metadata`."""
         await self._run(plans.index_metadata(path, type), None)
+        await self._run(index_building.analyze, None)  # only then has the planner statistics of the key
 
     async def metadata_indexes(self) -> list[MetadataIndex]:
         """As `PgVectorStore.metadata_indexes`."""
@@ -206,11 +207,18 @@ class AsyncPgVectorStore(BoundStore):
 
     async def ensure_index(self, *, min_rows: int) -> bool:
         """As `PgVectorStore.ensure_index`."""
-        return await self._run(plans.ensure_index(min_rows), None)
+        there, wanted = await self._run(plans.ensure_index(min_rows), None)
+        if wanted:
+            for step in index_building.steps(None):
+                await self._run(step, None)
+            self._collection = None
+        return there or wanted
 
     async def refresh_statistics(self) -> int:
         """As `PgVectorStore.refresh_statistics`."""
-        return await self._run(plans.refresh_statistics(), None)
+        weighed = await self._run(plans.refresh_statistics(), None)
+        await self._run(index_building.analyze, None)
+        return weighed
 
     async def reembed(
         self,

@@ -22,10 +22,11 @@ from embedpipe.errors import (
     StorageError,
 )
 from embedpipe.metrics.spans import Observers, Span, span
-from embedpipe.storage import catalogue, health
+from embedpipe.storage import catalogue, health, locks
 from embedpipe.storage.catalogue import CollectionSettings
 from embedpipe.storage.columns import Precision
 from embedpipe.storage.engine import Database
+from embedpipe.storage.retrying import RaceError, lasting
 from embedpipe.storage.schema import BM25, Collection
 from embedpipe.storage.tenancy import checked_tenant, scoped
 from embedpipe.types import ModelSpec
@@ -103,7 +104,8 @@ class BoundStore:
 
     def _look(self, connection: Connection) -> health.Health:
         full = monotonic() - self.database.full_at < health.FULL_S
-        return health.check(connection, self.database.schema, self.name, self.settings, full=full)
+        with lasting():
+            return health.check(connection, self.database.schema, self.name, self.settings, full=full)
 
     def _drop(self, connection: Connection) -> None:
         if self.tenant is not None:
@@ -112,8 +114,14 @@ class BoundStore:
                 "clear() removes this tenant's chunks."
             )
         catalogue.migrate(connection, self.database.schema)
+        found = catalogue.find_collection(connection, self.database.schema, self.name)
+        if found is None and self.settings.model is not None:
+            return  # it would only be made to be dropped
         whole = replace(self.settings, tenants=None)
         found = catalogue.open_collection(connection, self.database.schema, self.name, whole)
+        locks.claim(connection, found)
+        if catalogue.find_collection(connection, self.database.schema, self.name) != found:
+            raise RaceError(f"Collection {self.name!r} was changed while it was to be dropped. Run it again.")
         catalogue.drop_collection(connection, found)
 
     def _scoped(self, plan: Callable[..., T]) -> Callable[..., T]:

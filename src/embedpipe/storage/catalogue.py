@@ -31,7 +31,7 @@ from sqlalchemy.schema import CreateSchema, CreateTable, DropTable
 from sqlalchemy.sql.base import Executable
 
 from embedpipe.errors import CollectionNotFoundError, ConfigurationError, ModelMismatchError, SchemaError
-from embedpipe.storage import lexical_schema
+from embedpipe.storage import lexical_schema, locks
 from embedpipe.storage.columns import Precision
 from embedpipe.storage.json import storable_text
 from embedpipe.storage.readable_view import CreateView, DropView
@@ -182,6 +182,13 @@ def vector_sets(connection: Connection, schema: str, name: str) -> list[Collecti
     return [_collection(schema, name, row) for row in connection.execute(statement)]
 
 
+def vector_set(connection: Connection, collection: Collection) -> Collection | None:
+    """The same vector set as the catalogue has it now, None where it is gone."""
+    found = vector_sets(connection, collection.schema, collection.name)
+    same = (collection.number, collection.vector_set)
+    return next((each for each in found if (each.number, each.vector_set) == same), None)
+
+
 def _collection(schema: str, name: str, row: Any) -> Collection:
     owner = f"of collection {name!r}"
     if row.precision not in get_args(Precision):
@@ -237,11 +244,15 @@ def set_index(connection: Connection, collection: Collection, index: VectorIndex
 
 
 def drop_collection(connection: Connection, collection: Collection) -> None:
-    """Removes the collection with all it holds."""
-    connection.execute(DropView(collection))
+    """Remove the collection, which is claimed, with all it holds."""
     words = lexical_schema.tables(collection)
+    of_words = [words.index, words.terms, words.deltas] if collection.lexical else []
     sets = [found.vectors for found in vector_sets(connection, collection.schema, collection.name)]
-    for table in (words.index, words.terms, words.deltas, *sets, collection.chunks, collection.documents):
+    tables = [collection.chunks, *sets, *of_words]
+    locks.take(connection, collection.documents, mode="ACCESS EXCLUSIVE")
+    connection.execute(DropView(collection))
+    locks.lock(connection, *tables, mode="ACCESS EXCLUSIVE")
+    for table in (*reversed(tables), collection.documents):
         connection.execute(DropTable(table, if_exists=True))
     collections = Catalogue(collection.schema).collections
     connection.execute(delete(collections).where(collections.c.number == collection.number))
@@ -251,8 +262,8 @@ def _create(
     connection: Connection, schema: str, name: str, model: ModelSpec, settings: CollectionSettings
 ) -> Collection:
     table = connection.dialect.identifier_preparer.format_table(Catalogue(schema).collections)
-    number = connection.scalar(select(func.nextval(func.pg_get_serial_sequence(table, "number"))))
-    collection = planned(connection, schema, name, number=number or 1, model=model, settings=settings)
+    number = connection.execute(select(func.nextval(func.pg_get_serial_sequence(table, "number")))).scalar_one()
+    collection = planned(connection, schema, name, number=number, model=model, settings=settings)
     for statement in creation(collection):
         connection.execute(statement)
     logger.info("Made collection %r for %s", name, model.name)

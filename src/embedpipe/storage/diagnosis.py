@@ -29,6 +29,7 @@ from embedpipe.storage.catalogue import find_collection, pending_migrations, vec
 from embedpipe.storage.columns import bound_vector
 from embedpipe.storage.inventory import has_index, index_states, quoted
 from embedpipe.storage.lexical_schema import CHUNKS, LENGTHS, LexicalTables, total
+from embedpipe.storage.retrying import lasting
 from embedpipe.storage.schema import Catalogue, Collection
 from embedpipe.storage.vector_index import INDEX_FROM
 
@@ -121,7 +122,8 @@ def diagnose(connection: Connection, schema: str) -> Diagnosis:
         collection, newer = found_or_finding(connection, schema, name)
         findings += newer
         if collection is not None:
-            state, found = _of_collection(connection, collection)
+            with lasting():
+                state, found = _of_collection(connection, collection)
             states.append(state)
             findings += found
     return Diagnosis(

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from sqlalchemy import Connection, and_, bindparam, delete, func, select
+from sqlalchemy import Connection, bindparam, func, select
 
 from embedpipe.errors import EmbedPipeError
 from embedpipe.storage import operations, statements
@@ -76,29 +76,40 @@ def known(connection: Connection, collection: Collection, document_ids: Sequence
 
 
 def write(connection: Connection, collection: Collection, batch: DocumentBatch) -> int:
-    """How many stale chunks went, after documents and chunks were written.
+    """Write documents and chunks, in the order that `locks` states.
 
-    Who writes the same documents at the same time waits for the other. Raises `ConcurrentChangeError` where a kept
-    chunk is no longer there.
+    Who writes the same documents at the same time waits for the other.
+
+    Returns:
+        How many stale chunks went.
+
+    Raises:
+        ConcurrentChangeError: If a kept chunk is no longer there.
     """
     _upsert_documents(connection, collection, batch.documents)
-    chunks = collection.chunks
-    of_documents = chunks.c.document_id == func.any(bindparam(None, TextArray(row.id for row in batch.documents)))
-    current = [str(chunk.id) for chunk in (*batch.kept.chunks, *batch.new.chunks)]
-    stale = and_(of_documents, chunks.c.id != func.all(bindparam(None, TextArray(current))))
-    gone = operations.delete_where(connection, collection, stale)
-    if operations.move(connection, collection, batch.kept) < len(batch.kept.chunks):
+    of_documents = func.any(bindparam(None, TextArray(row.id for row in batch.documents)))
+    there = operations.lock(connection, collection, collection.chunks.c.document_id == of_documents)
+    kept, new = ({str(chunk.id) for chunk in rows.chunks} for rows in (batch.kept, batch.new))
+    if not kept <= there.keys():
         raise ConcurrentChangeError("Chunks that were to be kept are gone: another writer changed these documents.")
+    stale = [key for name, key in there.items() if name not in kept and name not in new]
+    if stale:
+        operations.delete_keys(connection, collection, stale)
+    operations.move(connection, collection, batch.kept)
     operations.upsert(connection, collection, batch.new, batch.vectors)
-    return gone
+    return len(stale)
 
 
 def prune(connection: Connection, collection: Collection, seen: Sequence[str]) -> tuple[int, int]:
     """How many documents and chunks went: all documents but those seen."""
     documents, chunks = collection.documents, collection.chunks
-    unseen = select(documents.c.id).where(documents.c.id != func.all(bindparam(None, TextArray(seen))))
-    gone = operations.delete_where(connection, collection, chunks.c.document_id.in_(unseen))
-    return connection.execute(delete(documents).where(documents.c.id.in_(unseen))).rowcount, gone
+    unseen = documents.c.id != func.all(bindparam(None, TextArray(seen)))
+    deleted = statements.delete_documents(collection, unseen).returning(documents.c.id)
+    ids = list(connection.scalars(deleted))  # who writes one of these anew waits from here on
+    gone = operations.delete_where(
+        connection, collection, chunks.c.document_id == func.any(bindparam(None, TextArray(ids)))
+    )
+    return len(ids), gone
 
 
 def _upsert_documents(connection: Connection, collection: Collection, rows: Sequence[DocumentRow]) -> None:

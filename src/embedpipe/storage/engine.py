@@ -6,6 +6,7 @@ import asyncio
 import os
 import re
 import threading
+import time
 from collections.abc import Awaitable, Callable
 from dataclasses import asdict, dataclass, replace
 from functools import partial
@@ -17,12 +18,14 @@ from sqlalchemy import URL, Connection, Engine, create_engine, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError
 
 from embedpipe._forking import Lock, PerProcess, leave, register
+from embedpipe._threads import check_stopped
 from embedpipe.errors import ConfigurationError
 from embedpipe.storage._role import SUPERUSER
 from embedpipe.storage.diagnosis import Diagnosis, diagnose
 from embedpipe.storage.dump import dump
 from embedpipe.storage.embedded import embedded_url
 from embedpipe.storage.inventory import CollectionInfo, list_collections
+from embedpipe.storage.retrying import InUseError, RaceError, Tries
 from embedpipe.storage.session import DRIVERS, SessionSettings, listen, run_on, set_locally
 from embedpipe.storage.translation import translated_errors
 
@@ -53,9 +56,10 @@ class Database:
     which is started when the first connection is made. An engine of `postgresql+psycopg://` does as well: an `Engine`
     for threads, an `AsyncEngine` for its event loop; nothing is left in its sessions, and it is not closed. `schema` is
     where the tables lie, `ef_search` how many candidates an index search looks at (more is slower and finds more).
-    `statement_timeout_s` ends what takes longer, but for building indexes. `transaction_pooling` says that the URL is a
-    pooler's that shares sessions by transaction (PgBouncer, Supavisor), as `?pgbouncer=true` in the URL does: then
-    nothing is left in a session, at the price of a round trip. The URL appears in no repr, message or pickle.
+    `statement_timeout_s` ends what takes longer, but for building indexes. `lock_timeout_s` is how long an operation
+    waits for what others have locked. `transaction_pooling` says that the URL is a pooler's that shares sessions by
+    transaction (PgBouncer, Supavisor), as `?pgbouncer=true` in the URL does: then nothing is left in a session, at the
+    price of a round trip. The URL appears in no repr, message or pickle.
     """
 
     def __init__(
@@ -65,6 +69,7 @@ class Database:
         schema: str = "embedpipe",
         ef_search: int = 64,
         statement_timeout_s: float | None = None,
+        lock_timeout_s: float = 600.0,
         application_name: str = "embedpipe",
         transaction_pooling: bool = False,
     ) -> None:
@@ -72,7 +77,10 @@ class Database:
         self.full_at = -inf  # when a write last found the disk full, on the monotonic clock
         self.application_name = application_name
         self._settings = SessionSettings(
-            ef_search=ef_search, statement_timeout_s=statement_timeout_s, transaction_pooling=transaction_pooling
+            ef_search=ef_search,
+            statement_timeout_s=statement_timeout_s,
+            lock_timeout_s=lock_timeout_s,
+            transaction_pooling=transaction_pooling,
         )
         self._given = url is not None
         self._embedded = False
@@ -144,10 +152,12 @@ class Database:
             return self._async_engines[loop]
 
     def run(self, operation: Callable[..., T], /, *args: Any, connection: Connection | None = None) -> T:
-        """What the operation returns, run in a transaction that commits unless it raises.
+        """Return what the operation returns, run in a transaction that commits unless it raises.
 
         With a `connection` it runs there, inside the caller's transaction, which the caller ends. Else a connection
-        that turns out to be broken is replaced, and the operation is run once more.
+        that turns out to be broken is replaced, and the operation is run once more. A transaction that the server has
+        ended for others' sake (a deadlock, a lost race) is run again a few times, and one that finds tables locked for
+        `lock_timeout_s`.
         """
         answer: T = self._answer(self._transaction, operation, args, connection)
         return answer
@@ -168,7 +178,9 @@ class Database:
         return answer
 
     def run_alone(self, operation: Callable[..., T], /, *args: Any) -> T:
-        """What the operation returns, run outside of any transaction, once: for what refuses to stand in one.
+        """Return what the operation returns, run outside of any transaction: for what refuses to stand in one.
+
+        It is run again where others hold what it needs, or where it lost a race.
 
         Raises `ConfigurationError` behind a pooler, which would take the session away between two statements, and on a
         given engine, in whose sessions nothing is left.
@@ -178,19 +190,25 @@ class Database:
                 "This needs a session of its own, which a pooler in transaction mode and a given engine do not give. "
                 "Connect past the pooler, by the URL of the server itself."
             )
-        with translated_errors():
-            return self._autocommit(operation, args)
+        answer: T = self._answer(self._autocommit, operation, args, None)
+        return answer
 
     def _answer(self, run: Callable[..., Any], operation: Callable[..., T], args: Any, given: Connection | None) -> Any:
         with translated_errors():
             if given is not None:
                 return run_on(given, self._settings, operation, *args)
-            try:
-                return run(operation, args)
-            except DBAPIError as error:
-                if not self._replaceable(error):
-                    raise
-                return run(operation, args)
+            tries, replaced = Tries(self._settings.lock_timeout_s), False
+            while True:
+                try:
+                    return run(operation, args)
+                except (DBAPIError, InUseError, RaceError) as error:
+                    pause = tries.after(error)
+                    if pause is None:
+                        if replaced or not self._replaceable(error):
+                            raise
+                        pause, replaced = 0, True
+                check_stopped()
+                time.sleep(pause)
 
     async def _aanswer(
         self, run: Callable[..., Awaitable[Any]], operation: Callable[..., T], args: Any, given: AsyncConnection | None
@@ -198,15 +216,22 @@ class Database:
         with translated_errors():
             if given is not None:
                 return await given.run_sync(run_on, self._settings, operation, *args)
-            try:
-                return await run(operation, args)
-            except DBAPIError as error:
-                if not self._replaceable(error):
-                    raise
-                return await run(operation, args)
+            tries, replaced = Tries(self._settings.lock_timeout_s), False
+            while True:
+                try:
+                    return await run(operation, args)
+                except (DBAPIError, InUseError, RaceError) as error:
+                    pause = tries.after(error)
+                    if pause is None:
+                        if replaced or not self._replaceable(error):
+                            raise
+                        pause, replaced = 0, True
+                await asyncio.sleep(pause)
 
-    def _replaceable(self, error: DBAPIError) -> bool:
+    def _replaceable(self, error: Exception) -> bool:
         """Whether another try may find a connection: the old one broke, or the embedded server was stopped."""
+        if not isinstance(error, DBAPIError):
+            return False
         broken = error.connection_invalidated or (self._embedded and error.statement is None)
         if broken and self._embedded:
             embedded_url()  # starts the server where it does not run; its address stays the same

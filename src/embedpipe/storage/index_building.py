@@ -7,10 +7,8 @@ only when the new one is there.
 from __future__ import annotations
 
 import logging
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor, wait
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -34,10 +32,9 @@ from sqlalchemy import (
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.schema import CreateIndex, DropIndex
 
-from embedpipe._threads import check_stopped, is_stoppable
-from embedpipe.errors import StorageError
+from embedpipe._threads import Stopped, check_stopped, is_stoppable
 from embedpipe.metrics.spans import carried
-from embedpipe.storage import catalogue, lexical_schema, operations
+from embedpipe.storage import catalogue, lexical_schema, locks, operations
 from embedpipe.storage.engine import Database
 from embedpipe.storage.inventory import has_index, index_states, quoted
 from embedpipe.storage.schema import Collection
@@ -51,10 +48,7 @@ SELECT gin_clean_pending_list(pg_class.oid) FROM pg_index
 JOIN pg_class ON pg_class.oid = indexrelid JOIN pg_am ON pg_am.oid = relam
 WHERE amname = 'gin' AND indrelid = to_regclass(:indexed) AND pg_has_role(relowner, 'USAGE')
 """)
-_LOCK: Any = DDL("LOCK TABLE %(fullname)s IN SHARE UPDATE EXCLUSIVE MODE")  # type: ignore[no-untyped-call]  # as above
 _POLL_S = 0.1
-_BUILDING = 0x656D6265_00000000
-"""What the advisory locks of builds beside writers count from, so that they are no other's."""
 _WORKERS = 2
 _SETTINGS = ("maintenance_work_mem", "max_parallel_maintenance_workers", "statement_timeout")
 _NO_SHARED_MEMORY = ("53100", "53200")
@@ -82,13 +76,12 @@ def create_index(
     concurrently: bool,
     on_progress: Progress | None,
 ) -> None:
-    """Builds the vector index; None keeps the one that is there, else builds what the catalogue has.
+    """Build the vector index; None keeps the one that is there, else builds what the catalogue has.
 
     `on_progress` is called from this thread while another one builds. If it raises, the build is cancelled.
     """
     session = _Session()
-    work = partial(_build_beside, database) if concurrently else partial(database.run, _build)
-    work = partial(work, session, collection, index)
+    work = partial(_build, database, session, collection, index, concurrently=concurrently)
     if on_progress is None and not is_stoppable():
         work()
         return
@@ -101,6 +94,7 @@ def create_index(
                 if on_progress is not None and progress is not None:
                     on_progress(progress)
         except BaseException:
+            session.cancelled = True
             while not wait([building], timeout=_POLL_S).done:  # the first may come before the statement does
                 database.read(_cancel, session)
             raise
@@ -114,22 +108,46 @@ class _Session:
     """The session that builds, to be found by whoever cancels the build."""
 
     pid: int | None = None
+    cancelled: bool = False
 
     def begin(self, connection: Connection) -> None:
+        """Note who builds from now on. Ends the build where it was cancelled while it waited."""
+        if self.cancelled:
+            raise Stopped
         self.pid = connection.scalar(select(func.pg_backend_pid()))
 
 
-def _build(connection: Connection, session: _Session, collection: Collection, index: VectorIndex | None) -> None:
+def _build(
+    database: Database, session: _Session, collection: Collection, index: VectorIndex | None, *, concurrently: bool
+) -> None:
+    if concurrently:
+        database.run_alone(_build_beside, session, database, collection, index)
+        return
+    for step in steps(index):
+        database.run(_step, session, step, collection)
+
+
+def _step(
+    connection: Connection, session: _Session, step: Callable[[Connection, Collection], None], collection: Collection
+) -> None:
     session.begin(connection)
-    build(connection, collection, index)
+    step(connection, collection)
 
 
-def build(connection: Connection, collection: Collection, index: VectorIndex | None) -> None:
-    """Builds the vector index in the transaction at hand, while writers wait, unless it is there."""
+def steps(index: VectorIndex | None) -> list[Callable[[Connection, Collection], None]]:
+    """The transactions that build the index while writers wait: a build of hours holds only what it needs."""
+
+    def build(connection: Connection, collection: Collection) -> None:
+        _build_meanwhile(connection, collection, index)
+
+    return [drop_invalid, build, drop_others, analyze]
+
+
+def _build_meanwhile(connection: Connection, collection: Collection, index: VectorIndex | None) -> None:
+    locks.claim(connection, collection)
     if _is_there(connection, collection, index):
         return
-    connection.execute(_LOCK.against(collection.vectors))  # whoever else builds it is waited for
-    wanted = _prepared(connection, collection, index)
+    wanted = _wanted(connection, collection, index)
     if not has_index(connection, wanted):
         _give_resources(connection, wanted, local=True)
         create = CreateIndex(wanted.index_definition())
@@ -141,58 +159,47 @@ def build(connection: Connection, collection: Collection, index: VectorIndex | N
                 raise
             _work_alone(connection, local=True)
             connection.execute(create)
-    _take_up(connection, wanted)
+    catalogue.set_index(connection, wanted, wanted.index)
 
 
-def ensure(connection: Connection, collection: Collection, min_rows: int) -> bool:
-    """Whether there is a vector index; it is built where there are so many rows and the role may."""
+def is_wanted(connection: Connection, collection: Collection, min_rows: int) -> tuple[bool, bool]:
+    """Whether there is a vector index, and whether one is to be built: of so many rows, where the role may."""
     if has_index(connection, collection):
-        return True
+        return True, False
     if operations.count(connection, collection) < min_rows:
-        return False
-    owner = text("SELECT pg_has_role(relowner, 'USAGE') FROM pg_class WHERE oid = to_regclass(:vectors)")
-    if not connection.scalar(owner, {"vectors": quoted(connection, collection.vectors)}):
-        logger.warning(
-            "Collection %r is large enough for a vector index, which only the owner of its tables may build: "
-            "have the owner call create_index()",
-            collection.name,
-        )
-        return False
-    build(connection, collection, None)
-    return True
+        return False, False
+    owner = text("SELECT pg_has_role(relowner, 'USAGE') FROM pg_class WHERE oid = CAST(:vectors AS regclass)")
+    if connection.execute(owner, {"vectors": quoted(connection, collection.vectors)}).scalar_one():
+        return False, True
+    logger.warning(
+        "Collection %r is large enough for a vector index, which only the owner of its tables may build: "
+        "have the owner call create_index()",
+        collection.name,
+    )
+    return False, False
 
 
-def _build_beside(database: Database, session: _Session, collection: Collection, index: VectorIndex | None) -> None:
-    """Builds while others write, one build after the other. What a failure leaves is dropped."""
-    database.run_alone(_in_turn, database, session, collection, index)
-
-
-def _in_turn(
-    connection: Connection, database: Database, session: _Session, collection: Collection, index: VectorIndex | None
+def _build_beside(
+    connection: Connection, session: _Session, database: Database, collection: Collection, index: VectorIndex | None
 ) -> None:
+    """Build while others write. What a failure leaves is dropped.
+
+    What changes more than the index runs in transactions of their own, under the claim of this connection.
+    """
     session.begin(connection)
-    with _turn(connection, collection):
-        wanted = database.run(_prepared, collection, index)
+    with locks.claimed(connection, collection):
+        if _is_there(connection, collection, index):
+            return
+        database.run(_drop_where, collection, lambda _, valid: not valid)
+        wanted = database.run(_wanted, collection, index)
         try:
             _create_beside(connection, wanted)
         except BaseException:
-            database.run(_drop_invalid, wanted)
+            database.run(_drop_where, wanted, lambda _, valid: not valid)
             raise
-        database.run(_finish, wanted)
-
-
-@contextmanager
-def _turn(connection: Connection, collection: Collection) -> Iterator[None]:
-    """One build at a time, asked for over and over: a statement that waits for a build has that build wait for it."""
-    key = cast(func.to_regclass(quoted(connection, collection.vectors)), BigInteger) + _BUILDING
-    while not connection.scalar(select(func.pg_try_advisory_lock(key))):
-        check_stopped()
-        time.sleep(_POLL_S)
-    try:
-        yield
-    finally:
-        if not connection.invalidated:
-            connection.execute(select(func.pg_advisory_unlock(key)))
+        database.run(catalogue.set_index, wanted, wanted.index)
+        database.run(_drop_where, wanted, lambda name, _: name != wanted.vector_index)
+        database.run(_analyze, wanted)
 
 
 def _create_beside(connection: Connection, wanted: Collection) -> None:
@@ -214,23 +221,12 @@ def _create_beside(connection: Connection, wanted: Collection) -> None:
             connection.execute(select(*[func.set_config(name, value, false()) for name, value in pairs]))
 
 
-def _finish(connection: Connection, wanted: Collection) -> None:
-    _drop_invalid(connection, wanted)
-    if not has_index(connection, wanted):
-        raise StorageError(
-            f"The vector index of collection {wanted.name!r} was not built: another build of it failed meanwhile. "
-            "Call create_index again."
-        )
-    _take_up(connection, wanted)
-
-
-def _prepared(connection: Connection, collection: Collection, index: VectorIndex | None) -> Collection:
-    """The collection as it will be: with the wanted index, its lists counted out. What failed before is dropped."""
+def _wanted(connection: Connection, collection: Collection, index: VectorIndex | None) -> Collection:
+    """The collection as it will be: with the wanted index, its lists counted out."""
     wanted = index or collection.index
     wanted.check(collection.model.dimensions, collection.precision)
     if _is_there(connection, collection, index):
         return collection
-    _drop_invalid(connection, collection)  # first, since whoever waits there must hold no lock of the rows
     return replace(collection, index=wanted.sized(_rows(connection, collection)))
 
 
@@ -239,43 +235,58 @@ def _is_there(connection: Connection, collection: Collection, index: VectorIndex
     return wanted.is_met_by(collection.index) and has_index(connection, collection)
 
 
-def _drop_invalid(connection: Connection, collection: Collection) -> None:
-    """Drops indexes that a failed build left; one that is being built is waited for, since the lock is its own."""
-    if all(index_states(connection, collection).values()):
-        return
-    connection.execute(_LOCK.against(collection.vectors))
-    for name, valid in index_states(connection, collection).items():
-        if not valid:
+def drop_invalid(connection: Connection, collection: Collection) -> None:
+    """Drop indexes that a failed build left. None is being built, since that would hold the claim."""
+    locks.claim(connection, collection)
+    _drop_where(connection, collection, lambda _, valid: not valid)
+
+
+def drop_others(connection: Connection, collection: Collection) -> None:
+    """Drop the indexes that searches do not use any more."""
+    locks.claim(connection, collection)
+    active = catalogue.vector_set(connection, collection)
+    if active is not None and has_index(connection, active):
+        _drop_where(connection, active, lambda name, _: name != active.vector_index)
+
+
+def _drop_where(connection: Connection, collection: Collection, goes: Callable[[str, bool], bool]) -> list[str]:
+    """Drop those vector indexes that `goes(name, valid)` is true of."""
+    states = index_states(connection, collection)
+    names = [name for name, valid in states.items() if goes(name, valid)]
+    if names:
+        locks.be_brief(connection)
+    for name in names:
+        if not states[name]:
             logger.warning("Dropping the invalid index %s, which a failed concurrent build left", name)
-            connection.execute(DropIndex(_named(collection, name)))
-
-
-def _take_up(connection: Connection, wanted: Collection) -> None:
-    """Has searches use the index that is there now, and drops the others."""
-    catalogue.set_index(connection, wanted, wanted.index)
-    for name in index_states(connection, wanted):
-        if name != wanted.vector_index:
-            connection.execute(DropIndex(_named(wanted, name)))
-    analyze(connection, wanted)  # else the planner would take the index under a filter that few chunks meet
+        connection.execute(DropIndex(_named(collection, name)))
+    return names
 
 
 def drop_index(connection: Connection, collection: Collection) -> bool:
-    """Whether there was a vector index; searches are exact until it is built again."""
-    names = list(index_states(connection, collection))
-    for name in names:
-        connection.execute(DropIndex(_named(collection, name)))
-    return bool(names)
+    """Drop the vector index. Searches are exact until it is built again.
+
+    Returns:
+        True if there was an index.
+    """
+    locks.claim(connection, collection)
+    return bool(_drop_where(connection, collection, lambda *_: True))
 
 
 def analyze(connection: Connection, collection: Collection) -> None:
-    """Brings the planner's statistics up to date, which decide between the index and an exact scan under a filter.
+    """Bring the planner's statistics up to date, which decide between the index and an exact scan under a filter.
 
-    Also files what writers left beside the GIN indexes, which every search would else read from end to end.
+    Also files what writers left beside the GIN indexes, which every search would else read from end to end. A table of
+    which an index is being built is left out, since that ends with statistics of its own.
     """
+    _analyze(connection, collection, "(SKIP_LOCKED) " if locks.is_claimed(connection, collection) else "")
+
+
+def _analyze(connection: Connection, collection: Collection, option: str = "") -> None:
     tables = [collection.chunks, collection.vectors]
     for table in [*tables, lexical_schema.tables(collection).index] if collection.lexical else tables:
         connection.execute(_CLEAN, {"indexed": quoted(connection, table)})
-        connection.execute(_ANALYZE.against(table))
+        statement: Any = DDL("ANALYZE %(option)s%(fullname)s", context={"option": option})  # type: ignore[no-untyped-call]  # SQLAlchemy leaves DDL untyped
+        connection.execute(statement.against(table))
 
 
 def _give_resources(connection: Connection, wanted: Collection, *, local: bool) -> None:
@@ -304,8 +315,9 @@ def _rows(connection: Connection, collection: Collection) -> int:
     if not collection.tenants:
         return connection.scalar(select(func.count()).select_from(collection.vectors)) or 0
     connection.execute(_ANALYZE.against(collection.vectors))
-    estimate = text("SELECT reltuples::bigint FROM pg_class WHERE oid = to_regclass(:vectors)")
-    return connection.scalar(estimate, {"vectors": quoted(connection, collection.vectors)}) or 0
+    estimate = text("SELECT reltuples::bigint FROM pg_class WHERE oid = CAST(:vectors AS regclass)")
+    rows: int = connection.execute(estimate, {"vectors": quoted(connection, collection.vectors)}).scalar_one()
+    return rows
 
 
 def _bytes(setting: str) -> Any:
@@ -334,7 +346,7 @@ def _cancel(connection: Connection, session: _Session) -> None:
     """Ends the statement that builds, or waits for the lock to; not those that clean up after it."""
     statement = text(
         "SELECT pg_cancel_backend(pid) FROM pg_stat_activity "
-        "WHERE pid = :pid AND state = 'active' AND query ~ 'CREATE INDEX|LOCK TABLE'"
+        "WHERE pid = :pid AND state = 'active' AND query ~ 'CREATE INDEX'"
     )
     connection.execute(statement, {"pid": session.pid})
 

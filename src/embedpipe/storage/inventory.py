@@ -7,11 +7,13 @@ from datetime import UTC
 from typing import Any
 
 from sqlalchemy import BigInteger, Connection, ScalarSelect, Table, cast, column, func, inspect, select, table, text
+from sqlalchemy.dialects.postgresql import REGCLASS
 
 from embedpipe.storage import lexical_schema
 from embedpipe.storage.catalogue import find_collection, vector_sets
 from embedpipe.storage.columns import Precision
 from embedpipe.storage.readable_view import readable_view
+from embedpipe.storage.retrying import lasting
 from embedpipe.storage.schema import Catalogue, Collection
 from embedpipe.types import ModelSpec
 
@@ -50,7 +52,8 @@ def list_collections(connection: Connection, schema: str) -> list[CollectionInfo
         return []
     names = Catalogue(schema).collections.c.name
     found = [find_collection(connection, schema, name) for name in connection.scalars(select(names).order_by(names))]
-    return [_info(connection, collection) for collection in found if collection is not None]
+    with lasting():
+        return [_info(connection, collection) for collection in found if collection is not None]
 
 
 def _info(connection: Connection, collection: Collection) -> CollectionInfo:
@@ -58,7 +61,7 @@ def _info(connection: Connection, collection: Collection) -> CollectionInfo:
     sets = vector_sets(connection, collection.schema, collection.name)
     held = [collection.documents, collection.chunks, *(found.vectors for found in sets)]
     held += [words.index, words.terms, words.deltas] if collection.lexical else []
-    sizes = [func.pg_total_relation_size(func.to_regclass(quoted(connection, table))) for table in held]
+    sizes = [func.pg_total_relation_size(cast(quoted(connection, table), REGCLASS)) for table in held]
     counts = [_count(connection, collection, table) for table in held[:2]]
     row = connection.execute(select(counts[1], counts[0], *sizes)).one()
     return CollectionInfo(
@@ -88,10 +91,13 @@ def has_index(connection: Connection, collection: Collection) -> bool:
 
 
 def index_states(connection: Connection, collection: Collection) -> dict[str, bool]:
-    """Whether each index on the vectors is valid, by its name; without the primary key and what others made."""
+    """Whether each index on the vectors is valid, by its name; without the primary key and what others made.
+
+    Raises the server's UndefinedTable where the vectors are gone.
+    """
     statement = text(
         "SELECT relname, indisvalid FROM pg_index JOIN pg_class ON pg_class.oid = indexrelid "
-        "JOIN pg_am ON pg_am.oid = relam WHERE indrelid = to_regclass(:vectors) AND amname IN ('hnsw', 'ivfflat')"
+        "JOIN pg_am ON pg_am.oid = relam WHERE indrelid = CAST(:vectors AS regclass) AND amname IN ('hnsw', 'ivfflat')"
     )
     rows = connection.execute(statement, {"vectors": quoted(connection, collection.vectors)})
     return {name: valid for name, valid in rows if name.startswith(collection.index_prefix)}

@@ -49,6 +49,7 @@ from embedpipe.storage.lexical_schema import (
     total,
     weighing,
 )
+from embedpipe.storage.locks import by_id
 from embedpipe.storage.schema import BM25, Collection
 
 _FOLD_AFTER = 32
@@ -95,7 +96,7 @@ def refresh(connection: Connection, collection: Collection, *, tolerance: float 
     of, chunks = tables(collection), collection.chunks
     average = func.greatest(total(of, LENGTHS) / func.greatest(total(of, CHUNKS), 1.0), 1.0)
     moved = func.abs(of.index.c.reference / cast(average.select().scalar_subquery(), Float) - 1) > tolerance
-    stale = select(chunks.c.id).join(of.index, of.index.c.key == chunks.c.key).where(moved).order_by(chunks.c.id)
+    stale = select(chunks.c.id).join(of.index, of.index.c.key == chunks.c.key).where(moved).order_by(by_id(chunks.c.id))
     ids = list(connection.scalars(stale.with_for_update(of=chunks)))  # as an upsert locks them, before it indexes
     for start in range(0, len(ids), 1000):
         index(connection, collection, ids[start : start + 1000])

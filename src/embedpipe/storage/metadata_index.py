@@ -8,7 +8,7 @@ from sqlalchemy import Connection, Index, MetaData, and_, delete, insert, select
 from sqlalchemy.schema import CreateIndex, DropIndex
 
 from embedpipe.errors import ConfigurationError
-from embedpipe.storage import catalogue, index_building
+from embedpipe.storage import locks
 from embedpipe.storage.filter_sql import ordered_by
 from embedpipe.storage.filters import Field, ValueType
 from embedpipe.storage.records import from_record
@@ -29,22 +29,24 @@ class MetadataIndex:
 
 
 def create(connection: Connection, collection: Collection, index: MetadataIndex) -> None:
-    """Builds the index, unless it is there. Raises `ConfigurationError` for a collection of tenants."""
+    """Build the index, unless it is there. Only after `index_building.analyze` has the planner statistics of the key.
+
+    Raises `ConfigurationError` for a collection of tenants.
+    """
     if collection.tenants:
         raise ConfigurationError(
             f"Collection {collection.name!r} is of tenants, and row security keeps ranges over metadata from every "
             "index: each tenant's own chunks are looked through."
         )
-    catalogue.lock(connection)
+    locks.claim(connection, collection)
     numbers = _numbers(connection, collection)
     if index in numbers:
         return
     number = max(numbers.values(), default=0) + 1
     table = Catalogue(collection.schema).metadata_indexes
     values = {"collection": collection.number, "number": number, "path": list(index.path), "type": index.type}
-    connection.execute(insert(table).values(values))
     connection.execute(CreateIndex(_definition(collection, index, number)))
-    index_building.analyze(connection, collection)  # only then has the planner statistics of the key
+    connection.execute(insert(table).values(values))
 
 
 def listed(connection: Connection, collection: Collection) -> list[MetadataIndex]:
@@ -54,10 +56,11 @@ def listed(connection: Connection, collection: Collection) -> list[MetadataIndex
 
 def drop(connection: Connection, collection: Collection, index: MetadataIndex) -> bool:
     """Whether the index was there; it is gone now."""
-    catalogue.lock(connection)
+    locks.claim(connection, collection)
     number = _numbers(connection, collection).get(index)
     if number is None:
         return False
+    locks.be_brief(connection)
     connection.execute(DropIndex(_definition(collection, index, number), if_exists=True))
     table = Catalogue(collection.schema).metadata_indexes
     here = and_(table.c.collection == collection.number, table.c.number == number)
@@ -66,6 +69,7 @@ def drop(connection: Connection, collection: Collection, index: MetadataIndex) -
 
 
 def _numbers(connection: Connection, collection: Collection) -> dict[MetadataIndex, int]:
+    locks.check_there(connection, collection.chunks)
     table = Catalogue(collection.schema).metadata_indexes
     rows = select(table.c.number, table.c.path, table.c.type).where(table.c.collection == collection.number)
     found = connection.execute(rows.order_by(table.c.number))

@@ -3,11 +3,24 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import BindParameter, ColumnElement, Connection, and_, bindparam, exists, func, select, true
+from sqlalchemy import (
+    BigInteger,
+    BindParameter,
+    ColumnElement,
+    Connection,
+    and_,
+    bindparam,
+    exists,
+    func,
+    or_,
+    select,
+    true,
+)
+from sqlalchemy.dialects.postgresql import ARRAY
 
 from embedpipe.errors import InputError
 from embedpipe.storage import lexical, statements
@@ -81,7 +94,7 @@ def checked_id(value: object, what: str) -> str:
 
 def upsert(connection: Connection, collection: Collection, rows: ChunkRows, vectors: Vectors) -> None:
     """Writes chunks and vectors by chunk id: new ones are added, others replaced whole."""
-    order = sorted(range(len(rows.chunks)), key=lambda i: str(rows.chunks[i].id))
+    order = sorted(range(len(rows.chunks)), key=lambda i: str(rows.chunks[i].id))  # as `locks` has it
     ordered = take(rows, order)
     sorted_vectors = vectors[order]
     statement = statements.upsert(collection)
@@ -93,17 +106,25 @@ def upsert(connection: Connection, collection: Collection, rows: ChunkRows, vect
             lexical.index(connection, collection, [str(chunk.id) for chunk in ordered.chunks[start:stop]])
 
 
-def move(connection: Connection, collection: Collection, rows: ChunkRows) -> int:
-    """How many of the chunks are there; place, metadata and payload of these are rewritten where they differ."""
+def lock(connection: Connection, collection: Collection, selected: ColumnElement[bool]) -> dict[str, int]:
+    """Lock the chunks for which the condition holds, in the order that `locks` states.
+
+    Returns:
+        {id: key} of these chunks.
+    """
+    return {row.id: row.key for row in connection.execute(statements.lock_chunks(collection, selected))}
+
+
+def with_these_ids(collection: Collection, ids: Iterable[str]) -> ColumnElement[bool]:
+    """Whether a chunk is one of these."""
+    return collection.chunks.c.id == func.any(_text_array(ids))
+
+
+def move(connection: Connection, collection: Collection, rows: ChunkRows) -> None:
+    """Rewrite place, metadata and payload of chunks that are locked already, where they differ."""
     statement = statements.move(collection)
-    ids = collection.chunks.c.id
-    present = select(func.count()).select_from(collection.chunks).where(ids == func.any(bindparam("staged_id")))
-    found = 0
     for start, stop in _batches(len(rows.chunks)):
-        arrays = rows.arrays(start, stop)
-        connection.execute(statement, arrays)
-        found += connection.scalar(present, {"staged_id": arrays["staged_id"]}) or 0
-    return found
+        connection.execute(statement, rows.arrays(start, stop))
 
 
 def get(connection: Connection, collection: Collection, ids: Sequence[str]) -> list[Chunk]:
@@ -141,12 +162,19 @@ def delete(
     """
     selected = _selected(collection, ids=ids, document_ids=document_ids, condition=condition)
     chunks, documents = collection.chunks, collection.documents
-    touched = list(connection.scalars(select(chunks.c.document_id).where(selected).distinct()))
-    gone = delete_where(connection, collection, selected)
-    of_touched = documents.c.id == func.any(_text_array([*filter(None, touched), *(document_ids or [])]))
-    has_chunks = exists().where(chunks.c.document_id == documents.c.id)
-    connection.execute(documents.update().where(of_touched, has_chunks).values(hash=b""))
-    connection.execute(documents.delete().where(of_touched, ~has_chunks))
+    touched: ColumnElement[bool] = documents.c.id.in_(select(chunks.c.document_id).where(selected))
+    if document_ids is not None:
+        touched = or_(touched, documents.c.id == func.any(_text_array(document_ids)))
+    owned = connection.scalars(statements.lock_documents(collection, touched)).all()
+    locked = _text_array(owned)
+    # Chunks that another writer has brought since are of documents that are its own: those are as if written later.
+    of_others = exists().where(documents.c.id == chunks.c.document_id, documents.c.id != func.all(locked))
+    gone = delete_where(connection, collection, and_(selected, ~of_others))
+    if owned:
+        of_locked = documents.c.id == func.any(locked)
+        has_chunks = exists().where(chunks.c.document_id == documents.c.id)
+        connection.execute(documents.update().where(of_locked, has_chunks).values(hash=b""))
+        connection.execute(documents.delete().where(of_locked, ~has_chunks))
     return gone
 
 
@@ -159,11 +187,20 @@ def delete_where(connection: Connection, collection: Collection, selected: Colum
     return len(keys)
 
 
+def delete_keys(connection: Connection, collection: Collection, keys: Sequence[int]) -> None:
+    """Remove chunks that are locked already, with their vectors and words."""
+    chosen: BindParameter[Any] = bindparam(None, list(keys), type_=ARRAY(BigInteger))
+    connection.execute(collection.chunks.delete().where(collection.chunks.c.key == func.any(chosen)))
+    if collection.lexical:
+        lexical.remove(connection, collection, keys)
+
+
 def clear(connection: Connection, collection: Collection) -> int:
     """How many chunks went: all of them, with all documents."""
-    gone = delete_where(connection, collection, true())
-    connection.execute(collection.documents.delete())
-    return gone
+    chunks, documents = collection.chunks, collection.documents
+    connection.execute(statements.delete_documents(collection, true()))
+    # What has a document now was written since, and stays whole.
+    return delete_where(connection, collection, ~exists().where(documents.c.id == chunks.c.document_id))
 
 
 def count(connection: Connection, collection: Collection) -> int:
@@ -204,7 +241,7 @@ def _selected(
     return and_(*parts)
 
 
-def _text_array(values: Sequence[str]) -> BindParameter[Any]:
+def _text_array(values: Iterable[str]) -> BindParameter[Any]:
     return bindparam(None, TextArray(values), unique=True)
 
 

@@ -36,6 +36,7 @@ def upsert(chunks: Sequence[Chunk], vectors: Any) -> Plan[list[str]]:
     def plan(connection: Connection, collection: Collection) -> list[str]:
         checked = _vectors(vectors, collection, count=len(named))
         positions = list(last.values())
+        operations.lock(connection, collection, operations.with_these_ids(collection, map(str, last)))
         operations.upsert(connection, collection, operations.take(rows, positions), checked[positions])
         return [str(chunk.id) for chunk in named]
 
@@ -173,9 +174,9 @@ def prune_documents(seen: Sequence[str]) -> Plan[tuple[int, int]]:
     return lambda connection, collection: documents.prune(connection, collection, seen)
 
 
-def ensure_index(min_rows: int) -> Plan[bool]:
-    """Builds the vector index with its usual settings where the collection is large enough."""
-    return lambda connection, collection: index_building.ensure(connection, collection, min_rows)
+def ensure_index(min_rows: int) -> Plan[tuple[bool, bool]]:
+    """Whether there is a vector index, and whether one is to be built, since the collection is large enough."""
+    return lambda connection, collection: index_building.is_wanted(connection, collection, min_rows)
 
 
 def index_metadata(path: tuple[str, ...], type: ValueType) -> Plan[None]:
@@ -196,14 +197,8 @@ def drop_metadata_index(path: tuple[str, ...], type: ValueType) -> Plan[bool]:
 
 
 def refresh_statistics() -> Plan[int]:
-    """Weighs words anew where the average length has moved, and brings the planner's statistics up to date."""
-
-    def plan(connection: Connection, collection: Collection) -> int:
-        weighed = lexical.refresh(connection, collection) if collection.lexical else 0
-        index_building.analyze(connection, collection)
-        return weighed
-
-    return plan
+    """Weighs words anew where the average length has moved."""
+    return lambda connection, collection: lexical.refresh(connection, collection) if collection.lexical else 0
 
 
 def _check_search(k: int, threshold: float | None) -> None:

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import logging
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, TypeAlias, TypeVar
+from typing import Any, TypeAlias
 
 import numpy.typing as npt
-from psycopg.errors import DeadlockDetected, LockNotAvailable
 
 from embedpipe._threads import check_stopped
-from embedpipe.errors import EmbeddingError, EmbedPipeError, StorageError
+from embedpipe.errors import EmbeddingError, EmbedPipeError
 from embedpipe.storage import index_building, inventory, vector_sets
 from embedpipe.storage.columns import Precision
 from embedpipe.storage.engine import Database
@@ -22,11 +20,7 @@ from embedpipe.types import ModelSpec
 
 logger = logging.getLogger(__name__)
 
-T = TypeVar("T")
-
 _BATCH_CHUNKS = 512
-_LOCK_TRIES = 40
-_PAUSE_S = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +48,7 @@ class Reembedding:
     def run(self) -> None:
         """Returns once the collection's vectors are the model's."""
         schema, name, model = self.database.schema, self.name, self.model
-        sets = patiently(self.database, vector_sets.begin, schema, name, model, self.precision)
+        sets = self.database.run(vector_sets.begin, schema, name, model, self.precision)
         if sets.wanted.active:
             return
         logger.info("Embedding collection %r anew with %s", name, model.name)
@@ -62,7 +56,7 @@ class Reembedding:
         while not switched:  # once, unless others write more meanwhile than may be embedded while they wait
             self._fill(sets.wanted)
             self._build_index(sets)
-            switched = patiently(self.database, vector_sets.switch, schema, name, model, self.embed)
+            switched = self.database.run(vector_sets.switch, schema, name, model, self.embed)
         logger.info("Collection %r now has the vectors of %s", name, model.name)
 
     def _fill(self, idle: Collection) -> None:
@@ -93,17 +87,3 @@ class Reembedding:
         """Builds the new vectors' index where the present ones have one."""
         if self.database.read(inventory.has_index, sets.active):
             index_building.create_index(self.database, sets.wanted, None, concurrently=True, on_progress=None)
-
-
-def patiently(database: Database, operation: Callable[..., T], *args: Any) -> T:
-    """What the operation returns, run again where others hold the locks it needs, for two minutes at most."""
-    for _ in range(_LOCK_TRIES):
-        check_stopped()
-        try:
-            return database.run(operation, *args)
-        except StorageError as error:
-            if not isinstance(error.__cause__, (LockNotAvailable, DeadlockDetected)):
-                raise
-        logger.info("Waiting until others have ended their transactions")
-        time.sleep(_PAUSE_S)  # those get on who wait behind us
-    return database.run(operation, *args)

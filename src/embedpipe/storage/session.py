@@ -30,7 +30,8 @@ SELECT set_config('search_path', CASE WHEN nspname = ANY (current_schemas(false)
        set_config('hnsw.ef_search', %(ef_search)s, %(local)s),
        set_config('hnsw.iterative_scan', 'relaxed_order', %(local)s),
        set_config('ivfflat.iterative_scan', 'relaxed_order', %(local)s),
-       set_config('statement_timeout', coalesce(%(timeout)s, current_setting('statement_timeout')), %(local)s)
+       set_config('statement_timeout', coalesce(%(timeout)s, current_setting('statement_timeout')), %(local)s),
+       set_config('lock_timeout', coalesce(%(lock_timeout)s, current_setting('lock_timeout')), %(local)s)
 FROM pg_extension JOIN pg_namespace ON pg_namespace.oid = extnamespace WHERE extname = 'vector'
 """
 
@@ -41,6 +42,7 @@ class SessionSettings:
 
     ef_search: int = 64
     statement_timeout_s: float | None = None
+    lock_timeout_s: float = 600.0
     transaction_pooling: bool = False
 
     def __post_init__(self) -> None:
@@ -48,12 +50,21 @@ class SessionSettings:
             raise ConfigurationError(f"ef_search expected 1 to 1000, got {self.ef_search}.")
         if self.statement_timeout_s is not None and not 0 < self.statement_timeout_s < 2_000_000:
             raise ConfigurationError(f"statement_timeout_s expected a positive number, got {self.statement_timeout_s}.")
+        if not 0 < self.lock_timeout_s < 2_000_000:
+            raise ConfigurationError(f"`lock_timeout_s` is {self.lock_timeout_s}. Pass a positive number of seconds.")
 
     def values(self, *, local: bool, timeout: bool = True) -> dict[str, Any]:
         """What is bound to the statement that sets them."""
-        seconds = self.statement_timeout_s if timeout else None
-        milliseconds = None if seconds is None else str(max(round(seconds * 1000), 1))
-        return {"ef_search": str(self.ef_search), "local": local, "timeout": milliseconds}
+        return {
+            "ef_search": str(self.ef_search),
+            "local": local,
+            "timeout": _milliseconds(self.statement_timeout_s if timeout else None),
+            "lock_timeout": _milliseconds(self.lock_timeout_s if timeout else None),
+        }
+
+
+def _milliseconds(seconds: float | None) -> str | None:
+    return None if seconds is None else str(max(round(seconds * 1000), 1))
 
 
 def listen(engine: Engine, settings: SessionSettings) -> None:

@@ -29,6 +29,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import JSONB, Insert, insert
 from sqlalchemy.types import TypeEngine
 
+from embedpipe.storage.locks import by_id
 from embedpipe.storage.schema import Collection
 
 Rows: TypeAlias = "Select[*tuple[Any, ...]]"
@@ -63,11 +64,11 @@ def _bound_rows(types: dict[str, TypeEngine[Any]]) -> Rows:
 
 
 def upsert(collection: Collection) -> Insert:
-    """Writes the staged chunks and their vectors by chunk id, in the order of the ids: so writers never deadlock."""
+    """Writes the staged chunks and their vectors by chunk id. Those that are there are locked already, see `locks`."""
     staged = _staged(collection, with_vectors=True)
     chunks, vectors = collection.chunks, collection.vectors
     rows = insert(chunks).from_select(
-        CHUNK_COLUMNS, select(*[staged.c[name] for name in CHUNK_COLUMNS]).order_by(staged.c.id)
+        CHUNK_COLUMNS, select(*[staged.c[name] for name in CHUNK_COLUMNS]).order_by(by_id(staged.c.id))
     )
     changed = {name: rows.excluded[name] for name in CHUNK_COLUMNS if name != "id"}
     written = (
@@ -101,7 +102,7 @@ def fill(collection: Collection) -> Insert:
     staged = rows.cte("staged").prefix_with("MATERIALIZED")
     chunks = collection.chunks
     same = and_(chunks.c.id == staged.c.id, collection.embedded_text == staged.c.content)
-    pairs = select(chunks.c.key, staged.c.embedding).join_from(staged, chunks, same).order_by(chunks.c.id)
+    pairs = select(chunks.c.key, staged.c.embedding).join_from(staged, chunks, same).order_by(by_id(chunks.c.id))
     into = insert(collection.vectors).from_select(["key", "embedding"], pairs.with_for_update(read=True, of=chunks))
     return into.on_conflict_do_nothing()
 
@@ -111,7 +112,7 @@ def upsert_documents(collection: Collection) -> Insert:
     names = ["id", "content", "hash", "metadata"]
     rows = _bound_rows({"id": Text(), "content": Text(), "hash": LargeBinary(), "metadata": JSONB()}).subquery("staged")
     documents = collection.documents
-    into = insert(documents).from_select(names, select(*[rows.c[name] for name in names]).order_by(rows.c.id))
+    into = insert(documents).from_select(names, select(*[rows.c[name] for name in names]).order_by(by_id(rows.c.id)))
     changed = {name: into.excluded[name] for name in names if name != "id"}
     unique = [*collection.scope, "id"]
     return into.on_conflict_do_update(index_elements=unique, set_=changed | {"updated_at": func.now()})
@@ -128,11 +129,28 @@ def get_chunks(collection: Collection) -> Rows:
     return select(*chunk_columns(collection)).where(collection.chunks.c.id == func.any(ids))
 
 
+def lock_chunks(collection: Collection, condition: ColumnElement[bool]) -> Select[int, str]:
+    """Key and id of the chunks under the condition, locked in the order of their ids."""
+    chunks = collection.chunks
+    return select(chunks.c.key, chunks.c.id).where(condition).order_by(by_id(chunks.c.id)).with_for_update()
+
+
+def lock_documents(collection: Collection, condition: ColumnElement[bool]) -> Select[str]:
+    """The ids of the documents under the condition, locked in the order of their ids."""
+    documents = collection.documents
+    return select(documents.c.id).where(condition).order_by(by_id(documents.c.id)).with_for_update(of=documents)
+
+
 def delete_chunks(collection: Collection, condition: ColumnElement[bool]) -> Delete:
     """Removes the chunks under the condition, locked in the order of their ids; their vectors go with them."""
-    chunks = collection.chunks
-    locked = select(chunks.c.key).where(condition).order_by(chunks.c.id).with_for_update().cte("locked")
-    return delete(chunks).where(chunks.c.key.in_(select(locked.c.key)))
+    locked = lock_chunks(collection, condition).cte("locked")
+    return delete(collection.chunks).where(collection.chunks.c.key.in_(select(locked.c.key)))
+
+
+def delete_documents(collection: Collection, condition: ColumnElement[bool]) -> Delete:
+    """Removes the documents under the condition, locked in the order of their ids; their chunks stay."""
+    locked = lock_documents(collection, condition).cte("locked")
+    return delete(collection.documents).where(collection.documents.c.id.in_(select(locked.c.id)))
 
 
 def dense_candidates(collection: Collection, restriction: ColumnElement[bool] | None, *, exact: bool) -> Subquery:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy.typing as npt
@@ -19,7 +20,7 @@ from embedpipe.storage.index_building import IndexProgress
 from embedpipe.storage.metadata_index import MetadataIndex
 from embedpipe.storage.nearby import StoredVectors
 from embedpipe.storage.plans import Condition, Plan
-from embedpipe.storage.reembed import Reembedding, ReembedProgress, patiently
+from embedpipe.storage.reembed import Reembedding, ReembedProgress
 from embedpipe.storage.schema import Collection
 from embedpipe.storage.search import Fusion
 from embedpipe.storage.vector_index import VectorIndex
@@ -193,10 +194,14 @@ class PgVectorStore(BoundStore):
         times a second; if it raises, the build is cancelled. Memory is taken as the server's settings allow. Raises
         `ConfigurationError` where the vectors cannot be indexed that way.
         """
+        build = partial(index_building.create_index, index=index, concurrently=concurrently, on_progress=on_progress)
         with self._span("create_index"):
-            index_building.create_index(
-                self.database, self.collection, index, concurrently=concurrently, on_progress=on_progress
-            )
+            used = self.collection
+            try:
+                build(self.database, used)
+            except SchemaError as error:
+                check_outdated(error)
+                build(self.database, self.database.read(self._renewed, used))
         self._collection = None
 
     def drop_index(self) -> bool:
@@ -213,6 +218,7 @@ class PgVectorStore(BoundStore):
         others are not in the index. Equality and `contains` have an index of their own. Writers wait while it is built.
         """
         self._run(plans.index_metadata(path, type), None)
+        self._run(index_building.analyze, None)  # only then has the planner statistics of the key
 
     def metadata_indexes(self) -> list[MetadataIndex]:
         """The indexes on metadata keys, in the order they were made."""
@@ -241,14 +247,21 @@ class PgVectorStore(BoundStore):
 
     def ensure_index(self, *, min_rows: int) -> bool:
         """Whether there is a vector index now: it is built where there are at least `min_rows` chunks."""
-        return self._run(plans.ensure_index(min_rows), None)
+        there, wanted = self._run(plans.ensure_index(min_rows), None)
+        if wanted:
+            for step in index_building.steps(None):
+                self._run(step, None)
+            self._collection = None
+        return there or wanted
 
     def refresh_statistics(self) -> int:
         """How many chunks had their words weighed anew, since chunks have become longer or shorter on average.
 
         Brings the planner's statistics up to date as well. An ingest that writes much does this by itself.
         """
-        return self._run(plans.refresh_statistics(), None)
+        weighed = self._run(plans.refresh_statistics(), None)
+        self._run(index_building.analyze, None)
+        return weighed
 
     def reembed(
         self,
@@ -268,7 +281,7 @@ class PgVectorStore(BoundStore):
         that `reembed` with that model goes back, and embeds only what was written since.
 
         Raises what `embed` raises, `CollectionNotFoundError`, `ConfigurationError` where `precision` is another than
-        the vectors of that model have, and `StorageError` where a lock is not to be had for two minutes.
+        the vectors of that model have, and `LockTimeoutError` where a lock is not to be had for `lock_timeout_s`.
         """
         work = Reembedding(
             database=self.database,
@@ -284,7 +297,7 @@ class PgVectorStore(BoundStore):
 
     def drop_vector_sets(self) -> int:
         """How many sets of vectors went: those of all models but the present one."""
-        return patiently(self.database, vector_sets.drop_idle, self.database.schema, self.name)
+        return self.database.run(vector_sets.drop_idle, self.database.schema, self.name)
 
     def exists(self) -> bool:
         """Whether the collection is there; looking does not make it."""

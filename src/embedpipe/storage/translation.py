@@ -14,6 +14,7 @@ from embedpipe.errors import (
     DatabaseFullError,
     DatabaseReadOnlyError,
     DatabaseUnavailableError,
+    LockTimeoutError,
     SchemaError,
     StorageError,
 )
@@ -73,7 +74,11 @@ _BY_STATE = {
     ),
     "53400": _Said(StorageError, "The operation met a limit of the server", "Raise it, or ask for less at once."),
     "54": _Said(StorageError, "The operation is too large for the database", "Ask for less at once."),
-    "55P03": _Said(StorageError, "Another operation held a lock for too long", "Run it again when that one has ended."),
+    "55P03": _Said(
+        LockTimeoutError,
+        "Others held a lock that the operation needs",
+        "Look for long or idle transactions in pg_stat_activity, then run it again.",
+    ),
     "57014": _Said(StorageError, "The statement was cancelled", "Ask for less at once, or raise statement_timeout_s."),
     "57P01": _STOPPED,
     "57P02": _STARTING,

@@ -23,13 +23,12 @@ from sqlalchemy import (
     func,
     select,
     text,
-    true,
     update,
 )
 from sqlalchemy.schema import DropTable
 
 from embedpipe.errors import CollectionNotFoundError, ConfigurationError, StorageError
-from embedpipe.storage import catalogue, statements
+from embedpipe.storage import catalogue, locks, statements
 from embedpipe.storage.columns import Precision, TextArray, checked_vectors, vector_array
 from embedpipe.storage.inventory import quoted
 from embedpipe.storage.readable_view import CreateView
@@ -54,13 +53,6 @@ SELECT format('GRANT %s ON %s TO %s', privilege_type, to_regclass(:made),
 FROM pg_class, aclexplode(relacl) WHERE pg_class.oid = to_regclass(:source) AND grantee <> relowner
 """)
 
-_PATIENCE, _IMPATIENCE = "2s", "500ms"
-"""What the first lock is waited for, which others queue behind; and each further one, which gives up before the server
-takes it for a deadlock and ends a writer instead."""
-
-_NO_TIMEOUT = select(func.set_config("statement_timeout", "0", true()))
-"""Counting takes its time in a large collection, whatever a search may take."""
-
 
 @dataclass(frozen=True, slots=True)
 class VectorSets:
@@ -76,8 +68,7 @@ def begin(connection: Connection, schema: str, name: str, model: ModelSpec, prec
     Raises `CollectionNotFoundError`, and `ConfigurationError` where the model's set was made with another precision.
     """
     catalogue.check_dimensions(model)
-    catalogue.lock(connection)
-    active, wanted = _find(connection, schema, name, model)
+    active, wanted = _claimed(connection, schema, name, model)
     if active.tenants:
         raise ConfigurationError(
             f"Collection {name!r} was made for tenants, each of which sees its own chunks alone: embed these anew into "
@@ -93,6 +84,12 @@ def begin(connection: Connection, schema: str, name: str, model: ModelSpec, prec
     return VectorSets(active, wanted)
 
 
+def _claimed(connection: Connection, schema: str, name: str, model: ModelSpec) -> tuple[Collection, Collection | None]:
+    """As `_find`, with nobody else changing the collection's tables until the transaction ends."""
+    locks.claim(connection, _find(connection, schema, name, model)[0])
+    return _find(connection, schema, name, model)
+
+
 def _find(connection: Connection, schema: str, name: str, model: ModelSpec) -> tuple[Collection, Collection | None]:
     """The active set, and the model's where there is one."""
     sets = catalogue.vector_sets(connection, schema, name)
@@ -106,7 +103,7 @@ def _add(connection: Connection, active: Collection, model: ModelSpec, precision
     half = active.precision == "float16"
     chosen: Precision = precision or ("float16" if half else default_precision(model.dimensions))
     index = _index_like(active.index, model.dimensions, chosen)
-    _lock(connection, active.chunks, "SHARE ROW EXCLUSIVE")  # what making a trigger takes: waits for writers
+    locks.take(connection, active.chunks, mode="SHARE ROW EXCLUSIVE")  # what a trigger takes: waits for writers
     number = catalogue.vector_sets(connection, active.schema, active.name)[-1].vector_set + 1
     made = replace(active, vector_set=number, model=model, precision=chosen, index=index, active=False)
     catalogue.add_vector_set(connection, made)
@@ -138,10 +135,10 @@ def _index_like(index: VectorIndex, dimensions: int, precision: Precision) -> Ve
 
 def counts(connection: Connection, wanted: Collection) -> tuple[int, int]:
     """How many chunks have a vector in the set, and how many there are."""
-    connection.execute(_NO_TIMEOUT)
-    tables = (wanted.vectors, wanted.chunks)
+    locks.be_patient(connection)  # counting takes its time in a large collection, whatever a search may take
+    tables = (wanted.chunks, wanted.vectors)
     rows = select(*[select(func.count()).select_from(table).scalar_subquery() for table in tables])
-    vectors, chunks = connection.execute(rows).one()
+    chunks, vectors = connection.execute(rows).one()
     return vectors, chunks
 
 
@@ -166,6 +163,7 @@ def fill(connection: Connection, idle: Collection, rows: Sequence[Row[Any]], vec
         "staged_content": TextArray(row.content for row in rows),
         "staged_embedding": vector_array(checked, idle.precision),
     }
+    locks.lock(connection, idle.chunks, mode="ROW SHARE")  # before the vectors, which the statement names first
     counted = {"preserve_rowcount": True}
     return connection.execute(statements.fill(idle), values, execution_options=counted).rowcount
 
@@ -175,9 +173,9 @@ def switch(connection: Connection, schema: str, name: str, model: ModelSpec, emb
 
     Raises `StorageError` where the set was removed meanwhile or is not complete.
     """
-    # Who writes chunks writes vectors in the same statement. Readers go on until the tables are renamed.
-    _lock(connection, _find(connection, schema, name, model)[0].vectors, "SHARE ROW EXCLUSIVE")
-    active, wanted = _find(connection, schema, name, model)  # which nobody changes any more
+    active, wanted = _claimed(connection, schema, name, model)
+    # Whoever writes vectors locks chunks first. Readers go on until the tables are renamed.
+    locks.take(connection, active.chunks, mode="EXCLUSIVE")
     if wanted is None:
         raise StorageError(f"The vectors of {model.name} for collection {name!r} were removed while they were made.")
     if wanted.active:
@@ -214,12 +212,16 @@ def _set_active(connection: Connection, active: Collection, wanted: Collection) 
 
 def drop_idle(connection: Connection, schema: str, name: str) -> int:
     """How many sets went: all but the active one."""
-    idle = [found for found in catalogue.vector_sets(connection, schema, name) if not found.active]
+    idle = _idle(connection, schema, name)
+    if not idle:
+        return 0
+    locks.claim(connection, idle[0])
+    idle = _idle(connection, schema, name)
     if not idle:
         return 0
     chunks, trigger = idle[0].chunks, _trigger(idle[0])
-    _lock(connection, chunks, "ACCESS EXCLUSIVE")  # what dropping a table that refers to the chunks takes
-    idle = [found for found in catalogue.vector_sets(connection, schema, name) if not found.active]
+    # What dropping a table takes that refers to the chunks.
+    locks.take(connection, chunks, *[found.vectors for found in idle], mode="ACCESS EXCLUSIVE")
     of = Catalogue(schema).vector_sets
     for found in idle:
         connection.execute(DropTable(found.vectors))
@@ -228,11 +230,8 @@ def drop_idle(connection: Connection, schema: str, name: str) -> int:
     return len(idle)
 
 
-def _lock(connection: Connection, table: Table, mode: str) -> None:
-    connection.execute(_NO_TIMEOUT)
-    connection.execute(select(func.set_config("lock_timeout", _PATIENCE, true())))
-    _execute(connection, "LOCK TABLE %(fullname)s IN %(mode)s MODE", table, mode=mode)
-    connection.execute(select(func.set_config("lock_timeout", _IMPATIENCE, true())))
+def _idle(connection: Connection, schema: str, name: str) -> list[Collection]:
+    return [found for found in catalogue.vector_sets(connection, schema, name) if not found.active]
 
 
 def _execute(connection: Connection, statement: str, table: Table, **names: object) -> None:

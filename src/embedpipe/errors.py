@@ -6,7 +6,8 @@ processes with their attributes.
     EmbedPipeError
     ├── ConfigurationError (ValueError)        a setting that cannot work
     │   ├── MissingExtraError (ImportError)    an optional dependency is not installed
-    │   └── UnknownModelError                  no model of that name can be found
+    │   ├── UnknownModelError                  no model of that name can be found
+    │   └── UnknownOptionError (TypeError)     a component has no option of that name
     ├── InputError (ValueError)                a text, id, metadata value or filter that cannot be taken
     ├── EmbeddingError                         texts could not be embedded
     │   ├── TokenLimitError (ValueError)       a text is longer than the model takes
@@ -29,7 +30,8 @@ processes with their attributes.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import difflib
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 
@@ -57,6 +59,18 @@ class MissingExtraError(ConfigurationError, ImportError):
 
 class UnknownModelError(ConfigurationError):
     """No embedding model of that name can be found."""
+
+
+class UnknownOptionError(ConfigurationError, TypeError):
+    """A component has no option of that name; also a `TypeError`, as for any misspelt argument."""
+
+
+def unknown_option(owner: str, name: str, known: Iterable[str]) -> UnknownOptionError:
+    """Return the error for an option that `owner` does not have, with the nearest one and all that there are."""
+    listed = sorted(known)
+    near = difflib.get_close_matches(name, listed, n=1)
+    hint = f" Did you mean {near[0]!r}?" if near else ""
+    return UnknownOptionError(f"{owner} has no option {name!r}.{hint} It takes: {', '.join(listed)}.")
 
 
 class InputError(EmbedPipeError, ValueError):

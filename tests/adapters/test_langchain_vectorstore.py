@@ -16,7 +16,7 @@ from langchain_tests.integration_tests.vectorstores import EMBEDDING_SIZE
 
 from embedpipe.embedding import EmbeddingGenerator
 from embedpipe.errors import ConfigurationError, InputError, ModelMismatchError, StorageError
-from embedpipe.langchain import EmbedPipeEmbeddings, EmbedPipeVectorStore
+from embedpipe.langchain import EmbedPipeEmbeddings, EmbedPipeVectorStore, RecursiveTextSplitter
 from embedpipe.storage import Database, Field, PgVectorStore
 from embedpipe.testing import FakeEmbeddingModel
 from embedpipe.types import Document as OwnDocument
@@ -169,6 +169,95 @@ class TestWriting:
         with pytest.raises(InputError, match="when"):
             empty.add_texts(["fine", "not"], [{}, {"when": object()}])
         assert empty.store.count() == 0
+
+    @pytest.mark.parametrize("batch_size", [None, 1])
+    async def test_an_id_that_stands_for_two_texts_is_refused(self, database: Database, batch_size: int | None) -> None:
+        embedding = Counting()
+        made = EmbedPipeVectorStore(store=PgVectorStore(database, model=SPEC), embedding=embedding)
+        for texts, metadatas in ((["a", "b", "c"], None), (["a", "b", "b"], [{}, {"k": 1}, {"k": 2}])):
+            with pytest.raises(InputError, match="positions 1 and 2 differ and have the same id 'x'"):
+                made.add_texts(texts, metadatas, ids=["y", "x", "x"], batch_size=batch_size)
+            documents = [
+                Document(page_content=text, metadata=(metadatas or [{}] * 3)[i]) for i, text in enumerate(texts)
+            ]
+            with pytest.raises(InputError, match="positions 1 and 2"):
+                await made.aadd_documents(documents, ids=["y", "x", "x"])
+        assert embedding.texts == []
+        assert made.add_texts(["a", "a"], ids=["x", "x"]) == ["x", "x"]
+
+
+DOCUMENT_KEYS: list[tuple[dict[str, Any], dict[str, Any], str | None]] = [
+    ({}, {"source": "a.txt"}, "a.txt"),
+    ({}, {"source": "a.txt", "document_id": "a"}, "a"),
+    ({}, {"source": "a.txt", "document_id": 7}, "a.txt"),
+    ({}, {"source": {"name": "a"}}, None),
+    ({}, {"source": ""}, None),
+    ({}, {"source": "x" * 3000}, None),
+    ({}, {}, None),
+    ({"document_key": "file"}, {"source": "a.txt", "file": "b"}, "b"),
+    ({"document_key": "file"}, {"file": 7}, "7"),
+    ({"document_key": "file"}, {"source": "a.txt"}, None),
+    ({"document_key": ("file", "source")}, {"source": "a.txt"}, "a.txt"),
+    ({"document_key": None}, {"source": "a.txt", "document_id": "a"}, None),
+]
+
+
+class TestDocuments:
+    """Of which document a text is, whoever writes, deletes and reads it."""
+
+    @pytest.mark.parametrize(("settings", "metadata", "expected"), DOCUMENT_KEYS)
+    async def test_the_metadata_say_it(
+        self, database: Database, settings: dict[str, Any], metadata: dict[str, Any], expected: str | None
+    ) -> None:
+        store = PgVectorStore(database, model=SPEC)
+        made = EmbedPipeVectorStore(store=store, embedding=Counting(), **settings)
+        made.add_texts(["a", "b"], [metadata, metadata], ids=["a", "b"])
+        await made.aadd_documents([Document(id="c", page_content="c", metadata=metadata)])
+        chunks = store.get(["a", "b", "c"])
+        assert [chunk.document_id for chunk in chunks] == [expected] * 3
+        assert [chunk.metadata for chunk in chunks] == [metadata] * 3
+        assert [chunk.chunk_index for chunk in chunks[:2]] == ([0, 1] if expected else [0, 0])
+        if expected:
+            assert made.delete(document_ids=[expected])
+            assert store.count() == 0
+        await database.aclose()
+
+    def test_a_key_that_the_user_names_holds_an_id(self, database: Database) -> None:
+        embedding = Counting()
+        made = EmbedPipeVectorStore(store=PgVectorStore(database, model=SPEC), embedding=embedding, document_key="file")
+        unfit: Any
+        for unfit in ({}, 1.5, "", "x" * 3000, ["a"]):
+            with pytest.raises(InputError, match="position 1, the document's id under 'file'"):
+                made.add_texts(["a", "b"], [{}, {"file": unfit}])
+        assert embedding.texts == []
+        for unfit in (5, [1], {"file": 1}):
+            with pytest.raises(ConfigurationError, match="document_key"):
+                EmbedPipeVectorStore(store=PgVectorStore(model=SPEC), embedding=embedding, document_key=unfit)
+
+    async def test_the_constructors_take_it(self, database: Database) -> None:
+        embedding, store = Counting(), PgVectorStore(database, model=SPEC)
+        given: dict[str, Any] = {"store": store, "document_key": "file"}
+        documents = [Document(id="d", page_content="d", metadata={"file": "f"})]
+        EmbedPipeVectorStore.from_texts(["a"], embedding, [{"file": "f"}], ids=["a"], **given)
+        await EmbedPipeVectorStore.afrom_texts(["b"], embedding, [{"file": "f"}], ids=["b"], **given)
+        EmbedPipeVectorStore.from_documents(documents, embedding, **given)
+        await EmbedPipeVectorStore.afrom_documents(documents, embedding, **given)
+        assert [chunk.id for chunk in store.find(document_ids=["f"])] == ["a", "b", "d"]
+        await database.aclose()
+
+    def test_pieces_lead_back_to_their_document(self, database: Database) -> None:
+        text = " ".join(f"sentence {number} of many." for number in range(40))
+        store = PgVectorStore(database, model=SPEC)
+        made = EmbedPipeVectorStore(store=store, embedding=DeterministicFakeEmbedding(size=EMBEDDING_SIZE))
+        pieces = RecursiveTextSplitter(chunk_size=80).split_documents([Document(id="doc", page_content=text)])
+        index(pieces, InMemoryRecordManager("test"), made, batch_size=3, key_encoder="sha256")
+        chunks = store.find(document_ids=["doc"])
+        assert [chunk.text for chunk in chunks] == [piece.page_content for piece in pieces]
+        assert all(text[chunk.start_index : chunk.end_index] == chunk.text for chunk in chunks)
+        middle = chunks[4]
+        assert store.around([str(middle.id)])[str(middle.id)] == [chunks[3], chunks[5]]
+        assert made.delete(document_ids=["doc"])
+        assert store.count() == 0
 
 
 class TestDeleting:

@@ -12,7 +12,7 @@ from llama_index_instrumentation import get_dispatcher
 from llama_index_instrumentation.event_handlers import BaseEventHandler
 
 from embedpipe.embedding import EmbeddingGenerator, Limits
-from embedpipe.errors import ConfigurationError
+from embedpipe.errors import ConfigurationError, UnknownOptionError
 from embedpipe.llama_index.embeddings import EmbedPipeEmbedding
 from embedpipe.testing import EmbeddingServer, FakeEmbeddingModel
 
@@ -41,6 +41,16 @@ async def test_texts_and_queries_sync_and_async(embedding: EmbedPipeEmbedding) -
 def test_what_is_no_generator_is_refused_at_once(given: Any) -> None:
     with pytest.raises(ConfigurationError, match=r"Make one first: EmbeddingGenerator\(model\)"):
         EmbedPipeEmbedding(given)
+
+
+def test_an_option_that_does_not_exist_is_refused() -> None:
+    generator = EmbeddingGenerator(MODEL)
+    with pytest.raises(UnknownOptionError, match=r"no option 'embed_batchsize'\. Did you mean 'embed_batch_size'"):
+        EmbedPipeEmbedding(generator, embed_batchsize=3)
+    state = EmbedPipeEmbedding(EmbeddingGenerator("all-MiniLM-L6-v2")).to_dict()
+    assert EmbedPipeEmbedding.from_dict(state).model_name == "all-MiniLM-L6-v2"
+    with pytest.raises(TypeError, match="kind"):
+        EmbedPipeEmbedding.from_dict(state, kind="query")
 
 
 def test_serialised_without_secrets_and_back() -> None:

@@ -17,7 +17,7 @@ from llama_index.core.schema import BaseNode, Document, NodeRelationship, TextNo
 
 from embedpipe.chunking import Separator
 from embedpipe.embedding import EmbeddingGenerator
-from embedpipe.errors import ConfigurationError
+from embedpipe.errors import ConfigurationError, UnknownOptionError
 from embedpipe.llama_index.node_parsers import (
     ChunkerNodeParser,
     MarkdownNodeParser,
@@ -165,3 +165,16 @@ def test_an_id_function_of_the_users_own_is_not_guessed() -> None:
         RecursiveNodeParser.from_dict(state)
     nodes = RecursiveNodeParser.from_dict(state, id_func=numbered)([Document(text=TEXT, id_="d")])
     assert nodes[0].node_id == "d-0"
+
+
+@each_parser
+@pytest.mark.parametrize("option", ["chunk_sise", "paragraph_seperator", "length_function"])
+def test_an_option_that_does_not_exist_is_refused(name: str, option: str) -> None:
+    build, settings = PARSERS[name]
+    state = build(**settings).to_dict()
+    with pytest.raises(UnknownOptionError, match=rf"{build.__name__} has no option '{option}'"):
+        build(**settings, **{option: 1})
+    with pytest.raises(UnknownOptionError, match=option):
+        build.from_dict(state, **{option: 1})
+    with pytest.raises(TypeError, match=option):
+        build.from_dict({**state, option: 1})

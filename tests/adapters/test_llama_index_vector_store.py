@@ -29,7 +29,7 @@ from llama_index.core.vector_stores.types import VectorStoreQueryMode
 from embedpipe.embedding import EmbeddingGenerator
 from embedpipe.errors import CollectionNotFoundError, ConfigurationError, InputError, ModelMismatchError
 from embedpipe.llama_index import EmbedPipeEmbedding, EmbedPipeVectorStore, RecursiveNodeParser
-from embedpipe.storage import Database, PgVectorStore
+from embedpipe.storage import Database, Field, PgVectorStore
 from embedpipe.testing import FakeEmbeddingModel
 from embedpipe.types import ModelSpec
 
@@ -188,6 +188,96 @@ class TestQueries:
             filled.query(_dense(), hnsw_ef_search=3)
         with pytest.raises(ModelMismatchError, match="2"):
             ask(filled, query_embedding=[1.0, 0.0, 0.0])
+
+    @pytest.mark.parametrize("mode", ["mmr", "sparse", "hybrid", "text_search", "semantic_hybrid", "default"])
+    def test_a_mode_by_its_name_is_that_mode(self, filled: EmbedPipeVectorStore, mode: str) -> None:
+        settings: dict[str, Any] = {"query_embedding": [1.0, 0.0], "query_str": "sour", "similarity_top_k": 2}
+        named = filled.query(VectorStoreQuery(mode=mode, **settings))  # type: ignore[arg-type]  # what is tested
+        assert named == filled.query(VectorStoreQuery(mode=VectorStoreQueryMode(mode), **settings))
+
+    @pytest.mark.parametrize(
+        ("settings", "options", "says"),
+        [
+            ({"mode": "dense"}, {}, "query mode 'dense' is not known"),
+            ({"mode": None}, {}, "query mode None is not known"),
+            ({"similarity_top_k": "2"}, {}, "similarity_top_k must be a whole number"),
+            ({"similarity_top_k": 0}, {}, "similarity_top_k must be a whole number"),
+            ({"mode": "sparse", "sparse_top_k": 0}, {}, "sparse_top_k must be a whole number"),
+            ({"mode": "hybrid", "hybrid_top_k": 2.0}, {}, "hybrid_top_k must be a whole number"),
+            ({"mode": "hybrid", "alpha": "0.5"}, {}, "dense_weight must be a number"),
+            ({"mode": "hybrid", "alpha": 7}, {}, "dense_weight must be a number"),
+            ({"doc_ids": "e"}, {}, "doc_ids must be a list"),
+            ({"node_ids": "sky"}, {}, "node_ids must be a list"),
+            ({"filters": "year"}, {}, "filter expected"),
+            ({"mode": "mmr"}, {"mmr_prefetch_factor": "2"}, "mmr_prefetch_factor must be a positive number"),
+            ({"mode": "mmr"}, {"mmr_prefetch_k": "2"}, "mmr_prefetch_k must be a whole number"),
+            ({"mode": "mmr"}, {"mmr_threshold": "0.5"}, "lambda_mult"),
+        ],
+    )
+    async def test_an_option_of_another_type_is_refused(
+        self, filled: EmbedPipeVectorStore, database: Database, settings: Any, options: Any, says: str
+    ) -> None:
+        given = {"query_embedding": [1.0, 0.0], "query_str": "sour", "similarity_top_k": 2, **settings}
+        query = VectorStoreQuery(**given)
+        with pytest.raises((InputError, ConfigurationError), match=says):
+            filled.query(query, **options)
+        with pytest.raises((InputError, ConfigurationError), match=says):
+            await filled.aquery(query, **options)
+        await database.aclose()
+
+    def test_filters_of_other_kinds(self, filled: EmbedPipeVectorStore) -> None:
+        for filters in ({"year": 2020}, Field("year") == 2020, YEAR_2020):
+            assert ask(filled, filters=filters) == ["orange", "lemon"]
+            assert {each.node_id for each in filled.get_nodes(filters=filters)} == {"orange", "lemon"}  # type: ignore[arg-type]  # what is tested
+        assigned = MetadataFilters(filters=[MetadataFilter(key="year", value=2020)])
+        assigned.filters[0].operator = "!="  # type: ignore[union-attr]  # which pydantic takes
+        assigned.condition = "not"  # type: ignore[assignment]  # which pydantic takes
+        assert ask(filled, filters=assigned) == ["orange", "lemon"]
+        assigned.condition = "xor"  # type: ignore[assignment]  # which pydantic takes
+        with pytest.raises(InputError, match="FilterCondition 'xor' is not known"):
+            ask(filled, filters=assigned)
+        with pytest.raises(InputError, match="node_ids must be a list"):
+            filled.get_nodes("sky")  # type: ignore[arg-type]  # what is tested
+
+
+OBJECTS: list[list[BaseNode]] = [
+    [IndexNode(id_="object", text="A table of prices", index_id="prices")],
+    [ImageNode(id_="object", text="A picture of tea", image_url="https://example.org/x.png")],
+    [IndexNode(id_="object", text="A table", index_id="a"), ImageNode(id_="image", text="A picture of tea")],
+]
+
+
+class TestObjects:
+    """A `VectorStoreIndex` lists its Index- and ImageNodes, and sends the list with every query."""
+
+    @pytest.mark.parametrize("objects", OBJECTS, ids=["IndexNode", "ImageNode", "both"])
+    @pytest.mark.parametrize("mode", ["default", "hybrid", "sparse", "mmr"])
+    async def test_they_hide_no_text(self, database: Database, objects: list[BaseNode], mode: str) -> None:
+        texts = [TextNode(id_=f"text{n}", text=f"Paragraph {n} about tea and a picture") for n in range(3)]
+        context = StorageContext.from_defaults(vector_store=EmbedPipeVectorStore(PgVectorStore(database)))
+        given = [each.model_copy() for each in (*texts, *objects)]
+        index = VectorStoreIndex(given, storage_context=context, embed_model=MockEmbedding(embed_dim=8))
+        settings = {"vector_store_query_mode": mode, "similarity_top_k": 10}
+        wanted = {"text0", "text1", "text2"}
+        retriever = index.as_retriever(**settings)
+        assert wanted <= {found.node_id for found in retriever.retrieve("tea picture")}
+        assert wanted <= {found.node_id for found in await retriever.aretrieve("tea picture")}
+        # Loaded in another process, and with an object that was removed meanwhile.
+        index._vector_store = EmbedPipeVectorStore(PgVectorStore(database))
+        assert wanted <= {found.node_id for found in index.as_retriever(**settings).retrieve("tea picture")}
+        index._vector_store = context.vector_store
+        index.delete_nodes([each.node_id for each in objects])
+        assert wanted == {found.node_id for found in index.as_retriever(**settings).retrieve("tea picture")}
+        await database.aclose()
+
+    def test_named_text_restricts_all_the_same(self, empty: EmbedPipeVectorStore) -> None:
+        nodes = [*fruit(), *(each.model_copy(update={"embedding": [0.0, 1.0]}) for each in OBJECTS[2])]
+        empty.add(nodes)
+        assert ask(empty, node_ids=["sky", "object"]) == ["object", "sky"]
+        assert ask(empty, node_ids=["none"]) == []
+        assert len(ask(empty, node_ids=["object", "image"])) == len(nodes)
+        empty.add([node("object", "now a text", [0.0, 1.0]), node("image", "now a text", [0.0, 1.0])])
+        assert sorted(ask(empty, node_ids=["object", "image"])) == ["image", "object"]
 
 
 class TestDeleting:

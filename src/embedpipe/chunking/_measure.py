@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from embedpipe.chunking._spans import check_count
 from embedpipe.errors import ConfigurationError
-from embedpipe.text.tokens import TokenCounter, token_counter
+from embedpipe.text.tokens import TokenCounter, Tokenizer, token_counter
 
 _NOT_SPACE = re.compile(r"\S")
 _BLOCK = 1 << 16
@@ -147,7 +147,7 @@ class TokenMeasure:
         return tokens + self._before(last) - self._before(first) + tail
 
 
-def check_unit(unit: object, tokenizer: str) -> None:
+def check_unit(unit: object, tokenizer: Tokenizer) -> None:
     """Raises `ConfigurationError` for an unknown unit or tokenizer."""
     if unit not in get_args(Unit):
         raise ConfigurationError(f"Expected the unit as one of {', '.join(get_args(Unit))}; got {unit!r}.")
@@ -167,12 +167,12 @@ def check_size(chunk_size: Size, chunk_overlap: int = 0) -> None:
         )
 
 
-def measure_or_none(text: str, *, unit: Unit, tokenizer: str, size: Size | None) -> Measure | None:
+def measure_or_none(text: str, *, unit: Unit, tokenizer: Tokenizer, size: Size | None) -> Measure | None:
     """The measure of that unit over the text, without overlap; None for no size."""
     return None if size is None else measure_of(text, unit=unit, tokenizer=tokenizer, size=size, overlap=0)
 
 
-def measure_of(text: str, *, unit: Unit, tokenizer: str, size: Size, overlap: int) -> Measure:
+def measure_of(text: str, *, unit: Unit, tokenizer: Tokenizer, size: Size, overlap: int) -> Measure:
     """The measure of that unit over the text. Raises `ConfigurationError` where the size is still "model"."""
     if isinstance(size, str):
         raise ConfigurationError(

@@ -10,6 +10,7 @@ from embedpipe.chunking._measure import Size, Unit, check_size, check_unit, meas
 from embedpipe.chunking._plain import PlainDescent
 from embedpipe.chunking._spans import check_text, make_chunks
 from embedpipe.chunking.separators import Separator, as_separators, separators_for
+from embedpipe.text.tokens import Tokenizer
 from embedpipe.types import Chunk
 
 
@@ -28,7 +29,7 @@ class RecursiveChunker:
     language: str = "prose"
     separators: Sequence[str | Separator] | None = None
     unit: Unit = "characters"
-    tokenizer: str = "cl100k_base"
+    tokenizer: Tokenizer = "cl100k_base"
 
     def __post_init__(self) -> None:
         check_size(self.chunk_size, self.chunk_overlap)

@@ -15,7 +15,7 @@ from embedpipe.chunking._units import cut_units, join_units
 from embedpipe.chunking.separators import separators_for
 from embedpipe.errors import ConfigurationError, InputError
 from embedpipe.text.sentences import sentence_spans
-from embedpipe.text.tokens import without_surrogates
+from embedpipe.text.tokens import Tokenizer, without_surrogates
 from embedpipe.types import Chunk, EmbeddingModel, Vectors
 
 Method: TypeAlias = Literal["dynamic", "percentile"]
@@ -51,7 +51,7 @@ class SemanticChunker:
     percentile: float = 95.0
     buffer: int = 1
     unit: Unit = "characters"
-    tokenizer: str = "cl100k_base"
+    tokenizer: Tokenizer = "cl100k_base"
 
     def __post_init__(self) -> None:
         check_size(self.chunk_size)

@@ -10,6 +10,7 @@ from embedpipe.chunking._units import cut_units, join_units
 from embedpipe.chunking.separators import separators_for
 from embedpipe.errors import ConfigurationError
 from embedpipe.text.sentences import sentence_spans
+from embedpipe.text.tokens import Tokenizer
 from embedpipe.types import Chunk
 
 
@@ -24,7 +25,7 @@ class SentenceChunker:
     chunk_size: Size | None = None
     overlap_sentences: int = 0
     unit: Unit = "characters"
-    tokenizer: str = "cl100k_base"
+    tokenizer: Tokenizer = "cl100k_base"
 
     def __post_init__(self) -> None:
         if self.max_sentences is None and self.chunk_size is None:

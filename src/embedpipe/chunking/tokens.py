@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from embedpipe.chunking._descent import Descent
 from embedpipe.chunking._measure import Size, check_size, measure_of
 from embedpipe.chunking._spans import check_text, make_chunks
-from embedpipe.text.tokens import token_counter
+from embedpipe.text.tokens import Tokenizer, token_counter
 from embedpipe.types import Chunk
 
 
@@ -20,7 +20,7 @@ class TokenChunker:
 
     chunk_size: Size = 256
     chunk_overlap: int = 0
-    tokenizer: str = "cl100k_base"
+    tokenizer: Tokenizer = "cl100k_base"
 
     def __post_init__(self) -> None:
         check_size(self.chunk_size, self.chunk_overlap)

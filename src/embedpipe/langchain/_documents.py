@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any, cast
+from typing import Any, TypeAlias, TypeGuard, cast
 
 from langchain_core.documents import Document
 from langchain_core.embeddings import Embeddings
@@ -19,28 +20,129 @@ from embedpipe.types import Chunk, Metadata, ModelSpec, SearchResult
 
 _MAX_OFFSET = 2**31 - 1
 
+START_INDEX, DOCUMENT_ID, CHUNK_INDEX = "start_index", "document_id", "chunk_index"
+"""What our splitters write into the metadata of a piece: its place in the text, its document, its number there."""
+
+DocumentKey: TypeAlias = str | Sequence[str] | None
+
+DOCUMENT_KEYS = (DOCUMENT_ID, "source")
+"""Where the metadata say of which document a piece is, unless the user names another key."""
+
+
+class Placing:
+    """Finds of which document the pieces of one call are, and numbers those of each document."""
+
+    def __init__(self, key: DocumentKey) -> None:
+        self._keys = checked_keys(key)
+        self._strict = self._keys != DOCUMENT_KEYS
+        self._numbers: Counter[str] = Counter()
+
+    def chunk(self, what: str, text: str, metadata: Metadata, id: str | None) -> Chunk:
+        """Return the chunk at the place that `start_index`, `chunk_index` and the document's key tell, as far as known.
+
+        Raises:
+            InputError: If the key that the user named holds what cannot be a document's id.
+        """
+        start = metadata.get(START_INDEX)
+        if not is_offset(start) or start > _MAX_OFFSET - len(text):
+            start = 0  # a key of the user's own, which says something else
+        document_id = self._document_id(what, metadata)
+        number = 0
+        if document_id is not None:
+            number = self._numbers[document_id]
+            self._numbers[document_id] += 1
+            if is_offset(metadata.get(CHUNK_INDEX)):
+                number = metadata[CHUNK_INDEX]
+        return Chunk(text, start, start + len(text), number, metadata, document_id, id)
+
+    def _document_id(self, what: str, metadata: Metadata) -> str | None:
+        for key in self._keys:
+            value = metadata.get(key)
+            if self._strict and type(value) is int:
+                value = str(value)
+            if self._strict and value is not None:
+                return checked_id(value, f"{what}, the document's id under {key!r}")
+            if isinstance(value, str) and _can_be_id(value):
+                return value
+        return None
+
+
+def checked_keys(key: Any) -> tuple[str, ...]:
+    """Return the metadata keys as a tuple. Raise `ConfigurationError` for what is no text, several texts or None."""
+    keys = () if key is None else (key,) if isinstance(key, str) else key
+    if not isinstance(keys, (list, tuple)) or not all(isinstance(each, str) for each in keys):
+        raise ConfigurationError(f"document_key must be a metadata key, several, or None; got {key!r:.100}.")
+    return tuple(keys)
+
+
+def is_offset(value: object) -> TypeGuard[int]:
+    """Whether the value can be a place in a text, or a number of pieces."""
+    return type(value) is int and 0 <= value <= _MAX_OFFSET
+
+
+def _can_be_id(value: str) -> bool:
+    try:
+        checked_id(value, "")
+    except InputError:
+        return False
+    return True
+
 
 def text_chunks(
-    texts: Iterable[str], metadatas: Iterable[Metadata | None] | None, ids: Iterable[str | None] | None
+    texts: Iterable[str],
+    metadatas: Iterable[Metadata | None] | None,
+    ids: Iterable[str | None] | None,
+    key: DocumentKey,
 ) -> list[Chunk]:
-    """A chunk for each text. Raises `InputError` for what cannot be stored, and unless each has its metadata and id."""
+    """Return a chunk for each text.
+
+    Raises:
+        InputError: For what cannot be stored, unless each text has its metadata and id, and for an id that stands for
+            two different texts.
+    """
     listed = _listed(texts, "texts", "str")
     every_metadata = _one_each(metadatas, len(listed), "metadata", of="dicts")
     every_id = _one_each(ids, len(listed), "id", of="str")
-    return [
-        _checked_chunk(place, text, {} if metadata is None else metadata, given)
-        for place, (text, metadata, given) in enumerate(zip(listed, every_metadata, every_id, strict=True))
-    ]
+    placing = Placing(key)
+    return _without_clashes(
+        [
+            _checked_chunk(placing, place, text, {} if metadata is None else metadata, given)
+            for place, (text, metadata, given) in enumerate(zip(listed, every_metadata, every_id, strict=True))
+        ]
+    )
 
 
-def document_chunks(documents: Iterable[Document], ids: Iterable[str | None] | None) -> list[Chunk]:
-    """A chunk for each document, under the id given for it, else its own. Errors as `text_chunks`."""
-    listed = [_document(place, each) for place, each in enumerate(_listed(documents, "documents", "Documents"))]
+def document_chunks(documents: Iterable[Document], ids: Iterable[str | None] | None, key: DocumentKey) -> list[Chunk]:
+    """Return a chunk for each document, under the id given for it, else its own. Errors as `text_chunks`."""
+    listed = checked_documents(documents)
     every_id = _one_each(ids, len(listed), "id", of="str")
-    return [
-        _checked_chunk(place, document.page_content, document.metadata, document.id if given is None else given)
-        for place, (document, given) in enumerate(zip(listed, every_id, strict=True))
-    ]
+    placing = Placing(key)
+    return _without_clashes(
+        [
+            _checked_chunk(
+                placing, place, document.page_content, document.metadata, document.id if given is None else given
+            )
+            for place, (document, given) in enumerate(zip(listed, every_id, strict=True))
+        ]
+    )
+
+
+def _without_clashes(chunks: list[Chunk]) -> list[Chunk]:
+    """Return the chunks. Raise `InputError` where an id would be written twice, and what came first be lost."""
+    first: dict[str | None, int] = {}
+    for place, chunk in enumerate(chunks):
+        before = chunks[first.setdefault(chunk.id, place)] if chunk.id is not None else chunk
+        if (before.text, before.metadata) != (chunk.text, chunk.metadata):
+            raise InputError(
+                f"The texts at positions {first[chunk.id]} and {place} differ and have the same id {chunk.id!r:.200}: "
+                "the second would replace the first. Give each its own id."
+            )
+    return chunks
+
+
+def checked_documents(documents: Iterable[Document]) -> list[Document]:
+    """Return the documents as a list. Raise `InputError` for what is no Document, by its place."""
+    return [_document(place, each) for place, each in enumerate(_listed(documents, "documents", "Documents"))]
 
 
 def _document(place: int, value: object) -> Document:
@@ -68,22 +170,14 @@ def _one_each(values: Iterable[Any] | None, count: int, what: str, *, of: str) -
     return listed
 
 
-def _checked_chunk(place: int, text: str, metadata: Metadata, id: str | None) -> Chunk:
-    """The chunk, checked here already: the store does it after the texts are embedded, and knows no positions."""
+def _checked_chunk(placing: Placing, place: int, text: str, metadata: Metadata, id: str | None) -> Chunk:
+    """Return the chunk, checked already: the store does it after the texts are embedded, and knows no positions."""
     what = f"The text at position {place}"
     if id is not None:
         checked_id(id, what)
     storable_text(text, what)
     dumps(metadata, what=f"{what}, metadata")
-    return text_chunk(text, metadata, id)
-
-
-def text_chunk(text: str, metadata: Metadata, id: str | None) -> Chunk:
-    """The chunk; a splitter's `start_index` tells where it stands in its source."""
-    start = metadata.get("start_index")
-    if type(start) is not int or not 0 <= start <= _MAX_OFFSET - len(text):
-        start = 0  # a key of the user's own, which says something else
-    return Chunk(text, start, start + len(text), 0, metadata, None, id)
+    return placing.chunk(what, text, metadata, id)
 
 
 def check_texts(chunks: Sequence[Chunk], embedding: Embeddings) -> None:

@@ -14,10 +14,13 @@ from embedpipe._forking import Given
 from embedpipe._threads import in_thread
 from embedpipe.embedding.wrapped import check_published
 from embedpipe.langchain._documents import (
+    DOCUMENT_KEYS,
+    DocumentKey,
     batches,
     check_count,
     check_texts,
     checked_embedding,
+    checked_keys,
     checked_options,
     checked_store,
     default_store,
@@ -48,12 +51,20 @@ class EmbedPipeVectorStore(VectorStore):
     `ModelMismatchError`. An option that does not exist is an `InputError`; all else that goes wrong is what the store
     and the embedding raise, and nothing is then written. What cannot be stored is refused before anything is embedded,
     and what is no store or embedding with `ConfigurationError`.
+
+    `document_key` names the metadata that say of which document a text is: one key, several, of which the first counts
+    that a text has, or None for no documents. Without it that is `document_id`, which our splitters write, else
+    `source`, which loaders write. `delete(document_ids=...)`, citations, `SemanticSearchService.expand` and LlamaIndex
+    go by it.
     """
 
-    def __init__(self, *, store: PgVectorStore, embedding: Embeddings) -> None:
+    def __init__(
+        self, *, store: PgVectorStore, embedding: Embeddings, document_key: DocumentKey = DOCUMENT_KEYS
+    ) -> None:
         self.embedding = checked_embedding(embedding)
         self._kept = Given(embedding)
         self._given = checked_store(store)
+        self._document_key = checked_keys(document_key)
         self._async_store: AsyncPgVectorStore | None = None
 
     def __repr__(self) -> str:
@@ -86,14 +97,17 @@ class EmbedPipeVectorStore(VectorStore):
         *,
         ids: Sequence[str | None] | None = None,
         store: PgVectorStore | None = None,
+        document_key: DocumentKey = DOCUMENT_KEYS,
         **kwargs: Any,
     ) -> Self:
         """A vector store that holds the texts, in `store`, else in the default collection of the default database.
 
         The default database is `EMBEDPIPE_DATABASE_URL`, else the embedded server.
         """
-        checked_options(kwargs, "metadatas", "store", *_WRITE_OPTIONS)
-        made = cls(store=default_store(embedding) if store is None else store, embedding=embedding)
+        checked_options(kwargs, "metadatas", "store", *_WRITE_OPTIONS, "document_key")
+        made = cls(
+            store=default_store(embedding) if store is None else store, embedding=embedding, document_key=document_key
+        )
         made.add_texts(texts, metadatas, ids=ids, **kwargs)
         return made
 
@@ -106,33 +120,34 @@ class EmbedPipeVectorStore(VectorStore):
         *,
         ids: Sequence[str | None] | None = None,
         store: PgVectorStore | None = None,
+        document_key: DocumentKey = DOCUMENT_KEYS,
         **kwargs: Any,
     ) -> Self:
         """As `from_texts`."""
-        checked_options(kwargs, "metadatas", "store", *_WRITE_OPTIONS)
+        checked_options(kwargs, "metadatas", "store", *_WRITE_OPTIONS, "document_key")
         if store is None:
             store = await in_thread(default_store, embedding)
-        made = cls(store=store, embedding=embedding)
+        made = cls(store=store, embedding=embedding, document_key=document_key)
         await made.aadd_texts(texts, metadatas, ids=ids, **kwargs)
         return made
 
     @classmethod
     def from_documents(cls, documents: Iterable[Document], embedding: Embeddings, **kwargs: Any) -> Self:
         """As `from_texts`, with the documents' own ids and metadata."""
-        checked_options(kwargs, "store", *_WRITE_OPTIONS)
-        store = kwargs.pop("store", None)
-        made = cls(store=default_store(embedding) if store is None else store, embedding=embedding)
+        checked_options(kwargs, "store", *_WRITE_OPTIONS, "document_key")
+        store, key = kwargs.pop("store", None), kwargs.pop("document_key", DOCUMENT_KEYS)
+        made = cls(store=default_store(embedding) if store is None else store, embedding=embedding, document_key=key)
         made.add_documents(documents, **kwargs)
         return made
 
     @classmethod
     async def afrom_documents(cls, documents: Iterable[Document], embedding: Embeddings, **kwargs: Any) -> Self:
         """As `from_documents`."""
-        checked_options(kwargs, "store", *_WRITE_OPTIONS)
-        store = kwargs.pop("store", None)
+        checked_options(kwargs, "store", *_WRITE_OPTIONS, "document_key")
+        store, key = kwargs.pop("store", None), kwargs.pop("document_key", DOCUMENT_KEYS)
         if store is None:
             store = await in_thread(default_store, embedding)
-        made = cls(store=store, embedding=embedding)
+        made = cls(store=store, embedding=embedding, document_key=key)
         await made.aadd_documents(documents, **kwargs)
         return made
 
@@ -150,7 +165,7 @@ class EmbedPipeVectorStore(VectorStore):
         An id that is None is made; one that is already there is written over.
         """
         checked_options(kwargs, "metadatas", *_WRITE_OPTIONS)
-        return self._write(text_chunks(texts, metadatas, ids), batch_size)
+        return self._write(text_chunks(texts, metadatas, ids, self._document_key), batch_size)
 
     async def aadd_texts(
         self,
@@ -163,7 +178,7 @@ class EmbedPipeVectorStore(VectorStore):
     ) -> list[str]:
         """As `add_texts`."""
         checked_options(kwargs, "metadatas", *_WRITE_OPTIONS)
-        return await self._awrite(text_chunks(texts, metadatas, ids), batch_size)
+        return await self._awrite(text_chunks(texts, metadatas, ids, self._document_key), batch_size)
 
     def add_documents(
         self,
@@ -175,7 +190,7 @@ class EmbedPipeVectorStore(VectorStore):
     ) -> list[str]:
         """As `add_texts`; `ids` beat the documents' own."""
         checked_options(kwargs, *_WRITE_OPTIONS)
-        return self._write(document_chunks(documents, ids), batch_size)
+        return self._write(document_chunks(documents, ids, self._document_key), batch_size)
 
     async def aadd_documents(
         self,
@@ -187,7 +202,7 @@ class EmbedPipeVectorStore(VectorStore):
     ) -> list[str]:
         """As `add_documents`."""
         checked_options(kwargs, *_WRITE_OPTIONS)
-        return await self._awrite(document_chunks(documents, ids), batch_size)
+        return await self._awrite(document_chunks(documents, ids, self._document_key), batch_size)
 
     def _write(self, chunks: Sequence[Chunk], batch_size: int | None) -> list[str]:
         check_texts(chunks, self.embedding)

@@ -29,6 +29,9 @@ logger = logging.getLogger(__name__)
 _KINDS: dict[str, type[BaseNode]] = {
     kind.class_name(): kind for kind in (TextNode, IndexNode, ImageNode, Node, Document)
 }
+OBJECT_KINDS = (IndexNode.class_name(), ImageNode.class_name())
+"""What a `VectorStoreIndex` keeps in its own books beside the vector store, subclasses among them."""
+
 _OWN_COLUMNS = {"id_", "embedding", "metadata", "text", "class_name"}
 
 
@@ -51,7 +54,7 @@ def to_chunk(node: BaseNode) -> Chunk:
 
 
 def _kind(node: BaseNode) -> type[BaseNode]:
-    return _KINDS.get(node.class_name(), TextNode)
+    return next((kind for kind in type(node).__mro__ if kind in _KINDS.values()), TextNode)
 
 
 def _payload(node: BaseNode) -> dict[str, Any]:

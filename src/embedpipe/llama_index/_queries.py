@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
 from llama_index.core.vector_stores.types import VectorStoreQuery, VectorStoreQueryMode, VectorStoreQueryResult
 
 from embedpipe.errors import InputError
-from embedpipe.llama_index._nodes import to_node
+from embedpipe.llama_index._nodes import OBJECT_KINDS, to_node
 from embedpipe.llama_index.filters import to_condition
 from embedpipe.retrieval.diversity import diversified
-from embedpipe.storage.filters import Among, And, Filter
+from embedpipe.storage.filters import Among, And, Filter, OfPayload
+from embedpipe.storage.plans import MAX_K
 from embedpipe.storage.search import Fusion
 from embedpipe.types import SearchMode, SearchResult
 
@@ -28,19 +30,36 @@ _MODES: dict[VectorStoreQueryMode, SearchMode] = {
 }
 
 
-def asked(query: VectorStoreQuery, options: dict[str, Any]) -> tuple[VectorStoreQuery, int]:
-    """The query with what the options say of maximal marginal relevance, and how many nodes it chooses from.
+_MODES_TAKEN = f"Use one of: {', '.join(mode.value for mode in _MODES)}."
 
-    The options are a retriever's `vector_store_kwargs`. Raises `InputError` for others, for those of another mode, and
-    for both `mmr_prefetch_factor` and `mmr_prefetch_k`.
+
+def asked(query: VectorStoreQuery, options: dict[str, Any]) -> tuple[VectorStoreQuery, int]:
+    """Return the query with what the options say of maximal marginal relevance, and how many nodes it chooses from.
+
+    The options are a retriever's `vector_store_kwargs`. A mode may be given by its name.
+
+    Raises:
+        InputError: For an unknown mode, for other options, for those of another mode, and for both
+            `mmr_prefetch_factor` and `mmr_prefetch_k`.
     """
+    try:
+        query = replace(query, mode=VectorStoreQueryMode(query.mode))
+    except ValueError:
+        raise InputError(f"The query mode {query.mode!r:.100} is not known. {_MODES_TAKEN}") from None
+    for name in ("similarity_top_k", "sparse_top_k", "hybrid_top_k"):
+        if (count := getattr(query, name)) is not None:
+            check_count(name, count)
+    query = replace(query, node_ids=id_list("node_ids", query.node_ids), doc_ids=id_list("doc_ids", query.doc_ids))
     known = _MMR_OPTIONS if query.mode is VectorStoreQueryMode.MMR else set()
     if unknown := sorted(options.keys() - known):
         raise InputError(f"Unknown options {unknown}: mode mmr takes {', '.join(sorted(_MMR_OPTIONS))}, others none.")
     if {"mmr_prefetch_factor", "mmr_prefetch_k"} <= options.keys():
         raise InputError("mmr_prefetch_factor and mmr_prefetch_k say the same: give one of them.")
     factor = options.get("mmr_prefetch_factor", _MMR_PREFETCH_FACTOR)
+    if type(factor) not in (int, float) or not 0 < factor <= MAX_K:
+        raise InputError(f"mmr_prefetch_factor must be a positive number; got {factor!r:.100}.")
     candidates = options.get("mmr_prefetch_k", int(query.similarity_top_k * factor))
+    check_count("mmr_prefetch_k", candidates)
     threshold = options.get("mmr_threshold", query.mmr_threshold)
     return replace(query, mmr_threshold=threshold), max(candidates, query.similarity_top_k)
 
@@ -49,8 +68,7 @@ def search_arguments(query: VectorStoreQuery, *, mmr_candidates: int) -> dict[st
     """The arguments of the store's `search`. Raises `InputError` for a mode or filter that cannot be served."""
     mode = _MODES.get(query.mode)
     if mode is None:
-        known = ", ".join(known.value for known in _MODES)
-        raise InputError(f"The query mode {query.mode.value!r} is not supported. Expected one of: {known}.")
+        raise InputError(f"The query mode {query.mode.value!r} is not supported. {_MODES_TAKEN}")
     return {
         "vector": query.query_embedding if mode != "lexical" else None,
         "text": query.query_str,
@@ -64,9 +82,9 @@ def search_arguments(query: VectorStoreQuery, *, mmr_candidates: int) -> dict[st
 
 def _k(query: VectorStoreQuery, mode: SearchMode) -> int:
     if mode == "lexical":
-        return query.sparse_top_k or query.similarity_top_k
+        return query.similarity_top_k if query.sparse_top_k is None else query.sparse_top_k
     if mode == "hybrid":
-        return query.hybrid_top_k or query.similarity_top_k
+        return query.similarity_top_k if query.hybrid_top_k is None else query.hybrid_top_k
     return query.similarity_top_k
 
 
@@ -80,6 +98,29 @@ def _fusion(query: VectorStoreQuery, mode: SearchMode) -> dict[str, Any]:
     if query.sparse_top_k is not None:
         settings["candidates"] = max(query.sparse_top_k, query.similarity_top_k)
     return {"fusion": Fusion(**settings)} if settings else {}
+
+
+def others_named(node_ids: Sequence[str]) -> Filter:
+    """Return the filter for the named nodes that a `VectorStoreIndex` does not keep in its own books."""
+    return Among("id", tuple(node_ids)) & ~OfPayload("class_name", OBJECT_KINDS)
+
+
+def objects_named(node_ids: Sequence[str]) -> Filter:
+    """Return the filter for the named nodes that a `VectorStoreIndex` keeps in its own books."""
+    return Among("id", tuple(node_ids)) & OfPayload("class_name", OBJECT_KINDS)
+
+
+def check_count(name: str, value: object) -> None:
+    """Raise `InputError` unless the value is a whole number from 1 on."""
+    if type(value) is not int or value < 1:
+        raise InputError(f"{name} must be a whole number from 1 on; got {value!r:.100}.")
+
+
+def id_list(name: str, ids: Sequence[str] | None) -> list[str] | None:
+    """Return the ids as a list, None as None. Raise `InputError` for one text, which would be taken for its letters."""
+    if isinstance(ids, str):
+        raise InputError(f"{name} must be a list of ids; got one str. Put it into a list.")
+    return None if ids is None else list(ids)
 
 
 def restriction(query: VectorStoreQuery) -> Filter | None:

@@ -10,6 +10,7 @@ from llama_index.core.bridge.pydantic import Field, PrivateAttr
 from embedpipe.embedding import EmbeddingGenerator
 from embedpipe.embedding.generator import checked_generator
 from embedpipe.errors import ConfigurationError
+from embedpipe.llama_index._options import check_fields
 
 
 class EmbedPipeEmbedding(BaseEmbedding):
@@ -24,6 +25,7 @@ class EmbedPipeEmbedding(BaseEmbedding):
     _generator: EmbeddingGenerator = PrivateAttr()
 
     def __init__(self, generator: EmbeddingGenerator | None = None, **fields: Any) -> None:
+        check_fields(type(self), fields)
         if generator is None:
             generator = _made_anew(fields.get("source") or {})
         checked_generator(generator)

@@ -7,24 +7,37 @@ that function raises.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Mapping
+from enum import Enum
+from typing import Any, TypeVar
 
 from llama_index.core.vector_stores import FilterCondition, FilterOperator, MetadataFilter, MetadataFilters
 
 from embedpipe.errors import InputError
 from embedpipe.storage import Field, Filter
+from embedpipe.storage.filter_notation import parse_filter
 from embedpipe.storage.filters import And, Or
+
+E = TypeVar("E", bound=Enum)
 
 _EVERYTHING, _NOTHING = And(()), Or(())
 
 
-def to_condition(filters: MetadataFilters | None) -> Filter | None:
-    """The condition, None where nothing is asked. Raises `InputError` for a value that its operator cannot take."""
-    if filters is None or not filters.filters:
+def to_condition(filters: MetadataFilters | Filter | Mapping[str, Any] | None) -> Filter | None:
+    """Return the condition, None where nothing is asked.
+
+    Args:
+        filters: LlamaIndex's own, a `Filter`, or a dictionary in LangChain's notation.
+
+    Raises:
+        InputError: For anything else, and for a value that its operator cannot take.
+    """
+    if not isinstance(filters, MetadataFilters):
+        return parse_filter(filters)
+    if not filters.filters:
         return None
     parts = tuple(_part(part) for part in filters.filters)
-    match filters.condition:
+    match FilterCondition.AND if filters.condition is None else _member(FilterCondition, filters.condition):
         case FilterCondition.OR:
             return Or(parts)
         case FilterCondition.NOT:
@@ -36,10 +49,20 @@ def _part(part: MetadataFilter | MetadataFilters) -> Filter:
     if isinstance(part, MetadataFilters):
         nested = to_condition(part)
         return _EVERYTHING if nested is None else nested
-    if part.operator is FilterOperator.IS_EMPTY:
+    operator = _member(FilterOperator, part.operator)
+    if operator is FilterOperator.IS_EMPTY:
         field = Field(part.key)
         return ~field.exists() | field.is_in([None, "", []])
-    return _OPERATORS[part.operator](part)
+    return _OPERATORS[operator](part)
+
+
+def _member(kind: type[E], value: object) -> E:
+    """Return the member, also where it was assigned as its text, which pydantic does not look at."""
+    try:
+        return kind(value)
+    except ValueError:
+        known = ", ".join(str(member.value) for member in kind)
+        raise InputError(f"{kind.__name__} {value!r:.100} is not known. Use one of: {known}.") from None
 
 
 def _equals(part: MetadataFilter) -> Filter:

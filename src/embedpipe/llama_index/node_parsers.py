@@ -24,8 +24,11 @@ from embedpipe.chunking import (
 )
 from embedpipe.embedding import EmbeddingGenerator
 from embedpipe.errors import ConfigurationError
+from embedpipe.llama_index._options import check_fields
 from embedpipe.text.tokens import token_counter
 from embedpipe.types import Chunk, Chunker
+
+_TOKENIZER = "cl100k_base"
 
 
 class ChunkerNodeParser(MetadataAwareTextSplitter):
@@ -34,6 +37,7 @@ class ChunkerNodeParser(MetadataAwareTextSplitter):
     chunker_class: ClassVar[type[Any]]
 
     def __init__(self, **settings: Any) -> None:
+        check_fields(type(self), settings)
         super().__init__(**settings)
         self._chunker()  # refuses settings that cannot work
 
@@ -115,7 +119,7 @@ class RecursiveNodeParser(ChunkerNodeParser):
     language: str = RecursiveChunker.language
     separators: tuple[str | Separator, ...] | None = None
     unit: str = RecursiveChunker.unit
-    tokenizer: str = RecursiveChunker.tokenizer
+    tokenizer: str = _TOKENIZER
 
 
 class TokenNodeParser(ChunkerNodeParser):
@@ -124,7 +128,7 @@ class TokenNodeParser(ChunkerNodeParser):
     chunker_class: ClassVar[type[Any]] = TokenChunker
     chunk_size: int | str = TokenChunker.chunk_size
     chunk_overlap: int = TokenChunker.chunk_overlap
-    tokenizer: str = TokenChunker.tokenizer
+    tokenizer: str = _TOKENIZER
 
 
 class SentenceNodeParser(ChunkerNodeParser):
@@ -135,7 +139,7 @@ class SentenceNodeParser(ChunkerNodeParser):
     chunk_size: int | str | None = SentenceChunker.chunk_size
     overlap_sentences: int = SentenceChunker.overlap_sentences
     unit: str = SentenceChunker.unit
-    tokenizer: str = SentenceChunker.tokenizer
+    tokenizer: str = _TOKENIZER
 
 
 class ParagraphNodeParser(ChunkerNodeParser):
@@ -146,7 +150,7 @@ class ParagraphNodeParser(ChunkerNodeParser):
     max_paragraphs: int | None = ParagraphChunker.max_paragraphs
     overlap_paragraphs: int = ParagraphChunker.overlap_paragraphs
     unit: str = ParagraphChunker.unit
-    tokenizer: str = ParagraphChunker.tokenizer
+    tokenizer: str = _TOKENIZER
 
 
 class MarkdownNodeParser(ChunkerNodeParser):
@@ -155,7 +159,7 @@ class MarkdownNodeParser(ChunkerNodeParser):
     chunker_class: ClassVar[type[Any]] = MarkdownChunker
     chunk_size: int | str = MarkdownChunker.chunk_size
     unit: str = MarkdownChunker.unit
-    tokenizer: str = MarkdownChunker.tokenizer
+    tokenizer: str = _TOKENIZER
 
 
 @lru_cache(maxsize=8)
@@ -177,7 +181,7 @@ class SemanticNodeParser(ChunkerNodeParser):
     percentile: float = SemanticChunker.percentile
     buffer: int = SemanticChunker.buffer
     unit: str = SemanticChunker.unit
-    tokenizer: str = SemanticChunker.tokenizer
+    tokenizer: str = _TOKENIZER
 
     @field_serializer("model")
     def _model_name(self, model: Any) -> str:

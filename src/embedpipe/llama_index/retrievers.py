@@ -41,7 +41,7 @@ class HybridRetriever(BaseRetriever):
         self._options: dict[str, Any] = {
             "k": k,
             "mode": mode,
-            "filter": to_condition(filters) if isinstance(filters, MetadataFilters) else filters,
+            "filter": to_condition(filters),
             "threshold": threshold,
             "candidates": candidates,
         }

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from llama_index.core.bridge.pydantic import ConfigDict, PrivateAttr
 from llama_index.core.embeddings import BaseEmbedding
-from llama_index.core.schema import BaseNode
+from llama_index.core.schema import BaseNode, ImageNode, IndexNode
 from llama_index.core.vector_stores import MetadataFilters, VectorStoreQuery, VectorStoreQueryResult
 from llama_index.core.vector_stores.types import BasePydanticVectorStore
 
@@ -16,7 +17,7 @@ from embedpipe._threads import in_thread
 from embedpipe.embedding.wrapped import WrappedModel, check_published
 from embedpipe.errors import ConfigurationError, InputError
 from embedpipe.llama_index._nodes import embeddings_of, to_chunk, to_node
-from embedpipe.llama_index._queries import asked, search_arguments, to_result
+from embedpipe.llama_index._queries import asked, id_list, objects_named, others_named, search_arguments, to_result
 from embedpipe.llama_index.embeddings import EmbedPipeEmbedding
 from embedpipe.llama_index.filters import to_condition
 from embedpipe.storage import AsyncPgVectorStore, Filter, PgVectorStore
@@ -50,6 +51,7 @@ class EmbedPipeVectorStore(BasePydanticVectorStore):
     _embed_model: BaseEmbedding | None = PrivateAttr()
     _kept: Given[BaseEmbedding | None] = PrivateAttr()
     _store: PgVectorStore | None = PrivateAttr(default=None)
+    _objects: set[str] = PrivateAttr(default_factory=set)  # the ids of Index- and ImageNodes added here
 
     def __init__(
         self, store: PgVectorStore | None = None, *, embed_model: BaseEmbedding | None = None, **fields: Any
@@ -106,13 +108,21 @@ class EmbedPipeVectorStore(BasePydanticVectorStore):
 
     def add(self, nodes: Sequence[BaseNode], **kwargs: Any) -> list[str]:
         """The ids of the nodes, in order, after they were written in one transaction; known ids are written over."""
-        chunks, vectors = _prepared(nodes, kwargs)
+        chunks, vectors = self._prepared(nodes, kwargs)
         return self._opened(len(vectors[0])).upsert(chunks, vectors) if chunks else []
 
     async def async_add(self, nodes: Sequence[BaseNode], **kwargs: Any) -> list[str]:
         """As `add`."""
-        chunks, vectors = _prepared(nodes, kwargs)
+        chunks, vectors = self._prepared(nodes, kwargs)
         return await (await self._aopened(len(vectors[0]))).upsert(chunks, vectors) if chunks else []
+
+    def _prepared(self, nodes: Sequence[BaseNode], options: dict[str, Any]) -> tuple[list[Chunk], list[list[float]]]:
+        _refuse(options)
+        listed = list(nodes)
+        chunks, vectors = [to_chunk(node) for node in listed], embeddings_of(listed)
+        objects = {node.node_id for node in listed if isinstance(node, (IndexNode, ImageNode))}
+        self._objects = (self._objects - {node.node_id for node in listed}) | objects
+        return chunks, vectors
 
     def delete(self, ref_doc_id: str, **delete_kwargs: Any) -> None:
         """Removes the nodes of a document."""
@@ -157,16 +167,37 @@ class EmbedPipeVectorStore(BasePydanticVectorStore):
         await (await self._aopened()).clear()
 
     def query(self, query: VectorStoreQuery, **kwargs: Any) -> VectorStoreQueryResult:
-        """The best nodes, best first; mode mmr takes `mmr_threshold` and `mmr_prefetch_factor` or `mmr_prefetch_k`."""
+        """Return the best nodes, best first.
+
+        Mode mmr takes `mmr_threshold` and `mmr_prefetch_factor` or `mmr_prefetch_k`. `node_ids` restrict the search,
+        unless all that they name are `IndexNode`s and `ImageNode`s: a `VectorStoreIndex` keeps a list of these, which
+        its retrievers send with every query, and its text nodes are then meant too.
+        """
         query, candidates = asked(query, kwargs)
-        arguments = search_arguments(query, mmr_candidates=candidates)
-        return to_result(query, self._opened(_dimensions(query)).search(**arguments))
+        store = self._opened()
+        if query.node_ids and (
+            self._objects.issuperset(query.node_ids)
+            or (
+                not store.find(others_named(query.node_ids), limit=1)
+                and store.find(objects_named(query.node_ids), limit=1)
+            )
+        ):
+            query = replace(query, node_ids=None)
+        return to_result(query, store.search(**search_arguments(query, mmr_candidates=candidates)))
 
     async def aquery(self, query: VectorStoreQuery, **kwargs: Any) -> VectorStoreQueryResult:
         """As `query`."""
         query, candidates = asked(query, kwargs)
-        arguments = search_arguments(query, mmr_candidates=candidates)
-        return to_result(query, await (await self._aopened(_dimensions(query))).search(**arguments))
+        store = await self._aopened()
+        if query.node_ids and (
+            self._objects.issuperset(query.node_ids)
+            or (
+                not await store.find(others_named(query.node_ids), limit=1)
+                and await store.find(objects_named(query.node_ids), limit=1)
+            )
+        ):
+            query = replace(query, node_ids=None)
+        return to_result(query, await store.search(**search_arguments(query, mmr_candidates=candidates)))
 
 
 def _rebuilt(
@@ -176,22 +207,12 @@ def _rebuilt(
     return kind(embed_model=embed_model, **fields)
 
 
-def _prepared(nodes: Sequence[BaseNode], options: dict[str, Any]) -> tuple[list[Chunk], list[list[float]]]:
-    _refuse(options)
-    listed = list(nodes)
-    return [to_chunk(node) for node in listed], embeddings_of(listed)
-
-
 def _selection(node_ids: list[str] | None, filters: MetadataFilters | None) -> Filter | None:
-    condition = to_condition(filters)
-    if node_ids is None:
+    condition, ids = to_condition(filters), id_list("node_ids", node_ids)
+    if ids is None:
         return condition
-    named = Among("id", tuple(node_ids))
+    named = Among("id", tuple(ids))
     return named if condition is None else And((named, condition))
-
-
-def _dimensions(query: VectorStoreQuery) -> int | None:
-    return None if query.query_embedding is None else len(query.query_embedding)
 
 
 def _refuse(options: dict[str, Any]) -> None:

@@ -168,8 +168,10 @@ def _join(passage: Passage, result: SearchResult) -> Passage | None:
         return None
     gap = chunk.start_index - passage.end_index
     results = (*passage.results, result)
+    if gap >= 0 and chunk.chunk_index != last.chunk_index + 1:
+        return None  # nothing that they share shows that they are neighbours: pages may be counted each from 0
     if gap > 0:
-        if chunk.chunk_index != last.chunk_index + 1 or gap > _MAX_GAP:
+        if gap > _MAX_GAP:
             return None
         filler = " " if gap == 1 else "\n" * gap
         gaps = (*passage.gaps, (len(passage.text), len(passage.text) + gap))

@@ -17,7 +17,7 @@ def diversified(results: Sequence[SearchResult], *, k: int, lambda_mult: float =
     (Carbonell and Goldstein 1998): at 1 diversity counts for nothing, at 0 it alone does. Ties go to the earlier
     result. Raises `InputError` for a lambda outside 0 to 1, and for results without `similarity` and `vector`.
     """
-    if not 0 <= lambda_mult <= 1:
+    if type(lambda_mult) not in (int, float) or not 0 <= lambda_mult <= 1:
         raise InputError(f"lambda_mult expected a number from 0 to 1, got {lambda_mult!r}.")
     if k < 1:
         raise InputError(f"k expected 1 or more, got {k!r}.")

@@ -22,7 +22,7 @@ from embedpipe.storage.nearby import StoredVectors
 from embedpipe.storage.plans import Condition, Plan
 from embedpipe.storage.reembed import ReembedProgress
 from embedpipe.storage.schema import Collection
-from embedpipe.storage.search import Fusion
+from embedpipe.storage.search import Fusion, FusionMethod
 from embedpipe.storage.store import PgVectorStore
 from embedpipe.storage.vector_index import VectorIndex
 from embedpipe.types import Chunk, ModelSpec, Parent, SearchMode, SearchResult
@@ -93,7 +93,7 @@ class AsyncPgVectorStore(BoundStore):
         filter: Condition = None,
         threshold: float | None = None,
         with_vectors: bool = False,
-        fusion: Fusion | None = None,
+        fusion: Fusion | FusionMethod | None = None,
         exact: bool = False,
         connection: AsyncConnection | None = None,
     ) -> list[SearchResult]:

@@ -28,7 +28,7 @@ from sqlalchemy.sql.visitors import cloned_traverse
 
 from embedpipe.errors import InputError
 from embedpipe.storage.columns import JsonbArray, TextArray
-from embedpipe.storage.filters import ORDER, Among, And, Comparison, Filter, In, Not, Operator, Or, ValueType
+from embedpipe.storage.filters import ORDER, Among, And, Comparison, Filter, In, Not, OfPayload, Operator, Or, ValueType
 from embedpipe.storage.json import dumps
 
 _FEW = 20
@@ -59,6 +59,9 @@ def _where(condition: Filter, metadata: Column[Any]) -> ColumnElement[bool]:
         case Among(column, ids):
             named = metadata.table.c[column]
             return and_(named.is_not(None), named == func.any(bindparam(None, TextArray(ids), unique=True)))
+        case OfPayload(key, values):
+            found = metadata.table.c.payload.op("->>", return_type=Text())(literal(key, Text))
+            return func.coalesce(found == func.any(bindparam(None, TextArray(values), unique=True)), false())
         case Comparison():
             return _comparison(condition, metadata)
         case In(path, values):

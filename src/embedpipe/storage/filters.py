@@ -91,6 +91,14 @@ class Among(Filter):
             storable_text(value, f"Filter on {self.column}")
 
 
+@dataclass(frozen=True, slots=True)
+class OfPayload(Filter):
+    """Chunks whose payload has one of these texts under a key: what a framework's adapter wrote there."""
+
+    key: str
+    values: Sequence[str]
+
+
 def _parts(condition: Filter, kind: type[And | Or]) -> tuple[Filter, ...]:
     """What the condition joins: a long chain of & or | is one condition, not one nested in another."""
     return condition.parts if isinstance(condition, kind) else (condition,)

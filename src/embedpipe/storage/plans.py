@@ -16,7 +16,7 @@ from embedpipe.storage.filters import Filter, ValueType, restricts
 from embedpipe.storage.json import storable_text
 from embedpipe.storage.metadata_index import MetadataIndex
 from embedpipe.storage.schema import Collection
-from embedpipe.storage.search import Fusion, Search
+from embedpipe.storage.search import Fusion, FusionMethod, Search, as_fusion
 from embedpipe.storage.search import search as run_search
 from embedpipe.types import Chunk, Parent, SearchMode, SearchResult, Vectors
 
@@ -80,7 +80,7 @@ def search(
     condition: Condition,
     threshold: float | None,
     with_vectors: bool,
-    fusion: Fusion | None,
+    fusion: Fusion | FusionMethod | None,
     exact: bool,
 ) -> Plan[list[SearchResult]]:
     """The k best chunks."""
@@ -95,6 +95,9 @@ def search(
         raise InputError("threshold is a similarity to the query vector, which a lexical search needs then too.")
     query = None if text is None else storable_text(text, "query")
     parsed = parse_filter(condition)
+    fused = as_fusion(fusion)
+    _check_flag("exact", exact)
+    _check_flag("with_vectors", with_vectors)
 
     def plan(connection: Connection, collection: Collection) -> list[SearchResult]:
         if mode != "dense" and not collection.lexical:
@@ -111,7 +114,7 @@ def search(
             condition=parsed,
             threshold=threshold,
             with_vectors=with_vectors,
-            fusion=fusion or Fusion(),
+            fusion=fused,
             exact=exact,
         )
         return run_search(connection, collection, wanted)
@@ -206,6 +209,11 @@ def _check_search(k: int, threshold: float | None) -> None:
         raise InputError(f"k expected a whole number from 1 to {MAX_K}, got {k!r}.")
     if threshold is not None and (type(threshold) not in (int, float) or not -1 <= threshold <= 1):
         raise InputError(f"threshold expected a cosine similarity from -1 to 1, got {threshold!r}.")
+
+
+def _check_flag(name: str, value: object) -> None:
+    if type(value) is not bool:  # a word such as "false" would count as True
+        raise InputError(f"{name} must be True or False; got {value!r:.100}.")
 
 
 def _vectors(vectors: Any, collection: Collection, *, count: int) -> Vectors:

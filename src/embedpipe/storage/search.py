@@ -25,7 +25,7 @@ from sqlalchemy import (
     union,
 )
 
-from embedpipe.errors import ConfigurationError
+from embedpipe.errors import ConfigurationError, InputError
 from embedpipe.storage import bm25, lexical_schema, statements
 from embedpipe.storage._once import once
 from embedpipe.storage.columns import Precision, bound_vector, unpack_vector
@@ -62,15 +62,33 @@ class Fusion:
     def __post_init__(self) -> None:
         if self.method not in ("scores", "ranks"):
             raise ConfigurationError(f"Fusion method expected 'scores' or 'ranks', got {self.method!r}.")
-        if self.dense_weight is not None and not 0 <= self.dense_weight <= 1:
-            raise ConfigurationError(f"dense_weight expected 0 to 1, got {self.dense_weight}.")
-        if self.rrf_k < 1 or self.candidates < 1:
-            raise ConfigurationError("rrf_k and candidates expected positive numbers.")
+        weight = self.dense_weight
+        if weight is not None and (type(weight) not in (int, float) or not 0 <= weight <= 1):
+            raise ConfigurationError(f"dense_weight must be a number from 0 to 1, or None; got {weight!r}.")
+        for name in ("rrf_k", "candidates"):
+            value = getattr(self, name)
+            if type(value) is not int or value < 1:
+                raise ConfigurationError(f"{name} must be a whole number from 1 on; got {value!r}.")
 
     @property
     def weight(self) -> float:
         """Of the dense leg, from 0 to 1."""
         return _DENSE_WEIGHTS[self.method] if self.dense_weight is None else self.dense_weight
+
+
+def as_fusion(value: object) -> Fusion:
+    """Return the fusion that a caller names: a `Fusion`, its method alone, or None for the usual one.
+
+    Raises:
+        InputError: If it is anything else.
+    """
+    if isinstance(value, Fusion):
+        return value
+    if value is None:
+        return Fusion()
+    if isinstance(value, str) and value in _DENSE_WEIGHTS:
+        return Fusion(method=value)
+    raise InputError(f"fusion={value!r:.100} is not known. Pass a Fusion, 'scores' or 'ranks'.")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -22,7 +22,7 @@ from embedpipe.storage.nearby import StoredVectors
 from embedpipe.storage.plans import Condition, Plan
 from embedpipe.storage.reembed import Reembedding, ReembedProgress
 from embedpipe.storage.schema import Collection
-from embedpipe.storage.search import Fusion
+from embedpipe.storage.search import Fusion, FusionMethod
 from embedpipe.storage.vector_index import VectorIndex
 from embedpipe.types import Chunk, ModelSpec, Parent, SearchMode, SearchResult
 
@@ -112,7 +112,7 @@ class PgVectorStore(BoundStore):
         filter: Condition = None,
         threshold: float | None = None,
         with_vectors: bool = False,
-        fusion: Fusion | None = None,
+        fusion: Fusion | FusionMethod | None = None,
         exact: bool = False,
         connection: Connection | None = None,
     ) -> list[SearchResult]:
@@ -120,8 +120,9 @@ class PgVectorStore(BoundStore):
 
         `dense` compares `vector` by cosine, `lexical` ranks by BM25 over the words of `text`, `hybrid` fuses both.
         `threshold` is the least similarity to `vector`, in every mode; `fusion` says how a hybrid search weighs its
-        legs. `exact` compares with every vector, also where there is an index, which may miss some. Raises
-        `InputError` for a missing vector or text, `ConfigurationError` for words where the collection has none.
+        legs: a `Fusion`, "scores" or "ranks". `exact` compares with every vector, also where there is an index, which
+        may miss some. Raises `InputError` for a missing vector or text and for an option of another type,
+        `ConfigurationError` for words where the collection has none.
         """
         plan = plans.search(
             vector,

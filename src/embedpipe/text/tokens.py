@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib.util
 import logging
 import re
 from collections.abc import Sequence
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
@@ -31,6 +32,7 @@ _SURROGATE = re.compile("[\ud800-\udfff]")
 _SPACE_OR_MARK = re.compile(r"(?<=\S) |(?<=[^\W_])[.,;:!?()\[\]\"“”«»—–\-/…。，、；：！？（）「」『』《》।]")
 
 
+@runtime_checkable
 class TokenCounter(Protocol):
     """Counts a text's tokens, special tokens not added; text that spells a special token counts as plain text."""
 
@@ -49,6 +51,10 @@ class TokenCounter(Protocol):
     def ends(self, text: str) -> npt.NDArray[np.int64]:
         """(tokens,) int64, ascending: the code point at which each token ends, rounded up inside one."""
         ...
+
+
+Tokenizer: TypeAlias = str | TokenCounter
+"""A tokenizer by its name or folder, or what counts with it."""
 
 
 def without_surrogates(text: str) -> str:
@@ -108,6 +114,14 @@ class ModelCounter:
         splits_at_both = type(tokenizer.pre_tokenizer).__name__ in {"BertPreTokenizer", "ByteLevel"}
         self.restarts: re.Pattern[str] | None = _SPACE_OR_MARK if splits_at_both else None
 
+    def __repr__(self) -> str:
+        """Name the tokenizer by what it does, so that a chunker that holds one tells when it cuts otherwise."""
+        return f"ModelCounter({self.name!r}, {self._digest})"
+
+    @cached_property
+    def _digest(self) -> str:
+        return hashlib.sha256(self._tokenizer.to_str().encode()).hexdigest()[:16]
+
     def count(self, text: str) -> int:
         return len(self._encode(text).ids)
 
@@ -149,13 +163,25 @@ class EstimatedCounter:
         return begun[np.minimum(ends, last)]
 
 
-@lru_cache(maxsize=32)
-def token_counter(name: str) -> TokenCounter:
-    """The counter of an encoding ("cl100k_base"), an OpenAI model, or a local model's name or folder.
+def token_counter(tokenizer: Tokenizer) -> TokenCounter:
+    """Return a counter as it is, else that of an encoding ("cl100k_base"), an OpenAI model, or a local model.
 
-    An estimate, with one warning, where the name is known but its tokenizer cannot be fetched. Raises
-    `ConfigurationError` for a name that is neither, `MissingExtraError` where the tokenizers package is missing.
+    A local model is given by its name or folder. Where the name is known but its tokenizer cannot be fetched, the
+    tokens are estimated, with one warning.
+
+    Raises:
+        ConfigurationError: For a name that is neither, and for what is no name and cannot count.
+        MissingExtraError: If the tokenizers package is missing.
     """
+    if isinstance(tokenizer, str):
+        return _named_counter(tokenizer)
+    if not isinstance(tokenizer, TokenCounter):
+        raise ConfigurationError(f"tokenizer must be a name or a token counter; got {type(tokenizer).__name__}.")
+    return tokenizer
+
+
+@lru_cache(maxsize=32)
+def _named_counter(name: str) -> TokenCounter:
     if not name.strip():
         raise ConfigurationError(f"Expected the name of a tokenizer or model, such as 'cl100k_base', got {name!r}.")
     local = name.removeprefix("local:")
@@ -173,6 +199,23 @@ def token_counter(name: str) -> TokenCounter:
             BYTES_PER_ESTIMATED_TOKEN,
         )
         return EstimatedCounter(name)
+
+
+def counter_of_transformers(tokenizer: Any) -> TokenCounter:
+    """Return a counter of the tokens that a fast tokenizer of `transformers` makes, special tokens left out.
+
+    Raises:
+        ConfigurationError: For anything else.
+    """
+    backend = getattr(tokenizer, "backend_tokenizer", None)
+    tokenizers = require("tokenizers", extra="local")
+    if not isinstance(backend, tokenizers.Tokenizer):
+        raise ConfigurationError(
+            f"tokenizer must be a fast tokenizer of transformers, such as AutoTokenizer loads; got "
+            f"{type(tokenizer).__name__}."
+        )
+    # A copy, since counting turns truncation and padding off.
+    return ModelCounter(str(tokenizer.name_or_path), tokenizers.Tokenizer.from_str(backend.to_str()))
 
 
 def encoding_name(name: str) -> str | None:

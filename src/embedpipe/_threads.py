@@ -1,4 +1,4 @@
-"""Threads that an event loop waits for, also where the task that waits is cancelled.
+"""Work that is waited for, also where the task that waits is cancelled: in a thread, or in a task of its own.
 
 Nothing may be closed while a thread uses it: SQLite, for one, then ends the process. So a task that is cancelled waits
 until its thread has ended its present step, and between two steps the thread looks whether it is still wanted.
@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from contextvars import ContextVar, copy_context
-from typing import ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -36,16 +36,34 @@ async def in_thread(function: Callable[P, T], /, *args: P.args, **named: P.kwarg
         _STOP.set(stop)
         return function(*args, **named)
 
+    def cancel() -> None:
+        stop.set()
+        if begun.acquire(blocking=False):  # which keeps the thread from beginning
+            work.cancel()
+
     work = asyncio.get_running_loop().run_in_executor(None, copy_context().run, run)
+    return await _ended(work, cancel)
+
+
+async def cancelled_once(work: Coroutine[Any, Any, T]) -> T:
+    """Await a coroutine to its end, which is cancelled once, however often the task that awaits it is.
+
+    For what has to be ended in order when it is cancelled: a second cancellation would cut that off.
+    """
+    task = asyncio.create_task(work)
+    return await _ended(task, task.cancel)
+
+
+async def _ended(work: asyncio.Future[T], cancel: Callable[[], object]) -> T:
+    """Await the end of the work; who is cancelled meanwhile calls `cancel` once, and is cancelled at the end."""
     cancelled: asyncio.CancelledError | None = None
     while not work.done():
         try:
             await asyncio.wait([work])
         except asyncio.CancelledError as error:
+            if cancelled is None:
+                cancel()
             cancelled = error
-            stop.set()
-            if begun.acquire(blocking=False):  # which keeps the thread from beginning
-                work.cancel()
     if cancelled is None:
         return work.result()
     if not work.cancelled():

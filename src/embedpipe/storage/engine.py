@@ -18,7 +18,7 @@ from sqlalchemy import URL, Connection, Engine, create_engine, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError
 
 from embedpipe._forking import Lock, PerProcess, leave, register
-from embedpipe._threads import check_stopped
+from embedpipe._threads import cancelled_once, check_stopped
 from embedpipe.errors import ConfigurationError
 from embedpipe.storage._role import SUPERUSER
 from embedpipe.storage.diagnosis import Diagnosis, diagnose
@@ -169,12 +169,12 @@ class Database:
 
     async def arun(self, operation: Callable[..., T], /, *args: Any, connection: AsyncConnection | None = None) -> T:
         """As `run`, on the running event loop."""
-        answer: T = await self._aanswer(self._atransaction, operation, args, connection)
+        answer: T = await cancelled_once(self._aanswer(self._atransaction, operation, args, connection))
         return answer
 
     async def aread(self, operation: Callable[..., T], /, *args: Any, connection: AsyncConnection | None = None) -> T:
         """As `read`, on the running event loop."""
-        answer: T = await self._aanswer(self._aautocommit, operation, args, connection)
+        answer: T = await cancelled_once(self._aanswer(self._aautocommit, operation, args, connection))
         return answer
 
     def run_alone(self, operation: Callable[..., T], /, *args: Any) -> T:

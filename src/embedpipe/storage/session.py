@@ -72,16 +72,20 @@ def listen(engine: Engine, settings: SessionSettings) -> None:
 
     def prepare(connection: Any, record: Any) -> None:
         cut_in_children(record.driver_connection)
-        before, connection.autocommit = connection.autocommit, True
-        cursor = connection.cursor()
-        cursor.execute(_VECTOR_TYPES)
-        if _register(record.driver_connection, cursor.fetchall()):
-            record.info[_KNOWS_TYPES] = True
-            if not settings.transaction_pooling:
-                cursor.execute(_SETTINGS, settings.values(local=False))
-                record.info[_IS_SET] = True
-        cursor.close()
-        connection.autocommit = before
+        try:
+            before, connection.autocommit = connection.autocommit, True
+            cursor = connection.cursor()
+            cursor.execute(_VECTOR_TYPES)
+            if _register(record.driver_connection, cursor.fetchall()):
+                record.info[_KNOWS_TYPES] = True
+                if not settings.transaction_pooling:
+                    cursor.execute(_SETTINGS, settings.values(local=False))
+                    record.info[_IS_SET] = True
+            cursor.close()
+            connection.autocommit = before
+        except BaseException:
+            record.driver_connection.pgconn.finish()  # no pool of SQLAlchemy 2.0 would close it
+            raise
 
     event.listen(engine, "connect", prepare)
     event.listen(engine, "checkin", _drop_unprepared)

@@ -20,6 +20,7 @@ processes with their attributes.
     │   ├── DatabaseReadOnlyError              the database takes no writes: a standby, or set so
     │   ├── DatabaseFullError                  the database's disk is full
     │   ├── LockTimeoutError                   others hold what the operation needs
+    │   ├── UnknownCommitError                 no answer to COMMIT: written or not
     │   ├── EmbeddedServerError                the embedded PostgreSQL does not start
     │   ├── SchemaError                        extension, privilege or migration missing
     │   ├── CollectionNotFoundError            no collection of that name
@@ -129,7 +130,7 @@ class InvalidVectorsError(EmbeddingError):
 
 
 class StorageError(EmbedPipeError):
-    """The database could not do what was asked; nothing of it was written."""
+    """The database could not do what was asked; nothing of it was written, `UnknownCommitError` excepted."""
 
 
 class DatabaseUnavailableError(StorageError):
@@ -146,6 +147,13 @@ class DatabaseFullError(StorageError):
 
 class LockTimeoutError(StorageError):
     """Others held a lock that the operation needs for longer than it waits."""
+
+
+class UnknownCommitError(StorageError):
+    """The connection was lost while a transaction was being committed: all of it was written, or nothing.
+
+    The same call is safe to repeat.
+    """
 
 
 class EmbeddedServerError(StorageError):

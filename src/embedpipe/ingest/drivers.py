@@ -12,7 +12,7 @@ from typing import Any, Generic, Protocol, Self, TypeVar
 
 from embedpipe._threads import in_thread
 from embedpipe.embedding import EmbeddingAttempt, EmbeddingGenerator
-from embedpipe.errors import EmbedPipeError
+from embedpipe.errors import EmbedPipeError, UnknownCommitError
 from embedpipe.ingest.flow import Embed, Flow, Read, Step, Write
 from embedpipe.ingest.report import ProcessingStats
 from embedpipe.ingest.source import AsyncBatches, Batch
@@ -60,7 +60,7 @@ def drive(flow: Flow, generator: Embedder, store: Store, stopped: Event) -> Proc
     while (step := resume()) is not None and not stopped.is_set():
         try:
             resume.value = answer(step)
-        except ConcurrentChangeError as error:
+        except (ConcurrentChangeError, UnknownCommitError) as error:
             resume.error = error
     return resume.report
 
@@ -81,7 +81,7 @@ async def adrive(flow: Flow, generator: EmbeddingGenerator, store: AsyncStore) -
     while (step := await in_thread(resume)) is not None:
         try:
             resume.value = await answer(step)
-        except ConcurrentChangeError as error:
+        except (ConcurrentChangeError, UnknownCommitError) as error:
             resume.error = error
     return resume.report
 

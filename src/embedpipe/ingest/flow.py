@@ -16,7 +16,7 @@ from typing import Any, Protocol, TypeAlias
 import numpy as np
 
 from embedpipe.embedding import EmbeddingAttempt
-from embedpipe.errors import AuthenticationError, EmbedPipeError
+from embedpipe.errors import AuthenticationError, EmbedPipeError, UnknownCommitError
 from embedpipe.ingest.cutting import Cut, about, repetitions
 from embedpipe.ingest.report import ProcessingStats
 from embedpipe.ingest.source import Batch
@@ -89,6 +89,15 @@ def batch_flow(batch: Batch, cutter: Cuts) -> Flow:
         except ConcurrentChangeError:
             logger.info("Another writer changed the same documents; planning the batch again")
             continue
+        except UnknownCommitError:
+            if attempt == _ATTEMPTS - 1:
+                raise
+            now: Known = yield Read([row.id for _, row in taken])
+            if any(now.hashes.get(made.row.id) != made.row.hash for made in whole):
+                logger.info("The connection was lost before a batch was committed; planning it again")
+                continue
+            added = sum(chunk.id in missing for made in whole for chunk in made.chunks)
+            gone = len(known.chunk_ids) + added - len(now.chunk_ids)
         stats.kept = sum(known.hashes.get(row.id) == row.hash for _, row in taken)
         _count(stats, whole, known, missing, gone)
         break

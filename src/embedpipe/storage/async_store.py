@@ -194,7 +194,7 @@ class AsyncPgVectorStore(BoundStore):
 
     async def known_documents(self, document_ids: Sequence[str]) -> Known:
         """As `PgVectorStore.known_documents`."""
-        return await self._run(plans.known_documents(document_ids), None)
+        return await self._read(plans.known_documents(document_ids), None)
 
     async def write_documents(self, batch: DocumentBatch) -> int:
         """As `PgVectorStore.write_documents`."""
@@ -260,7 +260,7 @@ class AsyncPgVectorStore(BoundStore):
         return await self._answer(self.database.arun, plan, connection)
 
     async def _read(self, plan: Plan[T], connection: AsyncConnection | None) -> T:
-        run = self.database.aread if self.tenant is None else self.database.arun  # a tenant is set in a transaction
+        run = self.database.aread if self.tenant is None else self.database.aread_in_transaction
         return await self._answer(run, plan, connection)
 
     async def _answer(self, run: Callable[..., Awaitable[Any]], plan: Plan[T], connection: AsyncConnection | None) -> T:

@@ -24,7 +24,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import ARRAY, TEXT
 
 from embedpipe.errors import SchemaError
-from embedpipe.storage import lexical_schema, session, statements
+from embedpipe.storage import lexical_schema, network, session, statements
 from embedpipe.storage.catalogue import find_collection, pending_migrations, vector_sets
 from embedpipe.storage.columns import bound_vector
 from embedpipe.storage.inventory import has_index, index_states, quoted
@@ -106,6 +106,7 @@ class Diagnosis:
 
 def diagnose(connection: Connection, schema: str) -> Diagnosis:
     """What is there, and what is wrong with it. Reads every collection once: its rows are counted and compared."""
+    network.limit_silence(connection, None)
     findings = list(of_extension(connection))
     migration = None
     names: Sequence[str] = []

@@ -7,7 +7,8 @@ import os
 import re
 import threading
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from math import inf
@@ -19,7 +20,8 @@ from sqlalchemy.exc import ArgumentError, DBAPIError
 
 from embedpipe._forking import Lock, PerProcess, leave, register
 from embedpipe._threads import cancelled_once, check_stopped
-from embedpipe.errors import ConfigurationError
+from embedpipe.errors import ConfigurationError, UnknownCommitError
+from embedpipe.storage import network
 from embedpipe.storage._role import SUPERUSER
 from embedpipe.storage.diagnosis import Diagnosis, diagnose
 from embedpipe.storage.dump import dump
@@ -27,7 +29,7 @@ from embedpipe.storage.embedded import embedded_url
 from embedpipe.storage.inventory import CollectionInfo, list_collections
 from embedpipe.storage.retrying import InUseError, RaceError, Tries
 from embedpipe.storage.session import DRIVERS, SessionSettings, listen, run_on, set_locally
-from embedpipe.storage.translation import translated_errors
+from embedpipe.storage.translation import reason_of, translated_errors
 
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
@@ -37,8 +39,16 @@ E = TypeVar("E")
 
 _SCHEMES = ("postgres", "postgresql", "postgresql+psycopg", "postgresql+psycopg2", "postgresql+asyncpg")
 _SCHEMA_NAME = re.compile(r"\w[\w -]*")
+_SEVERAL_HOSTS = re.compile(r"(\w[\w+]*://(?:[^/?@]*@)?)([^/?@]*,[^/?@]*)((?:/[^?@]*)?(?:\?.*)?)", re.DOTALL)
+_PLACE = re.compile(r"(\[[^]]*\]|[^:]*)(?::(\d*))?")
 _MAX_NAME_BYTES = 63  # of any name in PostgreSQL
-_POOL: dict[str, Any] = {"pool_size": 10, "max_overflow": 20, "hide_parameters": True}
+_POOL: dict[str, Any] = {
+    "pool_size": 10,
+    "max_overflow": 20,
+    "pool_recycle": network.MAX_AGE_S,
+    "hide_parameters": True,
+}
+_COMMIT_UNKNOWN = ("08007", "40003")  # what a pooler or a server says that lost the answer itself
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,8 +66,10 @@ class Database:
     which is started when the first connection is made. An engine of `postgresql+psycopg://` does as well: an `Engine`
     for threads, an `AsyncEngine` for its event loop; nothing is left in its sessions, and it is not closed. `schema` is
     where the tables lie, `ef_search` how many candidates an index search looks at (more is slower and finds more).
-    `statement_timeout_s` ends what takes longer, but for building indexes. `lock_timeout_s` is how long an operation
-    waits for what others have locked. `transaction_pooling` says that the URL is a pooler's that shares sessions by
+    `statement_timeout_s` ends what takes longer, but for building indexes; a server that does not do so in time is
+    given up. Without it a read is given up after a minute without a word. `lock_timeout_s` is how long an operation
+    waits for what others have locked. libpq's parameters for the network have defaults, which the URL may change; an
+    engine that is given has its own. `transaction_pooling` says that the URL is a pooler's that shares sessions by
     transaction (PgBouncer, Supavisor), as `?pgbouncer=true` in the URL does: then nothing is left in a session, at the
     price of a round trip. The URL appears in no repr, message or pickle.
     """
@@ -155,9 +167,12 @@ class Database:
         """Return what the operation returns, run in a transaction that commits unless it raises.
 
         With a `connection` it runs there, inside the caller's transaction, which the caller ends. Else a connection
-        that turns out to be broken is replaced, and the operation is run once more. A transaction that the server has
-        ended for others' sake (a deadlock, a lost race) is run again a few times, and one that finds tables locked for
-        `lock_timeout_s`.
+        that turns out to be broken, or read-only since a failover, is replaced, and the operation is run once more. A
+        transaction that the server has ended for others' sake (a deadlock, a lost race) is run again a few times, and
+        one that finds tables locked for `lock_timeout_s`.
+
+        Raises:
+            UnknownCommitError: If the connection was lost after COMMIT was sent and before it was answered.
         """
         answer: T = self._answer(self._transaction, operation, args, connection)
         return answer
@@ -165,6 +180,13 @@ class Database:
     def read(self, operation: Callable[..., T], /, *args: Any, connection: Connection | None = None) -> T:
         """As `run`, but without a transaction of its own: for a single statement that only reads."""
         answer: T = self._answer(self._autocommit, operation, args, connection)
+        return answer
+
+    def read_in_transaction(
+        self, operation: Callable[..., T], /, *args: Any, connection: Connection | None = None
+    ) -> T:
+        """As `read`, for what sets something for its transaction."""
+        answer: T = self._answer(self._reading, operation, args, connection)
         return answer
 
     async def arun(self, operation: Callable[..., T], /, *args: Any, connection: AsyncConnection | None = None) -> T:
@@ -175,6 +197,13 @@ class Database:
     async def aread(self, operation: Callable[..., T], /, *args: Any, connection: AsyncConnection | None = None) -> T:
         """As `read`, on the running event loop."""
         answer: T = await cancelled_once(self._aanswer(self._aautocommit, operation, args, connection))
+        return answer
+
+    async def aread_in_transaction(
+        self, operation: Callable[..., T], /, *args: Any, connection: AsyncConnection | None = None
+    ) -> T:
+        """As `read_in_transaction`, on the running event loop."""
+        answer: T = await cancelled_once(self._aanswer(self._areading, operation, args, connection))
         return answer
 
     def run_alone(self, operation: Callable[..., T], /, *args: Any) -> T:
@@ -229,8 +258,11 @@ class Database:
                 await asyncio.sleep(pause)
 
     def _replaceable(self, error: Exception) -> bool:
-        """Whether another try may find a connection: the old one broke, or the embedded server was stopped."""
-        if not isinstance(error, DBAPIError):
+        """Whether another try may find a connection: the old one broke, or the embedded server was stopped.
+
+        An answer that did not come in time has used up the time for all tries.
+        """
+        if not isinstance(error, DBAPIError) or isinstance(error.orig, network.NoAnswerError):
             return False
         broken = error.connection_invalidated or (self._embedded and error.statement is None)
         if broken and self._embedded:
@@ -238,8 +270,11 @@ class Database:
         return broken
 
     def _transaction(self, operation: Callable[..., T], args: Any) -> T:
-        with self.engine.begin() as connection:
-            return self._settled(connection, operation, *args)
+        with self.engine.connect() as connection:
+            answer = self._settled(connection, operation, *args)
+            with _told_if_unknown():
+                connection.commit()
+            return answer
 
     @property
     def _by_transaction(self) -> bool:
@@ -251,21 +286,38 @@ class Database:
             set_locally(connection, self._settings)
         return operation(connection, *args)
 
+    def _read(self, connection: Connection, operation: Callable[..., T], *args: Any) -> T:
+        if self._settings.answer_s is None:
+            network.limit_silence(connection, network.SILENCE_S)
+        return operation(connection, *args)
+
+    def _reading(self, operation: Callable[..., T], args: Any) -> T:
+        with self.engine.begin() as connection:
+            answer: T = self._settled(connection, self._read, operation, *args)
+            return answer
+
     def _autocommit(self, operation: Callable[..., T], args: Any) -> T:
         if self._by_transaction:
-            return self._transaction(operation, args)
+            return self._reading(operation, args)
         with self._own().autocommit.connect() as connection:
-            return operation(connection, *args)
+            return self._read(connection, operation, *args)
 
     async def _atransaction(self, operation: Callable[..., T], args: Any) -> T:
+        async with self.async_engine().connect() as connection:
+            answer = await connection.run_sync(self._settled, operation, *args)
+            with _told_if_unknown():
+                await connection.commit()
+            return answer
+
+    async def _areading(self, operation: Callable[..., T], args: Any) -> T:
         async with self.async_engine().begin() as connection:
-            return await connection.run_sync(self._settled, operation, *args)
+            return await connection.run_sync(self._settled, self._read, operation, *args)
 
     async def _aautocommit(self, operation: Callable[..., T], args: Any) -> T:
         if self._by_transaction:
-            return await self._atransaction(operation, args)
+            return await self._areading(operation, args)
         async with self._own_async().autocommit.connect() as connection:
-            return await connection.run_sync(operation, *args)
+            return await connection.run_sync(self._read, operation, *args)
 
     def collections(self) -> list[CollectionInfo]:
         """Every collection of the schema with its model and size, in the order of the names."""
@@ -334,7 +386,9 @@ class Database:
         """Arguments of the engines. A prepared statement lives in a session, and so not behind a pooler."""
         named = {} if "application_name" in self._resolved_url().query else {"application_name": self.application_name}
         unprepared = {"prepare_threshold": None} if self._settings.transaction_pooling else {}
-        return {**_POOL, "connect_args": {**named, **unprepared}}
+        stated = self._resolved_url().query
+        limits = {name: value for name, value in network.parameters().items() if name not in stated}
+        return {**_POOL, "connect_args": {**limits, **named, **unprepared}}
 
     def _drop_closed_loops(self) -> None:
         for loop in [loop for loop in self._async_engines if loop.is_closed()]:
@@ -347,6 +401,20 @@ class Database:
 
 def _dispose(engines: _Engines[Engine]) -> None:
     engines.autocommit.dispose()
+
+
+@contextmanager
+def _told_if_unknown() -> Iterator[None]:
+    """Turn the loss of the connection during COMMIT into `UnknownCommitError`: to run it again may do it twice."""
+    try:
+        yield
+    except DBAPIError as error:
+        if not error.connection_invalidated and getattr(error.orig, "sqlstate", None) not in _COMMIT_UNKNOWN:
+            raise
+        raise UnknownCommitError(
+            f"The connection was lost while the transaction was being committed ({reason_of(error)}) Whether it was "
+            "committed is not known. Run the same call again: it is safe to repeat."
+        ) from error.orig
 
 
 def _checked_engine(engine: Engine | AsyncEngine) -> Engine | AsyncEngine:
@@ -371,8 +439,9 @@ def _parse_url(url: str) -> URL:
         raise ConfigurationError(
             "The database URL has more than one @. Percent-encode the password: @ is %40, / is %2F, : is %3A."
         )
+    url, hosts = _hosts_apart(url)
     try:
-        parsed = make_url(url)
+        parsed = make_url(url).update_query_dict(hosts)
     except (ArgumentError, ValueError):
         raise ConfigurationError(  # SQLAlchemy's own message may quote the URL, so it is not chained
             "The database URL cannot be read; expected postgresql://user:password@host:port/name."
@@ -383,3 +452,15 @@ def _parse_url(url: str) -> URL:
             "embedpipe stores in PostgreSQL with pgvector."
         )
     return parsed.set(drivername="postgresql+psycopg")
+
+
+def _hosts_apart(url: str) -> tuple[str, dict[str, str]]:
+    """Return the URL without its hosts where it names several, as libpq's may, and the parameters that name them."""
+    found = _SEVERAL_HOSTS.fullmatch(url)
+    if found is None:
+        return url, {}
+    before, named, after = found.groups()
+    places = [_PLACE.fullmatch(place) for place in named.split(",")]
+    hosts = ",".join(place[1].strip("[]") if place else "" for place in places)
+    ports = ",".join((place[2] or "") if place else "" for place in places)
+    return f"{before}{after}", {"host": hosts, "port": ports}

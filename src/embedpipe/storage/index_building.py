@@ -34,7 +34,7 @@ from sqlalchemy.schema import CreateIndex, DropIndex
 
 from embedpipe._threads import Stopped, check_stopped, is_stoppable
 from embedpipe.metrics.spans import carried
-from embedpipe.storage import catalogue, lexical_schema, locks, operations
+from embedpipe.storage import catalogue, lexical_schema, locks, network, operations
 from embedpipe.storage.engine import Database
 from embedpipe.storage.inventory import has_index, index_states, quoted
 from embedpipe.storage.schema import Collection
@@ -291,6 +291,7 @@ def _analyze(connection: Connection, collection: Collection, option: str = "") -
 
 def _give_resources(connection: Connection, wanted: Collection, *, local: bool) -> None:
     """Memory for what is built, up to a quarter of what the server counts on for caching, and workers; no timeout."""
+    network.wait_for_ever(connection)
     rows = _rows(connection, wanted)
     size = 4 if wanted.precision == "float32" else 2
     needed = wanted.index.memory_bytes(rows, wanted.model.dimensions * size // 4)

@@ -10,6 +10,7 @@ from sqlalchemy import Connection, Engine, event, func, select
 
 from embedpipe._forking import cut_in_children
 from embedpipe.errors import ConfigurationError
+from embedpipe.storage import network
 from embedpipe.storage.columns import register_types
 from embedpipe.storage.schema import Collection
 
@@ -53,6 +54,11 @@ class SessionSettings:
         if not 0 < self.lock_timeout_s < 2_000_000:
             raise ConfigurationError(f"`lock_timeout_s` is {self.lock_timeout_s}. Pass a positive number of seconds.")
 
+    @property
+    def answer_s(self) -> float | None:
+        """How long the client waits for the answer to a statement that the server should have ended by then."""
+        return None if self.statement_timeout_s is None else self.statement_timeout_s + network.GRACE_S
+
     def values(self, *, local: bool, timeout: bool = True) -> dict[str, Any]:
         """What is bound to the statement that sets them."""
         return {
@@ -81,13 +87,17 @@ def listen(engine: Engine, settings: SessionSettings) -> None:
                 if not settings.transaction_pooling:
                     cursor.execute(_SETTINGS, settings.values(local=False))
                     record.info[_IS_SET] = True
+            if not settings.transaction_pooling:
+                cursor.execute(network.FOR_SERVER)
             cursor.close()
             connection.autocommit = before
         except BaseException:
             record.driver_connection.pgconn.finish()  # no pool of SQLAlchemy 2.0 would close it
             raise
+        record.driver_connection.answer_s = settings.answer_s
 
     event.listen(engine, "connect", prepare)
+    network.listen(engine, answer_s=settings.answer_s)
     event.listen(engine, "checkin", _drop_unprepared)
 
 

@@ -235,7 +235,7 @@ class PgVectorStore(BoundStore):
 
     def known_documents(self, document_ids: Sequence[str]) -> Known:
         """The hashes of these documents and the ids of their chunks, where they are stored."""
-        return self._run(plans.known_documents(document_ids), None)
+        return self._read(plans.known_documents(document_ids), None)
 
     def write_documents(self, batch: DocumentBatch) -> int:
         """How many stale chunks went, after the documents and their chunks were written in one transaction."""
@@ -320,7 +320,7 @@ class PgVectorStore(BoundStore):
         return self._answer(self.database.run, plan, connection)
 
     def _read(self, plan: Plan[T], connection: Connection | None) -> T:
-        run = self.database.read if self.tenant is None else self.database.run  # a tenant is set in a transaction
+        run = self.database.read if self.tenant is None else self.database.read_in_transaction
         return self._answer(run, plan, connection)
 
     def _answer(self, run: Callable[..., Any], plan: Plan[T], connection: Connection | None) -> T:

@@ -128,7 +128,7 @@ def translated_errors() -> Iterator[None]:
 
 def _translated(error: DBAPIError) -> StorageError:
     said = _said(error)
-    return said.error(f"{said.wrong}: {_reason(error)} {said.remedy}".rstrip())
+    return said.error(f"{said.wrong}: {reason_of(error)} {said.remedy}".rstrip())
 
 
 def _said(error: DBAPIError) -> _Said:
@@ -147,7 +147,8 @@ def _state_in(message: str) -> str:
     return next((state for words, state in _BY_WORDS.items() if words in message), "")
 
 
-def _reason(error: DBAPIError) -> str:
+def reason_of(error: DBAPIError) -> str:
+    """Return the first line of what the driver said, without data, with a full stop."""
     text = str(error.orig).strip().partition("\n")[0]
     if (getattr(error.orig, "sqlstate", None) or "").startswith("22"):  # "data exception", which quotes the data
         text = _QUOTED_DATA.sub(": (left out here)", text)

@@ -5,26 +5,24 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from pathlib import Path, PurePath
 
 from embedpipe.errors import InputError
-from embedpipe.files import docx, html, pdf
+from embedpipe.files._formats import PARSERS
+from embedpipe.files._parsing import parse
+from embedpipe.files.docx import OLE
 from embedpipe.files.parsed import Parsed
 from embedpipe.types import Document
 
+MAX_FILE_BYTES = 256 * 2**20
+
+_O_NONBLOCK, _O_BINARY = getattr(os, "O_NONBLOCK", 0), getattr(os, "O_BINARY", 0)
 _TEXT_SUFFIXES = """
 .txt .md .markdown .rst .adoc .tex .csv .tsv .log .org .json .jsonl .yaml .yml .toml .ini .cfg .xml
 .py .pyi .js .mjs .ts .tsx .jsx .java .kt .go .rs .c .h .cc .cpp .hpp .cs .rb .php .swift .scala .sh .sql .r .lua
 """
-_PARSERS: Mapping[str, Callable[[bytes, str], Parsed]] = {
-    ".pdf": pdf.parse,
-    ".docx": docx.parse,
-    ".html": html.parse,
-    ".htm": html.parse,
-    ".xhtml": html.parse,
-}
-_BEGINNINGS = ((b"%PDF-", "a PDF", ".pdf"), (b"PK\x03\x04", "a ZIP archive", ""), (docx.OLE, "an Office file", ""))
+_BEGINNINGS = ((b"%PDF-", "a PDF", ".pdf"), (b"PK\x03\x04", "a ZIP archive", ""), (OLE, "an Office file", ""))
 
 
 def found_files(paths: Iterable[Path]) -> Iterator[Path]:
@@ -55,7 +53,11 @@ def read_document(path: Path | str) -> Document:
     """
     path = Path(path)
     try:
-        data = path.read_bytes()
+        # Without waiting, since a pipe that nobody writes to would never be open.
+        with os.fdopen(os.open(path, os.O_RDONLY | _O_NONBLOCK | _O_BINARY), "rb") as file:
+            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+                raise InputError(f"{path} is no regular file. Name a file that can be read to its end.")
+            data = file.read(MAX_FILE_BYTES + 1)
     except OSError as error:
         raise InputError(f"{path} cannot be read: {error.strerror}.") from error
     return document_of(data, name=str(path), id=path.resolve().as_posix())
@@ -65,8 +67,10 @@ def document_of(data: bytes, *, name: str, id: str | None = None) -> Document:
     """As `read_document`, for a file's content: one that was uploaded, say. `id` None takes the name."""
     if not data:
         raise InputError(f"{name} is empty (0 bytes): write it anew, or leave it out.")
+    if len(data) > MAX_FILE_BYTES:
+        raise InputError(f"{name} is over {MAX_FILE_BYTES >> 20} MB. Cut it into several files.")
     suffix = PurePath(name).suffix.lower()
-    parsed = _PARSERS.get(suffix, _text)(data, name)
+    parsed = parse(data, suffix=suffix, name=name) if suffix in PARSERS else _text(data, name)
     if not parsed.text.strip():
         raise InputError(f"{name} holds no text.")
     metadata = {"name": PurePath(name).name, "suffix": suffix, **parsed.metadata}
@@ -75,7 +79,7 @@ def document_of(data: bytes, *, name: str, id: str | None = None) -> Document:
 
 def known_suffixes() -> list[str]:
     """The suffixes of the files that are taken below a folder, each with its dot."""
-    return [*_TEXT_SUFFIXES.split(), *_PARSERS]
+    return [*_TEXT_SUFFIXES.split(), *PARSERS]
 
 
 def _text(data: bytes, name: str) -> Parsed:

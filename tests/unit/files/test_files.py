@@ -289,8 +289,9 @@ def test_text_is_read_as_it_is_shown(tmp_path: Path, monkeypatch: pytest.MonkeyP
 )
 def test_without_the_extra_the_message_names_it(tmp_path: Path, name: str, data: bytes, module: str) -> None:
     (tmp_path / name).write_bytes(data)
+    (tmp_path / f"{module}.py").write_text("raise ImportError('not installed')")
     code = (
-        f"import sys; sys.modules[{module!r}] = None\n"
+        f"import sys; sys.path.insert(0, {str(tmp_path)!r})\n"
         "from embedpipe.errors import MissingExtraError\n"
         "from embedpipe.files import read_document\n"
         f"try:\n    read_document({str(tmp_path / name)!r})\nexcept MissingExtraError as error:\n    print(error)"

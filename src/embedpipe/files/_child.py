@@ -1,0 +1,90 @@
+"""The process in which files are parsed: `python -m embedpipe.files._child BYTES`.
+
+It reads requests from standard input and writes replies to standard output, until the input ends. A request is a suffix,
+a name and a file's content, a reply is JSON; each part has its length before it. Nothing is pickled, since what a
+file makes of a parser must not reach the process that asked.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import signal
+import sys
+from typing import Any
+
+from embedpipe.errors import InputError, MissingExtraError
+from embedpipe.files._formats import PARSERS
+from embedpipe.files._parts import read_part, write_part
+
+class _Messages(logging.Handler):
+    """Collects what the parsers log, to be logged where the file was asked for."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.found: list[tuple[str, int, str]] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.found.append((record.name, record.levelno, record.getMessage()))
+
+
+def _limit_memory(size: int) -> None:
+    """Let this process take at most `size` bytes more than it has. Systems without such limits set none."""
+    try:
+        import resource
+    except ImportError:  # Windows
+        return
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    try:
+        with open("/proc/self/statm", encoding="ascii") as statistics:
+            size += int(statistics.read().split()[0]) * os.sysconf("SC_PAGE_SIZE")
+    except OSError:  # macOS, which does not hold processes to the limit either
+        return
+    hard = resource.getrlimit(resource.RLIMIT_AS)[1]
+    resource.setrlimit(resource.RLIMIT_AS, (size if hard == resource.RLIM_INFINITY else min(size, hard), hard))
+
+
+def _answer(suffix: str, name: str, data: bytes) -> dict[str, Any]:
+    try:
+        parsed = PARSERS[suffix](data, name)
+    except InputError as error:
+        return {"refused": str(error)}
+    except MissingExtraError as error:
+        return {"missing": str(error)}
+    except MemoryError:
+        return {"failed": "memory"}
+    except RecursionError:
+        return {"failed": "nesting"}
+    except Exception as error:  # noqa: BLE001 - whatever a parser stumbles over in a broken file
+        return {"failed": f"{type(error).__name__}: {error}"[:500]}
+    return {"text": parsed.text, "metadata": dict(parsed.metadata)}
+
+
+def main() -> None:
+    """Answer requests until standard input ends."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the process that asks decides when this one ends
+    requests, replies = sys.stdin.buffer, os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)  # what a library prints is no reply
+    messages = _Messages()
+    logging.getLogger("embedpipe.files").addHandler(messages)
+    for suffix in PARSERS:  # whatever the parsers import is loaded before memory is limited
+        _answer(suffix, "", b"%PDF-" if suffix == ".pdf" else b"<p>x</p>")
+    _limit_memory(int(sys.argv[1]))
+    while True:
+        try:
+            suffix, name, data = (read_part(requests) for _ in range(3))
+        except EOFError:
+            return
+        messages.found.clear()
+        try:
+            answer = _answer(suffix.decode(), name.decode("utf-8", "surrogatepass"), data)
+            encoded = json.dumps({**answer, "messages": messages.found}).encode()
+        except MemoryError:
+            encoded = b'{"failed": "memory"}'
+        write_part(replies, encoded)
+        replies.flush()
+
+
+if __name__ == "__main__":
+    main()

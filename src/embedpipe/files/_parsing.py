@@ -1,0 +1,167 @@
+"""Parse files in a process of its own, with limits of memory and time.
+
+A file of two kilobytes can make a parser unpack a gigabyte, run for hours or crash. Parsers are other projects' code, and
+what they do cannot be bounded from inside, so they run where it costs nothing but the one file. The process is started for
+the first file that needs it and kept for the next ones.
+"""
+
+from __future__ import annotations
+
+import atexit
+import json
+import logging
+import os
+import subprocess
+import sys
+import threading
+from multiprocessing.spawn import get_executable
+from typing import Any
+
+from embedpipe.errors import ConfigurationError, InputError, MissingExtraError
+from embedpipe.files._parts import read_part, write_part
+from embedpipe.files.parsed import Parsed
+
+MEMORY_MB = 1024
+"""How much more memory a parser may take than it has when it starts. EMBEDPIPE_PARSER_MEMORY_MB sets another limit."""
+
+SECONDS = 120.0
+"""How long one file may take. EMBEDPIPE_PARSER_SECONDS sets another limit."""
+
+_one_at_a_time = threading.Lock()
+_process: subprocess.Popen[bytes] | None = None
+
+
+def parse(data: bytes, *, suffix: str, name: str) -> Parsed:
+    """Parse a file's content by the parser of its suffix, in the parsing process.
+
+    Raises:
+        InputError: If the parser refuses the file, crashes, or takes too much memory or time.
+        MissingExtraError: If what the parser needs is not installed.
+        ConfigurationError: If a limit in the environment is no positive number.
+    """
+    seconds = _limit("EMBEDPIPE_PARSER_SECONDS", SECONDS)
+    with _one_at_a_time:
+        kept = _process is not None and _process.poll() is None
+        answer = _asked(data, suffix=suffix, name=name, seconds=seconds)
+        if kept and answer.get("failed") in ("memory", "ended"):  # what came before may have left too little memory
+            answer = _asked(data, suffix=suffix, name=name, seconds=seconds)
+    for logger, level, message in answer.get("messages", []):
+        logging.getLogger(logger).log(level, "%s", message)
+    if "missing" in answer:
+        raise MissingExtraError(answer["missing"])
+    if "refused" in answer:
+        raise InputError(answer["refused"])
+    if "failed" in answer:
+        raise InputError(_refusal(name, answer["failed"], seconds))
+    return Parsed(answer["text"], answer["metadata"])
+
+
+def _refusal(name: str, reason: str, seconds: float) -> str:
+    if reason == "memory":
+        limit = _limit("EMBEDPIPE_PARSER_MEMORY_MB", MEMORY_MB)
+        return (
+            f"{name} needs more than {limit:g} MB of memory to be read. Cut it into several files, or raise "
+            "EMBEDPIPE_PARSER_MEMORY_MB if you trust it."
+        )
+    if reason == "time":
+        return (
+            f"{name} was not read within {seconds:g} s. Cut it into several files, or raise EMBEDPIPE_PARSER_SECONDS if "
+            "you trust it."
+        )
+    if reason == "nesting":
+        return (
+            f"{name} nests its elements too deep to be read (several hundred within each other). Simplify it, or save "
+            "its text as .txt."
+        )
+    if reason == "ended":
+        return (
+            f"{name} is broken, or needs more memory than a parser may take: its parser crashed. Save it anew, or cut "
+            "it into several files."
+        )
+    return f"{name} is broken ({reason}). Save it anew."
+
+
+def _limit(variable: str, default: float) -> float:
+    given = os.environ.get(variable)
+    try:
+        limit = float(given) if given else default
+    except ValueError:
+        limit = 0
+    if not 0 < limit < 2**40:
+        raise ConfigurationError(f"{variable} is {given!r}. Set a positive number, or unset it.")
+    return limit
+
+
+def _asked(data: bytes, *, suffix: str, name: str, seconds: float) -> dict[str, Any]:
+    """Return the process's reply, or what became of the process. It is left ready for the next file, or gone."""
+    process = _started()
+    assert process.stdin is not None and process.stdout is not None  # noqa: S101, PT018 - both are pipes
+    ran_out = threading.Event()
+
+    def end() -> None:
+        ran_out.set()
+        process.kill()
+
+    clock = threading.Timer(seconds, end)
+    clock.daemon = True
+    clock.start()
+    answer: dict[str, Any] = {}
+    try:
+        for part in (suffix.encode(), name.encode("utf-8", "surrogatepass"), data):
+            write_part(process.stdin, part)
+        answer = json.loads(read_part(process.stdout))
+    except (EOFError, OSError):
+        answer = {"failed": "time" if ran_out.is_set() else "ended"}
+    finally:
+        clock.cancel()
+        if not answer or answer.get("failed") in ("memory", "time", "ended"):
+            _end()  # also where the caller is interrupted: the next reply would be this file's
+    return answer
+
+
+def _started() -> subprocess.Popen[bytes]:
+    """Return the parsing process, started where there is none."""
+    global _process  # noqa: PLW0603
+    if _process is None or _process.poll() is not None:
+        _end()
+        memory = int(_limit("EMBEDPIPE_PARSER_MEMORY_MB", MEMORY_MB) * 2**20)
+        _process = subprocess.Popen(  # noqa: S603 - our own module
+            [os.fsdecode(get_executable()), "-m", "embedpipe.files._child", str(memory)],
+            bufsize=0,  # a buffer would be written twice after a fork
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+        )
+    return _process
+
+
+def _end() -> None:
+    """End the parsing process, if there is one."""
+    global _process  # noqa: PLW0603
+    process, _process = _process, None
+    if process is not None:
+        process.kill()
+        process.wait()
+        _close_pipes(process)
+
+
+def _close_pipes(process: subprocess.Popen[bytes]) -> None:
+    for pipe in (process.stdin, process.stdout):
+        if pipe is not None:
+            pipe.close()
+
+
+def _forget() -> None:
+    """Leave the parent's process to the parent, after a fork."""
+    global _process, _one_at_a_time  # noqa: PLW0603
+    process, _process = _process, None
+    _one_at_a_time = threading.Lock()
+    if process is not None:
+        process.returncode = 0  # it is no child of this process, which must not wait for it
+        _close_pipes(process)
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget)
+atexit.register(_end)

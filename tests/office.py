@@ -55,3 +55,24 @@ def part(archive: bytes, name: str) -> str:
     """A part of the archive."""
     with zipfile.ZipFile(io.BytesIO(archive)) as opened:
         return opened.read(name).decode()
+
+
+def pdf_of_streams(streams: list[bytes], *, filters: str) -> bytes:
+    """Return a PDF with a page for each stream of instructions, which is packed by the filters."""
+    font = b"<</Font<</F<</Type/Font/Subtype/Type1/BaseFont/Helvetica>>>>>>"
+    numbers = range(3, 3 + 2 * len(streams), 2)
+    kids = b" ".join(b"%d 0 R" % number for number in numbers)
+    objects = [b"<</Type/Catalog/Pages 2 0 R>>", b"<</Type/Pages/Kids[%s]/Count %d>>" % (kids, len(streams))]
+    for number, stream in zip(numbers, streams, strict=True):
+        page = b"<</Type/Page/Parent 2 0 R/MediaBox[0 0 200 200]/Resources%s/Contents %d 0 R>>"
+        objects.append(page % (font, number + 1))
+        head = b"<</Length %d/Filter[%s]>>stream\n" % (len(stream), filters.encode())
+        objects.append(head + stream + b"\nendstream")
+    data, places = b"%PDF-1.4\n", []
+    for number, content in enumerate(objects, 1):
+        places.append(len(data))
+        data += b"%d 0 obj\n%s\nendobj\n" % (number, content)
+    table = b"".join(b"%010d 00000 n \n" % place for place in places)
+    size = len(objects) + 1
+    end = b"xref\n0 %d\n0000000000 65535 f \n%strailer<</Size %d/Root 1 0 R>>\nstartxref\n%d\n%%%%EOF"
+    return data + end % (size, table, size, len(data))

@@ -63,10 +63,14 @@ def _page(source: bytes | str) -> Any:
     if isinstance(source, bytes):
         source = require("bs4.dammit", extra="files").UnicodeDammit(source, is_html=True).unicode_markup or ""
     parser = etree.HTMLParser(encoding="utf-8", huge_tree=True)
-    page = etree.fromstring(f"<html>{source}".encode("utf-8", "replace"), parser)
-    if any("depth" in entry.message for entry in parser.error_log):
-        raise RecursionError
-    return page
+    try:
+        return etree.fromstring(f"<html>{source}".encode("utf-8", "replace"), parser)
+    finally:
+        for entry in parser.error_log:  # the parser goes on with what it has, or calls the error unknown
+            if entry.type == etree.ErrorTypes.ERR_NO_MEMORY:
+                raise MemoryError
+            if "depth" in entry.message:
+                raise RecursionError
 
 
 def _simplified(page: Any) -> str:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import re
+from bisect import bisect_right
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Literal, TypeAlias
 
 from embedpipe.retrieval.context import Passage
@@ -16,14 +19,19 @@ Status: TypeAlias = Literal["quoted", "paraphrased", "unsupported", "misquoted",
 MIN_SUPPORT = 0.5
 """The share of a paraphrase's words that its source must hold."""
 
+# An answer may be of a planted document's making, so that no pattern here takes more than linear time: none begins with a
+# repetition, and none looks past the character that could begin its next match.
 _CODE = re.compile(r"```[\s\S]*?```|`[^`\n]*`")
 _MARK = re.compile(
-    r"\s*\[\s*(?:sources?\s*)?(\d{1,4}(?:\s*(?:,|;|-|–|and)\s*(?:sources?\s*)?\d{1,4})*)\s*\](?!\()", re.IGNORECASE
+    r"\[\s*(?:sources?\s*)?(\d{1,4}(?:\s*(?:,|;|-|–|and)\s*(?:sources?\s*)?\d{1,4})*)\s*\](?!\()", re.IGNORECASE
 )
 _NUMBERS = re.compile(r"(\d+)(?:\s*[-–]\s*(\d+))?")
-_QUOTATION = re.compile(r"\"([^\"]+)\"|“([^”]+)”|„([^“”]+)[“”]|«([^»]+)»|「([^」]+)」")
-_ELLIPSIS = re.compile(r"\s*(?:\[\s*)?(?:\.\.\.|…)(?:\s*\])?\s*")
-_QUOTE_CHARACTERS = {"'": "['’‘]", "’": "['’‘]", '"': '["“”„]', "“": '["“”„]', "”": '["“”„]'}
+_QUOTATION = re.compile(r"\"([^\"]+)\"|“([^“”]+)”|„([^„“”]+)[“”]|«([^«»]+)»|「([^「」]+)」")
+_ELLIPSIS = re.compile(r"\[\s*(?:\.\.\.|…)\s*\]|\.\.\.|…")
+_LETTER = re.compile(SPACED_LETTER)
+_QUOTE_MARKS = str.maketrans("’‘“”„", "''\"\"\"")
+_MAX_LEFT_OUT = 300
+"""How many characters an ellipsis may stand for."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,23 +75,48 @@ def checked_statements(answer: str, sources: Sequence[Passage]) -> list[Statemen
 
     A mark belongs to the sentence that it stands in or directly follows. Source numbers count from 1.
     """
+    checked = [_Source(source) for source in sources]
     return [
-        Statement(text=text, start=start, end=end, citations=tuple(check(text, number, sources) for number in numbers))
+        Statement(text=text, start=start, end=end, citations=tuple(_check(text, number, checked) for number in numbers))
         for text, start, end, numbers in _cited_sentences(answer)
     ]
 
 
+class _Source:
+    """A passage, and what every citation of it is checked against, made once."""
+
+    def __init__(self, passage: Passage) -> None:
+        self.passage = passage
+
+    @cached_property
+    def words(self) -> frozenset[str]:
+        return frozenset(words(self.passage.text))
+
+    @cached_property
+    def plain(self) -> _PlainText:
+        return _PlainText(self.passage.text)
+
+    @cached_property
+    def sentences(self) -> list[tuple[tuple[int, int], frozenset[str]]]:
+        text = self.passage.text
+        return [(span, frozenset(words(text[slice(*span)]))) for span in sentence_spans(text)]
+
+
 def _cited_sentences(answer: str) -> Iterator[tuple[str, int, int, list[int]]]:
-    without_code = _CODE.sub(_blank, answer)
-    marks = list(_MARK.finditer(without_code))
+    marks = list(_MARK.finditer(_CODE.sub(_blank, answer)))
     blanked = list(answer)
+    behind = 0
     for mark in marks:
-        blanked[mark.start() : mark.end()] = _blank(mark)
+        start = mark.start()
+        while start > behind and answer[start - 1].isspace():
+            start -= 1
+        behind = mark.end()
+        blanked[start:behind] = " " * (behind - start)
     prose = "".join(blanked)
     spans = sentence_spans(prose)
-    owners = [_owner(mark, spans, answer) for mark in marks]
+    owned = _owned(marks, spans, answer)
     for position, (start, end) in enumerate(spans):
-        own = [mark for mark, owner in zip(marks, owners, strict=True) if owner == position]
+        own = owned[position]
         numbers = [number for mark in own for number in _numbers(mark[1])]
         whole = (min([start, *(m.start(1) - 1 for m in own)]), max([end, *(m.end() for m in own)]))
         text = re.sub(r"\s+([.,;:!?])", r"\1", " ".join(prose[start:end].split()))
@@ -94,14 +127,22 @@ def _blank(match: re.Match[str]) -> str:
     return " " * len(match.group())
 
 
-def _owner(mark: re.Match[str], spans: Sequence[tuple[int, int]], answer: str) -> int | None:
-    """The position of the sentence that the mark stands in, or else the one before it on its line, or the next."""
-    at = mark.start(1)
-    before = [i for i, (start, _) in enumerate(spans) if start <= at]
-    if before and (at < spans[before[-1]][1] or "\n" not in answer[spans[before[-1]][1] : at]):
-        return before[-1]
-    after = len(before)
-    return after if after < len(spans) else (before[-1] if before else None)
+def _owned(
+    marks: Sequence[re.Match[str]], spans: Sequence[tuple[int, int]], answer: str
+) -> defaultdict[int, list[re.Match[str]]]:
+    """Return the marks of each sentence, by its position.
+
+    A mark belongs to the sentence that it stands in, or else to the one before it on its line, or to the next.
+    """
+    starts = [start for start, _ in spans]
+    breaks = [match.start() for match in re.finditer("\n", answer)]
+    owned: defaultdict[int, list[re.Match[str]]] = defaultdict(list)
+    for mark in marks:
+        at = mark.start(1)
+        after = bisect_right(starts, at)
+        on_line = after > 0 and bisect_right(breaks, at) == bisect_right(breaks, min(spans[after - 1][1], at) - 1)
+        owned[after if after < len(spans) and not on_line else after - 1].append(mark)
+    return owned
 
 
 def _numbers(mark: str) -> Iterator[int]:
@@ -110,23 +151,24 @@ def _numbers(mark: str) -> Iterator[int]:
         yield from range(first, last + 1) if last - first < 20 else (first, last)
 
 
-def check(statement: str, number: int, sources: Sequence[Passage]) -> Citation:
-    """What a citation of source `number` after `statement` is worth."""
+def _check(statement: str, number: int, sources: Sequence[_Source]) -> Citation:
+    """Return what a citation of source `number` after `statement` is worth."""
     if not 1 <= number <= len(sources):
         return Citation(source=number, status="unknown_source")
     source = sources[number - 1]
-    support = _share_of_words(statement, source.text)
+    passage, said = source.passage, frozenset(words(statement))
+    support = _share(said, source.words)
     quotations = [text for groups in _QUOTATION.findall(statement) for text in groups if words(text)]
-    verbatim = find_quote(statement, source.text)
-    found = [verbatim] if verbatim else [find_quote(text, source.text) for text in quotations]
+    verbatim = source.plain.find(statement)
+    found = [verbatim] if verbatim else [source.plain.find(text) for text in quotations]
     if not found:
         status: Status = "paraphrased" if support >= MIN_SUPPORT else "unsupported"
-        span = _nearest_sentence(statement, source.text) if status == "paraphrased" else None
-        return _citation(number, source, status=status, span=span, support=support)
+        span = _nearest_sentence(said, source) if status == "paraphrased" else None
+        return _citation(number, passage, status=status, span=span, support=support)
     if None in found:
-        return _citation(number, source, status="misquoted", span=None, support=support)
+        return _citation(number, passage, status="misquoted", span=None, support=support)
     span = max((span for span in found if span), key=lambda span: span[1] - span[0])
-    return _citation(number, source, status="quoted", span=span, support=support)
+    return _citation(number, passage, status="quoted", span=span, support=support)
 
 
 def _citation(
@@ -147,29 +189,80 @@ def _citation(
 
 
 def find_quote(quote: str, text: str) -> tuple[int, int] | None:
-    """(start, end) of the quoted words in `text`, else None.
+    """Return (start, end) of the quoted words in `text`, or None.
 
-    White space, kinds of quotation marks and case may differ, punctuation at the quote's end too; an ellipsis stands
+    White space, kinds of quotation marks and case may differ, punctuation at the quote's end too. An ellipsis stands
     for left-out words within 300 characters.
     """
-    parts = [part.strip(" \t\n.,;:!?") for part in _ELLIPSIS.split(quote)]
-    patterns = [r"\s+".join(_token(token) for token in part.split()) for part in parts if words(part)]
-    if not patterns:
+    return _PlainText(text).find(quote)
+
+
+class _PlainText:
+    """A text with one space for each white space, plain quotation marks and small letters, and the way back."""
+
+    def __init__(self, text: str) -> None:
+        tokens = list(re.finditer(r"\S+", text))
+        self._text = " ".join(_plain(token[0]) for token in tokens)
+        self._original = [token.start() for token in tokens]
+        self._starts: list[int] = []
+        start = 0
+        for token in tokens:
+            self._starts.append(start)
+            start += len(token[0]) + 1
+
+    def find(self, quote: str) -> tuple[int, int] | None:
+        """Return (start, end) of the quote in the original text, or None. The time grows as the text's length."""
+        parts = [part.strip(" \t\n.,;:!?") for part in _ELLIPSIS.split(quote)]
+        plain = [" ".join(_plain(token) for token in part.split()) for part in parts if words(part)]
+        found = self._chain(plain) if plain else None
+        return None if found is None else (self._place(found[0]), self._place(found[1] - 1) + 1)
+
+    def _chain(self, parts: Sequence[str]) -> tuple[int, int] | None:
+        """Return (start, end) of the parts one behind the other, in the plain text.
+
+        For each part, all places are kept that the parts before it can reach. In a text of repetitions there can be so
+        many that the time would grow as the square, so that only a number of steps that grows as the text is taken.
+        """
+        text, steps = self._text, 100_000 + 50 * len(self._text)
+        reached: list[tuple[int, int, int]] = [(0, len(text), -1)]  # where the next may begin: first, last; the start
+        for number, part in enumerate(parts):
+            places: list[tuple[int, int, int]] = []
+            at = 0
+            for first, last, origin in reached:
+                at = max(at, first)
+                while steps > 0 and (at := text.find(part, at, last + len(part))) >= 0:
+                    steps -= len(part) + 1
+                    end = at + len(part)
+                    begins = number > 0 or not (at and _LETTER.match(text[at - 1]))
+                    ends = number + 1 < len(parts) or not (end < len(text) and _LETTER.match(text[end]))
+                    if begins and ends:
+                        start = at if origin < 0 else origin
+                        if number + 1 == len(parts):
+                            return start, end
+                        places.append((end, end + _MAX_LEFT_OUT, start))
+                    at += 1
+                steps -= last - first + 1
+                at = max(at, last + 1)
+            reached = places
         return None
-    pattern = r"[\s\S]{0,300}?".join(patterns)
-    match = re.search(rf"(?<!{SPACED_LETTER}){pattern}(?!{SPACED_LETTER})", text, re.IGNORECASE)
-    return match.span() if match else None
+
+    def _place(self, at: int) -> int:
+        """Return where a character of the plain text stands in the original."""
+        token = bisect_right(self._starts, at) - 1
+        return self._original[token] + at - self._starts[token]
 
 
-def _token(token: str) -> str:
-    return "".join(_QUOTE_CHARACTERS.get(character, re.escape(character)) for character in token)
+def _plain(token: str) -> str:
+    """Return the token in small letters with plain quotation marks, at its length."""
+    low = token.lower()
+    if len(low) != len(token):
+        low = "".join(letter.lower() if len(letter.lower()) == 1 else letter for letter in token)
+    return low.translate(_QUOTE_MARKS)
 
 
-def _share_of_words(statement: str, text: str) -> float:
-    wanted = set(words(statement))
-    return len(wanted & set(words(text))) / len(wanted) if wanted else 0.0
+def _share(wanted: frozenset[str], held: frozenset[str]) -> float:
+    return len(wanted & held) / len(wanted) if wanted else 0.0
 
 
-def _nearest_sentence(statement: str, text: str) -> tuple[int, int] | None:
-    spans = sentence_spans(text)
-    return max(spans, key=lambda span: _share_of_words(statement, text[span[0] : span[1]]), default=None)
+def _nearest_sentence(said: frozenset[str], source: _Source) -> tuple[int, int] | None:
+    return max(source.sentences, key=lambda sentence: _share(said, sentence[1]), default=(None, None))[0]

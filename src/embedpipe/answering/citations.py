@@ -19,8 +19,8 @@ Status: TypeAlias = Literal["quoted", "paraphrased", "unsupported", "misquoted",
 MIN_SUPPORT = 0.5
 """The share of a paraphrase's words that its source must hold."""
 
-# An answer may be of a planted document's making, so that no pattern here takes more than linear time: none begins with a
-# repetition, and none looks past the character that could begin its next match.
+# An answer may be of a planted document's making, so no pattern here may take more than linear time: none begins with
+# a repetition, and none looks past the character that could begin its next match.
 _CODE = re.compile(r"```[\s\S]*?```|`[^`\n]*`")
 _MARK = re.compile(
     r"\[\s*(?:sources?\s*)?(\d{1,4}(?:\s*(?:,|;|-|–|and)\s*(?:sources?\s*)?\d{1,4})*)\s*\](?!\()", re.IGNORECASE
@@ -29,7 +29,7 @@ _NUMBERS = re.compile(r"(\d+)(?:\s*[-–]\s*(\d+))?")
 _QUOTATION = re.compile(r"\"([^\"]+)\"|“([^“”]+)”|„([^„“”]+)[“”]|«([^«»]+)»|「([^「」]+)」")
 _ELLIPSIS = re.compile(r"\[\s*(?:\.\.\.|…)\s*\]|\.\.\.|…")
 _LETTER = re.compile(SPACED_LETTER)
-_QUOTE_MARKS = str.maketrans("’‘“”„", "''\"\"\"")
+_QUOTE_MARKS = str.maketrans("’‘“”„", '\'\'"""')
 _MAX_LEFT_OUT = 300
 """How many characters an ellipsis may stand for."""
 
@@ -223,13 +223,14 @@ class _PlainText:
         For each part, all places are kept that the parts before it can reach. In a text of repetitions there can be so
         many that the time would grow as the square, so that only a number of steps that grows as the text is taken.
         """
-        text, steps = self._text, 100_000 + 50 * len(self._text)
+        text, steps = self._text, 100_000 + 5 * len(self._text)
         reached: list[tuple[int, int, int]] = [(0, len(text), -1)]  # where the next may begin: first, last; the start
         for number, part in enumerate(parts):
             places: list[tuple[int, int, int]] = []
             at = 0
             for first, last, origin in reached:
-                at = max(at, first)
+                at = max(at, first)  # where places overlap, each is looked at once
+                steps -= max(0, last + 1 - at)
                 while steps > 0 and (at := text.find(part, at, last + len(part))) >= 0:
                     steps -= len(part) + 1
                     end = at + len(part)
@@ -241,7 +242,6 @@ class _PlainText:
                             return start, end
                         places.append((end, end + _MAX_LEFT_OUT, start))
                     at += 1
-                steps -= last - first + 1
                 at = max(at, last + 1)
             reached = places
         return None

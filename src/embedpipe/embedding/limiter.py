@@ -15,7 +15,7 @@ from embedpipe._forking import UNFORKED, Lock
 from embedpipe.embedding.backend import Limits
 
 _BURST_S = 1.0
-_DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
+_DURATION = re.compile(r"(\d{1,9}(?:\.\d{1,9})?)(ms|s|m|h|d)")
 _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 
 

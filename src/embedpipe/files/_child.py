@@ -1,8 +1,8 @@
 """The process in which files are parsed: `python -m embedpipe.files._child BYTES`.
 
-It reads requests from standard input and writes replies to standard output, until the input ends. A request is a suffix,
-a name and a file's content, a reply is JSON; each part has its length before it. Nothing is pickled, since what a
-file makes of a parser must not reach the process that asked.
+It reads requests from standard input and writes replies to standard output, until the input ends. A request is a
+suffix, a name and a file's content. A reply is JSON. Each part has its length before it. Nothing is pickled: a file
+that takes over a parser must not reach the process that asked.
 """
 
 from __future__ import annotations
@@ -12,11 +12,13 @@ import logging
 import os
 import signal
 import sys
+from pathlib import Path
 from typing import Any
 
 from embedpipe.errors import InputError, MissingExtraError
 from embedpipe.files._formats import PARSERS
 from embedpipe.files._parts import read_part, write_part
+
 
 class _Messages(logging.Handler):
     """Collects what the parsers log, to be logged where the file was asked for."""
@@ -37,8 +39,7 @@ def _limit_memory(size: int) -> None:
         return
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     try:
-        with open("/proc/self/statm", encoding="ascii") as statistics:
-            size += int(statistics.read().split()[0]) * os.sysconf("SC_PAGE_SIZE")
+        size += int(Path("/proc/self/statm").read_text("ascii").split()[0]) * os.sysconf("SC_PAGE_SIZE")
     except OSError:  # macOS, which does not hold processes to the limit either
         return
     hard = resource.getrlimit(resource.RLIMIT_AS)[1]
@@ -73,12 +74,12 @@ def main() -> None:
     _limit_memory(int(sys.argv[1]))
     while True:
         try:
-            suffix, name, data = (read_part(requests) for _ in range(3))
+            asked, named, data = (read_part(requests) for _ in range(3))
         except EOFError:
             return
         messages.found.clear()
         try:
-            answer = _answer(suffix.decode(), name.decode("utf-8", "surrogatepass"), data)
+            answer = _answer(asked.decode(), named.decode("utf-8", "surrogatepass"), data)
             encoded = json.dumps({**answer, "messages": messages.found}).encode()
         except MemoryError:
             encoded = b'{"failed": "memory"}'

@@ -1,8 +1,8 @@
 """Parse files in a process of its own, with limits of memory and time.
 
-A file of two kilobytes can make a parser unpack a gigabyte, run for hours or crash. Parsers are other projects' code, and
-what they do cannot be bounded from inside, so they run where it costs nothing but the one file. The process is started for
-the first file that needs it and kept for the next ones.
+A file of two kilobytes can make a parser unpack a gigabyte, run for hours or crash. Parsers are other projects' code,
+and what they do cannot be bounded from inside. So they run where all of that costs one file and nothing else. The
+process is started for the first file that needs it and kept for the next ones.
 """
 
 from __future__ import annotations
@@ -65,8 +65,8 @@ def _refusal(name: str, reason: str, seconds: float) -> str:
         )
     if reason == "time":
         return (
-            f"{name} was not read within {seconds:g} s. Cut it into several files, or raise EMBEDPIPE_PARSER_SECONDS if "
-            "you trust it."
+            f"{name} was not read within {seconds:g} s. Cut it into several files, or raise "
+            "EMBEDPIPE_PARSER_SECONDS if you trust it."
         )
     if reason == "nesting":
         return (
@@ -121,7 +121,7 @@ def _asked(data: bytes, *, suffix: str, name: str, seconds: float) -> dict[str, 
 
 def _started() -> subprocess.Popen[bytes]:
     """Return the parsing process, started where there is none."""
-    global _process  # noqa: PLW0603
+    global _process
     if _process is None or _process.poll() is not None:
         _end()
         memory = int(_limit("EMBEDPIPE_PARSER_MEMORY_MB", MEMORY_MB) * 2**20)
@@ -138,7 +138,7 @@ def _started() -> subprocess.Popen[bytes]:
 
 def _end() -> None:
     """End the parsing process, if there is one."""
-    global _process  # noqa: PLW0603
+    global _process
     process, _process = _process, None
     if process is not None:
         process.kill()
@@ -154,7 +154,7 @@ def _close_pipes(process: subprocess.Popen[bytes]) -> None:
 
 def _forget() -> None:
     """Leave the parent's process to the parent, after a fork."""
-    global _process, _one_at_a_time  # noqa: PLW0603
+    global _process, _one_at_a_time
     process, _process = _process, None
     _one_at_a_time = threading.Lock()
     if process is not None:

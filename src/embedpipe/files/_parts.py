@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import struct
-from typing import BinaryIO
+from typing import IO
 
 _LENGTH = struct.Struct(">Q")
 
 
-def write_part(stream: BinaryIO, data: bytes) -> None:
+def write_part(stream: IO[bytes], data: bytes) -> None:
     """Write the data with its length before it. The stream may be unbuffered, and take less at once."""
     for part in (_LENGTH.pack(len(data)), data):
         left = memoryview(part)
@@ -16,13 +16,13 @@ def write_part(stream: BinaryIO, data: bytes) -> None:
             left = left[stream.write(left) :]
 
 
-def read_part(stream: BinaryIO) -> bytes:
+def read_part(stream: IO[bytes]) -> bytes:
     """Read what `write_part` wrote. Raises `EOFError` where the stream ends before."""
     (length,) = _LENGTH.unpack(_read(stream, _LENGTH.size))
     return _read(stream, length)
 
 
-def _read(stream: BinaryIO, size: int) -> bytes:
+def _read(stream: IO[bytes], size: int) -> bytes:
     data = bytearray()
     while len(data) < size:
         piece = stream.read(min(size - len(data), 1 << 20))

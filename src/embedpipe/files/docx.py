@@ -6,7 +6,7 @@ import io
 import logging
 import zipfile
 from typing import Any
-from xml.etree import ElementTree
+from xml.etree import ElementTree as ET
 
 from embedpipe._optional import require
 from embedpipe.errors import InputError
@@ -86,7 +86,7 @@ def _archived(parts: dict[str, bytes]) -> io.BytesIO:
 def _title(parts: dict[str, bytes]) -> str:
     if "docProps/core.xml" not in parts:
         return ""
-    return " ".join(ElementTree.fromstring(parts["docProps/core.xml"]).findtext(_TITLE, "").split())  # noqa: S314
+    return " ".join(ET.fromstring(parts["docProps/core.xml"]).findtext(_TITLE, "").split())  # noqa: S314
 
 
 def _without(mammoth: Any) -> Any:

@@ -58,7 +58,7 @@ def markdown(source: bytes | str) -> Parsed:
 
 
 def _page(source: bytes | str) -> Any:
-    """Return the page's tree of lxml. The standard library's parser takes quadratic time for unclosed tags and remarks."""
+    """Return the page's tree of lxml: the standard library's parser takes quadratic time for what is not closed."""
     etree = require("lxml.etree", extra="files")
     if isinstance(source, bytes):
         source = require("bs4.dammit", extra="files").UnicodeDammit(source, is_html=True).unicode_markup or ""

@@ -125,7 +125,8 @@ class ModelSpec:
     """What two embeddings must share to be comparable, and what the model takes.
 
     `revision` tells two sets of weights of one name apart; `max_tokens` is None where the model has no limit;
-    `compression` names what has made its vectors shorter.
+    `compression` names what has made its vectors shorter. `aliases` are the names under which other packages state the
+    same published model; they are not recorded.
     """
 
     name: str
@@ -136,14 +137,41 @@ class ModelSpec:
     document_prompt: str = ""
     normalized: bool = True
     compression: str = ""
+    aliases: tuple[str, ...] = field(default=(), compare=False, repr=False)
 
     @property
     def fingerprint(self) -> str:
         """32 hexadecimal digits over every field that changes a vector."""
-        fields = {key: value for key, value in asdict(self).items() if key != "max_tokens"}
+        fields = {key: value for key, value in self.record().items() if key != "max_tokens"}
         if not self.compression:
             del fields["compression"]  # as it was before there was one
         return hashlib.sha256(json.dumps(fields, sort_keys=True).encode()).hexdigest()[:32]
+
+    def record(self) -> dict[str, Any]:
+        """Return what is written of the model into catalogues and files."""
+        fields = asdict(self)
+        del fields["aliases"]
+        return fields
+
+    def is_same(self, other: ModelSpec) -> bool:
+        """Whether vectors of both can be compared, as far as is known.
+
+        Of a model that another package's embeddings state, as in "HuggingFaceEmbeddings:owner/name", only the name and
+        the dimensions are known: it is the published model of that name.
+        """
+        if self.fingerprint == other.fingerprint:
+            return True
+        if (self.dimensions, self.compression) != (other.dimensions, other.compression):
+            return False
+        (package, stated), (other_package, other_stated) = self._stated(), other._stated()
+        return bool(package or other_package) and (
+            stated in map(str.lower, other.aliases) or other_stated in map(str.lower, self.aliases)
+        )
+
+    def _stated(self) -> tuple[str, str]:
+        """Return the class of another package's embeddings, "" for a model of our own, and the model's name."""
+        package, colon, name = self.name.partition(":")
+        return (package, name.lower()) if colon and not self.revision else ("", self.name.lower())
 
 
 @runtime_checkable

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from langchain_core.documents import Document
 from langchain_core.embeddings import DeterministicFakeEmbedding
@@ -11,12 +13,15 @@ from llama_index.core.embeddings import MockEmbedding
 from llama_index.core.schema import TextNode
 from llama_index.core.vector_stores import MetadataFilter, MetadataFilters, VectorStoreQuery
 
+from embedpipe import Document as CoreDocument
 from embedpipe import EmbeddingGenerator, SemanticSearchService
+from embedpipe.embedding.wrapped import WrappedModel
 from embedpipe.errors import ModelMismatchError
 from embedpipe.langchain import EmbedPipeEmbeddings, EmbedPipeVectorStore, RecursiveTextSplitter
 from embedpipe.llama_index import EmbedPipeEmbedding, RecursiveNodeParser
 from embedpipe.llama_index import EmbedPipeVectorStore as LlamaVectorStore
 from embedpipe.storage import Database, PgVectorStore
+from embedpipe.types import ModelSpec
 
 TEXT = "Oranges are sweet and round.\n\nThe sky is blue by day, and black at night.\n\nLemons are sour."
 
@@ -70,8 +75,6 @@ def test_langchain_reads_what_llama_index_wrote(database: Database, minilm: Embe
 
 
 def test_both_read_what_a_service_ingested_and_it_finds_theirs(database: Database, minilm: EmbeddingGenerator) -> None:
-    from embedpipe import Document as CoreDocument
-
     service = SemanticSearchService(minilm, database=database)
     service.ingest([CoreDocument(id="core", text=TEXT, metadata={"from": "core"})])
     langchain, llama = langchain_store(database, minilm), llama_store(database, minilm)
@@ -122,3 +125,42 @@ def test_foreign_embeddings_that_state_another_published_model_are_refused(
         langchain.add_texts(["Lemons are sour."])
     with pytest.raises(ModelMismatchError, match="Give embeddings of text-embedding-3-small"):
         llama.query(query)
+
+
+class _Stated:
+    """Another package's embeddings of a model: the same vectors, under a name that they state."""
+
+    def __init__(self, minilm: EmbeddingGenerator, model_name: str) -> None:
+        self.embed_documents = lambda texts: minilm.generate_batch(texts).to_lists()
+        self.embed_query = lambda text: minilm.generate(text).to_list()
+        self.model_name = model_name
+
+
+@pytest.mark.parametrize("name", ["sentence-transformers/all-MiniLM-L6-v2", "All-MiniLM-L6-v2"])
+@pytest.mark.parametrize("first_is_ours", [True, False])
+def test_a_published_model_is_the_same_whoever_embeds_with_it(
+    database: Database, minilm: EmbeddingGenerator, name: str, first_is_ours: bool
+) -> None:
+    foreign = EmbeddingGenerator(WrappedModel(_Stated(minilm, name)))
+    one, other = (minilm, foreign) if first_is_ours else (foreign, minilm)
+    langchain_store(database, one).add_texts(["Oranges are sweet."], ids=["orange"])
+    assert [found.id for found in langchain_store(database, other).similarity_search("x")] == ["orange"]
+    service = SemanticSearchService(other, database=database)
+    service.ingest([CoreDocument(id="lemon", text="Lemons are sour.")])
+    assert service.search("What is sour?", k=1)[0].document_id == "lemon"
+    nodes = llama_store(database, other).query(VectorStoreQuery(query_embedding=[1.0] * 384, similarity_top_k=9)).nodes
+    assert len(nodes or []) == 2
+
+
+@pytest.mark.parametrize(
+    "name", ["sentence-transformers/all-mpnet-base-v2", "somebody/all-MiniLM-L6-v2", "all-MiniLM-L12-v2", ""]
+)
+def test_a_model_that_only_looks_the_same_is_another(database: Database, minilm: EmbeddingGenerator, name: str) -> None:
+    langchain_store(database, EmbeddingGenerator(WrappedModel(_Stated(minilm, name)))).add_texts(["Oranges"])
+    with pytest.raises(ModelMismatchError):
+        langchain_store(database, minilm).similarity_search("x")
+    tuned = replace(minilm.spec, revision="other weights")
+    assert not tuned.is_same(minilm.spec)
+    stated = ModelSpec(name="HuggingFaceEmbeddings:sentence-transformers/all-MiniLM-L6-v2", dimensions=128)
+    assert not minilm.spec.is_same(stated)
+    assert not replace(minilm.spec, compression="pca", dimensions=384).is_same(replace(stated, dimensions=384))

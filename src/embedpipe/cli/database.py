@@ -20,7 +20,7 @@ def db_collections(database: DatabaseUrl = None, as_json: Json = False) -> None:
     from embedpipe.storage import Database
 
     opened = Database(database)
-    rows = [asdict(info) for info in opened.collections()]
+    rows = [{**asdict(info), "model": info.model.record()} for info in opened.collections()]
     opened.close()
     if as_json:
         write_json(rows)

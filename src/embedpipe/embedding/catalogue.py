@@ -44,7 +44,13 @@ class CatalogueModel:
             query_prompt=self.query_prompt,
             document_prompt=self.document_prompt,
             normalized=self.normalized,
+            aliases=self.aliases,
         )
+
+    @property
+    def aliases(self) -> tuple[str, ...]:
+        """What it is called elsewhere; nothing where vectors of documents need a prompt, which others may leave out."""
+        return () if self.document_prompt else tuple(filter(None, (self.name, self.repository)))
 
 
 _BGE = "Represent this sentence for searching relevant passages: "

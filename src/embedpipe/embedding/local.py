@@ -86,9 +86,10 @@ class LocalModel:
         spec = known.spec if known and known.weights_sha256 else weights.describe(self.folder, self._name)
         calibration = self._settings["calibration"]
         if calibration is not None:
-            spec = replace(spec, revision=f"{spec.revision}-int8-{calibration_mark(calibration)}")
+            spec = replace(spec, revision=f"{spec.revision}-int8-{calibration_mark(calibration)}", aliases=())
         prompts = {key: self._settings[key] for key in ("query_prompt", "document_prompt")}
-        return replace(spec, **{key: prompt for key, prompt in prompts.items() if prompt is not None})
+        given = {key: prompt for key, prompt in prompts.items() if prompt is not None}
+        return replace(spec, **given, aliases=() if given.get("document_prompt") else spec.aliases)
 
     @cached_property
     def counter(self) -> ModelCounter:

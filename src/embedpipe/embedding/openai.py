@@ -6,6 +6,7 @@ import base64
 import importlib
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import cache, cached_property
 from typing import Any
 
@@ -59,7 +60,7 @@ class OpenAIModel:
         if self._known:
             published = self._known.spec
             size = self._dimensions or published.dimensions
-            return ModelSpec(name=published.name, dimensions=size, max_tokens=published.max_tokens)
+            return replace(published, dimensions=size)
         if self._dimensions:
             return ModelSpec(name=self._name, dimensions=self._dimensions)
         probe = self.fetch(["dimension"], "document").vectors[0]

@@ -128,11 +128,12 @@ def describe(folder: Path, name: str) -> ModelSpec:
         query_prompt=prompts.get("query") or (named.query_prompt if named else ""),
         document_prompt=prompts.get("document") or (named.document_prompt if named else ""),
         normalized="Normalize" in module_types(folder),
+        aliases=named.aliases if named else (),
     )
     if published is None:
         return spec
     pooling = pooling_of(folder)
-    own = replace(spec, name=published.name)
+    own = replace(spec, name=published.name, aliases=published.aliases)
     return own if own == published.spec and pooling == "mean" else replace(spec, revision=f"{revision}-{pooling}")
 
 

@@ -47,7 +47,9 @@ class WrappedModel:
     def spec(self) -> ModelSpec:
         probe = self.embed(["dimension"], "document")
         unit = bool(abs(float(np.linalg.norm(probe[0])) - 1.0) < 1e-3)
-        return ModelSpec(name=self._name, dimensions=probe.shape[1], normalized=unit)
+        known = catalogue.find(self._name.partition(":")[2])
+        aliases = known.aliases if known else ()
+        return ModelSpec(name=self._name, dimensions=probe.shape[1], normalized=unit, aliases=aliases)
 
     @property
     def limits(self) -> Limits:

@@ -6,7 +6,7 @@ import json
 import shutil
 from collections.abc import Callable
 from contextlib import closing
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -139,7 +139,7 @@ def _description(collection: Collection, quantizer: Int8Quantizer | None) -> dic
     return {
         "format": FORMAT,
         "collection": collection.name,
-        "model": asdict(collection.model),
+        "model": collection.model.record(),
         "language": collection.language,
         "precision": collection.precision,
         "vectors": "float32" if quantizer is None else "int8",

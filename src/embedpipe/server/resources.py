@@ -102,7 +102,7 @@ class Resources:
         spec = self.generator.spec
         found = {info.name: info for info in self.database.collections()}.get(self.collection)
         self.database.close()  # what is served is read on the event loop
-        if found is not None and found.model.fingerprint != spec.fingerprint:
+        if found is not None and not found.model.is_same(spec):
             raise ModelMismatchError(
                 f"The collection {self.collection!r} has vectors of {found.model.name}, and {spec.name} was to be "
                 "served. Serve that model, or name another collection."

@@ -28,7 +28,7 @@ def bound(store: PgVectorStore, model: ModelSpec) -> PgVectorStore:
             tenant=store.tenant,
             metrics=store.metrics,
         )
-    if own.fingerprint != model.fingerprint:
+    if not own.is_same(model):
         raise ModelMismatchError(
             f"The store of collection {store.name!r} is bound to {describe(own)}, the embedding is {describe(model)}. "
             "Give both the same model."

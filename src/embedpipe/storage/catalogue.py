@@ -227,7 +227,8 @@ def _vector_set_row(collection: Collection) -> Insert:
 
 
 def _json(value: ModelSpec | VectorIndex | BM25) -> ColumnElement[Any]:
-    return cast(literal(json.dumps(asdict(value)), Text), JSONB)
+    record = value.record() if isinstance(value, ModelSpec) else asdict(value)
+    return cast(literal(json.dumps(record), Text), JSONB)
 
 
 def lock(connection: Connection) -> None:
@@ -323,7 +324,7 @@ def _check_possible(connection: Connection, model: ModelSpec, language: str) -> 
 def check_same(found: Collection, settings: CollectionSettings) -> None:
     """Raises `ModelMismatchError` or `ConfigurationError` where the collection is not what the settings ask for."""
     model, name = settings.model, found.name
-    if model is not None and model.fingerprint != found.model.fingerprint:
+    if model is not None and not model.is_same(found.model):
         raise ModelMismatchError(
             f"Collection {name!r} holds vectors of {describe(found.model)}; got {describe(model)}. Use the same model, "
             "or another collection."

@@ -53,7 +53,7 @@ async def search(body: SearchRequest, request: Request) -> SearchResponse:
 async def collections(request: Request) -> CollectionsResponse:
     """What collections there are, with their models and sizes."""
     resources = Resources.of(request)
-    fingerprint = resources.generator.spec.fingerprint
+    spec = resources.generator.spec
     return CollectionsResponse(
         collections=[
             CollectionBody(
@@ -65,7 +65,7 @@ async def collections(request: Request) -> CollectionsResponse:
                 chunks=info.chunks,
                 bytes=info.bytes,
                 indexed=info.indexed,
-                current=info.model.fingerprint == fingerprint,
+                current=info.model.is_same(spec),
                 default=info.name == resources.collection,
             )
             for info in await resources.database.acollections()

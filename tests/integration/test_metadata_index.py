@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import operator
+import random
 from typing import Any
 
 import numpy as np
@@ -102,3 +104,41 @@ def test_what_is_no_key_or_type_is_refused(database: Database) -> None:
     with pytest.raises(ConfigurationError, match="'number' or 'string'"):
         store.index_metadata("year", type="date")  # type: ignore[arg-type]  # that is what is tested
     assert store.metadata_indexes() == []
+
+
+def test_an_index_takes_texts_of_any_length_and_ranges_stay_exact(database: Database) -> None:
+    draw = random.Random(7)
+    common = "".join(draw.choices("añ漢😀", k=800))
+    lengths = (0, 1, 598, 599, 600, 601, 602, 700, 800)
+    values = [common[:length] + end for length in lengths for end in ("", "!", "é", "😀", "\U0010fffd" * 3000)]
+    values += ["".join(draw.choices("añ漢😀!\x7f\ue000", k=draw.randrange(1500))) for _ in range(100)]
+    store = PgVectorStore(database, model=SPEC, lexical=False)
+    store.index_metadata("note", type="string")
+    chunks = [Chunk.whole("text", id=str(i), metadata={"note": value}) for i, value in enumerate(values)]
+    store.upsert(chunks, np.ones((len(values), 8)))
+    compare = {"$lt": operator.lt, "$lte": operator.le, "$gt": operator.gt, "$gte": operator.ge}
+    for operand in (*values[::3], common[:600], common[:601]):
+        for name, holds in compare.items():
+            expected = {str(i) for i, value in enumerate(values) if holds(value.encode(), operand.encode())}
+            assert {chunk.id for chunk in store.find({"note": {name: operand}})} == expected
+
+
+def test_an_index_on_texts_of_an_earlier_version_is_built_anew(store: PgVectorStore) -> None:
+    condition = Field("at", "day") > "2026-01-26"
+    store.index_metadata("at", "day", type="string")
+    earlier = """
+        DROP INDEX embedpipe.c1_chunks_field_1;
+        CREATE INDEX c1_chunks_field_1 ON embedpipe.c1_chunks ((metadata #>> '{at,day}') COLLATE "C")
+        WHERE coalesce(jsonb_typeof(metadata #> '{at,day}') = 'string', false);
+        DELETE FROM embedpipe.migrations WHERE number = 4;
+    """
+    with store.database.engine.begin() as connection:
+        connection.exec_driver_sql(earlier)
+    assert "Index Cond" not in plan_of_find(store, condition)
+    again = PgVectorStore(store.database)
+    assert again.collection.name == store.name
+    plan = plan_of_find(store, condition)
+    assert "c1_chunks_field_1" in plan
+    assert "Index Cond" in plan
+    day = random.Random(1).randbytes(4000).hex()
+    again.upsert([Chunk.whole("text", id="long", metadata={"at": {"day": day}})], np.ones((1, 8)))

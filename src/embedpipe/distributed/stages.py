@@ -27,7 +27,7 @@ from embedpipe.ingest.drivers import drive
 from embedpipe.ingest.flow import Embed, Read, batch_flow
 from embedpipe.ingest.source import Batch, SeenIds, batches
 from embedpipe.storage import PgVectorStore
-from embedpipe.storage.documents import DocumentBatch, DocumentRow, Known
+from embedpipe.storage.documents import DocumentBatch, DocumentRow, Known, Written
 from embedpipe.storage.inventory import made_at
 from embedpipe.types import Document
 
@@ -231,7 +231,7 @@ class _Answered:
         known, self._known = self._known, None
         return known if known is not None else self._store.known_documents(document_ids)
 
-    def write_documents(self, batch: DocumentBatch) -> int:
+    def write_documents(self, batch: DocumentBatch) -> Written:
         return self._store.write_documents(batch)
 
 

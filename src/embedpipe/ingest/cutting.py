@@ -17,7 +17,7 @@ from embedpipe.ingest.settings import IngestSettings
 from embedpipe.ingest.source import Batch
 from embedpipe.storage.documents import DocumentRow, Known
 from embedpipe.storage.json import dumps, storable_text
-from embedpipe.storage.operations import ChunkRows, checked_id, checked_rows
+from embedpipe.storage.operations import ChunkRows, check_size, checked_id, checked_rows
 from embedpipe.text.clean import clean_text
 from embedpipe.text.pages import PAGE_BREAK, pages_at
 from embedpipe.types import Chunk, Document, EmbeddingModel, ModelSpec
@@ -68,6 +68,7 @@ class Cutter:
                 _check_text(document.text, what)
                 text = storable_text(_storable(document.text) if clean else document.text, what)
                 metadata = dumps(document.metadata, what=f"{what}, metadata") or "{}"
+                check_size(what, text, metadata)
             except InputError as error:
                 failures[document.id] = error
                 continue

@@ -17,7 +17,7 @@ from embedpipe.ingest.flow import Embed, Flow, Read, Step, Write
 from embedpipe.ingest.report import ProcessingStats
 from embedpipe.ingest.source import AsyncBatches, Batch
 from embedpipe.metrics.spans import carried
-from embedpipe.storage.documents import ConcurrentChangeError, DocumentBatch, Known
+from embedpipe.storage.documents import ConcurrentChangeError, DocumentBatch, Known, Written
 
 T = TypeVar("T")
 
@@ -27,7 +27,7 @@ class Store(Protocol):
 
     def known_documents(self, document_ids: Sequence[str]) -> Known: ...
 
-    def write_documents(self, batch: DocumentBatch) -> int: ...
+    def write_documents(self, batch: DocumentBatch) -> Written: ...
 
 
 class Embedder(Protocol):
@@ -41,7 +41,7 @@ class AsyncStore(Protocol):
 
     async def known_documents(self, document_ids: Sequence[str]) -> Known: ...
 
-    async def write_documents(self, batch: DocumentBatch) -> int: ...
+    async def write_documents(self, batch: DocumentBatch) -> Written: ...
 
 
 def drive(flow: Flow, generator: Embedder, store: Store, stopped: Event) -> ProcessingStats:

@@ -20,7 +20,7 @@ from embedpipe.ingest.settings import IngestSettings
 from embedpipe.ingest.source import AsyncBatches, Batch, Documents, SeenIds, batches
 from embedpipe.metrics.spans import Observers, span
 from embedpipe.storage import AsyncPgVectorStore, PgVectorStore
-from embedpipe.storage.documents import DocumentBatch, Known
+from embedpipe.storage.documents import DocumentBatch, Known, Written
 from embedpipe.storage.operations import checked_rows
 from embedpipe.types import Document
 
@@ -104,9 +104,9 @@ class _Taken:
     async def known_documents(self, document_ids: Sequence[str]) -> Known:
         return Known({}, set())
 
-    async def write_documents(self, batch: DocumentBatch) -> int:
+    async def write_documents(self, batch: DocumentBatch) -> Written:
         self.batch = batch
-        return 0
+        return Written(0)
 
 
 def _processed(batch: Batch, report: ProcessingStats, written: DocumentBatch) -> Iterator[ProcessedDocument]:

@@ -2,7 +2,7 @@
 
 Read    what is stored of these documents     -> Known
 Embed   the vectors of these texts            -> EmbeddingAttempt
-Write   these documents                       -> chunks that went
+Write   these documents                       -> Written
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from embedpipe.ingest.cutting import Cut, about, repetitions
 from embedpipe.ingest.report import ProcessingStats
 from embedpipe.ingest.source import Batch
 from embedpipe.metrics.spans import span
-from embedpipe.storage.documents import ConcurrentChangeError, DocumentBatch, DocumentRow, Known
+from embedpipe.storage.documents import ConcurrentChangeError, DocumentBatch, DocumentRow, Known, Written
 from embedpipe.storage.operations import ChunkRows, take
 from embedpipe.types import Chunk, Document, ModelSpec, Vectors
 
@@ -84,8 +84,10 @@ def batch_flow(batch: Batch, cutter: Cuts) -> Flow:
         missing = {str(c.id): c for c in chain(*(made.chunks for made in cut)) if c.id not in known.chunk_ids}
         yield from _embed([chunk for name, chunk in missing.items() if name not in vectors], vectors, stats)
         whole = [made for made in cut if made.row.id not in stats.failures]
+        written = Written(0)
         try:
-            gone = (yield Write(_document_batch(whole, missing, vectors, cutter.spec))) if whole else 0
+            if whole:
+                written = yield Write(_document_batch(whole, missing, vectors, cutter.spec))
         except ConcurrentChangeError:
             logger.info("Another writer changed the same documents; planning the batch again")
             continue
@@ -97,9 +99,11 @@ def batch_flow(batch: Batch, cutter: Cuts) -> Flow:
                 logger.info("The connection was lost before a batch was committed; planning it again")
                 continue
             added = sum(chunk.id in missing for made in whole for chunk in made.chunks)
-            gone = len(known.chunk_ids) + added - len(now.chunk_ids)
+            written = Written(len(known.chunk_ids) + added - len(now.chunk_ids))
+        stats.failures |= {name: about(name, error) for name, error in written.refused.items()}
+        whole = [made for made in whole if made.row.id not in written.refused]
         stats.kept = sum(known.hashes.get(row.id) == row.hash for _, row in taken)
-        _count(stats, whole, known, missing, gone)
+        _count(stats, whole, known, missing, written.removed)
         break
     stats.failures = {name: stats.failures[name] for name in batch.names() if name in stats.failures}
     return stats

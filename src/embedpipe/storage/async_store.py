@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy.typing as npt
 
 from embedpipe._threads import in_thread
-from embedpipe.errors import SchemaError, StorageError
-from embedpipe.storage import catalogue, health, index_building, operations, plans
+from embedpipe.errors import InputError, SchemaError, StorageError
+from embedpipe.storage import catalogue, health, index_building, operations, plans, refusals
 from embedpipe.storage.bound_store import BoundStore, check_outdated, operation_of, replaced
 from embedpipe.storage.columns import Precision
-from embedpipe.storage.documents import DocumentBatch, Known, StoredDocument
+from embedpipe.storage.documents import DocumentBatch, Known, StoredDocument, Written
 from embedpipe.storage.filters import ValueType
 from embedpipe.storage.health import Health
 from embedpipe.storage.index_building import IndexProgress
@@ -50,8 +50,7 @@ class AsyncPgVectorStore(BoundStore):
         self, chunks: Sequence[Chunk], vectors: npt.ArrayLike, *, connection: AsyncConnection | None = None
     ) -> list[str]:
         """As `PgVectorStore.upsert`."""
-        with self._writing():
-            return await self._run(plans.upsert(chunks, vectors), connection)
+        return await self._write(plans.upsert(chunks, vectors), connection)
 
     async def delete(
         self,
@@ -196,10 +195,9 @@ class AsyncPgVectorStore(BoundStore):
         """As `PgVectorStore.known_documents`."""
         return await self._read(plans.known_documents(document_ids), None)
 
-    async def write_documents(self, batch: DocumentBatch) -> int:
+    async def write_documents(self, batch: DocumentBatch) -> Written:
         """As `PgVectorStore.write_documents`."""
-        with self._writing():
-            return await self._run(plans.write_documents(batch), None)
+        return await self._write(plans.write_documents(batch), None)
 
     async def prune_documents(self, seen: Sequence[str]) -> tuple[int, int]:
         """As `PgVectorStore.prune_documents`."""
@@ -258,6 +256,20 @@ class AsyncPgVectorStore(BoundStore):
 
     async def _run(self, plan: Plan[T], connection: AsyncConnection | None) -> T:
         return await self._answer(self.database.arun, plan, connection)
+
+    async def _write(self, plan: Plan[T], connection: AsyncConnection | None) -> T:
+        """Run a plan that writes, and once more where a value is refused, to find out whose it is.
+
+        A caller's transaction would be lost by then, and so has savepoints from the start.
+        """
+        with self._writing():
+            if connection is None:
+                try:
+                    return await self._run(plan, None)
+                except (InputError, StorageError) as error:
+                    if not refusals.is_refusal(error):
+                        raise
+            return await self._run(refusals.apart(plan), connection)
 
     async def _read(self, plan: Plan[T], connection: AsyncConnection | None) -> T:
         run = self.database.aread if self.tenant is None else self.database.aread_in_transaction

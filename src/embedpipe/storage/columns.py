@@ -24,6 +24,9 @@ Precision: TypeAlias = Literal["float32", "float16"]
 
 _NULL = struct.pack(">i", -1)
 _int32 = struct.Struct(">ii").pack
+_LEAST_SQUARE, _GREATEST_SQUARE = 1e-36, 1e37
+"""Of a vector's length, in float32: beyond, a distance is no number."""
+
 _length = struct.Struct(">i").pack
 
 
@@ -62,11 +65,29 @@ def unpack_vector(data: bytes | None, precision: Precision) -> Vectors | None:
     return np.frombuffer(data, dtype=">f4" if precision == "float32" else ">f2", offset=4).astype(np.float32)
 
 
-def checked_vectors(vectors: Any, *, count: int | None, dimensions: int, owner: str) -> Vectors:
-    """(n, d) float32, contiguous.
+def checked_vectors(
+    vectors: Any,
+    *,
+    count: int | None,
+    dimensions: int,
+    owner: str,
+    precision: Precision = "float32",
+    names: Sequence[str | None] | None = None,
+) -> Vectors:
+    """Return the vectors as (n, d) float32, contiguous, once each has a direction in that precision.
 
-    Raises `ModelMismatchError` where the dimension is not the collection's, `InputError` for a wrong count, shape or
-    type, for numbers that are not finite and for a row of zeros.
+    Args:
+        vectors: An (n, d) array of numbers, or what becomes one.
+        count: How many rows are expected; None for any number.
+        dimensions: How many numbers a row has.
+        owner: What a message calls the collection.
+        precision: What the numbers are stored as.
+        names: The id of each row's chunk, which a message then names.
+
+    Raises:
+        ModelMismatchError: If the dimension is not the collection's.
+        InputError: If count, shape or type is wrong, or a row is all zero, not finite, or too large or too small for
+            cosine distances in that precision.
     """
     try:
         array = np.ascontiguousarray(vectors, dtype=np.float32)
@@ -81,14 +102,28 @@ def checked_vectors(vectors: Any, *, count: int | None, dimensions: int, owner: 
             f"{owner}: holds vectors of {dimensions} dimensions, got {array.shape[1]}. "
             "Embed with the collection's model, or use another collection."
         )
-    # One pass finds both: the norm of a row with NaN or infinity is not finite.
+    # One pass finds all: the norm of a row with NaN or infinity is not finite. pgvector adds squares up in float32.
     norms = np.einsum("ij,ij->i", array, array, dtype=np.float64)
-    usable = np.isfinite(norms) & (norms > 0)
+    usable = (norms > _LEAST_SQUARE) & (norms < _GREATEST_SQUARE)
+    if precision == "float16":
+        with np.errstate(over="ignore", invalid="ignore"):
+            halves = array.astype(np.float16)
+        usable &= np.isfinite(halves).all(axis=1) & halves.any(axis=1)
     if not usable.all():
         position = int(np.argmin(usable))
-        fault = "is all zero, so it has no direction" if norms[position] == 0 else "holds NaN or infinity"
-        raise InputError(f"{owner}: the vector at position {position} {fault}.")
+        named = "" if names is None else f", chunk {names[position]!r:.200}"
+        fault = _fault(float(norms[position]), precision)
+        raise InputError(f"{owner}{named}: the vector at position {position} {fault}.")
     return array
+
+
+def _fault(square: float, precision: Precision) -> str:
+    if square == 0:
+        return "is all zero, so it has no direction"
+    if not np.isfinite(square):
+        return "holds NaN or infinity"
+    size = "small" if square < 1 else "large"
+    return f"is too {size} for cosine distances in {precision}. Scale it, for instance to length 1"
 
 
 class BoundArray:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
 from sqlalchemy import Connection, bindparam, func, select
 
-from embedpipe.errors import EmbedPipeError
+from embedpipe.errors import EmbedPipeError, InputError
 from embedpipe.storage import operations, statements
 from embedpipe.storage.columns import BytesArray, JsonbArray, TextArray
+from embedpipe.storage.refusals import Refused, by_halves
 from embedpipe.storage.schema import Collection
 from embedpipe.types import Metadata, Vectors
 
@@ -45,6 +46,13 @@ class Known:
 
     hashes: dict[str, bytes]
     chunk_ids: set[str]
+
+
+class Written(NamedTuple):
+    """How many stale chunks went, and the error of each document that was refused, by its id."""
+
+    removed: int
+    refused: Mapping[str, InputError] = {}
 
 
 class StoredDocument(NamedTuple):
@@ -86,6 +94,8 @@ def write(connection: Connection, collection: Collection, batch: DocumentBatch) 
     Raises:
         ConcurrentChangeError: If a kept chunk is no longer there.
     """
+    new = batch.new.chunks
+    vectors = operations.checked(batch.vectors, collection, count=len(new), names=[chunk.id for chunk in new])
     _upsert_documents(connection, collection, batch.documents)
     of_documents = func.any(bindparam(None, TextArray(row.id for row in batch.documents)))
     there = operations.lock(connection, collection, collection.chunks.c.document_id == of_documents)
@@ -96,8 +106,37 @@ def write(connection: Connection, collection: Collection, batch: DocumentBatch) 
     if stale:
         operations.delete_keys(connection, collection, stale)
     operations.move(connection, collection, batch.kept)
-    operations.upsert(connection, collection, batch.new, batch.vectors)
+    operations.upsert(connection, collection, batch.new, vectors)
     return len(stale)
+
+
+def write_apart(connection: Connection, collection: Collection, batch: DocumentBatch) -> Written:
+    """Write the documents as `write`, without those that are refused: these are found, and stay as they were stored."""
+
+    def write_part(rows: Sequence[DocumentRow]) -> int:
+        return write(connection, collection, _part(batch, rows))
+
+    removed, refused = 0, dict[str, InputError]()
+    rows = sorted(batch.documents, key=lambda row: row.id)  # as `locks` has it; first what is there, then by halves
+    named = func.any(bindparam(None, TextArray(row.id for row in rows)))
+    connection.execute(statements.lock_documents(collection, collection.documents.c.id == named)).all()
+    operations.lock(connection, collection, collection.chunks.c.document_id == named)
+    for outcome in by_halves(connection, rows, write_part):
+        if isinstance(outcome, Refused):
+            refused[outcome.item.id] = outcome.error
+        else:
+            removed += outcome
+    return Written(removed, refused)
+
+
+def _part(batch: DocumentBatch, rows: Sequence[DocumentRow]) -> DocumentBatch:
+    """The batch with these of its documents alone."""
+    ids = {row.id for row in rows}
+    kept, new = (
+        [place for place, chunk in enumerate(chunks) if chunk.document_id in ids]
+        for chunks in (batch.kept.chunks, batch.new.chunks)
+    )
+    return DocumentBatch(rows, operations.take(batch.kept, kept), operations.take(batch.new, new), batch.vectors[new])
 
 
 def prune(connection: Connection, collection: Collection, seen: Sequence[str]) -> tuple[int, int]:
@@ -113,10 +152,13 @@ def prune(connection: Connection, collection: Collection, seen: Sequence[str]) -
 
 
 def _upsert_documents(connection: Connection, collection: Collection, rows: Sequence[DocumentRow]) -> None:
-    values = {
-        "staged_id": TextArray(row.id for row in rows),
-        "staged_content": TextArray(row.text for row in rows),
-        "staged_hash": BytesArray(row.hash for row in rows),
-        "staged_metadata": JsonbArray(row.metadata for row in rows),
-    }
-    connection.execute(statements.upsert_documents(collection), values)
+    statement = statements.upsert_documents(collection)
+    ordered = sorted(rows, key=lambda row: row.id)  # as `locks` has it
+    for part in operations.in_parts(ordered, [len(row.text or "") + len(row.metadata) for row in ordered]):
+        values = {
+            "staged_id": TextArray(row.id for row in part),
+            "staged_content": TextArray(row.text for row in part),
+            "staged_hash": BytesArray(row.hash for row in part),
+            "staged_metadata": JsonbArray(row.metadata for row in part),
+        }
+        connection.execute(statement, values)

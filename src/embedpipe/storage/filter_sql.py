@@ -21,6 +21,7 @@ from sqlalchemy import (
     not_,
     or_,
     select,
+    text,
     true,
 )
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB, TEXT
@@ -33,6 +34,9 @@ from embedpipe.storage.json import dumps
 
 _FEW = 20
 """Values that the index for equality finds sooner than a pass over all chunks."""
+
+INDEXED_CHARACTERS = 600
+"""Of a text, in an index for ranges: a B-tree entry takes 2,704 bytes, and a character has up to four."""
 
 
 def where(condition: Filter, metadata: Column[Any]) -> ColumnElement[bool]:
@@ -84,6 +88,10 @@ def _comparison(condition: Comparison, metadata: ColumnElement[Any]) -> ColumnEl
     key, is_kind = ordered_by(metadata, path, kind)
     if operator in ORDER:
         operand = _jsonb({"v": value})["v"] if kind == "number" else literal(value, Text)
+        if kind == "string" and len(value) >= INDEXED_CHARACTERS:
+            beginning = literal(value[:INDEXED_CHARACTERS], Text)
+            is_kind = and_(is_kind, key.op(f"{operator[0]}=", is_comparison=True)(beginning))
+            key = _text_at(metadata, path).collate("C")
         return and_(is_kind, key.op(operator, is_comparison=True)(operand))
     return and_(is_kind, _text_condition(operator, _text_at(metadata, path), value))
 
@@ -102,9 +110,13 @@ def _in(path: tuple[str, ...], values: Sequence[Any], metadata: ColumnElement[An
 def ordered_by(
     metadata: ColumnElement[Any], path: tuple[str, ...], kind: ValueType
 ) -> tuple[ColumnElement[Any], ColumnElement[bool]]:
-    """What a range compares, and the condition that it is of that type: what an index for ranges is built on."""
+    """Return what a range compares, and the condition that it is of that type: what an index for ranges is built on.
+
+    Of a text that is its beginning, which orders it against any shorter operand as the whole does.
+    """
     found = _at(metadata, path)
-    key = found if kind == "number" else _text_at(metadata, path).collate("C")
+    beginning = func.left(_text_at(metadata, path), text(str(INDEXED_CHARACTERS)), type_=Text())
+    key = found if kind == "number" else beginning.collate("C")
     return key, func.coalesce(func.jsonb_typeof(found) == kind, false())
 
 

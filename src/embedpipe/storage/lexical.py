@@ -71,7 +71,8 @@ def index(connection: Connection, collection: Collection, ids: Sequence[str]) ->
         if getattr(error.orig, "sqlstate", None) != _TOO_LARGE:
             raise
         raise InputError(
-            f"A chunk has more than 16,000 different words or a megabyte of them ({error.orig}). Cut it smaller."
+            f"one chunk has more than 16,000 different words, or a megabyte of them ({error.orig}). Cut it smaller: "
+            "use a chunker, or one with a smaller chunk_size."
         ) from error.orig
     connection.execute(_fold(collection, after=_FOLD_AFTER))
 

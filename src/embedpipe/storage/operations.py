@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import struct
 import uuid
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from sqlalchemy import (
     BigInteger,
@@ -24,15 +25,23 @@ from sqlalchemy.dialects.postgresql import ARRAY
 
 from embedpipe.errors import InputError
 from embedpipe.storage import lexical, statements
-from embedpipe.storage.columns import BoundArray, IntegerArray, JsonbArray, TextArray, vector_array
+from embedpipe.storage.columns import BoundArray, IntegerArray, JsonbArray, TextArray, checked_vectors, vector_array
 from embedpipe.storage.filter_sql import where
 from embedpipe.storage.filters import Filter
 from embedpipe.storage.json import dumps, storable_text
+from embedpipe.storage.refusals import Refused, about, by_halves
 from embedpipe.storage.schema import Collection
 from embedpipe.types import Chunk, Vectors
 
+T = TypeVar("T")
+
 _BATCH_ROWS = 1000
+_BATCH_CHARACTERS = 50_000_000
+"""Of one statement, with room below the gigabyte that PostgreSQL takes at once: a character has up to four bytes."""
+
 _MAX_ID_BYTES = 2000  # a B-tree entry must fit a third of a page
+_MAX_ROW_BYTES = 500_000_000
+_places = struct.Struct(">iii").pack
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +66,13 @@ class ChunkRows:
             "staged_header": TextArray(chunk.header for chunk in part),
         }
 
+    def sizes(self) -> list[int]:
+        """How many characters each row has."""
+        return [
+            len(chunk.text) + len(chunk.header or "") + len(metadata) + len(payload or "")
+            for chunk, metadata, payload in zip(self.chunks, self.metadata, self.payload, strict=True)
+        ]
+
 
 def with_ids(chunks: Sequence[Chunk]) -> list[Chunk]:
     """The chunks, with a random id where one has none."""
@@ -75,10 +91,18 @@ def checked_rows(chunks: Sequence[Chunk]) -> ChunkRows:
         storable_text(chunk.text, what)
         if chunk.header is not None:
             storable_text(chunk.header, f"{what}, header")
+        try:
+            _places(chunk.start_index, chunk.end_index, chunk.chunk_index)
+        except struct.error:
+            places = (chunk.start_index, chunk.end_index, chunk.chunk_index)
+            raise InputError(
+                f"{what}: start_index, end_index and chunk_index are {places}. Give whole numbers below 2,147,483,648."
+            ) from None
         if chunk.metadata is not encoded[0]:  # the chunks of a document often share one dict
             encoded = (chunk.metadata, dumps(chunk.metadata, what=f"{what}, metadata") or "{}")
         metadata.append(encoded[1])
         payload.append(dumps(chunk.payload, what=f"{what}, payload"))
+        check_size(what, chunk.text, chunk.header, metadata[-1], payload[-1])
     return ChunkRows(chunks, metadata, payload)
 
 
@@ -92,13 +116,59 @@ def checked_id(value: object, what: str) -> str:
     return value
 
 
+def check_size(what: str, *parts: str | None) -> None:
+    """Raise `InputError` where the parts of a row are more than PostgreSQL takes in one."""
+    given = [part for part in parts if part]
+    if sum(map(len, given)) * 4 > _MAX_ROW_BYTES:
+        size = sum(len(part.encode()) for part in given)
+        if size > _MAX_ROW_BYTES:
+            raise InputError(f"{what}: has {size:,} bytes with its metadata, at most {_MAX_ROW_BYTES:,} fit. Cut it.")
+
+
+def checked(vectors: Any, collection: Collection, *, count: int, names: Sequence[str | None] | None = None) -> Vectors:
+    """Return the vectors as the collection takes them; see `checked_vectors`."""
+    return checked_vectors(
+        vectors,
+        count=count,
+        dimensions=collection.model.dimensions,
+        owner=f"Collection {collection.name!r}",
+        precision=collection.precision,
+        names=names,
+    )
+
+
+def upsert_apart(connection: Connection, collection: Collection, rows: ChunkRows, vectors: Vectors) -> None:
+    """Write as `upsert`, in a savepoint, and find out whose value it is where one is refused.
+
+    Raises `InputError` naming the first such chunk; nothing is written then.
+    """
+
+    def write(places: Sequence[int]) -> None:
+        upsert(connection, collection, take(rows, places), vectors[places])
+
+    order = sorted(range(len(rows.chunks)), key=lambda i: str(rows.chunks[i].id))  # as `locks` has it
+    if _autocommits(connection):
+        return write(order)
+    with connection.begin_nested():
+        for outcome in by_halves(connection, order, write):
+            if isinstance(outcome, Refused):
+                raise about(f"Chunk {rows.chunks[outcome.item].id!r:.200}", outcome.error)
+    return None
+
+
+def _autocommits(connection: Connection) -> bool:
+    driver: Any = connection.connection.driver_connection
+    return bool(driver.autocommit)
+
+
 def upsert(connection: Connection, collection: Collection, rows: ChunkRows, vectors: Vectors) -> None:
     """Writes chunks and vectors by chunk id: new ones are added, others replaced whole."""
     order = sorted(range(len(rows.chunks)), key=lambda i: str(rows.chunks[i].id))  # as `locks` has it
     ordered = take(rows, order)
     sorted_vectors = vectors[order]
     statement = statements.upsert(collection)
-    for start, stop in _batches(len(order)):
+    for part in in_parts(range(len(order)), ordered.sizes()):
+        start, stop = part[0], part[-1] + 1
         arrays = ordered.arrays(start, stop)
         arrays["staged_embedding"] = vector_array(sorted_vectors[start:stop], collection.precision)
         connection.execute(statement, arrays)
@@ -123,8 +193,8 @@ def with_these_ids(collection: Collection, ids: Iterable[str]) -> ColumnElement[
 def move(connection: Connection, collection: Collection, rows: ChunkRows) -> None:
     """Rewrite place, metadata and payload of chunks that are locked already, where they differ."""
     statement = statements.move(collection)
-    for start, stop in _batches(len(rows.chunks)):
-        connection.execute(statement, rows.arrays(start, stop))
+    for part in in_parts(range(len(rows.chunks)), rows.sizes()):
+        connection.execute(statement, rows.arrays(part[0], part[-1] + 1))
 
 
 def get(connection: Connection, collection: Collection, ids: Sequence[str]) -> list[Chunk]:
@@ -252,6 +322,13 @@ def take(rows: ChunkRows, order: Sequence[int]) -> ChunkRows:
     )
 
 
-def _batches(length: int) -> Iterator[tuple[int, int]]:
-    for start in range(0, length, _BATCH_ROWS):
-        yield start, min(start + _BATCH_ROWS, length)
+def in_parts(items: Sequence[T], sizes: Sequence[int]) -> Iterator[Sequence[T]]:
+    """Cut the items into parts that one statement takes, by their number and their sizes in characters."""
+    start = characters = 0
+    for place, size in enumerate(sizes):
+        characters += size
+        if place > start and (place - start == _BATCH_ROWS or characters > _BATCH_CHARACTERS):
+            yield items[start:place]
+            start, characters = place, size
+    if start < len(items):
+        yield items[start:]

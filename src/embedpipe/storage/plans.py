@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from typing import Any, TypeAlias, TypeVar
 
 from sqlalchemy import Connection
 
 from embedpipe.errors import ConfigurationError, InputError
 from embedpipe.storage import documents, index_building, lexical, metadata_index, nearby, operations, session
-from embedpipe.storage.columns import checked_vectors
 from embedpipe.storage.filter_notation import parse_filter
 from embedpipe.storage.filters import Filter, ValueType, restricts
 from embedpipe.storage.json import storable_text
@@ -18,7 +16,7 @@ from embedpipe.storage.metadata_index import MetadataIndex
 from embedpipe.storage.schema import Collection
 from embedpipe.storage.search import Fusion, FusionMethod, Search, as_fusion
 from embedpipe.storage.search import search as run_search
-from embedpipe.types import Chunk, Parent, SearchMode, SearchResult, Vectors
+from embedpipe.types import Chunk, Parent, SearchMode, SearchResult
 
 T = TypeVar("T")
 Plan: TypeAlias = Callable[[Connection, Collection], T]
@@ -33,12 +31,14 @@ def upsert(chunks: Sequence[Chunk], vectors: Any) -> Plan[list[str]]:
     rows = operations.checked_rows(named)
     last = {chunk.id: position for position, chunk in enumerate(named)}
 
-    def plan(connection: Connection, collection: Collection) -> list[str]:
-        checked = _vectors(vectors, collection, count=len(named))
+    def plan(connection: Connection, collection: Collection, *, apart: bool = False) -> list[str]:
+        ids = [str(chunk.id) for chunk in named]
+        checked = operations.checked(vectors, collection, count=len(named), names=ids)
         positions = list(last.values())
         operations.lock(connection, collection, operations.with_these_ids(collection, map(str, last)))
-        operations.upsert(connection, collection, operations.take(rows, positions), checked[positions])
-        return [str(chunk.id) for chunk in named]
+        write = operations.upsert_apart if apart else operations.upsert
+        write(connection, collection, operations.take(rows, positions), checked[positions])
+        return ids
 
     return plan
 
@@ -109,7 +109,7 @@ def search(
         wanted = Search(
             mode=mode,
             k=k,
-            vector=None if vector is None else _vectors([vector], collection, count=1)[0],
+            vector=None if vector is None else operations.checked([vector], collection, count=1)[0],
             text=query,
             condition=parsed,
             threshold=threshold,
@@ -162,12 +162,13 @@ def known_documents(document_ids: Sequence[str]) -> Plan[documents.Known]:
     return lambda connection, collection: documents.known(connection, collection, ids)
 
 
-def write_documents(batch: documents.DocumentBatch) -> Plan[int]:
-    """Writes documents with their chunks."""
+def write_documents(batch: documents.DocumentBatch) -> Plan[documents.Written]:
+    """Writes documents with their chunks, and says which were refused."""
 
-    def plan(connection: Connection, collection: Collection) -> int:
-        checked = _vectors(batch.vectors, collection, count=len(batch.new.chunks))
-        return documents.write(connection, collection, replace(batch, vectors=checked))
+    def plan(connection: Connection, collection: Collection, *, apart: bool = False) -> documents.Written:
+        if apart:
+            return documents.write_apart(connection, collection, batch)
+        return documents.Written(documents.write(connection, collection, batch))
 
     return plan
 
@@ -214,11 +215,6 @@ def _check_search(k: int, threshold: float | None) -> None:
 def _check_flag(name: str, value: object) -> None:
     if type(value) is not bool:  # a word such as "false" would count as True
         raise InputError(f"{name} must be True or False; got {value!r:.100}.")
-
-
-def _vectors(vectors: Any, collection: Collection, *, count: int) -> Vectors:
-    owner = f"Collection {collection.name!r}"
-    return checked_vectors(vectors, count=count, dimensions=collection.model.dimensions, owner=owner)
 
 
 def _ids(ids: Sequence[str] | None, what: str) -> list[str] | None:

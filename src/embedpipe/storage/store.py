@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy.typing as npt
 from sqlalchemy import Connection
 
-from embedpipe.errors import SchemaError, StorageError
-from embedpipe.storage import catalogue, health, index_building, operations, plans, vector_sets
+from embedpipe.errors import InputError, SchemaError, StorageError
+from embedpipe.storage import catalogue, health, index_building, operations, plans, refusals, vector_sets
 from embedpipe.storage.bound_store import BoundStore, check_outdated, operation_of, replaced
 from embedpipe.storage.columns import Precision
-from embedpipe.storage.documents import DocumentBatch, Known, StoredDocument
+from embedpipe.storage.documents import DocumentBatch, Known, StoredDocument, Written
 from embedpipe.storage.filters import ValueType
 from embedpipe.storage.health import Health
 from embedpipe.storage.index_building import IndexProgress
@@ -69,8 +69,7 @@ class PgVectorStore(BoundStore):
         chunks with the same id the later one counts. All are written in one transaction. Raises `InputError` for what
         cannot be stored exactly, naming the chunk.
         """
-        with self._writing():
-            return self._run(plans.upsert(chunks, vectors), connection)
+        return self._write(plans.upsert(chunks, vectors), connection)
 
     def delete(
         self,
@@ -237,10 +236,9 @@ class PgVectorStore(BoundStore):
         """The hashes of these documents and the ids of their chunks, where they are stored."""
         return self._read(plans.known_documents(document_ids), None)
 
-    def write_documents(self, batch: DocumentBatch) -> int:
-        """How many stale chunks went, after the documents and their chunks were written in one transaction."""
-        with self._writing():
-            return self._run(plans.write_documents(batch), None)
+    def write_documents(self, batch: DocumentBatch) -> Written:
+        """Write documents with their chunks in one transaction, without those that hold what the database refuses."""
+        return self._write(plans.write_documents(batch), None)
 
     def prune_documents(self, seen: Sequence[str]) -> tuple[int, int]:
         """How many documents and chunks went: all documents but those seen."""
@@ -318,6 +316,20 @@ class PgVectorStore(BoundStore):
 
     def _run(self, plan: Plan[T], connection: Connection | None) -> T:
         return self._answer(self.database.run, plan, connection)
+
+    def _write(self, plan: Plan[T], connection: Connection | None) -> T:
+        """Run a plan that writes, and once more where a value is refused, to find out whose it is.
+
+        A caller's transaction would be lost by then, and so has savepoints from the start.
+        """
+        with self._writing():
+            if connection is None:
+                try:
+                    return self._run(plan, None)
+                except (InputError, StorageError) as error:
+                    if not refusals.is_refusal(error):
+                        raise
+            return self._run(refusals.apart(plan), connection)
 
     def _read(self, plan: Plan[T], connection: Connection | None) -> T:
         run = self.database.read if self.tenant is None else self.database.read_in_transaction

@@ -392,15 +392,17 @@ def test_an_interrupt_leaves_whole_documents_and_the_next_run_takes_the_rest(
     assert (again.kept, again.added) == (len(whole), 100 - len(whole))
 
 
-def test_a_database_that_refuses_writes_nothing(database: Database, model: Recording) -> None:
+def test_a_document_that_the_database_refuses_costs_no_other(database: Database, model: Recording) -> None:
     service = SemanticSearchService(model, database=database)
     service.ingest([document("a", PARAGRAPHS[0])])
     table = service.store.collection.chunks.fullname
     with database.engine.begin() as connection:
         connection.exec_driver_sql(f"ALTER TABLE {table} ADD CONSTRAINT no_dogs CHECK (content NOT LIKE '%%dogs%%')")
-    with pytest.raises(StorageError, match="no_dogs"):
-        service.ingest([document("a", PARAGRAPHS[2]), document("b", PARAGRAPHS[1])])
-    assert stored(service) == {"a": PARAGRAPHS[0].strip()}
+    report = service.ingest([document("a", PARAGRAPHS[2]), document("b", PARAGRAPHS[1])])
+    with pytest.raises(InputError, match=r"Document 'b'.*no_dogs"):
+        report.raise_for_failures()
+    assert (report.changed, report.added) == (1, 0)
+    assert stored(service) == {"a": PARAGRAPHS[2].strip()}
 
 
 def test_another_model_is_refused_by_both_names(database: Database) -> None:

@@ -94,8 +94,8 @@ def write(connection: Connection, collection: Collection, batch: DocumentBatch) 
     Raises:
         ConcurrentChangeError: If a kept chunk is no longer there.
     """
-    new = batch.new.chunks
-    vectors = operations.checked(batch.vectors, collection, count=len(new), names=[chunk.id for chunk in new])
+    names = [chunk.id for chunk in batch.new.chunks]
+    vectors = operations.checked(batch.vectors, collection, count=len(names), names=names)
     _upsert_documents(connection, collection, batch.documents)
     of_documents = func.any(bindparam(None, TextArray(row.id for row in batch.documents)))
     there = operations.lock(connection, collection, collection.chunks.c.document_id == of_documents)

@@ -1,6 +1,6 @@
 # Two commands set up everything they need in .venv: `make demo` and `make test`.
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-lowest test-web test-release soak check docs clean
+.PHONY: help demo test test-lowest test-web test-wheel test-release soak check docs clean
 
 PYTHON ?= python3
 VENV_PYTHON := .venv/bin/python
@@ -16,6 +16,7 @@ help:
 	@echo "make test-web  run the tests that need npm and Chromium: the server's page, the JavaScript clients"
 	@echo "make soak    run the long forms of the tests that inject faults: half an hour"
 	@echo "make check   lint, types and import contracts"
+	@echo "make test-wheel  build the wheel, and try it without extras in a fresh environment"
 	@echo "make test-release  try the wheel in fresh environments: every extra, the lowest and newest versions; half an hour"
 	@echo "make docs    build the documentation into docs/_build/html"
 
@@ -33,6 +34,9 @@ test-web: .venv/.web
 
 soak: .venv/.dev
 	EMBEDPIPE_SOAK=1 $(VENV_PYTHON) -m pytest tests/faults tests/integration/test_crashes.py tests/integration/test_hostile.py
+
+test-wheel: .venv/.dev
+	$(VENV_PYTHON) tests/release/check.py contents bare --pythons $(PYTHON)
 
 test-release: .venv/.dev
 	$(VENV_PYTHON) tests/release/check.py

@@ -9,11 +9,14 @@ from contextlib import ExitStack
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, ConsoleMessage, Page, sync_playwright
+from playwright.sync_api import Browser, ConsoleMessage, Page, expect, sync_playwright
 
 from embedpipe import Database, Document, EmbeddingGenerator, SemanticSearchService
 from embedpipe.server import ApiKeys, create_app
 from serving import serving
+
+PATIENCE_MS = 120_000
+"""How long the browser waits for what must come: on a busy machine a search takes many seconds."""
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 
@@ -32,8 +35,9 @@ def browser() -> Iterator[Browser]:
     program = os.environ.get("EMBEDPIPE_CHROMIUM") or next(filter(None, map(shutil.which, NAMES)), None)
     assert program, "no Chromium on the path: install one, or set EMBEDPIPE_CHROMIUM"
     sandbox = ["--no-sandbox"] if os.geteuid() == 0 else []  # which root has none of
+    expect.set_options(timeout=PATIENCE_MS)
     with sync_playwright() as playwright:
-        launched = playwright.chromium.launch(executable_path=program, args=sandbox)
+        launched = playwright.chromium.launch(executable_path=program, args=sandbox, timeout=PATIENCE_MS)
         yield launched
         launched.close()
 
@@ -76,7 +80,7 @@ def open_page(browser: Browser) -> Iterator[Callable[..., Page]]:
             context = browser.new_context(viewport={"width": width, "height": height}, **settings)
             stack.callback(context.close)
             page = context.new_page()
-            page.set_default_timeout(10_000)
+            page.set_default_timeout(PATIENCE_MS)
             page.on("console", tell)
             page.on("pageerror", lambda error: said.append(str(error)))
             page.goto(url)

@@ -20,7 +20,9 @@ def test_the_clients_get_the_models_vectors(url: Callable[..., str], minilm: Emb
     texts = ["green tea", "Käse 🧀", "line\nbreak"]
     asked = {"url": url(keys=ApiKeys.of([KEY])), "key": KEY, "model": MODEL, "texts": texts}
     script = Path(__file__).parent / "clients.js"
-    ended = subprocess.run(["node", script, json.dumps(asked)], capture_output=True, text=True, check=False, timeout=60)
+    ended = subprocess.run(
+        ["node", script, json.dumps(asked)], capture_output=True, text=True, check=False, timeout=240
+    )
     assert ended.returncode == 0, ended.stderr
     given = json.loads(ended.stdout)
     expected = minilm.generate_batch(texts)

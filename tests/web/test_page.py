@@ -65,7 +65,7 @@ def test_four_searches_stand_side_by_side(url: Start, open_page: Open, ingest: I
     ranks = first.get_by_role("list", name="Ranks in the other searches").get_by_role("listitem").all_inner_texts()
     assert ranks == ["By meaning 1", "By words 1", "Reranked 1"]
     first.hover()
-    assert page.locator(".hit.same").count() == 4
+    expect(page.locator(".hit.same")).to_have_count(4)
 
 
 def test_a_passage_is_shown_in_its_document(url: Start, open_page: Open, ingest: Ingest) -> None:
@@ -153,10 +153,10 @@ def test_html_in_documents_is_only_text(url: Start, open_page: Open, ingest: Ing
     )
     page = open_page(url() + "/?q=%3Cimg+src%3Dx+onerror%3Dhacked%3D1%3E+script+volcano")
     expect(page.get_by_role("status")).to_contain_text("Results for “<img src=x onerror=")
+    expect(page.locator(".passage")).to_have_count(8)
     passages = page.locator(".passage").all_text_contents()
-    assert len(passages) == 8
     assert any(text == HOSTILE for text in passages)
-    assert page.locator("h3", has_text=evil).count() == 8
+    expect(page.locator("h3", has_text=evil)).to_have_count(8)
     page.get_by_role("button", name="Hybrid 1").click()
     expect(page.get_by_role("dialog").locator("#passage")).to_contain_text("<script>window.hacked")
     assert page.locator("img").count() == 1  # the page's own sign
@@ -177,6 +177,7 @@ def test_the_page_loads_nothing_from_elsewhere_and_runs_nothing_inline(url: Star
     page.on("request", lambda request: asked.append(request.url))
     page.goto(at)
     expect(page.get_by_text("There is no collection yet")).to_be_visible()
+    page.wait_for_load_state("networkidle")
     assert {request.partition("?")[0].removeprefix(at) for request in asked} == {
         "/",
         "/page/app.js",
@@ -259,6 +260,7 @@ def test_small_screens_show_one_search_at_a_time(url: Start, open_page: Open, in
     assert [column(page, mode).count() for mode in TITLES] == [0, 0, 1, 0]
     page.get_by_role("radio", name="Hybrid").focus()
     page.keyboard.press("ArrowRight")
+    expect(column(page, "reranked")).to_be_visible()
     assert [column(page, mode).count() for mode in TITLES] == [0, 0, 0, 1]
 
 

@@ -77,7 +77,6 @@ class SemanticSearchService:
         self.reranker = None if reranker is None else as_reranker(reranker)
         self._given = Given(reranker)
         self._async_store: AsyncPgVectorStore | None = None
-        self._found = False
 
     def __repr__(self) -> str:
         return f"SemanticSearchService(model={self.generator.spec.name!r}, collection={self.store.name!r})"
@@ -133,9 +132,8 @@ class SemanticSearchService:
         """
         with self._span("retrieve", content=(query,)) as told:
             wanted = self._wanted(query, k, candidates)
-            if not self._found and not self.store.exists():
+            if not self.store.is_open and not self.store.exists():
                 raise self._not_found()
-            self._found = True
             vector = None
             if mode != "lexical" or threshold is not None:
                 vector = self.generator.generate(query, kind="query").embedding
@@ -160,9 +158,8 @@ class SemanticSearchService:
         """As `search`, on the running event loop."""
         with self._span("retrieve", content=(query,)) as told:
             wanted = self._wanted(query, k, candidates)
-            if not self._found and not await self.async_store.exists():
+            if not self.async_store.is_open and not await self.async_store.exists():
                 raise self._not_found()
-            self._found = True
             vector = None
             if mode != "lexical" or threshold is not None:
                 vector = (await self.generator.agenerate(query, kind="query")).embedding

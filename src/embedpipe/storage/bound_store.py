@@ -74,6 +74,11 @@ class BoundStore:
         )
         return rebuild, (self.database,)
 
+    @property
+    def is_open(self) -> bool:
+        """Whether the store has found its collection, and not found it dropped since."""
+        return self._collection is not None
+
     def _rebound(self, kind: type[S]) -> S:
         other = kind(self.database, collection=self.name, tenant=self.tenant, metrics=self.metrics)
         other.settings, other._collection = self.settings, self._collection  # noqa: SLF001 - the same binding
@@ -132,7 +137,10 @@ class BoundStore:
         """The collection as it is now, after a table of it was not where it had been."""
         found = catalogue.find_collection(connection, self.database.schema, self.name)
         if found is None:
-            raise CollectionNotFoundError(f"Collection {self.name!r} was dropped while this store used it.")
+            self._collection = None
+            raise CollectionNotFoundError(
+                f"Collection {self.name!r} was dropped while this store used it. Ingest again, which makes it anew."
+            )
         if found.model.fingerprint != used.model.fingerprint:
             raise ModelMismatchError(
                 f"Collection {self.name!r} was embedded anew and holds vectors of {catalogue.describe(found.model)}; "

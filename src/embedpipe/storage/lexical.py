@@ -35,6 +35,7 @@ from sqlalchemy.dialects.postgresql import ARRAY, Insert, insert
 from sqlalchemy.exc import DBAPIError
 
 from embedpipe.errors import InputError
+from embedpipe.storage import locks
 from embedpipe.storage._once import once
 from embedpipe.storage.columns import TextArray
 from embedpipe.storage.lexical_schema import (
@@ -93,8 +94,9 @@ def refresh(connection: Connection, collection: Collection, *, tolerance: float 
     Folds what writers appended, too. Only the weight of a word that is repeated in its chunk goes by the average length
     at the time of writing, and with the usual k1 and b it is off by at most 0.41 of what the average has moved since.
     """
-    connection.execute(_fold(collection, after=0))
     of, chunks = tables(collection), collection.chunks
+    locks.lock(connection, chunks, mode="ROW SHARE")  # before the words, as every writer does
+    connection.execute(_fold(collection, after=0))
     average = func.greatest(total(of, LENGTHS) / func.greatest(total(of, CHUNKS), 1.0), 1.0)
     moved = func.abs(of.index.c.reference / cast(average.select().scalar_subquery(), Float) - 1) > tolerance
     stale = select(chunks.c.id).join(of.index, of.index.c.key == chunks.c.key).where(moved).order_by(by_id(chunks.c.id))

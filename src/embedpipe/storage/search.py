@@ -18,6 +18,7 @@ from sqlalchemy import (
     and_,
     bindparam,
     cast,
+    false,
     func,
     literal_column,
     null,
@@ -311,7 +312,10 @@ def _results(
     chunks, vectors = collection.chunks, collection.vectors
     statement = select(
         *statements.chunk_columns(collection), *[column.label(name) for name, column in scores.items()]
-    ).join_from(hits, chunks, chunks.c.key == hits.c.key)
+    ).join_from(chunks, hits, chunks.c.key == hits.c.key)
+    # Both name the chunks before all else, so that they are locked first, see `locks`: this CTE in the statement as it
+    # is sent, the FROM above once it is prepared. Nobody reads the CTE, and the planner leaves it out.
+    statement = statement.add_cte(select(chunks.c.key).where(false()).cte("chunks_first"))
     if distances or shape.with_vectors:
         statement = statement.join(vectors, vectors.c.key == hits.c.key)
     if shape.with_vectors:

@@ -31,7 +31,6 @@ from embedpipe.errors import (
     InputError,
     ModelMismatchError,
     ProviderError,
-    StorageError,
 )
 from embedpipe.ingest import ProcessingStats
 from embedpipe.storage import Database

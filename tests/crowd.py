@@ -40,10 +40,14 @@ def database_of(url: str, tenant: str) -> Database:
     return Database(url, schema=SCHEMA) if tenant else Database(url)
 
 
+def every_document(version: int) -> list[Document]:
+    """All documents at a version."""
+    return [Document(id=str(n), text=loading.text_of(n, version), metadata={"n": n}) for n in range(DOCUMENTS)]
+
+
 def documents(version: int, chance: random.Random) -> list[Document]:
     """Some of the documents at a version, in an order of their own."""
-    some = [Document(id=str(n), text=loading.text_of(n, version), metadata={"n": n}) for n in range(DOCUMENTS)]
-    return chance.sample(some, chance.randint(3, DOCUMENTS))
+    return chance.sample(every_document(version), chance.randint(3, DOCUMENTS))
 
 
 class Member:

@@ -18,6 +18,7 @@ from psycopg import sql
 
 import crowd
 import loading
+from conftest import as_ordinary, opened_as_ordinary
 from embedpipe import Document, SemanticSearchService
 from embedpipe.storage import Database, Field, PgVectorStore, VectorIndex
 from embedpipe.storage.lexical_schema import tables as lexical_tables
@@ -239,6 +240,31 @@ def test_everything_beside_everything(database: Database, database_url: str, cha
     store.delete([str(chunk.id) for chunk in store.find() if chunk.document_id is None])
     loading.check_whole(database, range(5), name=names[0])
     service = SemanticSearchService(loading.model(names[0]), database=database, chunker=loading.CHUNKER)
-    last = [Document(id=str(n), text=loading.text_of(n, 9), metadata={"n": n}) for n in range(crowd.DOCUMENTS)]
-    service.ingest(last)
+    service.ingest(crowd.every_document(9))
     assert set(loading.check_whole(database, range(10), name=names[0]).values()) == {9}
+
+
+def test_tenants_beside_each_other(database_url: str, chance: random.Random) -> None:
+    """Each tenant's documents are whole, beside the others' and beside changes of the tables that all share."""
+    with opened_as_ordinary(database_url) as database:
+        url = as_ordinary(database_url)
+        for tenant in ("a", "b"):
+            ingest_as(tenant, database, 0)
+        crowd_on(url, chance, ["a", "b"])
+        for tenant in ("a", "b"):
+            ingest_as(tenant, database, 9)
+            store = PgVectorStore(database, model=loading.model().spec, tenant=tenant)
+            store.delete([str(chunk.id) for chunk in store.find() if chunk.document_id is None])
+            chunks = store.find()
+            loading.check_vectors(store, chunks)
+            expected = [part.text for n in range(crowd.DOCUMENTS) for part in parts(n, 9)]
+            assert sorted(chunk.text for chunk in chunks) == sorted(expected)
+
+
+def ingest_as(tenant: str, database: Database, version: int) -> None:
+    service = SemanticSearchService(loading.model(), database=database, chunker=loading.CHUNKER, tenant=tenant)
+    service.ingest(crowd.every_document(version))
+
+
+def parts(number: int, version: int) -> Sequence[Chunk]:
+    return loading.CHUNKER.chunk(loading.text_of(number, version))

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
 from embedpipe._optional import require
-from embedpipe.distributed.shared import Claims
+from embedpipe.distributed.shared import Claims, answered
 from embedpipe.distributed.sources import Columns
 from embedpipe.distributed.stages import CutStage, EmbedStage, Plan, WriteStage
 from embedpipe.embedding.backend import RemoteModel
@@ -94,7 +94,7 @@ def ingest(
         for report in _reports(_pipeline(documents, plan, placed)):
             tally.add(report)
         if prune:
-            tally.pruned(*service.store.prune_documents(_seen(ray, plan)))
+            tally.pruned(*service.store.prune_documents(_seen(plan)))
         settle(service.store, tally.stats)
     return tally.stats
 
@@ -169,8 +169,8 @@ def _reports(dataset: Dataset) -> Iterator[ProcessingStats]:
         yield report
 
 
-def _seen(ray: Any, plan: Plan) -> list[str]:
-    ids: list[str] = ray.get(plan.claims.ids.remote())
+def _seen(plan: Plan) -> list[str]:
+    ids: list[str] = answered(plan.claims.ids.remote())
     if not ids:
         raise InputError("prune=True with no documents would remove every document. To do that, call store.clear().")
     return ids

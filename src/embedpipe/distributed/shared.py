@@ -7,6 +7,22 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from embedpipe._optional import require
+from embedpipe.errors import StorageError
+
+ANSWER_S = 600.0
+"""What an actor of the run may take to answer: it does so at once, unless its node is overloaded or gone."""
+
+
+def answered(asked: Any) -> Any:
+    """Return what an actor answers. Raises `StorageError` where it does not in time."""
+    ray = require("ray", extra="ray")
+    try:
+        return ray.get(asked, timeout=ANSWER_S)
+    except ray.exceptions.GetTimeoutError as error:
+        raise StorageError(
+            f"What the workers of this run share did not answer in {ANSWER_S:.0f} s. Look at `ray status`, then run it "
+            "again: what was written is kept."
+        ) from error
 
 
 class Claims:
@@ -42,7 +58,7 @@ class SharedLimiter:
 
     def reserve(self, tokens: int) -> float:
         """As `RateLimiter.reserve`."""
-        seconds: float = require("ray", extra="ray").get(self._actor.reserve.remote(tokens))
+        seconds: float = answered(self._actor.reserve.remote(tokens))
         return seconds
 
     def pause(self, seconds: float) -> None:

@@ -16,8 +16,7 @@ from hashlib import blake2b
 from threading import Event
 from typing import Any
 
-from embedpipe._optional import require
-from embedpipe.distributed.shared import SharedLimiter
+from embedpipe.distributed.shared import SharedLimiter, answered
 from embedpipe.distributed.sources import Columns
 from embedpipe.embedding import EmbeddingAttempt, EmbeddingGenerator
 from embedpipe.errors import ConfigurationError, EmbedPipeError
@@ -124,9 +123,9 @@ class CutStage(_Stage):
 
     def _claimed(self, documents: Sequence[Document]) -> tuple[list[Document], list[str]]:
         """The documents that may be taken, and the ids of those whose id came with another content."""
-        ray, claims = require("ray", extra="ray"), self._plan.claims
+        claims = self._plan.claims
         firsts = {document.id: document for document in reversed(documents)}
-        answers = ray.get(claims.claim.remote([(name, _digest(first)) for name, first in firsts.items()]))
+        answers = answered(claims.claim.remote([(name, _digest(first)) for name, first in firsts.items()]))
         refused = {name for name, granted in zip(firsts, answers, strict=True) if not granted}
         return [d for d in documents if d.id not in refused], [d.id for d in documents if d.id in refused]
 

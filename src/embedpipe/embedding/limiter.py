@@ -13,8 +13,10 @@ from typing import Protocol
 
 from embedpipe._forking import UNFORKED, Lock
 from embedpipe.embedding.backend import Limits
+from embedpipe.errors import EmbeddingError
 
 _BURST_S = 1.0
+_FILE_S = 30.0  # SQLite tries for so long where another process has locked the file
 _DURATION = re.compile(r"(\d{1,9}(?:\.\d{1,9})?)(ms|s|m|h|d)")
 _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 
@@ -62,10 +64,16 @@ class _File:
     def _open(self) -> Iterator[sqlite3.Connection]:
         with (
             UNFORKED,
-            contextlib.closing(sqlite3.connect(self._path, timeout=30.0, isolation_level=None)) as connection,
+            contextlib.closing(sqlite3.connect(self._path, timeout=_FILE_S, isolation_level=None)) as connection,
         ):
-            connection.execute("PRAGMA synchronous = OFF")  # after a power cut the limits start afresh
-            yield connection
+            try:
+                connection.execute("PRAGMA synchronous = OFF")  # after a power cut the limits start afresh
+                yield connection
+            except sqlite3.OperationalError as error:
+                raise EmbeddingError(
+                    f"The file of shared limits {self._path} cannot be used: {error}. Another process may have held it "
+                    f"for {_FILE_S:.0f} s: end that one, or name another file in Limits(shared=)."
+                ) from error
 
     @contextlib.contextmanager
     def change(self) -> Iterator[list[State]]:

@@ -139,7 +139,7 @@ class Sender:
             wait = error.retry_after if isinstance(error, RateLimitError) else None
             if wait is None:
                 return True
-            self._limiter.pause(wait)
+            self._limiter.pause(min(wait, retry.deadline_s))  # others who wait for longer are told so themselves
             return wait + random.uniform(0.0, retry.initial_s) if wait <= left else False  # noqa: S311 - jitter
 
         return stamina.retry_context(

@@ -83,6 +83,7 @@ class Cluster:
             cwd="/",
             start_new_session=True,
             check=False,
+            timeout=START_TIMEOUT_S,
         )
 
     def _initialise(self) -> None:
@@ -253,8 +254,8 @@ def _server_user() -> str:
     if not _user_exists():
         command = ["useradd", "--system", "--no-create-home", "--shell", "/usr/sbin/nologin", SERVER_USER]
         try:
-            subprocess.run(command, check=True, capture_output=True)  # noqa: S603 - no outside value in it
-        except (OSError, subprocess.CalledProcessError) as error:
+            subprocess.run(command, check=True, capture_output=True, timeout=START_TIMEOUT_S)  # noqa: S603 - no outside value in it
+        except (OSError, subprocess.SubprocessError) as error:
             if not _user_exists():  # another process may have made it meanwhile
                 raise EmbeddedServerError(
                     f"PostgreSQL refuses to run as root, and the system user {SERVER_USER!r} that it would run as "

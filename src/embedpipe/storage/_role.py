@@ -11,6 +11,8 @@ SUPERUSER = "postgres"
 _MADE = "embedpipe.role.2"
 """Another name where the statements change: they are run again then."""
 
+_IN_TIME = "-c statement_timeout=60s -c lock_timeout=60s"
+
 _STATEMENTS = (
     "DO $$ BEGIN IF to_regrole('embedpipe') IS NULL THEN CREATE ROLE embedpipe LOGIN; END IF; END $$",
     "ALTER DATABASE postgres OWNER TO embedpipe",
@@ -48,7 +50,9 @@ def ensure_role(data: Path, socket_dir: Path, port: int) -> None:
     if (data / _MADE).exists():
         return
     try:
-        with psycopg.connect(host=str(socket_dir), port=port, user=SUPERUSER, dbname="postgres") as connection:
+        with psycopg.connect(
+            host=str(socket_dir), port=port, user=SUPERUSER, dbname="postgres", connect_timeout=60, options=_IN_TIME
+        ) as connection:
             for statement in _STATEMENTS:
                 connection.execute(statement)
     except psycopg.Error as error:

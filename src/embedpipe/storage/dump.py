@@ -13,11 +13,11 @@ from embedpipe.errors import ConfigurationError, MissingExtraError, StorageError
 from embedpipe.storage._cluster import packaged_binaries, tail
 
 
-def dump(url: str, path: Path, schema: str) -> None:
+def dump(url: str, path: Path, schema: str, *, lock_timeout_s: float) -> None:
     """Writes the schema and the extension to a file: SQL for psql, or where it ends in `.dump` pg_restore's format.
 
     The file is there once it is complete. Raises `ConfigurationError` where there is no pg_dump, `StorageError` where
-    it fails: it must not be older than the server.
+    it fails: it must not be older than the server, and waits so long for tables that others have locked.
     """
     settings = conninfo_to_dict(url)
     password = settings.pop("password", None)
@@ -29,6 +29,7 @@ def dump(url: str, path: Path, schema: str) -> None:
         f'--schema="{name}"',
         "--extension=vector",
         "--no-owner",
+        f"--lock-wait-timeout={round(lock_timeout_s * 1000)}",
         f"--format={'custom' if path.suffix == '.dump' else 'plain'}",
         f"--file={partial}",
     ]

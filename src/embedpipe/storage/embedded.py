@@ -93,12 +93,12 @@ def _entered(folder: Path | None) -> Iterator[Path]:
         home.mkdir(parents=True, exist_ok=True, mode=0o700 if os.geteuid() else 0o711)
         handle = _open(home / _START)
         try:
-            fcntl.flock(handle, fcntl.LOCK_EX)
+            _lock(handle, fcntl.LOCK_EX, "another process has been starting or stopping it")
             yield home
         finally:
             fcntl.flock(handle, fcntl.LOCK_UN)  # a child forked meanwhile has the descriptor too
             os.close(handle)
-    except OSError as error:
+    except (OSError, subprocess.TimeoutExpired) as error:
         raise EmbeddedServerError(
             f"The embedded PostgreSQL in {home} cannot be used: {error}. The folder must belong to this user and be "
             "writable; name another one in EMBEDPIPE_HOME, or pass the postgresql:// URL of a server of your own."
@@ -107,6 +107,22 @@ def _entered(folder: Path | None) -> Iterator[Path]:
 
 def _open(path: Path) -> int:
     return os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+
+
+def _lock(handle: int, mode: int, what: str) -> None:
+    """Lock the file in that mode. Raises `TimeoutError`, which says `what`, where others hold it for too long."""
+    import fcntl
+
+    deadline = time.monotonic() + START_TIMEOUT_S
+    while True:
+        try:
+            fcntl.flock(handle, mode | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"{what} for more than {START_TIMEOUT_S:.0f} s") from None
+            time.sleep(0.02)
+        else:
+            return
 
 
 def _join(home: Path) -> None:
@@ -118,7 +134,7 @@ def _join(home: Path) -> None:
     if held is not None and _is_open_on(held, users):
         return
     handle = _open(users)
-    fcntl.flock(handle, fcntl.LOCK_SH)
+    _lock(handle, fcntl.LOCK_SH, "its watchdog has been stopping it")
     _joined[home] = handle
 
 
@@ -160,6 +176,7 @@ def _ensure_watchdog(home: Path) -> None:
             cwd="/",
             start_new_session=True,
             check=True,
+            timeout=START_TIMEOUT_S,
         )
     finally:
         os.close(handle)

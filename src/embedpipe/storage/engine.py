@@ -85,6 +85,10 @@ class Database:
         application_name: str = "embedpipe",
         transaction_pooling: bool = False,
     ) -> None:
+        # Here and not where it is first needed: while one thread imports SQLAlchemy's ORM, which this brings, the other
+        # threads cannot build statements.
+        import sqlalchemy.ext.asyncio  # noqa: F401
+
         self.schema = _checked_schema(schema)
         self.full_at = -inf  # when a write last found the disk full, on the monotonic clock
         self.application_name = application_name
@@ -332,7 +336,7 @@ class Database:
         url = self._resolved_url().set(drivername="postgresql")
         if self._embedded:
             url = url.set(username=SUPERUSER)  # as pg_dump refuses to leave out what row security hides from a role
-        dump(url.render_as_string(hide_password=False), path, self.schema)
+        dump(url.render_as_string(hide_password=False), path, self.schema, lock_timeout_s=self._settings.lock_timeout_s)
 
     def diagnose(self) -> Diagnosis:
         """What the schema holds, whether it is whole, and whether indexes serve its searches; nothing is changed."""
@@ -394,9 +398,9 @@ class Database:
         for loop in [loop for loop in self._async_engines if loop.is_closed()]:
             engine = self._async_engines.pop(loop).autocommit
             # A loop may be running in this thread; the driver closes a connection from any other one.
-            closer = threading.Thread(target=lambda engine=engine: asyncio.run(engine.dispose()))
+            closer = threading.Thread(target=lambda engine=engine: asyncio.run(engine.dispose()), daemon=True)
             closer.start()
-            closer.join()
+            closer.join(network.CONNECT_S)  # what is not closed by then, the loop's end has closed
 
 
 def _dispose(engines: _Engines[Engine]) -> None:

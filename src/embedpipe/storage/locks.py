@@ -37,6 +37,7 @@ from typing import Any
 from sqlalchemy import DDL, ColumnElement, Connection, Table, cast, func, literal, select, true
 from sqlalchemy.dialects.postgresql import REGCLASS
 
+from embedpipe.storage import network
 from embedpipe.storage.retrying import InUseError
 from embedpipe.storage.schema import Collection
 
@@ -99,6 +100,7 @@ def lock(connection: Connection, *tables: Table, mode: str) -> None:
 
 def be_patient(connection: Connection) -> None:
     """Have the transaction's statements take as long as they do, whatever a search may take."""
+    network.wait_for_ever(connection)
     connection.execute(_NO_TIMEOUT)
 
 

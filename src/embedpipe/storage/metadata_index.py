@@ -45,6 +45,7 @@ def create(connection: Connection, collection: Collection, index: MetadataIndex)
     number = max(numbers.values(), default=0) + 1
     table = Catalogue(collection.schema).metadata_indexes
     values = {"collection": collection.number, "number": number, "path": list(index.path), "type": index.type}
+    locks.be_patient(connection)
     connection.execute(CreateIndex(_definition(collection, index, number)))
     connection.execute(insert(table).values(values))
 

@@ -2,13 +2,28 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import AsyncGenerator, Generator, Iterator, Sequence
+from collections.abc import AsyncGenerator, Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
+from operator import methodcaller
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 from embedpipe._forking import PerProcess
-from embedpipe.errors import ConfigurationError, GenerationError
+from embedpipe.errors import AuthenticationError, ConfigurationError, EmbedPipeError, GenerationError
+from embedpipe.providers import (
+    Allowance,
+    Endpoint,
+    Secret,
+    UnusableReplyError,
+    allowing,
+    async_client,
+    client,
+    openai_http_library,
+    redirect,
+    safe_cause,
+    shown,
+    unusable,
+    words,
+)
 
 
 class Message(NamedTuple):
@@ -57,8 +72,12 @@ class OpenAIChat:
 
     An answer has at most `max_tokens` tokens. `api_key=None` means `OPENAI_API_KEY`; an endpoint of one's own
     (`base_url=`) may need none. 429, 5xx and broken connections are tried `max_retries` times more by the openai
-    client, which honours Retry-After. `options` go into each request as they are (temperature, seed, ...). The key
-    appears in no repr and no pickle: a copy in another process takes its own from the environment.
+    client, which honours Retry-After up to two minutes. `options` go into each request as they are (temperature, seed,
+    ...). The key, and a user name and password in `base_url`, appear in no repr and no pickle: a copy in another
+    process takes its own from the environment.
+
+    `timeout_s` is for each try, from connecting to the last byte. For a stream it is the longest wait for the first
+    piece of text or reasoning, and for each further one. A redirect to another origin is an error.
     """
 
     provider = "openai"
@@ -75,19 +94,19 @@ class OpenAIChat:
         **options: Any,
     ) -> None:
         self._model = model
-        self._base_url = base_url
-        self._api_key = api_key
+        self._endpoint = Endpoint(base_url, variable="OPENAI_BASE_URL")
+        self._secret = Secret.of(api_key, variable="OPENAI_API_KEY")
         self._max_tokens = max_tokens
         self._max_retries = max_retries
         self._timeout_s = timeout_s
         self._options = options
-        self._opened: PerProcess[Any] = PerProcess()
+        self._opened: PerProcess[Any] = PerProcess(methodcaller("close"))
 
     def __repr__(self) -> str:
         return f"OpenAIChat({self._model!r})"
 
     def __getstate__(self) -> dict[str, Any]:
-        return self.__dict__ | {"_api_key": None}
+        return self.__dict__ | {"_secret": self._secret.bare, "_endpoint": self._endpoint.bare}
 
     @property
     def name(self) -> str:
@@ -95,34 +114,44 @@ class OpenAIChat:
 
     def complete(self, messages: Sequence[Message]) -> Reply:
         with self._translated():
-            completion = self._client.chat.completions.create(**self._request(messages))
+            client = self._client
+            with allowing(self._allowance()):
+                completion = client.chat.completions.create(**self._request(messages))
             return self._reply(completion)
 
     async def acomplete(self, messages: Sequence[Message]) -> Reply:
         with self._translated():
             async with self._async_client() as client:
-                completion = await client.chat.completions.create(**self._request(messages))
+                with allowing(self._allowance()):
+                    completion = await client.chat.completions.create(**self._request(messages))
                 return self._reply(completion)
 
     def stream(self, messages: Sequence[Message]) -> Generator[Reply, None, None]:
         with self._translated():
-            finished = False
-            with self._client.chat.completions.create(**self._request(messages), **_STREAM) as events:
+            progress = _Progress(self._allowance())
+            client = self._client
+            with allowing(progress.allowance):
+                stream = client.chat.completions.create(**self._request(messages), **_STREAM)
+            with stream as events:
                 for event in events:
-                    finished = finished or _finish_reason(event) is not None
-                    yield _piece(event)
-            self._check_finished(finished)
+                    yield progress.piece(event)
+                    progress.resume()
+            self._check_finished(progress.finished)
 
     async def astream(self, messages: Sequence[Message]) -> AsyncGenerator[Reply, None]:
         with self._translated():
-            finished = False
+            progress = _Progress(self._allowance())
             async with self._async_client() as client:
-                stream = await client.chat.completions.create(**self._request(messages), **_STREAM)
+                with allowing(progress.allowance):
+                    stream = await client.chat.completions.create(**self._request(messages), **_STREAM)
                 async with stream as events:
                     async for event in events:
-                        finished = finished or _finish_reason(event) is not None
-                        yield _piece(event)
-            self._check_finished(finished)
+                        yield progress.piece(event)
+                        progress.resume()
+            self._check_finished(progress.finished)
+
+    def _allowance(self) -> Allowance:
+        return Allowance(self._timeout_s, _FLOOR_BYTES + _TOKEN_BYTES * self._max_tokens)
 
     @property
     def _client(self) -> Any:
@@ -131,30 +160,35 @@ class OpenAIChat:
     def _open(self) -> Any:
         import openai
 
-        return openai.OpenAI(**self._connection())
+        return openai.OpenAI(**self._connection(client))
 
     def _async_client(self) -> Any:
         """A fresh one for each call, since its connections belong to the event loop that opened them."""
         import openai
 
-        return openai.AsyncOpenAI(**self._connection())
+        return openai.AsyncOpenAI(**self._connection(async_client))
 
-    def _connection(self) -> dict[str, Any]:
-        key = self._api_key or os.environ.get("OPENAI_API_KEY") or ("none" if self._base_url else None)
-        if key is None:
+    def _connection(self, bounded: Callable[..., Any]) -> dict[str, Any]:
+        base_url, login = self._endpoint.resolved()
+        try:
+            key = self._secret.reveal(default="none" if base_url else None)
+        except AuthenticationError as error:
             raise ConfigurationError(
                 f"OpenAIChat({self._model!r}) needs a key: set OPENAI_API_KEY or give api_key=; "
-                "for a server of your own give base_url=."
-            )
+                f"for a server of your own give base_url=. {error}"
+            ) from None
         return {
             "api_key": key,
-            "base_url": self._base_url,
+            "base_url": base_url,
             "max_retries": self._max_retries,
             "timeout": self._timeout_s,
+            "http_client": bounded(openai_http_library(), login=login),
         }
 
     def _request(self, messages: Sequence[Message]) -> dict[str, Any]:
-        limit = "max_tokens" if self._base_url else "max_completion_tokens"  # OpenAI's newer models refuse the first
+        limit = (
+            "max_tokens" if self._endpoint.url else "max_completion_tokens"
+        )  # OpenAI's newer models refuse the first
         turns = [{"role": message.role, "content": message.content} for message in messages]
         return {"model": self._model, "messages": turns, limit: self._max_tokens, **self._options}
 
@@ -162,30 +196,40 @@ class OpenAIChat:
     def _translated(self) -> Iterator[None]:
         import openai
 
+        secrets = (*self._secret.values, *self._endpoint.values)
         try:
             yield
-        except openai.AuthenticationError as error:
-            raise GenerationError(
-                f"{self._model}: the provider refused the API key (401). Check OPENAI_API_KEY."
-            ) from error
+        except EmbedPipeError:
+            raise
         except openai.APIStatusError as error:
+            raise GenerationError(f"{self._model}: {self._refusal(error, secrets)}") from safe_cause(error, secrets)
+        except (openai.OpenAIError, UnusableReplyError) as error:
+            cause = unusable(error) or error.__cause__ or error
             raise GenerationError(
-                f"{self._model}: the request failed with status {error.status_code}: {error.message}"
-            ) from error
-        except openai.OpenAIError as error:
-            raise GenerationError(f"{self._model}: no answer came: {error}") from error
+                f"{self._model}: no answer came: {words(str(error), secrets=secrets)} "
+                f"({type(cause).__name__}: {words(str(cause), secrets=secrets)})"
+            ) from safe_cause(error, secrets)
+        except _UNREADABLE as error:
+            raise GenerationError(
+                f"{self._model}: the reply is not what OpenAI's interface sends ({type(error).__name__}). "
+                "Check base_url."
+            ) from safe_cause(error, secrets)
+
+    def _refusal(self, error: Any, secrets: Sequence[str]) -> str:
+        status, response = error.status_code, error.response
+        if status == 401:
+            return "the provider refused the API key (401). Check OPENAI_API_KEY."
+        if (onward := redirect(status, response.headers, self._endpoint.url, secrets=secrets)) is not None:
+            return f"the provider {onward}"
+        return f"the request failed with status {status}: {words(response.content, secrets=secrets)}"
 
     def _reply(self, completion: Any) -> Reply:
         choice = completion.choices[0] if completion.choices else None
-        if choice is None or not choice.message.content:
+        text = _text(choice.message.content) if choice else ""
+        if not text:
             reason = choice.finish_reason if choice else "no choices"
-            raise GenerationError(f"{self._model}: the reply holds no text ({reason}).")
-        return Reply(
-            choice.message.content,
-            getattr(completion.usage, "total_tokens", None),
-            choice.finish_reason == "length",
-            getattr(completion.usage, "completion_tokens", None),
-        )
+            raise GenerationError(f"{self._model}: the reply holds no text ({shown(reason)}).")
+        return Reply(text, _count(completion, "total_tokens"), choice.finish_reason == "length", _output(completion))
 
     def _check_finished(self, finished: bool) -> None:
         if not finished:
@@ -193,18 +237,48 @@ class OpenAIChat:
 
 
 _STREAM = {"stream": True, "stream_options": {"include_usage": True}}
+_FLOOR_BYTES = 16 << 20  # a model may think aloud for longer than it answers
+_TOKEN_BYTES = 4096  # an event for each token, with the probabilities of twenty others
+_UNREADABLE = (ValueError, TypeError, AttributeError, LookupError, RecursionError)
 
 
-def _finish_reason(event: Any) -> str | None:
-    reason: str | None = event.choices[0].finish_reason if event.choices else None
-    return reason
+class _Progress:
+    """What has come of a stream: pieces of text or reasoning give it more time, other events do not."""
+
+    def __init__(self, allowance: Allowance) -> None:
+        self.allowance = allowance
+        self.finished = False
+        self._got_on = False
+
+    def piece(self, event: Any) -> Reply:
+        choice = event.choices[0] if event.choices else None
+        delta = choice.delta if choice else None
+        reason = choice.finish_reason if choice else None
+        self.finished = self.finished or reason is not None
+        fields = {} if delta is None else delta.model_dump()
+        self._got_on = reason is not None or any(value for name, value in fields.items() if name != "role")
+        text = _text(fields.get("content"))
+        return Reply(text, _count(event, "total_tokens"), reason == "length", _output(event))
+
+    def resume(self) -> None:
+        """Count the time anew where the stream got on. What the reader of the pieces took is not the provider's."""
+        if self._got_on:
+            self.allowance.restart()
 
 
-def _piece(event: Any) -> Reply:
-    text = (event.choices[0].delta.content or "") if event.choices else ""
-    return Reply(
-        text,
-        getattr(event.usage, "total_tokens", None),
-        _finish_reason(event) == "length",
-        getattr(event.usage, "completion_tokens", None),
-    )
+def _text(content: object) -> str:
+    if content is None:
+        return ""
+    if not isinstance(content, str):
+        raise TypeError(type(content).__name__)
+    return content
+
+
+def _output(reply: Any) -> int | None:
+    return _count(reply, "completion_tokens")
+
+
+def _count(reply: Any, name: str) -> int | None:
+    """A number of tokens that the provider states; None where it states none, or no number."""
+    count = getattr(reply.usage, name, None)
+    return count if type(count) is int and 0 <= count < 1 << 53 else None

@@ -9,6 +9,9 @@ from typing import Any
 from embedpipe._optional import require
 from embedpipe.answering.chat import ChatModel, Message, Reply
 from embedpipe.errors import ConfigurationError, EmbedPipeError, GenerationError
+from embedpipe.providers import safe_cause, secrets_in, words
+
+_LONGEST = 16 << 20
 
 
 def as_chat_model(llm: object) -> ChatModel:
@@ -26,13 +29,34 @@ def as_chat_model(llm: object) -> ChatModel:
 
 
 @contextmanager
-def _translated(name: str) -> Iterator[None]:
+def _translated(name: str, llm: object) -> Iterator[None]:
     try:
         yield
     except EmbedPipeError:
         raise
-    except Exception as error:
-        raise GenerationError(f"{name}: the language model failed: {type(error).__name__}: {error}") from error
+    except Exception as error:  # noqa: BLE001 - raised again; a framework's model raises anything
+        secrets = secrets_in(llm)
+        said = words(str(error), secrets=secrets)
+        raise GenerationError(f"{name}: the language model failed: {type(error).__name__}: {said}") from safe_cause(
+            error, secrets
+        )
+
+
+class _Streamed:
+    """Counts a stream's text, since the framework's own client may read one without end."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._characters = 0
+
+    def counted(self, reply: Reply) -> Reply:
+        self._characters += len(reply.text)
+        if self._characters > _LONGEST:
+            raise GenerationError(
+                f"{self._name}: the stream is over {_LONGEST:,} characters long, which no answer is. Limit the model's "
+                "tokens."
+            )
+        return reply
 
 
 class LangChainChat:
@@ -46,22 +70,24 @@ class LangChainChat:
         return _model_name(self._model, "model_name", "model") or type(self._model).__name__
 
     def complete(self, messages: Sequence[Message]) -> Reply:
-        with _translated(self.name):
+        with _translated(self.name, self._model):
             return _langchain_reply(self._model.invoke(_pairs(messages)))
 
     async def acomplete(self, messages: Sequence[Message]) -> Reply:
-        with _translated(self.name):
+        with _translated(self.name, self._model):
             return _langchain_reply(await self._model.ainvoke(_pairs(messages)))
 
     def stream(self, messages: Sequence[Message]) -> Generator[Reply, None, None]:
-        with _translated(self.name):
+        with _translated(self.name, self._model):
+            streamed = _Streamed(self.name)
             for piece in self._model.stream(_pairs(messages)):
-                yield _langchain_reply(piece)
+                yield streamed.counted(_langchain_reply(piece))
 
     async def astream(self, messages: Sequence[Message]) -> AsyncGenerator[Reply, None]:
-        with _translated(self.name):
+        with _translated(self.name, self._model):
+            streamed = _Streamed(self.name)
             async for piece in self._model.astream(_pairs(messages)):
-                yield _langchain_reply(piece)
+                yield streamed.counted(_langchain_reply(piece))
 
 
 class LlamaIndexChat:
@@ -75,22 +101,24 @@ class LlamaIndexChat:
         return _model_name(getattr(self._llm, "metadata", None), "model_name") or type(self._llm).__name__
 
     def complete(self, messages: Sequence[Message]) -> Reply:
-        with _translated(self.name):
+        with _translated(self.name, self._llm):
             return _llama_reply(self._llm.chat(_llama_messages(messages)), whole=True)
 
     async def acomplete(self, messages: Sequence[Message]) -> Reply:
-        with _translated(self.name):
+        with _translated(self.name, self._llm):
             return _llama_reply(await self._llm.achat(_llama_messages(messages)), whole=True)
 
     def stream(self, messages: Sequence[Message]) -> Generator[Reply, None, None]:
-        with _translated(self.name):
+        with _translated(self.name, self._llm):
+            streamed = _Streamed(self.name)
             for piece in self._llm.stream_chat(_llama_messages(messages)):
-                yield _llama_reply(piece, whole=False)
+                yield streamed.counted(_llama_reply(piece, whole=False))
 
     async def astream(self, messages: Sequence[Message]) -> AsyncGenerator[Reply, None]:
-        with _translated(self.name):
+        with _translated(self.name, self._llm):
+            streamed = _Streamed(self.name)
             async for piece in await self._llm.astream_chat(_llama_messages(messages)):
-                yield _llama_reply(piece, whole=False)
+                yield streamed.counted(_llama_reply(piece, whole=False))
 
 
 def _model_name(model: Any, *fields: str) -> str:

@@ -2,20 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import cached_property
 from typing import Any
-
-import numpy as np
 
 from embedpipe._forking import PerProcess
 from embedpipe._optional import require
 from embedpipe.embedding import catalogue
 from embedpipe.embedding.backend import Limits, Reply
-from embedpipe.embedding.provider import LoopClients, translated
-from embedpipe.embedding.secret import Secret
-from embedpipe.errors import ConfigurationError, EmbeddingError
+from embedpipe.embedding.check import stacked
+from embedpipe.embedding.provider import LoopClients, room, translated
+from embedpipe.errors import ConfigurationError, EmbeddingError, InvalidVectorsError
+from embedpipe.providers import (
+    Allowance,
+    Endpoint,
+    Secret,
+    UnusableReplyError,
+    allowing,
+    async_client,
+    client,
+    safe_cause,
+    unusable,
+)
 from embedpipe.types import Kind, ModelSpec, Vectors
 
 _INPUT_TYPES: dict[Kind, str] = {"document": "search_document", "query": "search_query"}
@@ -25,7 +34,7 @@ class CohereModel:
     """A Cohere model; documents and queries are embedded as `search_document` and `search_query`.
 
     `api_key` is read from CO_API_KEY where it is not given. A model that the catalogue does not know is asked once
-    for a vector to learn its dimension.
+    for a vector to learn its dimension. `timeout_s`, redirects and a login in `base_url` are as with `OpenAIModel`.
     """
 
     provider = "cohere"
@@ -38,11 +47,12 @@ class CohereModel:
         base_url: str | None = None,
         timeout_s: float = 60.0,
     ) -> None:
-        self._settings = (name, base_url, timeout_s)
+        self._endpoint = Endpoint(base_url, variable="CO_API_URL")
+        self._settings = (name, self._endpoint.url, timeout_s)
         self._name = name
         self._secret = Secret.of(api_key, variable="CO_API_KEY")
         self._sync: PerProcess[Any] = PerProcess(lambda client: _http(client).close())
-        self._async = LoopClients(lambda: self._make("AsyncClientV2"), _closed)
+        self._async = LoopClients(lambda: self._make("AsyncClientV2", async_client), _closed)
 
     @cached_property
     def spec(self) -> ModelSpec:
@@ -67,19 +77,33 @@ class CohereModel:
 
     def fetch(self, texts: Sequence[str], kind: Kind) -> Reply:
         """One request."""
-        client = self._sync.get(lambda: self._make("ClientV2"))
+        made = self._sync.get(lambda: self._make("ClientV2", client))
         try:
-            return _reply(client.embed(**self._request(texts, kind)))
+            with allowing(self._allowance(texts)):
+                return _reply(made.embed(**self._request(texts, kind)), len(texts), self._known_dimensions)
         except _errors() as error:
-            raise self._translated(error) from self._secret.safe(error)
+            raise self._translated(error) from safe_cause(error, self._secrets)
 
     async def afetch(self, texts: Sequence[str], kind: Kind) -> Reply:
         """One request, as `fetch`."""
         client = await self._async.get()
         try:
-            return _reply(await client.embed(**self._request(texts, kind)))
+            with allowing(self._allowance(texts)):
+                return _reply(await client.embed(**self._request(texts, kind)), len(texts), self._known_dimensions)
         except _errors() as error:
-            raise self._translated(error) from self._secret.safe(error)
+            raise self._translated(error) from safe_cause(error, self._secrets)
+
+    def _allowance(self, texts: Sequence[str]) -> Allowance:
+        return Allowance(self._settings[2], room(texts, self._known_dimensions))
+
+    @property
+    def _known_dimensions(self) -> int | None:
+        known = catalogue.find(self._name)
+        return known.dimensions if known else None
+
+    @property
+    def _secrets(self) -> tuple[str, ...]:
+        return (*self._secret.values, *self._endpoint.values)
 
     def _request(self, texts: Sequence[str], kind: Kind) -> dict[str, Any]:
         return {
@@ -91,16 +115,28 @@ class CohereModel:
         }
 
     def _translated(self, error: Exception) -> EmbeddingError:
-        status = getattr(error, "status_code", None)
-        reason = getattr(error, "body", None) or error
-        headers = getattr(error, "headers", None) or {}
-        return translated(error, status=status, reason=str(reason), headers=headers, secret=self._secret)
+        if not isinstance(error, _answered()) and unusable(error) is None:  # its client could not read the reply
+            return InvalidVectorsError(
+                f"The reply is not what Cohere's embeddings interface sends ({type(error).__name__}). Check base_url."
+            )
+        return translated(
+            error,
+            status=getattr(error, "status_code", None),
+            body=getattr(error, "body", None) or str(error),
+            headers=getattr(error, "headers", None) or {},
+            secret=self._secret,
+            endpoint=self._endpoint,
+        )
 
-    def _make(self, client: str) -> Any:
-        _, base_url, timeout_s = self._settings
-        key = self._secret.reveal()
-        return getattr(require("cohere", extra="cohere"), client)(
-            key, base_url=base_url, timeout=timeout_s, max_retries=0, log_warning_experimental_features=False
+    def _make(self, name: str, bounded: Callable[..., Any]) -> Any:
+        base_url, login = self._endpoint.resolved()
+        return getattr(require("cohere", extra="cohere"), name)(
+            self._secret.reveal(),
+            base_url=base_url,
+            timeout=self._settings[2],
+            max_retries=0,
+            log_warning_experimental_features=False,
+            httpx_client=bounded("httpx", login=login),
         )
 
     def __repr__(self) -> str:
@@ -114,15 +150,26 @@ def _rebuild(name: str, base_url: str | None, timeout_s: float) -> CohereModel:
     return CohereModel(name, base_url=base_url, timeout_s=timeout_s)
 
 
-def _reply(response: Any) -> Reply:
-    return Reply(vectors=np.array(response.embeddings.float_, dtype=np.float32, ndmin=2))
+def _reply(response: Any, expected: int, dimensions: int | None) -> Reply:
+    rows = response.embeddings.float_
+    if not isinstance(rows, list) or len(rows) != expected:
+        raise InvalidVectorsError(
+            f"Cohere's reply has {len(rows) if isinstance(rows, list) else 'no'} vectors for {expected} texts. "
+            "Send the request again; report it to the provider if it stays."
+        )
+    return Reply(vectors=stacked(rows, dimensions))
 
 
-def _errors() -> tuple[type[Exception], ...]:
-    """Cohere's client lets its HTTP library's errors through."""
+def _answered() -> tuple[type[Exception], ...]:
+    """What Cohere's client raises where a request fails; it lets its HTTP library's errors through."""
     error: type[Exception] = require("cohere.core.api_error", extra="cohere").ApiError
     broken: type[Exception] = require("httpx", extra="cohere").HTTPError
     return error, broken
+
+
+def _errors() -> tuple[type[Exception], ...]:
+    """What `_answered` says, and what its client meets in a reply that is not one."""
+    return (*_answered(), UnusableReplyError, ValueError, TypeError, AttributeError, KeyError, RecursionError)
 
 
 async def _closed(client: Any) -> None:

@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
-from typing import Any, TypeAlias, cast
+from typing import Any, NamedTuple, TypeAlias, cast
 
 from embedpipe.embedding.backend import Limits
 from embedpipe.errors import AuthenticationError, EmbeddingError, InvalidVectorsError, ProviderError
@@ -16,27 +16,45 @@ from embedpipe.metrics.spans import carried
 Aside: TypeAlias = Callable[..., Awaitable[Any]]
 """Runs a function for an event loop: `in_thread` where it may take long, else `at_once`."""
 
-_REFUSED = frozenset({400, 413, 422})
+_REFUSED = frozenset({400, 413, 422, 424})
+_STUMBLED = 500
 _HOPELESS = 3
 
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Texts of one request. `keys` are the texts' numbers within the call, `tokens` their sum."""
+    """Texts of one request. `keys` are the texts' numbers within the call, `tokens` their sum.
+
+    `spent`: a larger batch with these texts was tried as often as the policy says, so that this one is tried once.
+    """
 
     keys: Sequence[int]
     texts: Sequence[str]
     tokens: Sequence[int]
+    spent: bool = False
 
-    def halves(self) -> tuple[Batch, Batch]:
+    def halves(self, *, spent: bool) -> tuple[Batch, Batch]:
         middle = len(self.keys) // 2
-        return self._part(slice(None, middle)), self._part(slice(middle, None))
+        return self.of(range(middle), spent=spent), self.of(range(middle, len(self.keys)), spent=spent)
 
-    def _part(self, part: slice) -> Batch:
-        return Batch(self.keys[part], self.texts[part], self.tokens[part])
+    def of(self, rows: Sequence[int], *, spent: bool = False) -> Batch:
+        """These rows of the batch."""
+        return Batch(
+            [self.keys[row] for row in rows],
+            [self.texts[row] for row in rows],
+            [self.tokens[row] for row in rows],
+            spent or self.spent,
+        )
 
     def __len__(self) -> int:
         return len(self.keys)
+
+
+class Failed(NamedTuple):
+    """What of a batch could not be embedded, and why."""
+
+    rest: Batch
+    error: EmbeddingError
 
 
 def batches(texts: Sequence[str], tokens: Sequence[int], limits: Limits, *, keys: Sequence[int]) -> list[Batch]:
@@ -58,9 +76,9 @@ def batches(texts: Sequence[str], tokens: Sequence[int], limits: Limits, *, keys
 class Flow:
     """What is still to be sent, and the error of every text that failed. It does no I/O; a driver sends.
 
-    A batch that was refused, or that came back with bad vectors, is halved until the bad text stands alone. Where
-    single texts are refused and nothing at all succeeds, the fault is not the texts': the rest is not sent. Nor is it
-    after a refused key.
+    What of a batch was refused, or has no good vector, is halved until the bad text stands alone. Where single texts
+    are refused and nothing at all succeeds, the fault is not the texts': the rest is not sent. Nor is it after a
+    refused key or a redirect to another origin.
     """
 
     def __init__(self, planned: Iterable[Batch]) -> None:
@@ -83,44 +101,60 @@ class Flow:
             self.waiting.append(batch)
         return batch is not None
 
-    def settle(self, batch: Batch, error: EmbeddingError | None) -> None:
-        """Takes the outcome of a batch: its error, or None where it succeeded."""
-        if error is None:
+    def settle(self, batch: Batch, failed: Failed | None) -> None:
+        """Takes the outcome of a batch: what failed of it, or None where all of it succeeded."""
+        if failed is None:
             self._succeeded = True
-        elif _concerns_texts(error) and len(batch) > 1 and not self.ended:
-            self.waiting.extendleft(reversed(batch.halves()))
+            return
+        rest, error = failed
+        self._succeeded |= len(rest) < len(batch)
+        if concerns_texts(error) and len(rest) > 1 and not self.ended:
+            self.waiting.extendleft(reversed(rest.halves(spent=not _refused(error))))
         else:
-            self._fail(batch, error)
-            self._refused += _concerns_texts(error)
-            if isinstance(error, AuthenticationError) or (self._refused >= _HOPELESS and not self._succeeded):
+            self._fail(rest, error)
+            self._refused += concerns_texts(error)
+            if ends(error) or (self._refused >= _HOPELESS and not self._succeeded):
                 self.ended = error
-                while (rest := self.take()) is not None:
-                    self._fail(rest, error)
+                while (following := self.take()) is not None:
+                    self._fail(following, error)
 
     def _fail(self, batch: Batch, error: EmbeddingError) -> None:
         self.errors.update(dict.fromkeys(batch.keys, error))
 
 
-def _concerns_texts(error: EmbeddingError) -> bool:
-    if isinstance(error, ProviderError):
-        return error.status in _REFUSED
-    return isinstance(error, InvalidVectorsError) and bool(error.inputs)
+def _refused(error: Exception) -> bool:
+    return isinstance(error, ProviderError) and error.status in _REFUSED
 
 
-def drive(flow: Flow, send: Callable[[Batch], EmbeddingError | None], *, concurrency: int) -> None:
+def concerns_texts(error: Exception) -> bool:
+    """Whether one text may have cost the others of its request what failed.
+
+    A failure with status 500, and one of a model on this machine or of a framework, may be of either kind.
+    """
+    stumbled = isinstance(error, ProviderError) and error.status == _STUMBLED
+    return _refused(error) or stumbled or isinstance(error, InvalidVectorsError) or type(error) is EmbeddingError
+
+
+def ends(error: EmbeddingError) -> bool:
+    """Whether every other request of the call would fail in the same way."""
+    redirected = isinstance(error, ProviderError) and error.status is not None and 300 <= error.status < 400
+    return isinstance(error, AuthenticationError) or redirected
+
+
+def drive(flow: Flow, send: Callable[[Batch], Failed | None], *, concurrency: int) -> None:
     """Sends every batch of the flow from a pool of threads; in this thread where one at a time is asked for."""
     if concurrency == 1:
         while (batch := flow.take()) is not None:
             flow.settle(batch, send(batch))
         return
     pool = ThreadPoolExecutor(concurrency, thread_name_prefix="embedpipe")
-    running: dict[Future[EmbeddingError | None], Batch] = {}
+    running: dict[Future[Failed | None], Batch] = {}
 
-    def sent(batch: Batch) -> EmbeddingError | None:
-        error = flow.ended or send(batch)
-        if isinstance(error, AuthenticationError):
-            flow.ended = error  # before this thread takes what is queued
-        return error
+    def sent(batch: Batch) -> Failed | None:
+        failed = Failed(batch, flow.ended) if flow.ended else send(batch)
+        if failed and ends(failed.error):
+            flow.ended = failed.error  # before this thread takes what is queued
+        return failed
 
     def wanted() -> bool:
         """Each thread's next batch is made while it waits for its reply."""
@@ -140,13 +174,13 @@ def drive(flow: Flow, send: Callable[[Batch], EmbeddingError | None], *, concurr
 
 
 async def adrive(
-    flow: Flow, send: Callable[[Batch], Awaitable[EmbeddingError | None]], *, concurrency: int, aside: Aside
+    flow: Flow, send: Callable[[Batch], Awaitable[Failed | None]], *, concurrency: int, aside: Aside
 ) -> None:
     """Sends every batch of the flow from tasks of this event loop; cancels them where it is cancelled itself.
 
     Batches are made by way of `aside`.
     """
-    running: dict[asyncio.Future[EmbeddingError | None], Batch] = {}
+    running: dict[asyncio.Future[Failed | None], Batch] = {}
     try:
         while True:
             while len(running) < concurrency and (batch := await _taken(flow, aside)) is not None:

@@ -7,7 +7,6 @@ from contextlib import contextmanager
 from dataclasses import replace
 from functools import cached_property, partial
 from typing import Any, cast
-from urllib.parse import urlsplit, urlunsplit
 
 from embedpipe._forking import Given
 from embedpipe._threads import in_thread
@@ -16,7 +15,7 @@ from embedpipe.embedding.backend import LimitedModel, Limits, Retry
 from embedpipe.embedding.call import Call
 from embedpipe.embedding.check import unit
 from embedpipe.embedding.compressing import Compressor, checked_compressor, compressed_spec
-from embedpipe.embedding.flow import Aside, Batch, Flow, adrive, at_once, drive
+from embedpipe.embedding.flow import Aside, Batch, Failed, Flow, adrive, at_once, drive
 from embedpipe.embedding.limiter import Limiter, RateLimiter
 from embedpipe.embedding.models import backend, named
 from embedpipe.embedding.outcome import attempted, merged, whole
@@ -24,11 +23,12 @@ from embedpipe.embedding.overlong import OnTooLong
 from embedpipe.embedding.planning import Planner
 from embedpipe.embedding.recall import Recall
 from embedpipe.embedding.results import EmbeddingAttempt, EmbeddingBatch, EmbeddingResult
-from embedpipe.embedding.sending import Progress, Sender, Tries
+from embedpipe.embedding.sending import Arrivals, Progress, Sender, Tries
 from embedpipe.embedding.stores import CacheLike, opened
 from embedpipe.embedding.wrapped import LangChainEmbeddings, LlamaIndexEmbedding
 from embedpipe.errors import ConfigurationError, EmbeddingError, InputError
 from embedpipe.metrics.spans import Observers, span
+from embedpipe.providers import Endpoint
 from embedpipe.text import clean as cleaning
 from embedpipe.types import EmbeddingModel, Kind, ModelSpec, Vectors
 
@@ -86,7 +86,11 @@ class EmbeddingGenerator:
         """How a named model was named; empty for a backend object or with a compressor. No key, no user of a URL."""
         if isinstance(model, str):
             if compressor is None:
-                self.source = {"model": model, "base_url": _without_user(base_url), "dimensions": dimensions}
+                self.source = {
+                    "model": model,
+                    "base_url": Endpoint(base_url, variable="").url,
+                    "dimensions": dimensions,
+                }
             chosen = named(model, api_key=api_key, base_url=base_url, dimensions=dimensions)
         else:
             chosen = backend(model)
@@ -117,7 +121,8 @@ class EmbeddingGenerator:
     @cached_property
     def _specs(self) -> tuple[ModelSpec, ModelSpec]:
         """What the vectors are before they are compressed, as the cache keeps them, and after."""
-        base = replace(self.model.spec, normalized=True) if self._normalize else self.model.spec
+        spec = self._sender.spec()
+        base = replace(spec, normalized=True) if self._normalize else spec
         return base, base if self._compressor is None else compressed_spec(base, self._compressor)
 
     @cached_property
@@ -200,15 +205,17 @@ class EmbeddingGenerator:
             raise merged(call.failures)
         return call, Flow(planned)
 
-    def _send(self, call: Call, batch: Batch) -> EmbeddingError | None:
-        tries = Tries(call)
+    def _send(self, call: Call, batch: Batch) -> Failed | None:
+        tries, arrivals = Tries(call), Arrivals(batch)
+        error: EmbeddingError | None = None
         try:
             with self._requesting(batch, tries):
-                vectors = self._sender.send(batch, call.kind, progress=self._progress, tried=tries)
-        except EmbeddingError as error:
-            return error
-        self._take(call, batch, vectors)
-        return None
+                self._sender.send(arrivals, call.kind, progress=self._progress, tried=tries)
+        except EmbeddingError as caught:
+            error = caught
+        if arrivals.arrived:
+            self._take(call, *arrivals.arrived)
+        return Failed(arrivals.rest, error) if error else None
 
     def _aside(self, texts: Sequence[Any]) -> Aside:
         """Where a call's own work is done: on the event loop only what is short, once all is loaded that it needs."""
@@ -216,15 +223,17 @@ class EmbeddingGenerator:
         short = few and sum(len(text) for text in texts if isinstance(text, str)) <= _SHORT
         return at_once if short else in_thread
 
-    async def _asend(self, call: Call, aside: Aside, batch: Batch) -> EmbeddingError | None:
-        tries = Tries(call)
+    async def _asend(self, call: Call, aside: Aside, batch: Batch) -> Failed | None:
+        tries, arrivals = Tries(call), Arrivals(batch)
+        error: EmbeddingError | None = None
         try:
             with self._requesting(batch, tries):
-                vectors = await self._sender.asend(batch, call.kind, progress=self._progress, tried=tries)
-        except EmbeddingError as error:
-            return error
-        await aside(self._take, call, batch, vectors)
-        return None
+                await self._sender.asend(arrivals, call.kind, progress=self._progress, tried=tries)
+        except EmbeddingError as caught:
+            error = caught
+        if arrivals.arrived:
+            await aside(self._take, call, *arrivals.arrived)
+        return Failed(arrivals.rest, error) if error else None
 
     @contextmanager
     def _calling(self, texts: Sequence[str]) -> Iterator[None]:
@@ -278,13 +287,6 @@ def _cleaned(text: Any) -> Any:
     return (
         cleaning.clean_text(text) if isinstance(text, str) else text
     )  # what is no text is refused later, with its position
-
-
-def _without_user(url: str | None) -> str | None:
-    if url is None:
-        return None
-    parts = urlsplit(url)
-    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
 
 
 def _rebuild(model: EmbeddingModel, settings: Mapping[str, Any]) -> EmbeddingGenerator:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import base64
+import binascii
 import importlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import cache, cached_property
 from typing import Any
@@ -15,9 +16,21 @@ import numpy as np
 from embedpipe._forking import PerProcess
 from embedpipe.embedding import catalogue
 from embedpipe.embedding.backend import Limits, Reply
-from embedpipe.embedding.provider import LoopClients, shown, translated
-from embedpipe.embedding.secret import Secret
+from embedpipe.embedding.check import stacked
+from embedpipe.embedding.provider import LoopClients, room, translated
 from embedpipe.errors import ConfigurationError, EmbeddingError, InvalidVectorsError
+from embedpipe.providers import (
+    Allowance,
+    Endpoint,
+    Secret,
+    UnusableReplyError,
+    allowing,
+    async_client,
+    client,
+    openai_http_library,
+    safe_cause,
+    shown,
+)
 from embedpipe.text.tokens import EstimatedCounter, TokenCounter, encoding_name, token_counter
 from embedpipe.types import Kind, ModelSpec, Vectors
 
@@ -28,7 +41,11 @@ class OpenAIModel:
     `api_key` is read from OPENAI_API_KEY (with `api_version`, AZURE_OPENAI_API_KEY) where it is not given. `base_url`
     is any compatible server, which may need no key. `api_version` makes it Azure's, with `base_url` as the endpoint
     and the name as the deployment. `dimensions` asks the provider for shorter vectors. A model that the catalogue
-    does not know is asked once for a vector to learn its dimension.
+    does not know is asked once for a vector to learn its dimension. `timeout_s` is for a whole request, from connecting
+    to the last byte of the reply.
+
+    A redirect to another origin is an error, so that neither key nor texts get there. A user name and password in
+    `base_url` go with each request and into no pickle, as the key.
     """
 
     provider = "openai"
@@ -44,7 +61,8 @@ class OpenAIModel:
         timeout_s: float = 60.0,
     ) -> None:
         variable = "AZURE_OPENAI_API_KEY" if api_version else "OPENAI_API_KEY"
-        self._settings = (name, base_url, dimensions, api_version, timeout_s)
+        self._endpoint = Endpoint(base_url, variable="AZURE_OPENAI_ENDPOINT" if api_version else "OPENAI_BASE_URL")
+        self._settings = (name, self._endpoint.url, dimensions, api_version, timeout_s)
         self._name = name
         self._secret = Secret.of(api_key, variable=variable)
         self._known = catalogue.find(name)
@@ -87,21 +105,35 @@ class OpenAIModel:
 
     def fetch(self, texts: Sequence[str], kind: Kind) -> Reply:
         """One request. `kind` is not used: the models embed documents and queries alike."""
-        client = self._sync.get(self._make_sync)
+        made = self._sync.get(self._make_sync)
         try:
-            raw = client.post("/embeddings", body=self._request(texts), cast_to=_raw_reply())
-        except _api_error() as error:
-            raise _translated(error, self._secret) from self._secret.safe(error)
-        return Reply(vectors=_vectors(raw.content, len(texts)), headers=_headers(raw.headers))
+            with allowing(self._allowance(texts)):
+                raw = made.post("/embeddings", body=self._request(texts), cast_to=_raw_reply())
+        except (_api_error(), UnusableReplyError) as error:
+            raise self._translated(error) from safe_cause(error, self._secrets)
+        return self._reply(raw, len(texts))
 
     async def afetch(self, texts: Sequence[str], kind: Kind) -> Reply:
         """One request, as `fetch`."""
         client = await self._async.get()
         try:
-            raw = await client.post("/embeddings", body=self._request(texts), cast_to=_raw_reply())
-        except _api_error() as error:
-            raise _translated(error, self._secret) from self._secret.safe(error)
-        return Reply(vectors=_vectors(raw.content, len(texts)), headers=_headers(raw.headers))
+            with allowing(self._allowance(texts)):
+                raw = await client.post("/embeddings", body=self._request(texts), cast_to=_raw_reply())
+        except (_api_error(), UnusableReplyError) as error:
+            raise self._translated(error) from safe_cause(error, self._secrets)
+        return self._reply(raw, len(texts))
+
+    def _allowance(self, texts: Sequence[str]) -> Allowance:
+        return Allowance(self._settings[4], room(texts, self._expected_dimensions))
+
+    @property
+    def _expected_dimensions(self) -> int | None:
+        """The dimension, where it is known without asking the provider."""
+        return self._dimensions or (self._known.dimensions if self._known else None)
+
+    def _reply(self, raw: Any, expected: int) -> Reply:
+        vectors = _vectors(raw.content, expected, self._expected_dimensions)
+        return Reply(vectors=vectors, headers={name.lower(): value for name, value in raw.headers.items()})
 
     def _request(self, texts: Sequence[str]) -> dict[str, Any]:
         request: dict[str, Any] = {"model": self._name, "input": list(texts), "encoding_format": "base64"}
@@ -113,21 +145,38 @@ class OpenAIModel:
         import openai
 
         azure = self._settings[3] is not None
-        return (openai.AzureOpenAI if azure else openai.OpenAI)(**self._client_settings())
+        return (openai.AzureOpenAI if azure else openai.OpenAI)(**self._client_settings(client))
 
     def _make_async(self) -> Any:
         import openai
 
         azure = self._settings[3] is not None
-        return (openai.AsyncAzureOpenAI if azure else openai.AsyncOpenAI)(**self._client_settings())
+        return (openai.AsyncAzureOpenAI if azure else openai.AsyncOpenAI)(**self._client_settings(async_client))
 
-    def _client_settings(self) -> dict[str, Any]:
-        _, base_url, _, api_version, timeout_s = self._settings
+    def _client_settings(self, bounded: Callable[..., Any]) -> dict[str, Any]:
+        *_, api_version, timeout_s = self._settings
+        base_url, login = self._endpoint.resolved()
         key = self._secret.reveal(default="none" if base_url and not api_version else None)
         settings: dict[str, Any] = {"api_key": key, "timeout": timeout_s, "max_retries": 0}
+        settings["http_client"] = bounded(openai_http_library(), login=login)
         if api_version:
             return settings | {"azure_endpoint": base_url, "api_version": api_version}
         return settings | {"base_url": base_url}
+
+    @property
+    def _secrets(self) -> tuple[str, ...]:
+        return (*self._secret.values, *self._endpoint.values)
+
+    def _translated(self, error: Any) -> EmbeddingError:
+        response = getattr(error, "response", None)
+        return translated(
+            error,
+            status=getattr(error, "status_code", None),
+            body=response.content if response is not None else str(error),
+            headers=response.headers if response is not None else {},
+            secret=self._secret,
+            endpoint=self._endpoint,
+        )
 
     def __repr__(self) -> str:
         return f"OpenAIModel({self._name!r}, dimensions={self._dimensions})"
@@ -168,54 +217,46 @@ def _raw_reply() -> type[Any]:
     The client's `embeddings.create` would look at each text for what it might convert, which takes longer than the rest
     of a request.
     """
-    import openai
-
-    library = openai.DefaultHttpxClient.__mro__[1].__module__.partition(".")[0]
-    reply: type[Any] = importlib.import_module(library).Response
+    reply: type[Any] = importlib.import_module(openai_http_library()).Response
     return reply
 
 
-def _headers(headers: Mapping[str, str]) -> dict[str, str]:
-    return {name.lower(): value for name, value in headers.items()}
-
-
-def _vectors(body: bytes, expected: int) -> Vectors:
-    """The reply's vectors, put in the input's order by `index`."""
+def _vectors(body: bytes, expected: int, dimensions: int | None) -> Vectors:
+    """Return the reply's vectors in the input's order; a row of NaN for a text that got none, or none that is one."""
     try:
         data = json.loads(body)["data"]
-        rows = sorted(((item["index"], item["embedding"]) for item in data), key=lambda row: row[0])
-        vectors = [_vector(embedding) for _, embedding in rows]
-    except (ValueError, KeyError, TypeError) as error:
+        indices = [_index(item, position) for position, item in enumerate(data)]
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise InvalidVectorsError(
-            f"A JSON object with 'data' of {expected} embeddings was expected from the provider, and {shown(body)} "
-            "came. Check that base_url leads to an embeddings interface, and send the request again."
-        ) from error
-    if [index for index, _ in rows] != list(range(expected)):
+            f"The provider's reply is no JSON object with 'data' of {expected} embeddings: it begins with "
+            f"{shown(body[:200].decode(errors='replace'))}. Check that base_url leads to an embeddings interface."
+        ) from (None if isinstance(error, RecursionError) else error)
+    complete = len(data) == expected or all("index" in item for item in data)
+    if not complete or len(set(indices)) < len(indices) or not set(indices) <= set(range(expected)):
         raise InvalidVectorsError(
-            f"Vectors for the {expected} inputs were expected, one each, and the reply has {len(rows)} with the "
-            f"indices {shown([index for index, _ in rows])}. Send the request again; report it to the provider if "
-            f"it stays."
+            f"The provider's reply has {len(indices)} vectors for {expected} texts, with the indices "
+            f"{shown(indices)}. Send the request again; report it to the provider if it stays."
         )
-    if len({len(vector) for vector in vectors}) > 1:
-        raise InvalidVectorsError(
-            "Vectors of one dimension were expected, and the reply mixes several. Report it to the provider."
-        )
-    return np.stack(vectors)
+    rows: list[object] = [None] * expected
+    for index, item in zip(indices, data, strict=True):
+        rows[index] = _row(item.get("embedding"))
+    return stacked(rows, dimensions)
 
 
-def _vector(embedding: str | list[float]) -> Vectors:
-    if isinstance(embedding, str):
-        return np.frombuffer(base64.b64decode(embedding), dtype="<f4")
-    return np.asarray(embedding, dtype=np.float32)
+def _index(item: Any, position: int) -> int:
+    """The item's index; its position where it states none, as some servers do for all and others for the first."""
+    index = item.get("index") if isinstance(item, dict) else None
+    if index is None and isinstance(item, dict):
+        return position
+    if type(index) is not int:
+        raise TypeError(index)
+    return index
 
 
-def _translated(error: Any, secret: Secret) -> EmbeddingError:
-    body = error.body if isinstance(error.body, dict) else {}
-    response = getattr(error, "response", None)
-    return translated(
-        error,
-        status=getattr(error, "status_code", None),
-        reason=str(body.get("message") or error.message),
-        headers=response.headers if response is not None else {},
-        secret=secret,
-    )
+def _row(embedding: object) -> object:
+    if not isinstance(embedding, str):
+        return embedding
+    try:
+        return np.frombuffer(base64.b64decode(embedding, validate=True), dtype="<f4")
+    except (binascii.Error, ValueError):
+        return None

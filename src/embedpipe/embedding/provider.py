@@ -1,30 +1,49 @@
-"""What the backends behind a network share: errors in our words, and clients that live as long as their loop."""
+"""What the backends behind a network share: errors, a reply's bounds, clients that live as long as their loop."""
 
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 import weakref
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from email.utils import parsedate_to_datetime
 from typing import Any
 
 from embedpipe._forking import PerProcess
-from embedpipe.embedding.secret import Secret
-from embedpipe.errors import AuthenticationError, EmbeddingError, ProviderError, RateLimitError
+from embedpipe.errors import AuthenticationError, EmbeddingError, InvalidVectorsError, ProviderError, RateLimitError
+from embedpipe.providers import Endpoint, Secret, redirect, unusable, words
+
+_LONGEST_WAIT_S = 30 * 86400.0  # what is longer is no wait, and too long for a clock to count
 
 
 def translated(
-    error: Exception, *, status: int | None, reason: str, headers: Mapping[str, str], secret: Secret
+    error: Exception,
+    *,
+    status: int | None,
+    body: object,
+    headers: Mapping[str, str],
+    secret: Secret,
+    endpoint: Endpoint,
 ) -> EmbeddingError:
-    """A provider's error as ours; of a refused key not its own words, which quote a part of it."""
-    reason = secret.redact(shown(reason))
+    """Return a provider's error as ours, with its own words; of a refused key without, since they quote a part of it.
+
+    `body` is that of the reply, or what is said of a request that got none.
+    """
+    if (bad := unusable(error)) is not None:
+        return InvalidVectorsError(f"The embeddings provider's reply cannot be taken. {bad}")
+    secrets = (*secret.values, *endpoint.values)
+    reason = words(body, secrets=secrets)
     if status is None:
-        cause = type(error.__cause__ or error).__name__
+        cause = error.__cause__ or error
+        if (said := words(str(cause), secrets=secrets)) not in reason:
+            reason = f"{reason} {said}"
         return ProviderError(
-            f"A reply from the embeddings provider was expected, and the request failed: {reason} ({cause}). "
+            f"The request to the embeddings provider failed: {reason} ({type(cause).__name__}). "
             "Check the network and base_url."
         )
+    if (onward := redirect(status, headers, endpoint.url, secrets=secrets)) is not None:
+        return ProviderError(f"The embeddings provider {onward}", status=status)
     if status in (401, 403):
         return AuthenticationError(
             f"The embeddings provider refused the key (HTTP {status}). Check api_key= or {secret.variable}, and that "
@@ -37,28 +56,33 @@ def translated(
             retry_after=retry_after({name.lower(): value for name, value in headers.items()}),
         )
     return ProviderError(
-        f"Vectors were expected, and the embeddings provider answered with HTTP {status}: {reason}. Below 500 the "
-        "request itself is refused: check its texts, the model's name and dimensions=.",
+        f"The embeddings provider answered with HTTP {status}: {reason}. Below 500 the request itself is refused: "
+        "check its texts, the model's name and dimensions=.",
         status=status,
     )
 
 
-def shown(value: object) -> str:
-    """The value's beginning, for a message."""
-    text = value if isinstance(value, str) else repr(value)
-    return text if len(text) <= 120 else text[:117] + "..."
+def room(texts: Sequence[str], dimensions: int | None) -> int:
+    """Return how many bytes a reply with these texts' vectors may have, as JSON with white space and the texts again.
+
+    A vector of unknown dimension may have 65,536.
+    """
+    numbers = len(texts) * (dimensions or 1 << 16)
+    return (1 << 20) + 32 * numbers + 1024 * len(texts) + 6 * sum(map(len, texts))
 
 
 def retry_after(headers: Mapping[str, str]) -> float | None:
     """The seconds that `retry-after-ms` or `retry-after` (a number or a date) ask for; None where neither does."""
     for name, unit in (("retry-after-ms", 1000.0), ("retry-after", 1.0)):
         try:
-            return max(0.0, float(headers[name]) / unit)
+            seconds = max(0.0, float(headers[name]) / unit)
         except (KeyError, ValueError):
             continue
+        return None if math.isnan(seconds) else min(seconds, _LONGEST_WAIT_S)
     try:
-        return max(0.0, parsedate_to_datetime(headers["retry-after"]).timestamp() - time.time())
-    except (KeyError, ValueError):
+        until = parsedate_to_datetime(headers["retry-after"]).timestamp()
+        return min(max(0.0, until - time.time()), _LONGEST_WAIT_S)
+    except (KeyError, ValueError, OverflowError, OSError):
         return None
 
 

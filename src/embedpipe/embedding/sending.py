@@ -6,19 +6,22 @@ import asyncio
 import random
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 from typing import Any
 from weakref import WeakKeyDictionary
+
+import numpy as np
 
 from embedpipe._forking import PerProcess
 from embedpipe._threads import in_thread
 from embedpipe.embedding.backend import RemoteModel, Reply, Retry
 from embedpipe.embedding.call import Call
-from embedpipe.embedding.check import checked
-from embedpipe.embedding.flow import Batch
+from embedpipe.embedding.check import parted, unusable_rows
+from embedpipe.embedding.flow import Batch, concerns_texts
 from embedpipe.embedding.limiter import Limiter
 from embedpipe.errors import EmbeddingError, EmbedPipeError, InvalidVectorsError, ProviderError, RateLimitError
-from embedpipe.types import EmbeddingModel, Kind, Vectors
+from embedpipe.providers import safe_cause, secrets_in, words
+from embedpipe.types import EmbeddingModel, Kind, ModelSpec, Vectors
 
 _PASSING = frozenset({None, 408, 409, 425, 500, 502, 503, 504, 520, 521, 522, 523, 524, 529})
 
@@ -71,6 +74,51 @@ class Slots:
         return self._of_loops.setdefault(asyncio.get_running_loop(), asyncio.Semaphore(self._number))
 
 
+class Arrivals:
+    """A batch's vectors as they come. What is good of a reply is kept, and only the rest is asked for again."""
+
+    def __init__(self, batch: Batch) -> None:
+        self.batch = batch
+        self._rows: Sequence[int] = range(len(batch))
+        self._vectors: Vectors | None = None
+
+    @property
+    def rest(self) -> Batch:
+        """What has no vector yet."""
+        return self.batch if len(self._rows) == len(self.batch) else self.batch.of(self._rows)
+
+    @property
+    def arrived(self) -> tuple[Batch, Vectors] | None:
+        """What has a vector, and its vectors (n, d) float32; None where nothing has."""
+        if self._vectors is None:
+            return None
+        if not self._rows:
+            return self.batch, self._vectors
+        missing = set(self._rows)
+        rows = [row for row in range(len(self.batch)) if row not in missing]
+        return self.batch.of(rows), self._vectors[rows]
+
+    def take(self, vectors: Vectors, spec: ModelSpec) -> None:
+        """Take the vectors of the rest; `InvalidVectorsError` where not all of them are good."""
+        expected = len(self._rows)
+        vectors, bad = parted(vectors, expected=expected, spec=spec)
+        if len(bad) < expected:
+            if self._vectors is None and not bad:
+                self._vectors = vectors
+            else:
+                self._fill(vectors, set(bad))
+        if bad:
+            self._rows = [self._rows[row] for row in bad]
+            raise unusable_rows(bad, expected=expected, spec=spec)
+        self._rows = ()
+
+    def _fill(self, vectors: Vectors, bad: Container[int]) -> None:
+        if self._vectors is None:
+            self._vectors = np.empty((len(self.batch), vectors.shape[1]), dtype=np.float32)
+        good = [place for place in range(len(vectors)) if place not in bad]
+        self._vectors[[self._rows[place] for place in good]] = vectors[good]
+
+
 class Sender:
     """Sends batches to one backend. `tried` is called for each request with the number of its attempt."""
 
@@ -80,53 +128,63 @@ class Sender:
         self._retry = retry
         self._slots = Slots(concurrency)
 
-    def send(self, batch: Batch, kind: Kind, *, progress: Progress, tried: Callable[[int], None]) -> Vectors:
-        """(n, d) float32, checked; `EmbeddingError` where that could not be had."""
+    def send(self, arrivals: Arrivals, kind: Kind, *, progress: Progress, tried: Callable[[int], None]) -> None:
+        """Have the batch's vectors arrive, checked; `EmbeddingError` where not all of them could be had."""
         if not isinstance(self._model, RemoteModel):
             with self._slots.of_threads:
                 tried(1)
-                return self._run(batch.texts, kind)
-        for attempt in self._attempts(progress):
+                self._run(arrivals, kind)
+            return
+        for attempt in self._attempts(progress, spent=arrivals.batch.spent):
             with attempt, self._slots.of_threads:
-                if (due := self._limiter.reserve(sum(batch.tokens))) > 0.0:
+                rest = arrivals.rest
+                if (due := self._limiter.reserve(sum(rest.tokens))) > 0.0:
                     time.sleep(due)
                 tried(attempt.num)
-                return self._received(self._model.fetch(batch.texts, kind), len(batch), progress)
-        raise AssertionError  # the last attempt returns or raises
+                self._received(self._model.fetch(rest.texts, kind), arrivals, progress)
 
-    async def asend(self, batch: Batch, kind: Kind, *, progress: Progress, tried: Callable[[int], None]) -> Vectors:
+    async def asend(self, arrivals: Arrivals, kind: Kind, *, progress: Progress, tried: Callable[[int], None]) -> None:
         """As `send`."""
         if not isinstance(self._model, RemoteModel):
             async with self._slots.of_loop:
                 tried(1)
-                return await in_thread(self._run, batch.texts, kind)
-        async for attempt in self._attempts(progress):
+                await in_thread(self._run, arrivals, kind)
+            return
+        async for attempt in self._attempts(progress, spent=arrivals.batch.spent):
             with attempt:
                 async with self._slots.of_loop:
-                    await asyncio.sleep(self._limiter.reserve(sum(batch.tokens)))
+                    rest = arrivals.rest
+                    await asyncio.sleep(self._limiter.reserve(sum(rest.tokens)))
                     tried(attempt.num)
-                    return self._received(await self._model.afetch(batch.texts, kind), len(batch), progress)
-        raise AssertionError  # the last attempt returns or raises
+                    self._received(await self._model.afetch(rest.texts, kind), arrivals, progress)
 
-    def _run(self, texts: Sequence[str], kind: Kind) -> Vectors:
+    def spec(self) -> ModelSpec:
+        """The model's specification; where it asks its provider for that, the request is retried as any other."""
+        if isinstance(self._model, RemoteModel):
+            for attempt in self._attempts(Progress(), spent=False):
+                with attempt:
+                    return self._model.spec
+        return self._model.spec
+
+    def _run(self, arrivals: Arrivals, kind: Kind) -> None:
         spec = self._model.spec
         try:
-            vectors = self._model.embed(texts, kind)
+            vectors = self._model.embed(arrivals.batch.texts, kind)
         except EmbedPipeError:
             raise
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - raised again; a framework's model raises anything
+            secrets = secrets_in(self._model)
             raise EmbeddingError(
-                f"Vectors were expected from {spec.name}, and it failed with {type(error).__name__}: {error}"
-            ) from error
-        return checked(vectors, expected=len(texts), spec=spec)
+                f"{spec.name} failed to embed the texts: {type(error).__name__}: {words(str(error), secrets=secrets)}"
+            ) from safe_cause(error, secrets)
+        arrivals.take(vectors, spec)
 
-    def _received(self, reply: Reply, expected: int, progress: Progress) -> Vectors:
+    def _received(self, reply: Reply, arrivals: Arrivals, progress: Progress) -> None:
         self._limiter.learn(reply.headers)
-        vectors = checked(reply.vectors, expected=expected, spec=self._model.spec)
+        arrivals.take(reply.vectors, self._model.spec)
         progress.made()
-        return vectors
 
-    def _attempts(self, progress: Progress) -> Any:
+    def _attempts(self, progress: Progress, *, spent: bool) -> Any:
         import stamina  # local models need none of it
 
         retry = self._retry
@@ -134,13 +192,15 @@ class Sender:
 
         def again(error: Exception) -> bool | float:
             left = retry.deadline_s - (time.monotonic() - max(started, progress.last))
-            if not passes(error) or left <= 0.0:
+            if not passes(error) or left <= 0.0 or (spent and concerns_texts(error)):
                 return False
             wait = error.retry_after if isinstance(error, RateLimitError) else None
             if wait is None:
                 return True
-            self._limiter.pause(min(wait, retry.deadline_s))  # others who wait for longer are told so themselves
-            return wait + random.uniform(0.0, retry.initial_s) if wait <= left else False  # noqa: S311 - jitter
+            if wait > left:  # the others are not held back for what is longer than anyone waits
+                return False
+            self._limiter.pause(wait)
+            return wait + random.uniform(0.0, retry.initial_s)  # noqa: S311 - jitter
 
         return stamina.retry_context(
             on=again,

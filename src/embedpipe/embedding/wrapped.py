@@ -10,7 +10,8 @@ import numpy as np
 
 from embedpipe.embedding import catalogue
 from embedpipe.embedding.backend import Limits
-from embedpipe.errors import ModelMismatchError
+from embedpipe.embedding.check import stacked
+from embedpipe.errors import InvalidVectorsError, ModelMismatchError
 from embedpipe.types import Kind, ModelSpec, Vectors
 
 
@@ -57,8 +58,13 @@ class WrappedModel:
         return Limits(concurrency=1)
 
     def embed(self, texts: Sequence[str], kind: Kind) -> Vectors:
-        """(n, d) float32, one row for each text, in order."""
-        return np.array(self._rows(list(texts), kind), dtype=np.float32, ndmin=2)
+        """(n, d) float32, one row for each text, in order; NaN where the framework gave no vector."""
+        rows: Any = self._rows(list(texts), kind)
+        if not isinstance(rows, list | tuple | np.ndarray) or len(rows) != len(texts):
+            raise InvalidVectorsError(
+                f"{self._name} did not give a list of {len(texts)} vectors, one for each text. Check the embeddings."
+            )
+        return stacked(rows, vars(self)["spec"].dimensions if "spec" in vars(self) else None)
 
     def _rows(self, texts: list[str], kind: Kind) -> list[list[float]]:
         embeddings = self._embeddings

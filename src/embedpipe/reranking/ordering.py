@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from itertools import islice
+from typing import Any
 
 from embedpipe.errors import EmbedPipeError, RerankError
 from embedpipe.types import Reranker, SearchResult
@@ -18,13 +20,34 @@ def reordered(results: Sequence[SearchResult], scores: Sequence[float], *, by: s
 
     `RerankError` where there is not one finite score for each result; `by` is the reranker's name in it.
     """
-    values = [float(score) for score in scores]
-    if len(values) != len(results):
-        raise RerankError(f"{by} gave {len(values)} scores for {len(results)} results.")
-    if not all(math.isfinite(value) for value in values):
-        raise RerankError(f"{by} gave a score that is not finite: {next(v for v in values if not math.isfinite(v))}.")
+    values = numbers(scores, expected=len(results), by=by)
     scored = [replace(r, score=v, rerank_score=v) for r, v in zip(results, values, strict=True)]
     return sorted(scored, key=lambda result: (-result.score, result.id))
+
+
+def numbers(scores: Iterable[Any], *, expected: int, by: str) -> list[float]:
+    """The scores as finite numbers, so many as expected; `RerankError` for anything else, such as None or no end."""
+    score: Any = scores
+    values: list[float] = []
+    try:
+        for score in islice(scores, expected + 1):
+            values.append(_number(score))
+    except (TypeError, ValueError, OverflowError):
+        raise RerankError(
+            f"{by} gave a score that is no number: {score!r:.100}. It must be one for each text."
+        ) from None
+    if len(values) != expected:
+        count = f"{len(values)}" if len(values) < expected else f"over {expected}"
+        raise RerankError(f"{by} gave {count} scores for {expected} results.")
+    if not all(map(math.isfinite, values)):
+        raise RerankError(f"{by} gave a score that is not finite: {next(v for v in values if not math.isfinite(v))}.")
+    return values
+
+
+def _number(score: Any) -> float:
+    if isinstance(score, str | bytes):
+        raise TypeError
+    return float(score)
 
 
 class FallbackReranker:

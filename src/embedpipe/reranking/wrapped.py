@@ -8,7 +8,8 @@ from typing import Any
 
 from embedpipe._optional import require
 from embedpipe.errors import ConfigurationError, EmbedPipeError, RerankError
-from embedpipe.reranking.ordering import reordered
+from embedpipe.providers import safe_cause, secrets_in, words
+from embedpipe.reranking.ordering import numbers, reordered
 from embedpipe.types import Reranker, SearchResult
 
 _POSITION = "_embedpipe_position"
@@ -33,13 +34,15 @@ def as_reranker(reranker: object) -> Reranker:
 
 
 @contextmanager
-def _translated(name: str) -> Iterator[None]:
+def _translated(name: str, reranker: object) -> Iterator[None]:
     try:
         yield
     except EmbedPipeError:
         raise
-    except Exception as error:
-        raise RerankError(f"{name} failed: {type(error).__name__}: {error}") from error
+    except Exception as error:  # noqa: BLE001 - raised again; a framework's reranker raises anything
+        secrets = secrets_in(reranker)
+        said = words(str(error), secrets=secrets)
+        raise RerankError(f"{name} failed: {type(error).__name__}: {said}") from safe_cause(error, secrets)
 
 
 class CallableReranker:
@@ -50,7 +53,7 @@ class CallableReranker:
         self._name = getattr(score, "__name__", type(score).__name__)
 
     def rerank(self, query: str, results: Sequence[SearchResult]) -> list[SearchResult]:
-        with _translated(self._name):
+        with _translated(self._name, self._score):
             scores = self._score(query, [result.text for result in results])
         return reordered(results, scores, by=self._name)
 
@@ -72,7 +75,7 @@ class CompressorReranker:
             for position, result in enumerate(results)
         ]
         name = type(self._compressor).__name__
-        with _translated(name):
+        with _translated(name, self._compressor):
             kept = self._compressor.compress_documents(texts, query)
             positions = [document.metadata[_POSITION] for document in kept]
             scores = [document.metadata.get("relevance_score") for document in kept]
@@ -98,7 +101,7 @@ class PostprocessorReranker:
             for position, result in enumerate(results)
         ]
         name = type(self._postprocessor).__name__
-        with _translated(name):
+        with _translated(name, self._postprocessor):
             kept = self._postprocessor.postprocess_nodes(nodes, query_str=query)
             positions = [int(item.node.node_id) for item in kept]
         return _ranked(results, positions, [item.score for item in kept], by=name)
@@ -108,9 +111,12 @@ def _ranked(
     results: Sequence[SearchResult], positions: Sequence[int], scores: Sequence[float | None], *, by: str
 ) -> list[SearchResult]:
     """The results at `positions`, in that order, under the scores given with them or else 1 / place."""
+    if not all(type(position) is int and 0 <= position < len(results) for position in positions):
+        raise RerankError(f"{by} gave back a result that it was not given.")
     if len(set(positions)) != len(positions):
         raise RerankError(f"{by} gave a result back twice.")
     given = [score for score in scores if score is not None]
-    fits = len(given) == len(scores) and given == sorted(given, reverse=True)
-    values = given if fits else [1 / place for place in range(1, len(positions) + 1)]
+    values = numbers(given, expected=len(given), by=by)
+    if len(values) < len(positions) or values != sorted(values, reverse=True):
+        values = [1 / place for place in range(1, len(positions) + 1)]
     return reordered([results[position] for position in positions], values, by=by)

@@ -10,7 +10,7 @@ from dataclasses import replace
 
 from embedpipe._forking import PerProcess
 from embedpipe.embedding.backend import CountingModel, LimitedModel, Limits, RemoteModel, Reply
-from embedpipe.embedding.check import checked
+from embedpipe.embedding.check import parted
 from embedpipe.errors import EmbeddingError, EmbedPipeError, ProviderError, RateLimitError, TokenLimitError
 from embedpipe.server.batching import Batcher, OnBatch
 from embedpipe.server.settings import ServerSettings
@@ -114,9 +114,14 @@ class BatchedModel:
             raise
         except Exception as error:
             raise EmbeddingError(f"{self.spec.name} failed with {type(error).__name__}: {error}") from error
-        return checked(vectors, expected=len(texts), spec=self.spec)
+        return _shaped(vectors, texts, self.spec)
 
     async def _send(self, texts: Sequence[str], kind: Kind) -> Vectors:
         assert isinstance(self._model, RemoteModel)  # noqa: S101 - chosen for these alone
         reply = await self._model.afetch(texts, kind)
-        return checked(reply.vectors, expected=len(texts), spec=self.spec)
+        return _shaped(reply.vectors, texts, self.spec)
+
+
+def _shaped(vectors: Vectors, texts: Sequence[str], spec: ModelSpec) -> Vectors:
+    """Leave a text's bad vector to the request that it belongs to, so that it costs no other one."""
+    return parted(vectors, expected=len(texts), spec=spec)[0]

@@ -63,7 +63,7 @@ class _Part:
 def _may_concern_one(error: EmbedPipeError) -> bool:
     """Whether another request's texts may be at fault; not where the provider is busy, down or refuses the key."""
     if isinstance(error, ProviderError):
-        return error.status in (400, 413, 422)
+        return error.status in (400, 413, 422, 424, 500)
     return not isinstance(error, RateLimitError | AuthenticationError)
 
 

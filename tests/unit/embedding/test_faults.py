@@ -140,7 +140,7 @@ def test_a_persistent_failure_ends_in_an_error_that_names_its_inputs() -> None:
             generator(server, max_retries=2).generate_batch(TEXTS[:20])
         assert caught.value.status == 500
         assert caught.value.inputs == tuple(range(20))
-        assert len(server.requests) == 6
+        assert 6 <= len(server.requests) <= 20  # as the policy says, and then until three texts failed by themselves
 
 
 @pytest.mark.parametrize("damage", ["missing", "nan", "wrong_dimension", "not_json"])
@@ -148,7 +148,8 @@ def test_persistent_damage_ends_in_a_named_error(damage: str) -> None:
     with EmbeddingServer(MODEL, faults=[Fault.damaged(damage)] * 50) as server:  # type: ignore[arg-type]
         with pytest.raises(InvalidVectorsError) as caught:
             generator(server, max_retries=1).generate_batch(["a", "b"])
-        assert caught.value.inputs == (0, 1) if damage != "nan" else set(caught.value.inputs) <= {0, 1}
+        one = damage in ("missing", "nan")  # the other text has its vector
+        assert caught.value.inputs == ((1,) if one else (0, 1))
 
 
 def test_nobody_listening() -> None:

@@ -1,0 +1,31 @@
+"""What the clients of embeddings, chat and rerank providers share: bounded HTTP, secrets, a provider's own words."""
+
+from embedpipe.providers.http import (
+    Allowance,
+    UnusableReplyError,
+    allowing,
+    async_client,
+    client,
+    openai_http_library,
+    unusable,
+)
+from embedpipe.providers.secret import Endpoint, Secret, hidden, safe_cause, secrets_in
+from embedpipe.providers.words import redirect, shown, words
+
+__all__ = [
+    "Allowance",
+    "Endpoint",
+    "Secret",
+    "UnusableReplyError",
+    "allowing",
+    "async_client",
+    "client",
+    "hidden",
+    "openai_http_library",
+    "redirect",
+    "safe_cause",
+    "secrets_in",
+    "shown",
+    "unusable",
+    "words",
+]

@@ -1,0 +1,349 @@
+"""HTTP clients for the providers' own SDKs: bounded in bytes and in time, and never redirected to another origin.
+
+An SDK takes a client of the HTTP library that it stands on (httpx, or httpx2 for newer ones of OpenAI's), so the
+classes are made for the library that is given.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import importlib
+import math
+import socket
+import time
+import zlib
+from collections.abc import AsyncIterator, Iterator
+from contextvars import ContextVar
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+_CONNECT_S = 10.0
+_REDIRECTS = 5
+_ERROR_BYTES = 1 << 16
+_SLICE = 1 << 16
+
+
+class UnusableReplyError(Exception):
+    """A reply that is larger than what was asked for can be, or packed in a way that was not asked for."""
+
+
+@dataclass(slots=True)
+class Allowance:
+    """What one request may take: seconds in all, from connecting to the reply's last byte, and bytes once unpacked.
+
+    The time of a stream is counted anew from each `restart`.
+    """
+
+    timeout_s: float
+    reply_bytes: int
+    _ends: float = math.inf
+
+    def restart(self) -> None:
+        self._ends = time.monotonic() + self.timeout_s
+
+    def left(self) -> float:
+        return self._ends - time.monotonic()
+
+
+_CURRENT: ContextVar[Allowance | None] = ContextVar("embedpipe_allowance", default=None)
+
+
+@contextlib.contextmanager
+def allowing(allowance: Allowance) -> Iterator[None]:
+    """Give the requests that are sent within this allowance, each of them in full."""
+    token = _CURRENT.set(allowance)
+    try:
+        yield
+    finally:
+        _CURRENT.reset(token)
+
+
+def client(library: str, *, login: tuple[str, str] | None = None) -> Any:
+    """Return a bounded `Client` of the library, which states `login` (name, password) where there is one."""
+    made = _sync_class(library)(auth=login, limits=_limits(library))
+    _watch(made, _WatchedBackend)
+    return made
+
+
+def async_client(library: str, *, login: tuple[str, str] | None = None) -> Any:
+    """Return a bounded `AsyncClient` of the library, as `client`."""
+    made = _async_class(library)(auth=login, limits=_limits(library))
+    _watch(made, _KeptAliveBackend)
+    return made
+
+
+@cache
+def openai_http_library() -> str:
+    """Return the name of the HTTP library that the installed version of OpenAI's client stands on."""
+    import openai
+
+    return openai.DefaultHttpxClient.__mro__[1].__module__.partition(".")[0]
+
+
+def unusable(error: BaseException) -> UnusableReplyError | None:
+    """Return the `UnusableReplyError` that led to an SDK's error; None where none did."""
+    each: BaseException | None = error
+    while each is not None and not isinstance(each, UnusableReplyError):
+        each = each.__cause__
+    return each
+
+
+def _limits(library: str) -> Any:
+    return importlib.import_module(library).Limits(max_connections=1000, max_keepalive_connections=100)
+
+
+@cache
+def _sync_class(library: str) -> type[Any]:
+    http = importlib.import_module(library)
+
+    class Body(http.SyncByteStream):  # type: ignore[name-defined,misc]
+        def __init__(self, response: Any, allowance: Allowance) -> None:
+            self._given = response, allowance
+
+        def __iter__(self) -> Iterator[bytes]:
+            return _pieces(http, *self._given)
+
+        def close(self) -> None:
+            self._given[0].close()
+
+    class BoundedClient(http.Client):  # type: ignore[name-defined,misc]
+        def send(self, request: Any, *, stream: bool = False, **options: Any) -> Any:
+            allowance = _started(request)
+            options["follow_redirects"] = False
+            for _ in range(_REDIRECTS):
+                with allowing(allowance):
+                    response = super().send(request, stream=True, **options)
+                if not _same_origin(response):
+                    break
+                response.close()
+                request = response.next_request
+            try:
+                reply = _reply(http, response, Body(response, allowance))
+                if not stream:
+                    reply.read()
+            except BaseException:
+                response.close()
+                raise
+            return reply
+
+    return BoundedClient
+
+
+def _pieces(http: Any, response: Any, allowance: Allowance) -> Iterator[bytes]:
+    """Yield the reply's bytes, unpacked, in its time and within its bounds."""
+    meter = _Meter(response, allowance)
+    chunks = response.iter_raw()
+    while not meter.full:
+        with allowing(allowance):
+            chunk = next(chunks, None)
+        if chunk is None:
+            return
+        if allowance.left() <= 0.0:
+            raise _too_slow(http, response.request, allowance)
+        yield meter.taken(chunk)
+
+
+@cache
+def _async_class(library: str) -> type[Any]:
+    """As `_sync_class`, for an event loop, which can end whatever takes too long."""
+    http = importlib.import_module(library)
+
+    class Body(http.AsyncByteStream):  # type: ignore[name-defined,misc]
+        def __init__(self, response: Any, allowance: Allowance) -> None:
+            self._given = response, allowance
+
+        def __aiter__(self) -> AsyncIterator[bytes]:
+            return _apieces(http, *self._given)
+
+        async def aclose(self) -> None:
+            await self._given[0].aclose()
+
+    class BoundedClient(http.AsyncClient):  # type: ignore[name-defined,misc]
+        async def send(self, request: Any, *, stream: bool = False, **options: Any) -> Any:
+            allowance = _started(request)
+            options["follow_redirects"] = False
+            for _ in range(_REDIRECTS):
+                async with _in_time(http, request, allowance):
+                    response = await super().send(request, stream=True, **options)
+                if not _same_origin(response):
+                    break
+                await response.aclose()
+                request = response.next_request
+            try:
+                reply = _reply(http, response, Body(response, allowance))
+                if not stream:
+                    await reply.aread()
+            except BaseException:
+                await response.aclose()
+                raise
+            return reply
+
+    return BoundedClient
+
+
+async def _apieces(http: Any, response: Any, allowance: Allowance) -> AsyncIterator[bytes]:
+    """As `_pieces`."""
+    meter = _Meter(response, allowance)
+    chunks = response.aiter_raw()
+    while not meter.full:
+        async with _in_time(http, response.request, allowance):
+            chunk = await anext(chunks, None)
+        if chunk is None:
+            return
+        yield meter.taken(chunk)
+
+
+def _started(request: Any) -> Allowance:
+    """Start the time of a request, and say to it what its steps may take."""
+    allowance = _CURRENT.get() or Allowance(60.0, 1 << 26)
+    allowance.restart()
+    step = allowance.timeout_s
+    times = {"connect": min(step, _CONNECT_S), "read": step, "write": step, "pool": step}
+    request.extensions = {**request.extensions, "timeout": times}
+    request.headers["accept-encoding"] = "gzip"  # what can be unpacked piece by piece, without another library
+    return allowance
+
+
+def _same_origin(response: Any) -> bool:
+    """Whether the reply sends the same request on to where it would go to anyway, such as a path with a slash."""
+    onward = response.next_request
+    if response.status_code not in (307, 308) or onward is None:
+        return False
+    here, there = (
+        (url.scheme, url.host, url.port or {"http": 80, "https": 443}.get(url.scheme))
+        for url in (response.request.url, onward.url)
+    )
+    return bool(here == there)
+
+
+def _reply(http: Any, response: Any, body: Any) -> Any:
+    """Return the reply with a body that is unpacked and bounded."""
+    dropped = ("content-encoding", "content-length", "transfer-encoding")
+    headers = [(name, value) for name, value in response.headers.multi_items() if name.lower() not in dropped]
+    return http.Response(
+        response.status_code, headers=headers, stream=body, request=response.request, extensions=response.extensions
+    )
+
+
+class _Meter:
+    """Unpacks a reply piece by piece and counts its bytes. The reply of a failure is cut, where it is too long."""
+
+    def __init__(self, response: Any, allowance: Allowance) -> None:
+        packed = response.headers.get("content-encoding", "identity").strip().lower()
+        if packed not in ("", "identity", "gzip", "x-gzip", "deflate"):
+            raise UnusableReplyError(f"The reply is packed as {packed[:40]!r}, and only gzip was asked for.")
+        self._inflate = None if packed in ("", "identity") else zlib.decompressobj(32 + zlib.MAX_WBITS)
+        self._failed = response.status_code >= 300
+        self._most = _ERROR_BYTES if self._failed else allowance.reply_bytes
+        self._left = self._most
+        self.full = False
+
+    def taken(self, chunk: bytes) -> bytes:
+        if self._inflate is not None:
+            try:
+                chunk = self._inflate.decompress(chunk, self._left + 1)
+            except zlib.error as error:
+                raise UnusableReplyError(f"The reply cannot be unpacked: {error}.") from error
+        self._left -= len(chunk)
+        if self._left < 0:
+            if not self._failed:
+                raise UnusableReplyError(f"The reply is over {self._most:,} bytes, which no answer to this request is.")
+            self.full = True
+            return chunk[: self._left]
+        return chunk
+
+
+@contextlib.asynccontextmanager
+async def _in_time(http: Any, request: Any, allowance: Allowance) -> AsyncIterator[None]:
+    try:
+        async with asyncio.timeout(max(allowance.left(), 0.0)):
+            yield
+    except TimeoutError as error:
+        raise _too_slow(http, request, allowance) from error
+
+
+def _too_slow(http: Any, request: Any, allowance: Allowance) -> Exception:
+    error: Exception = http.ReadTimeout(
+        f"no whole reply within timeout_s={allowance.timeout_s:g} seconds", request=request
+    )
+    return error
+
+
+def _keepalive() -> list[tuple[int, int, int]]:
+    """Return socket options that have the system find out within about a minute that the other side is gone."""
+    options = [(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)]
+    for name, value in (("TCP_KEEPIDLE", 30), ("TCP_KEEPINTVL", 10), ("TCP_KEEPCNT", 3)):
+        if hasattr(socket, name):
+            options.append((socket.IPPROTO_TCP, getattr(socket, name), value))
+    return options
+
+
+def _watch(made: Any, backend: type[_KeptAliveBackend]) -> None:
+    """Have each pool of the client, its proxies' too, open its connections through `backend`.
+
+    The library takes a backend with a transport alone, and a transport of one's own turns the environment's proxies
+    off. In a version that keeps its pools elsewhere, what is lost is the deadline while the reply's head arrives.
+    """
+    for transport in (getattr(made, "_transport", None), *getattr(made, "_mounts", {}).values()):
+        pool = getattr(transport, "_pool", None)
+        if hasattr(pool, "_network_backend"):
+            core = importlib.import_module(type(pool).__module__.partition(".")[0])
+            pool._network_backend = backend(pool._network_backend, core)  # noqa: SLF001
+
+
+class _KeptAliveBackend:
+    """Opens connections that the system keeps alive."""
+
+    def __init__(self, backend: Any, core: Any) -> None:
+        self._backend = backend
+        self._core = core
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._backend, name)
+
+    def connect_tcp(self, *given: Any, **named: Any) -> Any:
+        named["socket_options"] = [*_keepalive(), *(named.get("socket_options") or ())]
+        return self._backend.connect_tcp(*given, **named)
+
+
+class _WatchedBackend(_KeptAliveBackend):
+    """Opens connections that keep to the deadline of the request that is under way in their thread.
+
+    The library's own time limits are for each read, so that a byte now and then would hold a thread for ever.
+    """
+
+    def connect_tcp(self, *given: Any, **named: Any) -> Any:
+        named["timeout"] = _within(named.get("timeout"), self._core.ConnectTimeout)
+        return _WatchedStream(super().connect_tcp(*given, **named), self._core)
+
+
+class _WatchedStream:
+    def __init__(self, stream: Any, core: Any) -> None:
+        self._stream = stream
+        self._core = core
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+    def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+        data: bytes = self._stream.read(max_bytes, _within(timeout, self._core.ReadTimeout))
+        return data
+
+    def write(self, buffer: bytes, timeout: float | None = None) -> None:
+        for start in range(0, len(buffer), _SLICE):
+            self._stream.write(buffer[start : start + _SLICE], _within(timeout, self._core.WriteTimeout))
+
+    def start_tls(self, *given: Any, **named: Any) -> _WatchedStream:
+        return _WatchedStream(self._stream.start_tls(*given, **named), self._core)
+
+
+def _within(timeout: float | None, late: type[Exception]) -> float | None:
+    allowance = _CURRENT.get()
+    if allowance is None:
+        return timeout
+    left = allowance.left()
+    if left <= 0.0:
+        raise late("the time of the request is over")
+    return left if timeout is None else min(timeout, left)

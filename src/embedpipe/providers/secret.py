@@ -1,0 +1,186 @@
+"""Keys and passwords that show themselves nowhere."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from urllib.parse import quote, quote_plus, unquote, urlsplit, urlunsplit
+
+from embedpipe.errors import AuthenticationError, ConfigurationError
+
+_SHORTEST = 4  # to hide a shorter one would hide half of each message
+_NAMED = ("key", "token", "secret", "password")
+
+
+@dataclass(frozen=True, slots=True)
+class Secret:
+    """A provider's key: given, or read from the environment variable when it is needed.
+
+    Its repr, its pickle and its copy by `dataclasses.asdict` hold the variable's name alone, so that a key never
+    travels with a component; in another process it is read from that process's environment.
+    """
+
+    variable: str
+    _read: Callable[[], str | None]
+
+    @classmethod
+    def of(cls, value: str | None, *, variable: str) -> Secret:
+        return cls(variable, lambda: value)
+
+    def reveal(self, *, default: str | None = None) -> str:
+        """Return the key, without white space at its ends.
+
+        Raises:
+            AuthenticationError: If there is none and no default, or if it holds what no HTTP header takes.
+        """
+        key = (self._read() or os.environ.get(self.variable) or default or "").strip()
+        if not key:
+            raise AuthenticationError(
+                f"A key was expected in api_key= or in the environment variable {self.variable}, and both are empty. "
+                f"Set {self.variable}, or pass api_key=, or choose a local model such as 'all-MiniLM-L6-v2'."
+            )
+        if not (key.isascii() and key.isprintable()):  # the HTTP library's own error would quote it
+            raise AuthenticationError(
+                f"The key in api_key= or {self.variable} holds a line break or another character that no key has. "
+                "Copy it again from the provider's page."
+            )
+        return key
+
+    @property
+    def values(self) -> tuple[str, ...]:
+        """The key in a tuple, for `hidden`; empty where there is none."""
+        key = self._read() or os.environ.get(self.variable)
+        return (key,) if key else ()
+
+    @property
+    def bare(self) -> Secret:
+        """The same without the value, as a pickle has it."""
+        return Secret.of(None, variable=self.variable)
+
+    def __repr__(self) -> str:
+        return f"Secret({self.variable})"
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return _from_environment, (self.variable,)
+
+
+def _from_environment(variable: str) -> Secret:
+    return Secret.of(None, variable=variable)
+
+
+class Endpoint:
+    """A provider's `base_url`, with the user name and password in it kept apart.
+
+    The URL then stands in no log line, repr or pickle with them. A pickle holds the URL without them: where another
+    process needs them, leave `base_url=` out and set the environment variable there.
+    """
+
+    def __init__(self, base_url: str | None, *, variable: str) -> None:
+        self.variable = variable
+        self.url, self._login = (None, ()) if base_url is None else _parted(base_url, named="base_url")
+
+    def resolved(self) -> tuple[str | None, tuple[str, str] | None]:
+        """Return the URL and the login (name, password), from the environment where no URL was given."""
+        url, login = self.url, self._login
+        if url is None and (named := os.environ.get(self.variable)):
+            url, login = _parted(named, named=self.variable)
+        return url, (login[0], login[1]) if login else None
+
+    @property
+    def values(self) -> tuple[str, ...]:
+        """The login's secrets in every form that travels, for `hidden`."""
+        try:
+            login = self.resolved()[1]
+        except ConfigurationError:
+            return ()
+        return () if login is None else (login[1], base64.b64encode(":".join(login).encode()).decode())
+
+    @property
+    def bare(self) -> Endpoint:
+        """The same without the login, as a pickle has it."""
+        return Endpoint(self.url, variable=self.variable)
+
+    def __repr__(self) -> str:
+        return f"Endpoint({self.url!r})"
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return _endpoint, (self.url, self.variable)
+
+
+def _endpoint(url: str | None, variable: str) -> Endpoint:
+    return Endpoint(url, variable=variable)
+
+
+def _parted(url: str, *, named: str) -> tuple[str, tuple[str, ...]]:
+    """Return the URL without its login, and the login; a URL that can be read in two ways is refused unquoted."""
+    try:
+        parts = urlsplit(url)
+        login, at, place = parts.netloc.rpartition("@")
+        sound = parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port is None or parts.port > 0)
+    except ValueError:
+        sound = False
+    # An @ behind the host, or a fragment, is the rest of a password that holds a / or # as it is.
+    if not sound or not url.isprintable() or parts.fragment or "@" in parts.path + parts.query:
+        raise ConfigurationError(
+            f"{named} cannot be read. Pass http://host:port/path or https://host/path. Percent-encode what stands in "
+            "a user name, a password or a path: @ is %40, / is %2F, : is %3A, # is %23, ? is %3F, a space is %20."
+        ) from None
+    name, _, password = login.partition(":")
+    return urlunsplit(parts._replace(netloc=place)), (unquote(name), unquote(password)) if at else ()
+
+
+def hidden(text: str, secrets: Iterable[str]) -> str:
+    """Return the text with *** for each secret, also where it is percent-encoded or escaped."""
+    for secret in secrets:
+        for form in sorted(_forms(secret), key=len, reverse=True):
+            text = text.replace(form, "***")
+    return text
+
+
+def _forms(secret: str) -> set[str]:
+    bare = secret.strip()
+    if len(bare) < _SHORTEST:
+        return set()
+    forms = {
+        each
+        for form in (secret, bare)
+        for each in (
+            form,
+            quote(form),
+            quote(form, safe=""),
+            quote_plus(form),
+            repr(form)[1:-1],
+            json.dumps(form)[1:-1],
+            json.dumps(form, ensure_ascii=False)[1:-1],
+        )
+    }
+    return forms | {form.lower() for form in forms if "%" in form and form not in (secret, bare)}
+
+
+def safe_cause(error: BaseException, secrets: Sequence[str]) -> BaseException | None:
+    """Return the error for a `raise ... from`; None where its words, or those of what led to it, hold a secret."""
+    each: BaseException | None = error
+    seen: set[int] = set()
+    while each is not None and id(each) not in seen:
+        seen.add(id(each))
+        if any(hidden(form, secrets) != form for form in (str(each), repr(each))):
+            return None
+        each = each.__cause__ or each.__context__
+    return error
+
+
+def secrets_in(component: object, *, deep: bool = True) -> tuple[str, ...]:
+    """Return the keys that a framework's model holds in attributes named as such, to hide them in its errors."""
+    found: list[str] = []
+    for name, value in getattr(component, "__dict__", {}).items():
+        if any(part in name.lower() for part in _NAMED):
+            reveal = getattr(value, "get_secret_value", None)
+            plain = reveal() if callable(reveal) else value
+            if isinstance(plain, str):
+                found.append(plain)
+        elif deep and hasattr(value, "__dict__"):
+            found.extend(secrets_in(value, deep=False))
+    return tuple(found)

@@ -224,11 +224,12 @@ class OpenAIChat:
         return f"the request failed with status {status}: {words(response.content, secrets=secrets)}"
 
     def _reply(self, completion: Any) -> Reply:
-        choice = completion.choices[0] if completion.choices else None
-        text = _text(choice.message.content) if choice else ""
+        if not completion.choices:
+            raise GenerationError(f"{self._model}: the reply holds no text (no choices).")
+        choice = completion.choices[0]
+        text = _text(choice.message.content)
         if not text:
-            reason = choice.finish_reason if choice else "no choices"
-            raise GenerationError(f"{self._model}: the reply holds no text ({shown(reason)}).")
+            raise GenerationError(f"{self._model}: the reply holds no text ({shown(choice.finish_reason)}).")
         return Reply(text, _count(completion, "total_tokens"), choice.finish_reason == "length", _output(completion))
 
     def _check_finished(self, finished: bool) -> None:
@@ -255,7 +256,7 @@ class _Progress:
         delta = choice.delta if choice else None
         reason = choice.finish_reason if choice else None
         self.finished = self.finished or reason is not None
-        fields = {} if delta is None else delta.model_dump()
+        fields: dict[str, Any] = {} if delta is None else dict(delta)
         self._got_on = reason is not None or any(value for name, value in fields.items() if name != "role")
         text = _text(fields.get("content"))
         return Reply(text, _count(event, "total_tokens"), reason == "length", _output(event))

@@ -119,7 +119,7 @@ def _layout(size: int, kind: bytes, *, dimensions: int, cut: Cut) -> np.dtype[np
         2: ("<f2", (dimensions,)),
         3: (_bytes(dimensions),),
     }
-    if code not in vectors or _CUTS[cut_code] not in ("whole", cut):
+    if code not in vectors or cut_code >= len(_CUTS) or _CUTS[cut_code] not in ("whole", cut):
         return None
     layout = np.dtype([("head", "V8"), ("tokens", "<u4"), ("name", f"V{name_size}"), ("vector", *vectors[code])])
     return layout if layout.itemsize == size else None

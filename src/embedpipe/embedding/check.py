@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 import numpy as np
+import numpy.typing as npt
 
 from embedpipe.errors import InvalidVectorsError
 from embedpipe.types import ModelSpec, Vectors
@@ -75,9 +76,15 @@ def parted(vectors: Vectors, *, expected: int, spec: ModelSpec) -> tuple[Vectors
             f"{expected} vectors of {spec.dimensions} dimensions were expected from {spec.name}, and an array of shape "
             f"{vectors.shape} came. Check that the model is the one named, and dimensions=."
         )
+    usable = usable_rows(vectors)
+    return vectors, [] if usable.all() else np.flatnonzero(~usable).tolist()
+
+
+def usable_rows(vectors: Vectors) -> npt.NDArray[np.bool_]:
+    """(n,) whether each row of (n, d) is finite and not all zero."""
     squares = np.einsum("nd,nd->n", vectors, vectors)  # not finite where any element is not, nor where it overflows
-    bad = ~(np.isfinite(squares) & (squares > 0.0))
-    return vectors, np.flatnonzero(bad).tolist() if bad.any() else []
+    usable: npt.NDArray[np.bool_] = np.isfinite(squares) & (squares > 0.0)
+    return usable
 
 
 def unusable_rows(rows: Sequence[int], *, expected: int, spec: ModelSpec) -> InvalidVectorsError:

@@ -115,13 +115,15 @@ class CohereModel:
         }
 
     def _translated(self, error: Exception) -> EmbeddingError:
-        if not isinstance(error, _answered()) and unusable(error) is None:  # its client could not read the reply
+        status = getattr(error, "status_code", None)
+        unread = not isinstance(error, _answered()) or (status is not None and status < 300)
+        if unread and unusable(error) is None:  # its client could not read the reply
             return InvalidVectorsError(
                 f"The reply is not what Cohere's embeddings interface sends ({type(error).__name__}). Check base_url."
             )
         return translated(
             error,
-            status=getattr(error, "status_code", None),
+            status=status,
             body=getattr(error, "body", None) or str(error),
             headers=getattr(error, "headers", None) or {},
             secret=self._secret,

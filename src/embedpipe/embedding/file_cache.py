@@ -12,6 +12,7 @@ from typing import Any
 
 from embedpipe._forking import Lock, PerProcess
 from embedpipe._optional import require
+from embedpipe._private import private_folder, tighten
 from embedpipe.embedding.cache import KEY_SIZE, Precision, checked_precision, model_of
 from embedpipe.errors import ConfigurationError
 from embedpipe.types import ModelSpec
@@ -201,7 +202,7 @@ class FileCache:
     def open(self) -> _Opened:
         """Opens the file, or a new one where it is damaged."""
         lmdb = require("lmdb", extra="cache")
-        self.folder.mkdir(parents=True, exist_ok=True)
+        private_folder(self.folder)
         try:
             return self._open_sound(lmdb)
         except (lmdb.CorruptedError, lmdb.InvalidError, lmdb.VersionMismatchError) as error:
@@ -213,8 +214,16 @@ class FileCache:
             return self._open_sound(lmdb)
 
     def _open_sound(self, lmdb: Any) -> _Opened:
+        for name in ("data.mdb", "lock.mdb"):
+            if (self.folder / name).exists():
+                tighten(self.folder / name)
         environment = lmdb.open(
-            str(self.folder), map_size=2 * self.max_bytes + _SLACK, max_dbs=2, max_readers=1024, metasync=False
+            str(self.folder),
+            map_size=2 * self.max_bytes + _SLACK,
+            max_dbs=2,
+            max_readers=1024,
+            metasync=False,
+            mode=0o600,
         )
         pages = environment.info()["last_pgno"] + 1
         if (self.folder / "data.mdb").stat().st_size < pages * environment.stat()["psize"]:

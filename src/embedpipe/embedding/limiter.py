@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import re
 import sqlite3
 import time
@@ -12,11 +13,14 @@ from pathlib import Path
 from typing import Protocol
 
 from embedpipe._forking import UNFORKED, Lock
+from embedpipe._private import private_file, private_folder
 from embedpipe.embedding.backend import Limits
-from embedpipe.errors import EmbeddingError
+from embedpipe.errors import ConfigurationError, EmbeddingError
 
 _BURST_S = 1.0
 _FILE_S = 30.0  # SQLite tries for so long where another process has locked the file
+_LONGEST_PAUSE_S = 60.0
+_LONGEST_S = 86400.0
 _DURATION = re.compile(r"(\d{1,9}(?:\.\d{1,9})?)(ms|s|m|h|d)")
 _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 
@@ -52,7 +56,8 @@ class _File:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        path.parent.mkdir(parents=True, exist_ok=True)
+        private_folder(path.parent)
+        private_file(path)
         with self._open() as connection:
             connection.execute(
                 "CREATE TABLE IF NOT EXISTS state (id INTEGER PRIMARY KEY CHECK (id = 1), "
@@ -62,30 +67,41 @@ class _File:
 
     @contextlib.contextmanager
     def _open(self) -> Iterator[sqlite3.Connection]:
-        with (
-            UNFORKED,
-            contextlib.closing(sqlite3.connect(self._path, timeout=_FILE_S, isolation_level=None)) as connection,
-        ):
-            try:
+        try:
+            with (
+                UNFORKED,
+                contextlib.closing(sqlite3.connect(self._path, timeout=_FILE_S, isolation_level=None)) as connection,
+            ):
                 connection.execute("PRAGMA synchronous = OFF")  # after a power cut the limits start afresh
                 yield connection
-            except sqlite3.OperationalError as error:
-                raise EmbeddingError(
-                    f"The file of shared limits {self._path} cannot be used: {error}. Another process may have held it "
-                    f"for {_FILE_S:.0f} s: end that one, or name another file in Limits(shared=)."
-                ) from error
+        except sqlite3.OperationalError as error:
+            raise EmbeddingError(
+                f"The file of shared limits {self._path} cannot be used: {error}. Another process may have held it "
+                f"for {_FILE_S:.0f} s: end that one, or name another file in Limits(shared=)."
+            ) from error
+        except sqlite3.DatabaseError as error:
+            raise ConfigurationError(
+                f"The file {self._path} of Limits(shared=) is none: {error}. Remove it, or name another one."
+            ) from error
 
     @contextlib.contextmanager
     def change(self) -> Iterator[list[State]]:
         with self._open() as connection:
             connection.execute("BEGIN IMMEDIATE")
-            held = [State(*connection.execute("SELECT requests, tokens, pause FROM state").fetchone())]
+            row = connection.execute("SELECT requests, tokens, pause FROM state").fetchone()
+            held = [_bounded(*(row or ()))]
             yield held
             now = held[0]
             connection.execute(
                 "UPDATE state SET requests = ?, tokens = ?, pause = ?", (now.requests, now.tokens, now.pause)
             )
             connection.execute("COMMIT")
+
+
+def _bounded(*times: object) -> State:
+    """The state as it stands in the file: what is no time, or one further off than requests can be, is none."""
+    latest = time.time() + _LONGEST_S
+    return State(*(each if isinstance(each, float) and 0.0 <= each <= latest else 0.0 for each in times))
 
 
 class Limiter(Protocol):
@@ -119,8 +135,8 @@ class RateLimiter:
             start = max(now, state.requests, state.tokens, state.pause)
             held[0] = replace(
                 state,
-                requests=_advanced(state.requests, start, cost=1, per_minute=self._requests),
-                tokens=_advanced(state.tokens, start, cost=tokens, per_minute=self._tokens),
+                requests=_advanced(state.requests, start, _duration(1, self._requests, stated=self._stated[0])),
+                tokens=_advanced(state.tokens, start, _duration(tokens, self._tokens, stated=self._stated[1])),
             )
         return start - now
 
@@ -139,18 +155,27 @@ class RateLimiter:
         for measure in ("requests", "tokens"):
             reset = seconds(headers.get(f"x-ratelimit-reset-{measure}", ""))
             if reset and _number(headers, f"x-ratelimit-remaining-{measure}") == 0:
-                self.pause(min(reset, 60.0))
+                self.pause(min(reset, _LONGEST_PAUSE_S))
 
 
-def _advanced(due: float, start: float, *, cost: float, per_minute: float | None) -> float:
-    return max(due, start - _BURST_S) + cost * 60.0 / per_minute if per_minute else due
+def _duration(cost: float, per_minute: float | None, *, stated: bool) -> float | None:
+    """How long a request takes of a rate; by one that the provider states, and may state wrongly, at most a minute."""
+    if not per_minute:
+        return None
+    takes = cost * 60.0 / per_minute
+    return min(takes, _LONGEST_PAUSE_S) if stated else takes
+
+
+def _advanced(due: float, start: float, takes: float | None) -> float:
+    return due if takes is None else max(due, start - _BURST_S) + takes
 
 
 def _number(headers: Mapping[str, str], name: str) -> float | None:
     try:
-        return float(headers[name])
+        number = float(headers[name])
     except (KeyError, ValueError):
         return None
+    return number if math.isfinite(number) and number >= 0.0 else None
 
 
 def seconds(duration: str) -> float:

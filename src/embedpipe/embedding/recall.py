@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from embedpipe.embedding.cache import Cut, KeyMaker, Precision, VectorCache, decode, encode, rounded
 from embedpipe.embedding.call import Call
-from embedpipe.embedding.check import unit
+from embedpipe.embedding.check import unit, usable_rows
 from embedpipe.embedding.overlong import OnTooLong
 from embedpipe.types import Kind, ModelSpec
 
@@ -52,7 +52,8 @@ class Recall:
             place = slice(start, start + len(keys)) if whole else np.add(found.places, start)
             call.vectors[place] = self._scaled(found.vectors)
             call.counts[place] = found.tokens
-            call.cached[place] = True
+            call.cached[place] = usable = usable_rows(call.vectors[place])
+            damaged += len(usable) - int(np.count_nonzero(usable))
         return damaged
 
     def keep(self, call: Call, numbers: Sequence[int]) -> None:

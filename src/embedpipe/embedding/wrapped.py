@@ -64,7 +64,7 @@ class WrappedModel:
             raise InvalidVectorsError(
                 f"{self._name} did not give a list of {len(texts)} vectors, one for each text. Check the embeddings."
             )
-        return stacked(rows, vars(self)["spec"].dimensions if "spec" in vars(self) else None)
+        return stacked(list(rows), vars(self)["spec"].dimensions if "spec" in vars(self) else None)
 
     def _rows(self, texts: list[str], kind: Kind) -> list[list[float]]:
         embeddings = self._embeddings

@@ -112,10 +112,10 @@ def _sync_class(library: str) -> type[Any]:
         def send(self, request: Any, *, stream: bool = False, **options: Any) -> Any:
             allowance = _started(request)
             options["follow_redirects"] = False
-            for _ in range(_REDIRECTS):
+            for onward in range(_REDIRECTS + 1):
                 with allowing(allowance):
                     response = super().send(request, stream=True, **options)
-                if not _same_origin(response):
+                if onward == _REDIRECTS or not _same_origin(response):
                     break
                 response.close()
                 request = response.next_request
@@ -164,10 +164,10 @@ def _async_class(library: str) -> type[Any]:
         async def send(self, request: Any, *, stream: bool = False, **options: Any) -> Any:
             allowance = _started(request)
             options["follow_redirects"] = False
-            for _ in range(_REDIRECTS):
+            for onward in range(_REDIRECTS + 1):
                 async with _in_time(http, request, allowance):
                     response = await super().send(request, stream=True, **options)
-                if not _same_origin(response):
+                if onward == _REDIRECTS or not _same_origin(response):
                     break
                 await response.aclose()
                 request = response.next_request
@@ -288,7 +288,7 @@ def _watch(made: Any, backend: type[_KeptAliveBackend]) -> None:
     """
     for transport in (getattr(made, "_transport", None), *getattr(made, "_mounts", {}).values()):
         pool = getattr(transport, "_pool", None)
-        if hasattr(pool, "_network_backend"):
+        if pool is not None and hasattr(pool, "_network_backend"):
             core = importlib.import_module(type(pool).__module__.partition(".")[0])
             pool._network_backend = backend(pool._network_backend, core)  # noqa: SLF001
 

@@ -80,7 +80,10 @@ class Endpoint:
 
     def __init__(self, base_url: str | None, *, variable: str) -> None:
         self.variable = variable
-        self.url, self._login = (None, ()) if base_url is None else _parted(base_url, named="base_url")
+        self.url: str | None = None
+        self._login: tuple[str, ...] = ()
+        if base_url is not None:
+            self.url, self._login = _parted(base_url, named="base_url")
 
     def resolved(self) -> tuple[str | None, tuple[str, str] | None]:
         """Return the URL and the login (name, password), from the environment where no URL was given."""

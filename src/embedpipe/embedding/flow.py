@@ -19,6 +19,7 @@ Aside: TypeAlias = Callable[..., Awaitable[Any]]
 _REFUSED = frozenset({400, 413, 422, 424})
 _STUMBLED = 500
 _HOPELESS = 3
+_IN_VAIN = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,8 +78,8 @@ class Flow:
     """What is still to be sent, and the error of every text that failed. It does no I/O; a driver sends.
 
     What of a batch was refused, or has no good vector, is halved until the bad text stands alone. Where single texts
-    are refused and nothing at all succeeds, the fault is not the texts': the rest is not sent. Nor is it after a
-    refused key or a redirect to another origin.
+    are refused, or parts tried in vain, and nothing at all succeeds, the fault is not the texts': the rest is not sent.
+    Nor is it after a refused key or a redirect to another origin.
     """
 
     def __init__(self, planned: Iterable[Batch]) -> None:
@@ -87,7 +88,7 @@ class Flow:
         self.errors: dict[int, EmbeddingError] = {}
         self.ended: EmbeddingError | None = None
         """The error after which nothing more is sent."""
-        self._refused = 0
+        self._refused = self._in_vain = 0
         self._succeeded = False
 
     def take(self) -> Batch | None:
@@ -108,15 +109,18 @@ class Flow:
             return
         rest, error = failed
         self._succeeded |= len(rest) < len(batch)
-        if concerns_texts(error) and len(rest) > 1 and not self.ended:
+        may_divide = concerns_texts(error) and len(rest) > 1
+        self._refused += concerns_texts(error) and not may_divide
+        self._in_vain += batch.spent
+        hopeless = not self._succeeded and (self._refused >= _HOPELESS or self._in_vain >= _IN_VAIN)
+        if may_divide and not hopeless and not self.ended:
             self.waiting.extendleft(reversed(rest.halves(spent=not _refused(error))))
-        else:
-            self._fail(rest, error)
-            self._refused += concerns_texts(error)
-            if ends(error) or (self._refused >= _HOPELESS and not self._succeeded):
-                self.ended = error
-                while (following := self.take()) is not None:
-                    self._fail(following, error)
+            return
+        self._fail(rest, error)
+        if hopeless or ends(error):
+            self.ended = error
+            while (following := self.take()) is not None:
+                self._fail(following, error)
 
     def _fail(self, batch: Batch, error: EmbeddingError) -> None:
         self.errors.update(dict.fromkeys(batch.keys, error))

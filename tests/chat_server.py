@@ -42,6 +42,9 @@ class ChatServer:
 
 
 class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    wbufsize = -1
+    disable_nagle_algorithm = True
     chat: ChatServer
 
     def log_message(self, format: str, *args: Any) -> None:
@@ -91,6 +94,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_header("Retry-After", "0")
         self.end_headers()
         self.wfile.write(data)
+        self.wfile.flush()
 
 
 @contextmanager

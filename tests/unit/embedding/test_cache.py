@@ -7,7 +7,6 @@ import multiprocessing
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -42,24 +41,6 @@ class Counting(FakeEmbeddingModel):
     def embed(self, texts: Sequence[str], kind: Kind) -> Vectors:
         self.embedded.extend(texts)
         return super().embed(texts, kind)
-
-
-@pytest.fixture(scope="module")
-def redis_url() -> Iterator[str]:
-    assert REDIS is not None
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    with subprocess.Popen(
-        [REDIS, "--port", str(port), "--save", "", "--bind", "127.0.0.1"], stdout=subprocess.DEVNULL
-    ) as server:
-        for _ in range(100):
-            with socket.socket() as client:
-                if client.connect_ex(("127.0.0.1", port)) == 0:
-                    break
-            time.sleep(0.05)
-        yield f"redis://127.0.0.1:{port}/0"
-        server.terminate()
 
 
 needs_redis = pytest.mark.skipif(REDIS is None, reason="no redis-server on this machine: apt-get install redis-server")

@@ -3,8 +3,11 @@
 Rows, for who writes:
 
     1. documents   by id
-    2. chunks      by id: first all of the transaction that are there already, then the new ones
+    2. chunks      by id, new ones and those that are there in one pass
     3. vectors and words of these chunks, which only the holder of their chunk touches
+
+An ingest locks the stored chunks of its documents first, to know what is stale, and then adds new ones. It holds the
+documents, and nobody else makes chunks with ids of theirs.
 
 Ids are ordered as Python orders them, COLLATE "C" in SQL: batches are cut here, rows are locked there. The counts of
 words are folded by one writer at a time, which no other waits for.

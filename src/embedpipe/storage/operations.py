@@ -185,11 +185,6 @@ def lock(connection: Connection, collection: Collection, selected: ColumnElement
     return {row.id: row.key for row in connection.execute(statements.lock_chunks(collection, selected))}
 
 
-def with_these_ids(collection: Collection, ids: Iterable[str]) -> ColumnElement[bool]:
-    """Whether a chunk is one of these."""
-    return collection.chunks.c.id == func.any(_text_array(ids))
-
-
 def move(connection: Connection, collection: Collection, rows: ChunkRows) -> None:
     """Rewrite place, metadata and payload of chunks that are locked already, where they differ."""
     statement = statements.move(collection)

@@ -8,7 +8,7 @@ from typing import Any, TypeAlias, TypeVar
 from sqlalchemy import Connection
 
 from embedpipe.errors import ConfigurationError, InputError
-from embedpipe.storage import documents, index_building, lexical, metadata_index, nearby, operations, session
+from embedpipe.storage import documents, index_building, lexical, locks, metadata_index, nearby, operations, session
 from embedpipe.storage.filter_notation import parse_filter
 from embedpipe.storage.filters import Filter, ValueType, restricts
 from embedpipe.storage.json import storable_text
@@ -35,7 +35,7 @@ def upsert(chunks: Sequence[Chunk], vectors: Any) -> Plan[list[str]]:
         ids = [str(chunk.id) for chunk in named]
         checked = operations.checked(vectors, collection, count=len(named), names=ids)
         positions = list(last.values())
-        operations.lock(connection, collection, operations.with_these_ids(collection, map(str, last)))
+        locks.lock(connection, collection.chunks, mode="ROW EXCLUSIVE")  # before the vectors, which come first below
         write = operations.upsert_apart if apart else operations.upsert
         write(connection, collection, operations.take(rows, positions), checked[positions])
         return ids

@@ -64,7 +64,7 @@ def _bound_rows(types: dict[str, TypeEngine[Any]]) -> Rows:
 
 
 def upsert(collection: Collection) -> Insert:
-    """Writes the staged chunks and their vectors by chunk id. Those that are there are locked already, see `locks`."""
+    """Write the staged chunks and their vectors by chunk id, locked in the order of the ids, new or not."""
     staged = _staged(collection, with_vectors=True)
     chunks, vectors = collection.chunks, collection.vectors
     rows = insert(chunks).from_select(

@@ -96,7 +96,7 @@ def say_started() -> None:
 
 def ingest(url: str, version: str) -> None:
     at_work = service(url)
-    at_work.store.count()
+    at_work.store.create()
     say_started()
     at_work.ingest(documents(int(version)))
 
@@ -104,7 +104,7 @@ def ingest(url: str, version: str) -> None:
 def upsert(url: str, writer: str) -> None:
     """Writes the same 300 ids again and again, in orders of its own."""
     store, rng = PgVectorStore(url, model=model().spec), np.random.default_rng(int(writer))
-    store.count()
+    store.create()
     say_started()
     for attempt in range(10):
         names = [str(number) for number in rng.permutation(300)[:200]]

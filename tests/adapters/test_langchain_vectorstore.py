@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import numpy as np
@@ -15,7 +15,13 @@ from langchain_tests.integration_tests import VectorStoreIntegrationTests
 from langchain_tests.integration_tests.vectorstores import EMBEDDING_SIZE
 
 from embedpipe.embedding import EmbeddingGenerator
-from embedpipe.errors import ConfigurationError, InputError, ModelMismatchError, StorageError
+from embedpipe.errors import (
+    CollectionNotFoundError,
+    ConfigurationError,
+    InputError,
+    ModelMismatchError,
+    StorageError,
+)
 from embedpipe.langchain import EmbedPipeEmbeddings, EmbedPipeVectorStore, RecursiveTextSplitter
 from embedpipe.storage import Database, Field, PgVectorStore
 from embedpipe.testing import FakeEmbeddingModel
@@ -31,14 +37,17 @@ IDS = ["orange", "banana", "lemon", "sky"]
 class TestStandard(VectorStoreIntegrationTests):
     @pytest.fixture
     async def vectorstore(self, database: Database) -> AsyncIterator[VectorStore]:
-        yield EmbedPipeVectorStore(store=PgVectorStore(database, model=SPEC), embedding=self.get_embeddings())
+        store = PgVectorStore(database, model=SPEC)
+        store.create()
+        yield EmbedPipeVectorStore(store=store, embedding=self.get_embeddings())
         await database.aclose()
 
 
 @pytest.fixture
 def empty(database: Database) -> EmbedPipeVectorStore:
-    embedding = DeterministicFakeEmbedding(size=EMBEDDING_SIZE)
-    return EmbedPipeVectorStore(store=PgVectorStore(database, model=SPEC), embedding=embedding)
+    store = PgVectorStore(database, model=SPEC)
+    store.create()
+    return EmbedPipeVectorStore(store=store, embedding=DeterministicFakeEmbedding(size=EMBEDDING_SIZE))
 
 
 @pytest.fixture
@@ -260,6 +269,53 @@ class TestDocuments:
         assert store.count() == 0
 
 
+class TestMissing:
+    """A collection that is not there, perhaps since its name was mistyped."""
+
+    @pytest.mark.parametrize("own", [True, False])
+    async def test_reading_and_deleting_say_so_and_make_nothing(self, database: Database, own: bool) -> None:
+        counting = Counting()
+        embedding = EmbedPipeEmbeddings(EmbeddingGenerator(FakeEmbeddingModel(8))) if own else counting
+        made = EmbedPipeVectorStore(store=PgVectorStore(database, collection="typo"), embedding=embedding)
+        vector = [1.0] * 8
+        uses: list[Callable[[], Any]] = [
+            lambda: made.similarity_search("x"),
+            lambda: made.similarity_search_with_score("x", mode="hybrid"),
+            lambda: made.similarity_search_by_vector(vector),
+            lambda: made.max_marginal_relevance_search_by_vector(vector),
+            lambda: made.as_retriever().invoke("x"),
+            lambda: made.get_by_ids(["x"]),
+            lambda: made.delete(["x"]),
+            lambda: made.delete(filter={"a": 1}),
+            lambda: made.delete(document_ids=["x"]),
+            made.delete,
+        ]
+        for use in uses:
+            with pytest.raises(CollectionNotFoundError, match="no collection 'typo'"):
+                use()
+        for coroutine in (
+            made.asimilarity_search("x"),
+            made.aget_by_ids(["x"]),
+            made.adelete(["x"]),
+            made.adelete(),
+        ):
+            with pytest.raises(CollectionNotFoundError, match="no collection 'typo'"):
+                await coroutine
+        assert database.collections() == []
+        assert set(counting.texts) <= {"x"}
+        assert made.add_texts(["a"], ids=["a"]) == ["a"]
+        assert ids(made.similarity_search("a")) == ["a"]
+        await database.aclose()
+
+    async def test_making_a_store_of_nothing_makes_the_collection(self, database: Database) -> None:
+        for number, make in enumerate((EmbedPipeVectorStore.from_texts, EmbedPipeVectorStore.from_documents)):
+            made = make([], Counting(), store=PgVectorStore(database, collection=f"c{number}"))
+            assert made.similarity_search("x") == []
+        amade = await EmbedPipeVectorStore.afrom_texts([], Counting(), store=PgVectorStore(database, collection="a"))
+        assert await amade.asimilarity_search("x") == []
+        await database.aclose()
+
+
 class TestDeleting:
     async def test_by_ids_by_filter_and_all(self, fruit: EmbedPipeVectorStore) -> None:
         assert fruit.delete([])
@@ -416,6 +472,7 @@ class TestMaking:
     async def test_another_packages_embedding_makes_a_collection_under_its_name(self, database: Database) -> None:
         embedding = DeterministicFakeEmbedding(size=EMBEDDING_SIZE)
         made = EmbedPipeVectorStore(store=PgVectorStore(database), embedding=embedding)
+        await made.aadd_texts(["a"], ids=["a"])
         assert await made.aget_by_ids(["none"]) == []
         assert made.store.collection.model.name == "DeterministicFakeEmbedding"
         await database.aclose()

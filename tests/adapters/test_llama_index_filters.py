@@ -85,6 +85,7 @@ def store(database: Database) -> PgVectorStore:
 def test_filters_mean_what_they_mean_in_llama_index(
     store: PgVectorStore, filters: MetadataFilters, metadatas: list[dict[str, Any]]
 ) -> None:
+    store.create()
     store.clear()
     chunks = [Chunk.whole("text", id=str(i), metadata=metadata) for i, metadata in enumerate(metadatas)]
     store.upsert(chunks, [[1.0]] * len(chunks))

@@ -54,7 +54,9 @@ def fruit() -> list[BaseNode]:
 
 @pytest.fixture
 def empty(database: Database) -> EmbedPipeVectorStore:
-    return EmbedPipeVectorStore(PgVectorStore(database, model=SPEC))
+    store = PgVectorStore(database, model=SPEC)
+    store.create()
+    return EmbedPipeVectorStore(store)
 
 
 @pytest.fixture

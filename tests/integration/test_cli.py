@@ -260,7 +260,7 @@ def test_office_files_and_what_is_wrong_with_some(command: Command, tmp_path: Pa
 def test_a_mistake_gets_a_message_and_an_exit_code(
     command: Command, database: Database, arguments: list[str], code: int, message: str
 ) -> None:
-    PgVectorStore(database, model=EmbeddingGenerator(MODEL).spec).count()  # makes the collection
+    PgVectorStore(database, model=EmbeddingGenerator(MODEL).spec).create()
     ended = command(*arguments)
     assert ended.code == code
     assert message in " ".join(ended.err.replace("│", " ").split())

@@ -49,7 +49,7 @@ def was_killed(process: subprocess.Popen[str], chance: random.Random) -> bool:
 
 
 def test_a_killed_ingest_leaves_whole_documents(database: Database, database_url: str, chance: random.Random) -> None:
-    loading.service(database).store.count()
+    loading.service(database).store.create()
     before, killed = tables(database), 0
     for version in range(1, KILLS + 1):
         killed += was_killed(loading.started(database_url, "ingest", str(version)), chance)
@@ -86,7 +86,7 @@ def test_killed_backends_cost_no_document(database: Database, chance: random.Ran
                     "AND pid <> pg_backend_pid() ORDER BY random() LIMIT 1"
                 )
 
-    loading.service(database).store.count()
+    loading.service(database).store.create()
     killer = threading.Thread(target=kill)
     killer.start()
     try:
@@ -124,7 +124,7 @@ def test_a_killed_server_recovers_to_whole_documents(server_folder: Path, chance
 
 def test_processes_that_write_the_same_ids_end_consistent(database: Database, database_url: str) -> None:
     store = PgVectorStore(database, model=loading.model().spec)
-    store.count()
+    store.create()
     for _ in range(5 if SOAK else 1):
         writers = [loading.started(database_url, "upsert", str(number)) for number in range(8 if SOAK else 3)]
         assert [loading.ended(writer) for writer in writers] == [0] * len(writers)
@@ -179,7 +179,7 @@ def test_who_may_only_read_is_told_so(database: Database, database_url: str) -> 
         lambda: reading.store.upsert([chunk], vector),
         lambda: reading.store.delete(document_ids=["1"]),
         lambda: reading.store.reembed(lambda texts: vector, model=loading.model("new").spec),
-        lambda: PgVectorStore(reader, collection="new", model=loading.model().spec).count(),
+        lambda: PgVectorStore(reader, collection="new", model=loading.model().spec).create(),
         reading.store.clear,
         reading.store.drop,
     ):

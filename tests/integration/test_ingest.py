@@ -428,7 +428,7 @@ def test_two_ingests_of_the_same_documents_end_as_one(database: Database) -> Non
         except BaseException as error:  # noqa: BLE001 - reported by the test's own thread
             failures.append(error)
 
-    SemanticSearchService(Recording(), database=database).store.count()
+    SemanticSearchService(Recording(), database=database).store.create()
     threads = [threading.Thread(target=ingest, args=(number % 2,)) for number in range(4)]
     for thread in threads:
         thread.start()

@@ -127,6 +127,7 @@ def test_a_url_says_whether_it_is_a_poolers(database_url: str) -> None:
     with pytest.raises(ConfigurationError, match="pgbouncer=true or false"):
         Database(f"{database_url}&pgbouncer=yes")
     database = Database(f"{database_url}&pgbouncer=false")
+    PgVectorStore(database, model=SPEC).create()
     assert PgVectorStore(database, model=SPEC).count() == 0
     database.close()
 
@@ -153,7 +154,7 @@ def work_of(store: PgVectorStore, connection: Any) -> str:
 @pytest.mark.parametrize("level", ["READ COMMITTED", "AUTOCOMMIT"])
 def test_a_callers_connection_needs_no_search_path(moved_url: str, level: Any) -> None:
     store = PgVectorStore(Database(moved_url), model=SPEC)
-    store.count()
+    store.create()
     engine = create_engine(moved_url.replace("postgresql", "postgresql+psycopg", 1), isolation_level=level)
     with engine.connect() as connection:
         for _ in range(2):
@@ -168,7 +169,7 @@ def test_a_callers_connection_needs_no_search_path(moved_url: str, level: Any) -
 
 async def test_a_callers_async_connection_needs_no_search_path(moved_url: str) -> None:
     store = AsyncPgVectorStore(Database(moved_url), model=SPEC)
-    await store.count()
+    await store.create()
     engine = create_async_engine(moved_url.replace("postgresql", "postgresql+psycopg", 1))
     async with engine.begin() as connection:
         await store.upsert(chunks(300), vectors(300), connection=connection)
@@ -253,13 +254,13 @@ def test_a_role_that_can_make_nothing_works_after_an_administrators_script(serve
         with pytest.raises(SchemaError, match="privilege"):
             refused()
     with pytest.raises(SchemaError, match="privilege"):
-        PgVectorStore(database, collection="another", model=SPEC).count()
+        PgVectorStore(database, collection="another", model=SPEC).create()
     assert service.store.count() == 39
     service.close()
 
     administrator = Database(url, schema="my schema")
     assert administrator.run(lambda connection: connection.execute(text("ANALYZE"))) is not None
-    PgVectorStore(administrator, collection="the administrator's", model=SPEC).count()
+    PgVectorStore(administrator, collection="the administrator's", model=SPEC).create()
     assert [info.name for info in administrator.collections()] == ["it's 100% :mine", "the administrator's"]
     administrator.close()
     with psycopg.connect(server_url, autocommit=True) as connection:
@@ -309,7 +310,7 @@ def test_a_script_is_refused_for_what_cannot_be(database: Database) -> None:
         wanted(collection="new")
     with pytest.raises(ConfigurationError, match="klingon"):
         wanted(collection="new", settings=CollectionSettings(SPEC, "klingon"))
-    PgVectorStore(database, model=SPEC).count()
+    PgVectorStore(database, model=SPEC).create()
     with pytest.raises(ModelMismatchError, match="unit-test"):
         wanted(collection="default", settings=CollectionSettings(ModelSpec(name="other", dimensions=D)))
     assert not any("CREATE TABLE" in line for line in wanted(collection="default", role="app"))

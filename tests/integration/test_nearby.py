@@ -50,6 +50,7 @@ async def test_copies_of_a_chunk_do_not_push_it_out_of_its_own_place(store: Any)
 
 
 async def test_what_is_not_stored_is_like_nothing(store: Any) -> None:
+    await store.create()
     with pytest.raises(InputError, match="no chunk with the id 'none'"):
         await store.similar("none")
     with pytest.raises(InputError, match="k expected"):

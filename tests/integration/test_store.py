@@ -38,7 +38,9 @@ def vectors(n: int, seed: int = 0, dimensions: int = D) -> Vectors:
 
 @pytest.fixture(params=["sync", "async"])
 async def store(request: pytest.FixtureRequest, database: Database) -> Any:
-    yield awaitable(request.param, database, model=SPEC)
+    made = awaitable(request.param, database, model=SPEC)
+    await made.create()
+    yield made
     await database.aclose()
 
 
@@ -185,9 +187,46 @@ async def test_bad_searches_are_refused(store: Any, arguments: dict[str, Any], s
         await store.search(**arguments)
 
 
+@pytest.mark.parametrize("kind", ["sync", "async"])
+async def test_reading_and_deleting_make_no_collection(database: Database, database_url: str, kind: str) -> None:
+    store = awaitable(kind, database, collection="typo", model=SPEC)
+    uses = [
+        store.search(vectors(1)[0]),
+        store.search(text="x", mode="lexical"),
+        store.similar("x"),
+        store.get(["x"]),
+        store.find(),
+        store.around(["x"]),
+        store.vectors(),
+        store.count(),
+        store.documents(["x"]),
+        store.known_documents(["x"]),
+        store.delete(["x"]),
+        store.clear(),
+        store.prune_documents(["x"]),
+        store.drop_index(),
+        store.metadata_indexes(),
+        store.refresh_statistics(),
+    ]
+    for use in uses:
+        with pytest.raises(CollectionNotFoundError, match="no collection 'typo'"):
+            await use
+    assert database.collections() == []
+    bare = Database(database_url, schema="nothing_yet")
+    with pytest.raises(CollectionNotFoundError, match="schema 'nothing_yet'"):
+        PgVectorStore(bare, model=SPEC).count()
+    schemas = text("SELECT count(*) FROM pg_namespace WHERE nspname = 'nothing_yet'")
+    with bare.engine.connect() as connection:
+        assert connection.scalar(schemas) == 0
+    bare.close()
+    await store.create()
+    await store.create()
+    assert await store.count() == 0
+    await database.aclose()
+
+
 async def test_a_callers_transaction_decides(store: Any, database: Database) -> None:
     chunk = [Chunk.whole("mine", id="mine")]
-    await store.count()  # makes the collection
     if isinstance(store, AsyncPgVectorStore):
         async with database.async_engine().connect() as connection:
             await store.upsert(chunk, vectors(1), connection=connection)
@@ -229,7 +268,7 @@ async def test_collections_can_be_listed(database: Database) -> None:
 
 
 def test_a_collection_keeps_its_model_language_and_precision(database: Database) -> None:
-    PgVectorStore(database, model=SPEC, language="german").count()
+    PgVectorStore(database, model=SPEC, language="german").create()
     other = ModelSpec(name="other-model", dimensions=D)
     with pytest.raises(ModelMismatchError, match=r"unit-test.*other-model"):
         PgVectorStore(database, model=other).count()
@@ -239,9 +278,11 @@ def test_a_collection_keeps_its_model_language_and_precision(database: Database)
         PgVectorStore(database, model=SPEC, precision="float16").count()
     assert PgVectorStore(database).count() == 0
     with pytest.raises(ConfigurationError, match=r"klingon.*english"):
-        PgVectorStore(database, collection="new", model=SPEC, language="klingon").count()
+        PgVectorStore(database, collection="new", model=SPEC, language="klingon").create()
     with pytest.raises(CollectionNotFoundError):
         PgVectorStore(database, collection="new").count()
+    with pytest.raises(CollectionNotFoundError, match="Give a model"):
+        PgVectorStore(database, collection="new").create()
 
 
 def test_half_precision_rounds_and_says_where_it_cannot(database: Database) -> None:
@@ -274,6 +315,7 @@ def test_an_unusable_url_is_an_error_that_does_not_show_it(url: str, error: type
 def test_urls_of_other_drivers_are_taken(database_url: str) -> None:
     for scheme in ("postgres", "postgresql+psycopg2", "postgresql+asyncpg", "postgresql+psycopg"):
         database = Database(database_url.replace("postgresql", scheme, 1))
+        PgVectorStore(database, model=SPEC).create()
         assert PgVectorStore(database, model=SPEC).count() == 0
         assert database_url not in repr(database)
         database.close()
@@ -284,7 +326,7 @@ def test_a_role_without_privileges_is_told_so(database: Database, database_url: 
         connection.execute(text("CREATE ROLE reader LOGIN"))
     reader = Database(database_url.replace("postgres@", "reader@"), schema="elsewhere")
     with pytest.raises(SchemaError, match="privilege"):
-        PgVectorStore(reader, model=SPEC).count()
+        PgVectorStore(reader, model=SPEC).create()
     reader.close()
     with database.engine.begin() as connection:
         connection.execute(text("DROP ROLE reader"))
@@ -292,7 +334,7 @@ def test_a_role_without_privileges_is_told_so(database: Database, database_url: 
 
 def test_writers_of_overlapping_ids_end_consistent(database: Database) -> None:
     store = PgVectorStore(database, model=SPEC)
-    store.count()
+    store.create()
     failures: list[BaseException] = []
 
     def write(writer: int) -> None:

@@ -68,6 +68,7 @@ def state(store: PgVectorStore) -> Any:
 EMPTY_BATCH = DocumentBatch([], checked_rows([]), checked_rows([]), np.empty((0, D), np.float32))
 
 METHODS: dict[str, Callable[[Any], Awaitable[Any]]] = {
+    "create": lambda store: store.create(),
     "upsert": lambda store: store.upsert([chunk(0, "others")], vectors(1)),
     "delete": lambda store: store.delete(["c1"], document_ids=["d0"], filter=Field("year") >= 0),
     "clear": lambda store: store.clear(),
@@ -210,8 +211,8 @@ def test_a_role_that_row_security_does_not_hold_for_is_refused(ordinary: Databas
 
 
 def test_a_collection_is_made_with_tenants_or_without(ordinary: Database) -> None:
-    PgVectorStore(ordinary, collection="shared", model=SPEC, tenant="first").count()
-    PgVectorStore(ordinary, collection="plain", model=SPEC).count()
+    PgVectorStore(ordinary, collection="shared", model=SPEC, tenant="first").create()
+    PgVectorStore(ordinary, collection="plain", model=SPEC).create()
     with pytest.raises(ConfigurationError, match="for tenants"):
         PgVectorStore(ordinary, collection="shared", model=SPEC).count()
     with pytest.raises(ConfigurationError, match="without tenants"):

@@ -101,7 +101,7 @@ def ingest(
 
 def _plan(ray: Any, service: SemanticSearchService, columns: Columns) -> Plan:
     store, generator = service.store, service.generator
-    store.collection  # noqa: B018 - made here, before several workers ask for it
+    store.create()  # here, before several workers ask for it
     origin = store.database.read(made_at, store.database.schema, store.name)
     limiter = None
     if isinstance(generator.model, RemoteModel):

@@ -48,7 +48,7 @@ class Engine:
             with span("ingest.batch", collection=store.name, documents=len(batch.documents)):
                 return drive(batch_flow(batch, cutter), self._generator, store, stopped)
 
-        store.collection  # noqa: B018 - opened once, before several threads ask for it
+        store.create()  # once, before several threads ask for it
         with tally.told(), closing(SeenIds()) as seen:
             source = batches(documents, self._settings, seen)
             with closing(in_threads(work, source, at_once=self._at_once)) as reports:
@@ -65,7 +65,7 @@ class Engine:
             with span("ingest.batch", collection=store.name, documents=len(batch.documents)):
                 return await adrive(batch_flow(batch, cutter), self._generator, store)
 
-        await store.collection()
+        await store.create()
         with tally.told(), closing(SeenIds()) as seen:
             source = AsyncBatches(documents, self._settings, seen)
             async with InTasks(work, source, at_once=self._at_once) as reports:

@@ -76,12 +76,24 @@ class EmbedPipeVectorStore(VectorStore):
 
     @cached_property
     def store(self) -> PgVectorStore:
-        """The store that is written to and searched; a new collection is made for the embedding's model."""
+        """The store that is written to, bound to the embedding's model, for which it makes a collection."""
         if isinstance(self.embedding, EmbedPipeEmbeddings):
             return bound(self._given, self.embedding.generator.spec)
         store = bound_where_new(self._given, lambda: model_spec(self.embedding))
         check_published(self.embedding, (store.settings.model or store.collection.model).name)
         return store
+
+    @property
+    def _existing(self) -> PgVectorStore:
+        """The store that is read. Another package's embedding is asked for nothing where there is no collection."""
+        if "store" not in self.__dict__ and self._given.settings.model is None:
+            self._given.collection  # noqa: B018 - which raises where there is none
+        return self.store
+
+    async def _aexisting(self) -> AsyncPgVectorStore:
+        if self._async_store is None:
+            await in_thread(lambda: self._existing)
+        return await self._astore()
 
     async def _astore(self) -> AsyncPgVectorStore:
         if self._async_store is None:  # a local model is loaded to know its specification
@@ -108,7 +120,8 @@ class EmbedPipeVectorStore(VectorStore):
         made = cls(
             store=default_store(embedding) if store is None else store, embedding=embedding, document_key=document_key
         )
-        made.add_texts(texts, metadatas, ids=ids, **kwargs)
+        if not made.add_texts(texts, metadatas, ids=ids, **kwargs):
+            made.store.create()
         return made
 
     @classmethod
@@ -128,7 +141,8 @@ class EmbedPipeVectorStore(VectorStore):
         if store is None:
             store = await in_thread(default_store, embedding)
         made = cls(store=store, embedding=embedding, document_key=document_key)
-        await made.aadd_texts(texts, metadatas, ids=ids, **kwargs)
+        if not await made.aadd_texts(texts, metadatas, ids=ids, **kwargs):
+            await (await made._astore()).create()
         return made
 
     @classmethod
@@ -137,7 +151,8 @@ class EmbedPipeVectorStore(VectorStore):
         checked_options(kwargs, "store", *_WRITE_OPTIONS, "document_key")
         store, key = kwargs.pop("store", None), kwargs.pop("document_key", DOCUMENT_KEYS)
         made = cls(store=default_store(embedding) if store is None else store, embedding=embedding, document_key=key)
-        made.add_documents(documents, **kwargs)
+        if not made.add_documents(documents, **kwargs):
+            made.store.create()
         return made
 
     @classmethod
@@ -148,7 +163,8 @@ class EmbedPipeVectorStore(VectorStore):
         if store is None:
             store = await in_thread(default_store, embedding)
         made = cls(store=store, embedding=embedding, document_key=key)
-        await made.aadd_documents(documents, **kwargs)
+        if not await made.aadd_documents(documents, **kwargs):
+            await (await made._astore()).create()
         return made
 
     def add_texts(
@@ -227,31 +243,31 @@ class EmbedPipeVectorStore(VectorStore):
         """
         checked_options(kwargs, "ids", "document_ids", "filter")
         if ids is None and not kwargs:
-            self.store.clear()
+            self._existing.clear()
         else:
-            self.store.delete(ids, **kwargs)
+            self._existing.delete(ids, **kwargs)
         return True
 
     async def adelete(self, ids: Sequence[str] | None = None, **kwargs: Any) -> bool:
         """As `delete`."""
         checked_options(kwargs, "ids", "document_ids", "filter")
-        store = await self._astore()
+        store = await self._aexisting()
         await (store.clear() if ids is None and not kwargs else store.delete(ids, **kwargs))
         return True
 
     def get_by_ids(self, ids: Sequence[str], /) -> list[Document]:
         """The documents in the order of the ids; ids that are not there are left out."""
-        return [to_document(chunk) for chunk in self.store.get(ids)]
+        return [to_document(chunk) for chunk in self._existing.get(ids)]
 
     async def aget_by_ids(self, ids: Sequence[str], /) -> list[Document]:
         """As `get_by_ids`."""
-        return [to_document(chunk) for chunk in await (await self._astore()).get(ids)]
+        return [to_document(chunk) for chunk in await (await self._aexisting()).get(ids)]
 
     def _search(self, vector: list[float], text: str | None, options: Mapping[str, Any]) -> list[SearchResult]:
-        return self.store.search(vector, text, **checked_options(options, *_SEARCH_OPTIONS, "k", "with_vectors"))
+        return self._existing.search(vector, text, **checked_options(options, *_SEARCH_OPTIONS, "k", "with_vectors"))
 
     async def _asearch(self, vector: list[float], text: str | None, options: Mapping[str, Any]) -> list[SearchResult]:
-        store = await self._astore()
+        store = await self._aexisting()
         return await store.search(vector, text, **checked_options(options, *_SEARCH_OPTIONS, "k", "with_vectors"))
 
     def similarity_search(self, query: str, k: int = 4, **kwargs: Any) -> list[Document]:

@@ -50,6 +50,7 @@ class EmbedPipeVectorStore(BasePydanticVectorStore):
     _given: PgVectorStore | None = PrivateAttr()
     _embed_model: BaseEmbedding | None = PrivateAttr()
     _kept: Given[BaseEmbedding | None] = PrivateAttr()
+    _own: PgVectorStore | None = PrivateAttr(default=None)
     _store: PgVectorStore | None = PrivateAttr(default=None)
     _objects: set[str] = PrivateAttr(default_factory=set)  # the ids of Index- and ImageNodes added here
 
@@ -87,7 +88,7 @@ class EmbedPipeVectorStore(BasePydanticVectorStore):
         """The store, for the model where that is known: by `embed_model`, or by a vector's dimensions."""
         if self._store is None:
             model = self._embed_model
-            given = self._given or PgVectorStore(collection=self.collection, tenant=self.tenant)
+            given = self._unbound
             if isinstance(model, EmbedPipeEmbedding):
                 self._store = bound(given, model.generator.spec)
             elif model is not None:
@@ -100,6 +101,23 @@ class EmbedPipeVectorStore(BasePydanticVectorStore):
             else:
                 return given
         return self._store
+
+    @property
+    def _unbound(self) -> PgVectorStore:
+        if self._own is None:
+            self._own = self._given or PgVectorStore(collection=self.collection, tenant=self.tenant)
+        return self._own
+
+    def _existing(self) -> PgVectorStore:
+        """The store that is read. A model is asked for nothing where there is no collection."""
+        if self._store is None and self._unbound.settings.model is None:
+            self._unbound.collection  # noqa: B018 - which raises where there is none
+        return self._opened()
+
+    async def _aexisting(self) -> AsyncPgVectorStore:
+        if self._store is None:
+            return (await in_thread(self._existing)).to_async()
+        return self._store.to_async()
 
     async def _aopened(self, dimensions: int | None = None) -> AsyncPgVectorStore:
         if self._store is None:
@@ -127,44 +145,44 @@ class EmbedPipeVectorStore(BasePydanticVectorStore):
     def delete(self, ref_doc_id: str, **delete_kwargs: Any) -> None:
         """Removes the nodes of a document."""
         _refuse(delete_kwargs)
-        self._opened().delete(document_ids=[ref_doc_id])
+        self._existing().delete(document_ids=[ref_doc_id])
 
     async def adelete(self, ref_doc_id: str, **delete_kwargs: Any) -> None:
         """As `delete`."""
         _refuse(delete_kwargs)
-        await (await self._aopened()).delete(document_ids=[ref_doc_id])
+        await (await self._aexisting()).delete(document_ids=[ref_doc_id])
 
     def delete_nodes(
         self, node_ids: list[str] | None = None, filters: MetadataFilters | None = None, **delete_kwargs: Any
     ) -> None:
         """Removes the nodes that have one of the ids and meet the filters; to remove all, call `clear`."""
         _refuse(delete_kwargs)
-        self._opened().delete(node_ids, filter=to_condition(filters))
+        self._existing().delete(node_ids, filter=to_condition(filters))
 
     async def adelete_nodes(
         self, node_ids: list[str] | None = None, filters: MetadataFilters | None = None, **delete_kwargs: Any
     ) -> None:
         """As `delete_nodes`."""
         _refuse(delete_kwargs)
-        await (await self._aopened()).delete(node_ids, filter=to_condition(filters))
+        await (await self._aexisting()).delete(node_ids, filter=to_condition(filters))
 
     def get_nodes(self, node_ids: list[str] | None = None, filters: MetadataFilters | None = None) -> list[BaseNode]:
         """The nodes that have one of the ids and meet the filters, in the order of document and place."""
-        return [to_node(chunk) for chunk in self._opened().find(_selection(node_ids, filters))]
+        return [to_node(chunk) for chunk in self._existing().find(_selection(node_ids, filters))]
 
     async def aget_nodes(
         self, node_ids: list[str] | None = None, filters: MetadataFilters | None = None
     ) -> list[BaseNode]:
         """As `get_nodes`."""
-        return [to_node(chunk) for chunk in await (await self._aopened()).find(_selection(node_ids, filters))]
+        return [to_node(chunk) for chunk in await (await self._aexisting()).find(_selection(node_ids, filters))]
 
     def clear(self) -> None:
         """Removes every node."""
-        self._opened().clear()
+        self._existing().clear()
 
     async def aclear(self) -> None:
         """As `clear`."""
-        await (await self._aopened()).clear()
+        await (await self._aexisting()).clear()
 
     def query(self, query: VectorStoreQuery, **kwargs: Any) -> VectorStoreQueryResult:
         """Return the best nodes, best first.
@@ -174,7 +192,7 @@ class EmbedPipeVectorStore(BasePydanticVectorStore):
         its retrievers send with every query, and its text nodes are then meant too.
         """
         query, candidates = asked(query, kwargs)
-        store = self._opened()
+        store = self._existing()
         if query.node_ids and (
             self._objects.issuperset(query.node_ids)
             or (
@@ -188,7 +206,7 @@ class EmbedPipeVectorStore(BasePydanticVectorStore):
     async def aquery(self, query: VectorStoreQuery, **kwargs: Any) -> VectorStoreQueryResult:
         """As `query`."""
         query, candidates = asked(query, kwargs)
-        store = await self._aopened()
+        store = await self._aexisting()
         if query.node_ids and (
             self._objects.issuperset(query.node_ids)
             or (

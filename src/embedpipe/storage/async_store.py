@@ -37,10 +37,18 @@ class AsyncPgVectorStore(BoundStore):
     """`PgVectorStore` for event loops: the same constructor, and the same methods as coroutines."""
 
     async def collection(self) -> Collection:
-        """The open collection, with its model and tables."""
+        """The open collection, with its model and tables. Raises `CollectionNotFoundError` where there is none."""
         if self._collection is None:
-            self._collection = await self.database.arun(self._open)
+            self._collection = await self.database.arun(self._find)
         return self._collection
+
+    async def create(self) -> None:
+        """As `PgVectorStore.create`."""
+        self._collection = await self.database.arun(self._open)
+
+    async def _make(self) -> None:
+        if self._collection is None:
+            await self.create()
 
     def to_sync(self) -> PgVectorStore:
         """The same collection for threads."""
@@ -174,7 +182,9 @@ class AsyncPgVectorStore(BoundStore):
 
     async def index_metadata(self, *path: str, type: ValueType = "number") -> None:
         """As `PgVectorStore.index_metadata`."""
-        await self._run(plans.index_metadata(path, type), None)
+        plan = plans.index_metadata(path, type)
+        await self._make()
+        await self._run(plan, None)
         await self._run(index_building.analyze, None)  # only then has the planner statistics of the key
 
     async def metadata_indexes(self) -> list[MetadataIndex]:
@@ -258,11 +268,12 @@ class AsyncPgVectorStore(BoundStore):
         return await self._answer(self.database.arun, plan, connection)
 
     async def _write(self, plan: Plan[T], connection: AsyncConnection | None) -> T:
-        """Run a plan that writes, and once more where a value is refused, to find out whose it is.
+        """Make the collection and run a plan that writes, once more where a value is refused, to find out whose it is.
 
         A caller's transaction would be lost by then, and so has savepoints from the start.
         """
         with self._writing():
+            await self._make()
             if connection is None:
                 try:
                     return await self._run(plan, None)

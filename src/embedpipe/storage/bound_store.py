@@ -103,7 +103,17 @@ class BoundStore:
             raise
         self.database.full_at = -inf
 
+    def _find(self, connection: Connection) -> Collection:
+        """The collection that is there. A mistyped name is not made by reading, nor taken for an empty collection."""
+        if not catalogue.exists(connection, self.database.schema, self.name):
+            raise CollectionNotFoundError(
+                f"There is no collection {self.name!r} in schema {self.database.schema!r}. Check the name. Writing "
+                "makes one, and so does create()."
+            )
+        return self._open(connection)
+
     def _open(self, connection: Connection) -> Collection:
+        """The collection, made where there is none and the model is known."""
         catalogue.migrate(connection, self.database.schema)
         return catalogue.open_collection(connection, self.database.schema, self.name, self.settings)
 

@@ -156,7 +156,8 @@ def exists(connection: Connection, schema: str, name: str) -> bool:
     """Whether there is a collection of that name; False where there is no schema yet."""
     if not inspect(connection).has_table("collections", schema=schema):
         return False
-    return find_collection(connection, schema, name) is not None
+    collections = Catalogue(schema).collections
+    return connection.scalar(select(collections.c.number).where(collections.c.name == name)) is not None
 
 
 def find_collection(connection: Connection, schema: str, name: str) -> Collection | None:

@@ -36,7 +36,8 @@ class PgVectorStore(BoundStore):
     """A collection of chunks with their vectors, all of one model.
 
     `database` is a `Database`, a `postgresql://` URL, or None for `EMBEDPIPE_DATABASE_URL`, else the embedded server.
-    The collection is made at its first use, for `model`; without a model only one that is there can be opened.
+    Writing, or `create()`, makes the collection for `model` where there is none; without a model only one that is there
+    can be opened. Reading and deleting raise `CollectionNotFoundError` where there is none.
     `language` is the text search configuration of the lexical search (any that PostgreSQL has; English where none is
     given), `precision` what numbers are stored as (float32; float16 past 2,000 dimensions).
     `lexical=False` leaves the index of words out: writing is faster, and searches are `dense` only; a `BM25` says how
@@ -49,10 +50,23 @@ class PgVectorStore(BoundStore):
 
     @property
     def collection(self) -> Collection:
-        """The open collection, with its model and tables."""
+        """The open collection, with its model and tables. Raises `CollectionNotFoundError` where there is none."""
         if self._collection is None:
-            self._collection = self.database.run(self._open)
+            self._collection = self.database.run(self._find)
         return self._collection
+
+    def create(self) -> None:
+        """Make the collection for the store's model, unless it is there. Writing makes it too, reading does not.
+
+        Raises:
+            CollectionNotFoundError: If there is none, and the store has no model.
+            ModelMismatchError: If there is one with another model's vectors.
+        """
+        self._collection = self.database.run(self._open)
+
+    def _make(self) -> None:
+        if self._collection is None:
+            self.create()
 
     def to_async(self) -> AsyncPgVectorStore:
         """The same collection for event loops."""
@@ -195,6 +209,7 @@ class PgVectorStore(BoundStore):
         `ConfigurationError` where the vectors cannot be indexed that way.
         """
         build = partial(index_building.create_index, index=index, concurrently=concurrently, on_progress=on_progress)
+        self._make()
         with self._span("create_index"):
             used = self.collection
             try:
@@ -217,7 +232,9 @@ class PgVectorStore(BoundStore):
         Several keys are the path to a nested one. `type` is what of the values is compared, numbers or strings; the
         others are not in the index. Equality and `contains` have an index of their own. Writers wait while it is built.
         """
-        self._run(plans.index_metadata(path, type), None)
+        plan = plans.index_metadata(path, type)
+        self._make()
+        self._run(plan, None)
         self._run(index_building.analyze, None)  # only then has the planner statistics of the key
 
     def metadata_indexes(self) -> list[MetadataIndex]:
@@ -318,11 +335,12 @@ class PgVectorStore(BoundStore):
         return self._answer(self.database.run, plan, connection)
 
     def _write(self, plan: Plan[T], connection: Connection | None) -> T:
-        """Run a plan that writes, and once more where a value is refused, to find out whose it is.
+        """Make the collection and run a plan that writes, once more where a value is refused, to find out whose it is.
 
         A caller's transaction would be lost by then, and so has savepoints from the start.
         """
         with self._writing():
+            self._make()
             if connection is None:
                 try:
                     return self._run(plan, None)

@@ -1,0 +1,47 @@
+"""The order of keys in an object, which jsonb sorts by their length in bytes, then by the bytes.
+
+Only what differs is kept: for an object a list of its keys, `[key, order]` where the value needs an order too; for a
+list `{place: order}`. It says nothing of the values, so that whoever changes these in SQL changes what is read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+
+def key_order(value: Any) -> Any:
+    """Return the order of the keys of a JSON value, nested ones too; None where jsonb's own is the same."""
+    if isinstance(value, Mapping):
+        inner = {key: order for key, item in value.items() if (order := key_order(item)) is not None}
+        keys = list(value)
+        if not inner and (len(keys) < 2 or keys == sorted(keys, key=_place)):
+            return None
+        return [[key, inner[key]] if key in inner else key for key in keys]
+    if isinstance(value, list):
+        return {str(place): order for place, item in enumerate(value) if (order := key_order(item)) is not None} or None
+    return None
+
+
+def in_order(value: Any, order: Any) -> Any:
+    """Return the JSON value with its keys in that order; keys that the order does not name come last."""
+    if isinstance(value, dict) and isinstance(order, list):
+        rest, made = dict(value), {}
+        for entry in order:
+            key, inner = entry if isinstance(entry, list) else (entry, None)
+            if key in rest:
+                made[key] = in_order(rest.pop(key), inner)
+        return made | rest
+    if isinstance(value, list) and isinstance(order, dict):
+        return [in_order(item, order.get(str(place))) for place, item in enumerate(value)]
+    return value
+
+
+def in_jsonb_order(value: dict[str, Any]) -> dict[str, Any]:
+    """Return the object with its own keys as jsonb sorts them, for keys whose order says nothing."""
+    return {key: value[key] for key in sorted(value, key=_place)}
+
+
+def _place(key: str) -> tuple[int, bytes]:
+    data = key.encode()
+    return len(data), data

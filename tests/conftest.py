@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import time
@@ -62,6 +63,17 @@ def own_home(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Keeps every test away from the user's own data and database."""
     monkeypatch.setenv("EMBEDPIPE_HOME", str(home))
     monkeypatch.delenv("EMBEDPIPE_DATABASE_URL", raising=False)
+
+
+@pytest.fixture
+def interruptible() -> Iterator[None]:
+    """Have SIGINT interrupt this process and those it starts, also where whoever started the tests had it ignored.
+
+    A shell does so for a job in the background, and Python then installs no handler.
+    """
+    former = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, former)
 
 
 @pytest.fixture(scope="session")

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import time
-from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Generator, Iterator, Sequence
 from contextlib import aclosing, closing
 from contextvars import copy_context
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, Protocol
 
 from embedpipe._forking import Given
@@ -17,7 +17,7 @@ from embedpipe.answering.citations import Citation, Statement, checked_statement
 from embedpipe.answering.extractive import ExtractiveAnswerer, answer_text
 from embedpipe.answering.prompt import Prompt, PromptBuilder
 from embedpipe.answering.response import RAGResponse
-from embedpipe.answering.streams import AnswerStream, AsyncAnswerStream, Event
+from embedpipe.answering.streams import AnswerStream, AsyncAnswerStream, Event, Tell
 from embedpipe.answering.wrapped import as_chat_model
 from embedpipe.errors import GenerationError, InputError
 from embedpipe.metrics.spans import Observers, Span, beside, span
@@ -141,7 +141,7 @@ class RAGPipeline:
     def astream(self, question: str, *, k: int | None = None, **search: Any) -> AsyncAnswerStream:
         """As `stream`, to be iterated with `async for`."""
         started = _start(question)
-        return AsyncAnswerStream(self._apieces(question, self._wanted(k), search, started))
+        return AsyncAnswerStream(partial(self._answer, question, self._wanted(k), search, started))
 
     def _pieces(self, question: str, k: int, search: dict[str, Any], started: float) -> Generator[Event, None, None]:
         context = copy_context()
@@ -159,25 +159,22 @@ class RAGPipeline:
                 response = self._finish(prepared, replies, answering)
         yield response
 
-    async def _apieces(
-        self, question: str, k: int, search: dict[str, Any], started: float
-    ) -> AsyncGenerator[Event, None]:
-        context = copy_context()
-        with beside(self._asked(question), context):
-            searching = asyncio.create_task(self._asearch(question, k, search), context=context)
-            prepared = self._prepare(question, await searching, started)
-            with beside(self._answering(prepared), context) as answering:
+    async def _answer(self, question: str, k: int, search: dict[str, Any], started: float, tell: Tell) -> None:
+        """As `_pieces`, each told as it comes."""
+        with self._asked(question):
+            prepared = self._prepare(question, await self._asearch(question, k, search), started)
+            with self._answering(prepared) as answering:
                 if self._llm is None or not prepared.sources:
                     for piece in _in_pieces(self._extract(prepared, answering)):
-                        yield piece
+                        await tell(piece)
                     return
                 replies: list[Reply] = []
                 async with aclosing(self._llm.astream(self._messages(prepared))) as stream:
                     async for reply in stream:
                         replies.append(reply)
-                        yield reply.text
+                        await tell(reply.text)
                 response = self._finish(prepared, replies, answering)
-        yield response
+        await tell(response)
 
     def _search(self, question: str, k: int, options: dict[str, Any]) -> list[SearchResult]:
         results = self._service.search(question, k, **options)

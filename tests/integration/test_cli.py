@@ -581,6 +581,7 @@ def test_without_the_extra_the_message_names_it() -> None:
     assert "Traceback" not in ended.stderr
 
 
+@pytest.mark.usefixtures("interruptible")
 def test_a_second_interrupt_ends_an_ingest_at_once(database_url: str, notes: Path) -> None:
     """The first one waits for what is at the model, which here would take a minute."""
     with EmbeddingServer(FakeEmbeddingModel(1536), latency_s=60) as server:

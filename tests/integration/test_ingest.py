@@ -374,6 +374,7 @@ class Interrupted(Recording):
         return super().embed(texts, kind)
 
 
+@pytest.mark.usefixtures("interruptible")
 def test_an_interrupt_leaves_whole_documents_and_the_next_run_takes_the_rest(
     database: Database, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -38,6 +38,7 @@ def started(*arguments: str, **environment: str) -> Iterator[tuple[subprocess.Po
         process.communicate()
 
 
+@pytest.mark.usefixtures("interruptible")
 def test_it_says_where_it_is_serves_and_ends_cleanly(database_url: str, tmp_path: Path) -> None:
     keys = tmp_path / "keys"
     keys.write_text(KEY + "\n")

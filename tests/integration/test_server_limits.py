@@ -160,6 +160,7 @@ def test_slow_reranking_keeps_nobody_else_waiting(database_url: str) -> None:
         assert [each.result().status_code for each in waiting] == [200] * 40
 
 
+@pytest.mark.usefixtures("interruptible")
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_lets_finish_what_was_taken(number: signal.Signals, database_url: str) -> None:
     command = [sys.executable, str(Path(__file__).parents[1] / "serving.py"), database_url]

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Generator
-from contextlib import aclosing, closing
-from typing import TypeAlias
+import asyncio
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Generator
+from contextlib import closing
+from typing import Any, TypeAlias
 
 from embedpipe.answering.response import RAGResponse
 from embedpipe.errors import InputError
+from embedpipe.metrics.spans import LEFT_EARLY
 
 Event: TypeAlias = str | RAGResponse
 """A piece of text, or last of all the response."""
+
+Tell: TypeAlias = Callable[[Event], Awaitable[None]]
+"""Hands an event over, once the one before has been taken."""
 
 
 class _Stream:
@@ -42,16 +47,37 @@ class AnswerStream(_Stream):
 
 
 class AsyncAnswerStream(_Stream):
-    """Iterates over the pieces of an answer's text, once, with `async for`."""
+    """Iterates over the pieces of an answer's text, once, with `async for`.
 
-    def __init__(self, events: AsyncGenerator[Event, None]) -> None:
+    A task of its own asks and hands the pieces over, so that connections are closed in the task that opened them,
+    whoever ends the iteration. Where it is left early, that task is cancelled.
+    """
+
+    def __init__(self, answer: Callable[[Tell], Coroutine[Any, Any, None]]) -> None:
         super().__init__()
-        self._events = events
+        self._answer: Callable[[Tell], Coroutine[Any, Any, None]] | None = answer
 
     async def __aiter__(self) -> AsyncGenerator[str, None]:
-        async with aclosing(self._events) as events:
-            async for event in events:
+        answer, self._answer = self._answer, None
+        if answer is None:
+            return
+        events: asyncio.Queue[Event | None] = asyncio.Queue()
+        wanted = asyncio.Semaphore(1)
+
+        async def tell(event: Event) -> None:
+            await wanted.acquire()
+            events.put_nowait(event)
+
+        answering = asyncio.create_task(answer(tell))
+        answering.add_done_callback(lambda _: events.put_nowait(None))
+        try:
+            while (event := await events.get()) is not None:
+                wanted.release()
                 if isinstance(event, RAGResponse):
                     self._response = event
                 else:
                     yield event
+            await answering
+        finally:
+            answering.cancel(LEFT_EARLY)
+            await asyncio.gather(answering, return_exceptions=True)

@@ -25,6 +25,7 @@ from __future__ import annotations
 
 import logging
 import time
+from asyncio import CancelledError
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import Context, ContextVar, Token, copy_context
@@ -62,6 +63,9 @@ class Event:
     price_per_million: float = 0.0
     content: Sequence[str] = field(default=(), repr=False)
 
+
+LEFT_EARLY = "The stream was left early."
+"""The message of the cancellation of a task whose stream was left early."""
 
 AMOUNTS = ("documents", "texts", "hits", "tokens", "output_tokens", "retries", "results")
 
@@ -136,12 +140,17 @@ class Span:
     ) -> None:
         if self._ends:
             seconds = time.perf_counter() - self._started
-            name = None if kind in (None, GeneratorExit) else kind.__name__  # who left a stream early made no error
-            event = Event(stage=self._stage, seconds=seconds, error=name, **self._details)
+            event = Event(stage=self._stage, seconds=seconds, error=_name(error), **self._details)
             for end in reversed(self._ends):
                 _told(end, event)
         if self._token is not None:
             _LISTENING.reset(self._token)
+
+
+def _name(error: BaseException | None) -> str | None:
+    """What an event calls the error; who left a stream early made none."""
+    early = isinstance(error, GeneratorExit) or (isinstance(error, CancelledError) and error.args == (LEFT_EARLY,))
+    return None if error is None or early else type(error).__name__
 
 
 def span(stage: str, *, to: Observers | None = None, **details: Any) -> Span:

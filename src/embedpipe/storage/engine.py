@@ -7,8 +7,8 @@ import os
 import re
 import threading
 import time
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from math import inf
@@ -41,6 +41,7 @@ _SCHEMES = ("postgres", "postgresql", "postgresql+psycopg", "postgresql+psycopg2
 _SCHEMA_NAME = re.compile(r"\w[\w -]*")
 _SEVERAL_HOSTS = re.compile(r"(\w[\w+]*://(?:[^/?@]*@)?)([^/?@]*,[^/?@]*)((?:/[^?@]*)?(?:\?.*)?)", re.DOTALL)
 _PLACE = re.compile(r"(\[[^]]*\]|[^:]*)(?::(\d*))?")
+_IN_TRANSACTIONS = "READ COMMITTED"
 _MAX_NAME_BYTES = 63  # of any name in PostgreSQL
 _POOL: dict[str, Any] = {
     "pool_size": 10,
@@ -139,7 +140,7 @@ class Database:
         with self._lock:
             engine = create_engine(self._resolved_url(), isolation_level="AUTOCOMMIT", **self._options())
         listen(engine, self._settings)
-        return _Engines(engine, engine.execution_options(isolation_level="READ COMMITTED"))
+        return _Engines(engine, engine.execution_options(isolation_level=_IN_TRANSACTIONS))
 
     def async_engine(self) -> AsyncEngine:
         """The engine of the running event loop: a pool belongs to one loop.
@@ -163,7 +164,7 @@ class Database:
                 self._drop_closed_loops()
                 engine = create_async_engine(self._resolved_url(), isolation_level="AUTOCOMMIT", **self._options())
                 listen(engine.sync_engine, self._settings)
-                transactions = engine.execution_options(isolation_level="READ COMMITTED")
+                transactions = engine.execution_options(isolation_level=_IN_TRANSACTIONS)
                 self._async_engines[loop] = _Engines(engine, transactions)
             return self._async_engines[loop]
 
@@ -307,15 +308,27 @@ class Database:
             return self._read(connection, operation, *args)
 
     async def _atransaction(self, operation: Callable[..., T], args: Any) -> T:
-        async with self.async_engine().connect() as connection:
+        async with self._aconnected() as connection:
             answer = await connection.run_sync(self._settled, operation, *args)
             with _told_if_unknown():
                 await connection.commit()
             return answer
 
     async def _areading(self, operation: Callable[..., T], args: Any) -> T:
-        async with self.async_engine().begin() as connection:
+        async with self._aconnected() as connection, connection.begin():
             return await connection.run_sync(self._settled, self._read, operation, *args)
+
+    @asynccontextmanager
+    async def _aconnected(self) -> AsyncIterator[AsyncConnection]:
+        """Check out a connection for one transaction."""
+        if self._shared is not None:
+            async with self.async_engine().connect() as connection:
+                yield connection
+            return
+        async with self._own_async().autocommit.connect() as connection:
+            # Not by the engine's own options: cancelled at that, it would not give the connection back.
+            await connection.execution_options(isolation_level=_IN_TRANSACTIONS)
+            yield connection
 
     async def _aautocommit(self, operation: Callable[..., T], args: Any) -> T:
         if self._by_transaction:

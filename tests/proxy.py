@@ -33,7 +33,7 @@ moment; `trickle` sends it on byte by byte, too slowly for any limit; `slow` in 
 
 BULK = 1 << 16
 _WISHES, _CANCEL = (80877103, 80877104), 80877102  # for TLS or GSSAPI
-_DELAY_S, _TRICKLE_S = 0.3, 0.5
+_DELAY_S, _TRICKLE_S = 0.3, 2.0
 _SLOW_BYTES, _SLOW_S = 1 << 14, 0.002
 
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from math import inf
 from pathlib import Path
+from time import monotonic
 from typing import Any, Protocol, TypeAlias, runtime_checkable
 from urllib.parse import urlsplit
 
@@ -22,6 +25,11 @@ class ByteStore(Protocol):
 
     def mset(self, key_value_pairs: Sequence[tuple[str, bytes]]) -> None: ...
 
+
+_PATIENCE_S = 5.0
+_REST_S = 30
+"""A connection that lay unused for longer is tried before it is used."""
+_LEFT_ALONE_S = 30.0
 
 CacheLike: TypeAlias = VectorCache | ByteStore | Path | str
 
@@ -47,6 +55,9 @@ class RedisCache:
 
     `client` is a URL or a `redis.Redis` (not one that decodes its replies). `ttl_s` lets entries expire; for a bound on
     memory set Redis's own `maxmemory` and an `allkeys` policy. `precision` as `FileCache`.
+
+    With a URL, connecting and each reply may take 5 s, unless it says otherwise (`?socket_timeout=2`). A server that
+    was not reached is left alone for half a minute: nothing is found and nothing is kept meanwhile.
     """
 
     def __init__(
@@ -60,23 +71,43 @@ class RedisCache:
         self.precision = checked_precision(precision)
         self._url = client if isinstance(client, str) else None
         if isinstance(client, str):
-            client = require("redis", extra="redis").Redis.from_url(client)
+            client = _connected(client)
         self._client = client
+        self._left_alone_until = -inf
         self._given = Given(client)
         self._prefix = prefix
         self._ttl_s = ttl_s
 
     def get_many(self, keys: Sequence[bytes]) -> list[bytes | None]:
         """The value of each key in order, None where there is none."""
-        values: list[bytes | None] = self._client.mget([self._prefix + key.hex() for key in keys])
+        if self._is_left_alone():
+            return [None] * len(keys)
+        with self._left_alone_if_lost():
+            values: list[bytes | None] = self._client.mget([self._prefix + key.hex() for key in keys])
         return values
 
     def put_many(self, entries: Sequence[tuple[bytes, bytes]]) -> None:
         """Keeps each (key, value), in one round trip."""
-        with self._client.pipeline(transaction=False) as pipeline:
+        if self._is_left_alone():
+            return
+        with self._left_alone_if_lost(), self._client.pipeline(transaction=False) as pipeline:
             for key, value in entries:
                 pipeline.set(self._prefix + key.hex(), value, ex=self._ttl_s)
             pipeline.execute()
+
+    def _is_left_alone(self) -> bool:
+        return monotonic() < self._left_alone_until
+
+    @contextmanager
+    def _left_alone_if_lost(self) -> Iterator[None]:
+        """Leave a server that cannot be reached alone for a while: else each batch of an ingest would wait for it."""
+        try:
+            yield
+        except Exception as error:
+            lost = require("redis", extra="redis").exceptions
+            if isinstance(error, lost.ConnectionError | lost.TimeoutError):
+                self._left_alone_until = monotonic() + _LEFT_ALONE_S
+            raise
 
     def __reduce__(self) -> tuple[Any, ...]:
         if self._url is None or urlsplit(self._url).password:
@@ -89,6 +120,17 @@ class RedisCache:
 
     def __repr__(self) -> str:
         return f"RedisCache(prefix={self._prefix!r}, ttl_s={self._ttl_s})"
+
+
+def _connected(url: str) -> Any:
+    """A client that gives up in time. What the URL says of it wins."""
+    redis = require("redis", extra="redis")
+    # A broken connection is replaced at once; redis-py's own retries would wait for ten timeouts.
+    retry = redis.retry.Retry(redis.backoff.NoBackoff(), 1, supported_errors=(redis.exceptions.ConnectionError,))
+    options = {"socket_timeout": _PATIENCE_S, "health_check_interval": _REST_S, "retry": retry}
+    if not url.startswith("unix:"):
+        options |= {"socket_connect_timeout": _PATIENCE_S, "socket_keepalive": True}
+    return redis.Redis.from_url(url, **options)
 
 
 def _reopened(url: str, prefix: str, ttl_s: int | None, precision: Precision) -> RedisCache:

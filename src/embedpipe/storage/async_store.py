@@ -39,12 +39,12 @@ class AsyncPgVectorStore(BoundStore):
     async def collection(self) -> Collection:
         """The open collection, with its model and tables. Raises `CollectionNotFoundError` where there is none."""
         if self._collection is None:
-            self._collection = await self.database.arun(self._find)
+            self._collection = await self.database.aensure(self._find)
         return self._collection
 
     async def create(self) -> None:
         """As `PgVectorStore.create`."""
-        self._collection = await self.database.arun(self._open)
+        self._collection = await self.database.aensure(self._open)
 
     async def _make(self) -> None:
         if self._collection is None:

@@ -182,6 +182,13 @@ class Database:
         answer: T = self._answer(self._transaction, operation, args, connection)
         return answer
 
+    def ensure(self, operation: Callable[..., T], /, *args: Any) -> T:
+        """As `run`, for what finds its own work done: it is run again where its COMMIT was lost."""
+        try:
+            return self.run(operation, *args)
+        except UnknownCommitError:
+            return self.run(operation, *args)
+
     def read(self, operation: Callable[..., T], /, *args: Any, connection: Connection | None = None) -> T:
         """As `run`, but without a transaction of its own: for a single statement that only reads."""
         answer: T = self._answer(self._autocommit, operation, args, connection)
@@ -198,6 +205,13 @@ class Database:
         """As `run`, on the running event loop."""
         answer: T = await cancelled_once(self._aanswer(self._atransaction, operation, args, connection))
         return answer
+
+    async def aensure(self, operation: Callable[..., T], /, *args: Any) -> T:
+        """As `ensure`, on the running event loop."""
+        try:
+            return await self.arun(operation, *args)
+        except UnknownCommitError:
+            return await self.arun(operation, *args)
 
     async def aread(self, operation: Callable[..., T], /, *args: Any, connection: AsyncConnection | None = None) -> T:
         """As `read`, on the running event loop."""
@@ -346,7 +360,7 @@ class Database:
 
     def dump(self, path: Path) -> None:
         """Writes a copy of the schema to a file: SQL, or what pg_restore reads where its name ends in `.dump`."""
-        url = self._resolved_url().set(drivername="postgresql")
+        url = self._resolved_url().set(drivername="postgresql").update_query_dict(self._limits())
         if self._embedded:
             url = url.set(username=SUPERUSER)  # as pg_dump refuses to leave out what row security hides from a role
         dump(url.render_as_string(hide_password=False), path, self.schema, lock_timeout_s=self._settings.lock_timeout_s)
@@ -403,9 +417,12 @@ class Database:
         """Arguments of the engines. A prepared statement lives in a session, and so not behind a pooler."""
         named = {} if "application_name" in self._resolved_url().query else {"application_name": self.application_name}
         unprepared = {"prepare_threshold": None} if self._settings.transaction_pooling else {}
+        return {**_POOL, "connect_args": {**self._limits(), **named, **unprepared}}
+
+    def _limits(self) -> dict[str, str]:
+        """libpq's parameters for the network that the URL says nothing of."""
         stated = self._resolved_url().query
-        limits = {name: value for name, value in network.parameters().items() if name not in stated}
-        return {**_POOL, "connect_args": {**limits, **named, **unprepared}}
+        return {name: value for name, value in network.parameters().items() if name not in stated}
 
     def _drop_closed_loops(self) -> None:
         for loop in [loop for loop in self._async_engines if loop.is_closed()]:

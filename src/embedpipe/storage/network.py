@@ -30,12 +30,12 @@ MAX_AGE_S = 1800
 """An older connection is replaced, so that a change of the server's address is followed."""
 
 _PARAMETERS = {
-    "connect_timeout": CONNECT_S,
-    "keepalives": 1,
-    "keepalives_idle": 30,
-    "keepalives_interval": 10,
-    "keepalives_count": 3,
-    "tcp_user_timeout": 30_000,
+    "connect_timeout": str(CONNECT_S),
+    "keepalives": "1",
+    "keepalives_idle": "30",
+    "keepalives_interval": "10",
+    "keepalives_count": "3",
+    "tcp_user_timeout": "30000",
 }
 # The server's side of the same: else the locks of a client that vanished are held for two hours.
 FOR_SERVER = """
@@ -48,7 +48,7 @@ _USED, _READ_ONLY = "embedpipe_used", "embedpipe_read_only"
 _READ_ONLY_TRANSACTION = "25006"
 
 
-def parameters() -> dict[str, Any]:
+def parameters() -> dict[str, str]:
     """Return libpq's parameters for the network, but for those that the environment sets (PGCONNECT_TIMEOUT)."""
     stated = {option.keyword.decode() for option in Conninfo.get_defaults() if option.val is not None}
     return {name: value for name, value in _PARAMETERS.items() if name not in stated}

@@ -52,7 +52,7 @@ class PgVectorStore(BoundStore):
     def collection(self) -> Collection:
         """The open collection, with its model and tables. Raises `CollectionNotFoundError` where there is none."""
         if self._collection is None:
-            self._collection = self.database.run(self._find)
+            self._collection = self.database.ensure(self._find)
         return self._collection
 
     def create(self) -> None:
@@ -62,7 +62,7 @@ class PgVectorStore(BoundStore):
             CollectionNotFoundError: If there is none, and the store has no model.
             ModelMismatchError: If there is one with another model's vectors.
         """
-        self._collection = self.database.run(self._open)
+        self._collection = self.database.ensure(self._open)
 
     def _make(self) -> None:
         if self._collection is None:

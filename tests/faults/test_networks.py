@@ -192,7 +192,7 @@ EVERY = [(operation, phase, action) for operation, phases in PHASES.items() for 
 @pytest.mark.parametrize("kind", ["sync", "async"])
 def test_every_call_ends_and_a_rerun_ends_right(database_url: str, kind: str, chance: random.Random) -> None:
     for _ in range(scaled(1, 20)):
-        scenarios = [Scenario(kind, *drawn) for drawn in chance.sample(EVERY, 16)]
+        scenarios = [Scenario(kind, *drawn) for drawn in chance.sample(EVERY, 10)]
         stores = [prepared(database_url, each.operation) for each in scenarios]
         in_bounded_time(
             *(partial(each.play, database_url, store) for each, store in zip(scenarios, stores, strict=True))

@@ -17,12 +17,24 @@ from typing import Literal
 from urllib.parse import parse_qs, urlsplit
 
 Phase = Literal[
-    "connect", "tls", "handshake", "startup", "authentication", "query", "parameters", "result", "commit", "committed"
+    "connect",
+    "tls",
+    "handshake",
+    "startup",
+    "authentication",
+    "query",
+    "parameters",
+    "result",
+    "commit",
+    "committed",
+    "request",
+    "reply",
 ]
 """The first message of which kind: `commit` is COMMIT on its way to the server, `committed` the answer on its way back.
 
 `connect` is before any message, `tls` the answer to the client's wish for TLS, `handshake` what the client sends once
-the server agreed (from there on messages are not told apart), `parameters` a Bind of over 64 KB.
+the server agreed, `parameters` a Bind of over 64 KB. `request` and `reply` are whatever comes from either side where
+messages are not told apart: after a handshake, and with `blindly`.
 """
 Action = Literal["swallow", "freeze", "reset", "delay", "trickle", "slow"]
 """What happens to it, and to what follows on its connection.
@@ -47,10 +59,14 @@ class Fault:
 
 
 class Proxy:
-    """Forwards connections to `upstream`, a Unix socket's path or a TCP address. Use as a context manager."""
+    """Forwards connections to `upstream`, a Unix socket's path or a TCP address. Use as a context manager.
 
-    def __init__(self, upstream: str | tuple[str, int]) -> None:
+    With `blindly` the protocol may be any.
+    """
+
+    def __init__(self, upstream: str | tuple[str, int], *, blindly: bool = False) -> None:
         self._upstream = upstream
+        self.blindly = blindly
         self._listener = socket.create_server(("127.0.0.1", 0))
         self._lock = threading.Lock()
         self._armed: list[Fault] = []
@@ -140,13 +156,13 @@ class _Session:
         try:
             self._meet("connect", b"", self._client)
             self._server = self._proxy.keep(_connected(self._address))
-            startup = self._startup()
+            startup = b"" if self._proxy.blindly else self._startup()
             self._proxy.start(self._back, not startup)
             if startup:
                 self._meet("startup", startup, self._server)
             else:
                 self._meet("handshake", self._client.recv(BULK), self._server)
-                self._blindly(self._client, self._server)
+                self._blindly(self._client, self._server, "request")
             while True:
                 self._front()
         except (_EndedError, OSError):
@@ -170,9 +186,9 @@ class _Session:
             if answer != b"N":
                 return b""
 
-    def _blindly(self, source: socket.socket, to: socket.socket) -> None:
+    def _blindly(self, source: socket.socket, to: socket.socket, phase: str) -> None:
         while data := source.recv(BULK):
-            self._send(data, to)
+            self._meet(phase, data, to)
         raise _EndedError
 
     def _changed(self, startup: bytes) -> bytes:
@@ -202,7 +218,7 @@ class _Session:
         assert self._server is not None
         try:
             if blindly:
-                self._blindly(self._server, self._client)
+                self._blindly(self._server, self._client, "reply")
             while True:
                 head = _exactly(self._server, 5)
                 body = _exactly(self._server, struct.unpack("!I", head[1:])[0] - 4)

@@ -8,21 +8,26 @@ from __future__ import annotations
 import asyncio
 import os
 import random
+import shutil
 import signal
 import socket
+import subprocess
 import threading
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import count
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 from sqlalchemy import Connection, text
 
 from conftest import as_ordinary, opened_as_ordinary
 from embedpipe import Document, SemanticSearchService
+from embedpipe.embedding import EmbeddingGenerator, RedisCache
 from embedpipe.errors import DatabaseReadOnlyError, DatabaseUnavailableError, StorageError, UnknownCommitError
 from embedpipe.storage import AsyncPgVectorStore, Database, PgVectorStore, VectorIndex, index_building, network
 from embedpipe.testing import FakeEmbeddingModel
@@ -224,7 +229,7 @@ async def test_a_rested_connection_is_tried_before_its_use(database_url: str, mo
     direct = prepared(database_url)
     with before(database_url) as (proxy, through):
         database = Database(through)
-        stores = [
+        stores: list[Any] = [
             Awaited(PgVectorStore(database, collection=direct.name)),
             AsyncPgVectorStore(database, collection=direct.name),
         ]
@@ -336,10 +341,11 @@ async def test_without_a_timeout_a_read_is_given_up_after_a_silence(
     with opened_as_ordinary(database_url) as direct, before(as_ordinary(database_url)) as (proxy, through):
         PgVectorStore(direct, model=MODEL.spec, tenant=tenant).upsert(chunks("old"), vectors("old"))
         database = Database(through, schema=direct.schema)
-        for store in (
+        stores: list[Any] = [
             Awaited(PgVectorStore(database, tenant=tenant)),
             AsyncPgVectorStore(database, tenant=tenant),
-        ):
+        ]
+        for store in stores:
             await store.count()
             proxy.arm("query", "swallow")
             with pytest.raises(DatabaseUnavailableError, match="no answer"):
@@ -367,6 +373,109 @@ def test_a_cancelled_task_ends_though_nothing_answers(database_url: str) -> None
 
         in_bounded_time(lambda: asyncio.run(cancelled()))
     direct.database.close()
+
+
+@pytest.fixture(scope="module")
+def tls_server() -> Iterator[tuple[str, int]]:
+    """The address of a PostgreSQL of the system's, which speaks TLS; the packaged one does not. It has no pgvector."""
+    found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
+    openssl = shutil.which("openssl")
+    if not found or openssl is None:
+        pytest.skip("PostgreSQL and openssl are not installed: apt-get install postgresql openssl")
+    programs = found[-1].parent
+    user = "postgres" if os.geteuid() == 0 else None
+    with TemporaryDirectory(prefix="embedpipe-tls-") as name, socket.socket() as probe:
+        folder = Path(name)
+        if user is not None:
+            shutil.chown(folder, user, user)
+        probe.bind(("127.0.0.1", 0))
+        address = probe.getsockname()
+
+        def run(*command: str | Path) -> None:
+            done = subprocess.run(command, user=user, cwd=folder, capture_output=True, text=True, check=False)
+            assert done.returncode == 0, done.stderr
+
+        run(programs / "initdb", "-D", folder / "data", "-U", "postgres", "--auth=trust", "--no-sync")
+        key, certificate = folder / "data/server.key", folder / "data/server.crt"
+        run(
+            openssl,
+            "req",
+            "-x509",
+            "-newkey",
+            "rsa:2048",
+            "-nodes",
+            "-subj",
+            "/CN=localhost",
+            "-keyout",
+            key,
+            "-out",
+            certificate,
+        )
+        key.chmod(0o600)
+        probe.close()
+        options = f"-p {address[1]} -c listen_addresses=127.0.0.1 -c ssl=on -c fsync=off -k {folder}"
+        run(programs / "pg_ctl", "-D", folder / "data", "-l", folder / "log", "-o", options, "-w", "start")
+        try:
+            yield address
+        finally:
+            run(programs / "pg_ctl", "-D", folder / "data", "-m", "immediate", "stop")
+
+
+@pytest.mark.parametrize("kind", ["sync", "async"])
+def test_tls_ends_in_time_at_every_step(tls_server: tuple[str, int], kind: str, chance: random.Random) -> None:
+    def look(connection: Connection) -> tuple[str, str]:
+        found = connection.execute(
+            text("SELECT ssl, current_setting('tcp_keepalives_idle') FROM pg_stat_ssl WHERE pid = pg_backend_pid()")
+        )
+        return tuple(found.one())
+
+    def play(phase: Any, action: Any) -> None:
+        with Proxy(tls_server) as proxy:
+            url = f"postgresql://postgres@127.0.0.1:{proxy.port}/postgres?sslmode=require&connect_timeout=5"
+            fault = proxy.arm(phase, action)
+            answers: list[Any] = []
+            for _ in range(2):
+                database = Database(url, statement_timeout_s=5)
+                try:
+                    answers.append(database.read(look) if kind == "sync" else asyncio.run(aread(database)))
+                except StorageError as error:
+                    answers.append(type(error))
+                database.close()
+            assert fault.happened.is_set()
+            right = (True, "30")
+            assert answers == [right if action in ("delay", "slow") else DatabaseUnavailableError, right], (
+                phase,
+                action,
+            )
+
+    async def aread(database: Database) -> tuple[str, str]:
+        try:
+            return await database.aread(look)
+        finally:
+            await database.aclose()
+
+    every = [(phase, action) for phase in ("tls", "handshake", "request", "reply") for action in ACTIONS]
+    in_bounded_time(*(partial(play, *drawn) for drawn in chance.sample(every, scaled(6, len(every)))))
+
+
+@pytest.mark.parametrize("phase", ["connect", "request", "reply"])
+@pytest.mark.parametrize("action", ["swallow", "freeze", "reset", "trickle"])
+def test_an_ingest_goes_on_without_redis(redis_url: str, database_url: str, phase: Any, action: Any) -> None:
+    address = urlsplit(redis_url)
+    documents = [Document(id=name, text=each) for name, each in texts("old").items()]
+    with Proxy((str(address.hostname), address.port or 0), blindly=True) as proxy:
+        cache = RedisCache(f"redis://127.0.0.1:{proxy.port}/0?socket_timeout=1&socket_connect_timeout=1")
+        service = SemanticSearchService(EmbeddingGenerator(MODEL, cache=cache), database=database_url, chunker=None)
+        service.settings = replace(service.settings, batch_documents=4, concurrency=1)
+        lost = [proxy.arm(phase, action) for _ in range(3)]  # redis-py opens a connection anew
+
+        def ingested() -> None:
+            assert service.ingest(documents).added == len(documents)
+
+        in_bounded_time(ingested)
+        assert lost[0].happened.is_set()
+        assert proxy.seen["connect"] <= 4  # tries of one request: ten batches later it is still left alone
+        service.close()
 
 
 def test_an_index_build_has_no_limit(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import random
-from collections.abc import Iterator, Mapping
 from typing import Any
 
 import httpx
@@ -15,13 +14,13 @@ import pytest
 from fastapi import FastAPI
 from starlette.types import Message
 
+from asgi import HOST, ask, code, routes
 from embedpipe.server import ApiKeys, create_app
 from embedpipe.testing import FakeEmbeddingModel
 from serving import serving
 from soaking import scaled
 
 KEY = "a-key-that-may-do-everything-here"
-HOST = "127.0.0.1:8000"
 FOREIGN = [
     {"origin": "http://evil.example"},
     {"origin": "null"},
@@ -55,72 +54,6 @@ OWN = [
 def application(**options: Any) -> FastAPI:
     """A server whose database is not there: whoever is let in is answered with a status of its own."""
     return create_app(FakeEmbeddingModel(8), database="postgresql://127.0.0.1:1/none", **options)
-
-
-def routes(app: FastAPI) -> Iterator[tuple[str, str]]:
-    """Every method and path that the application answers, those of included routers too."""
-    waiting = list(app.routes)
-    while waiting:
-        route: Any = waiting.pop()
-        if hasattr(route, "original_router"):
-            waiting += route.original_router.routes
-        elif getattr(route, "methods", None):
-            yield from ((method, route.path) for method in route.methods)
-        else:
-            yield "GET", route.path
-
-
-class Asked:
-    """The answer to one request, and how much of its body was read for it."""
-
-    def __init__(self) -> None:
-        self.status = 0
-        self.body = b""
-        self.read = 0
-
-
-async def ask(
-    app: FastAPI, method: str, path: str, headers: Mapping[str, str] | list[tuple[str, str]], body: bytes = b""
-) -> Asked:
-    """Send one request with these headers, and by default the host that the server is called by."""
-    asked = Asked()
-    given = list(headers.items()) if isinstance(headers, Mapping) else headers
-    if not any(name == "host" for name, _ in given):
-        given = [("host", HOST), *given]
-    scope = {
-        "type": "http",
-        "asgi": {"version": "3.0"},
-        "http_version": "1.1",
-        "method": method,
-        "scheme": "http",
-        "path": path,
-        "raw_path": path.encode(),
-        "query_string": b"",
-        "root_path": "",
-        "headers": [(name.encode(), value.encode("latin-1")) for name, value in given],
-        "client": ("127.0.0.1", 50000),
-        "server": ("127.0.0.1", 8000),
-    }
-
-    async def receive() -> Message:
-        asked.read += 1
-        if asked.read > 1:
-            return {"type": "http.disconnect"}
-        return {"type": "http.request", "body": body, "more_body": False}
-
-    async def send(message: Message) -> None:
-        asked.status = message.get("status", asked.status)
-        asked.body += message.get("body", b"")
-
-    await app(scope, receive, send)
-    return asked
-
-
-def code(asked: Asked) -> str | None:
-    try:
-        return str(json.loads(asked.body)["error"]["code"])
-    except (ValueError, KeyError, TypeError):
-        return None
 
 
 @pytest.mark.parametrize("headers", FOREIGN, ids=str)

@@ -31,7 +31,8 @@ class Admission:
         if scope["type"] != "http" or self._is_open(scope["path"]):
             await self._app(scope, receive, send)
             return
-        body = Body(scope, receive, limit=self._settings.max_body_bytes)
+        limits = self._settings
+        body = Body(scope, receive, limit=limits.max_body_bytes, most_values=limits.max_values)
         try:
             await self._admitted(scope, body, send)
         except ApiError as error:

@@ -141,7 +141,7 @@ def _validation(error: Exception) -> ApiError:
     if first["type"] == "json_invalid":
         reason = first.get("ctx", {}).get("error", "")
         return ApiError(400, f"The body expected JSON, and it cannot be read: {reason}.", code="invalid_json")
-    param = ".".join(str(part) for part in first["loc"][1:]) or None
+    param = ".".join(str(part) for part in first["loc"][1:])[:200] or None  # a key may be as long as the body
     if first["type"] == "value_error":  # one of our own checks, of the body or of a field
         message = f"{param or 'The body'}: {first['ctx']['error']}."
     elif param is None:

@@ -8,10 +8,15 @@ from collections.abc import Callable
 
 from starlette.types import Message, Receive, Scope, Send
 
+from embedpipe._threads import in_thread
 from embedpipe.server.cross_site import header
 from embedpipe.server.errors import ApiError
+from embedpipe.server.shape import is_utf8, values_in
 
 _DRAIN_S = 5.0
+_FEW_BYTES = 65_536
+_TAKES_TOKENS, _TOKEN = "/v1/embeddings", 0.1
+"""Token ids come by the hundred thousand, and are read as quickly as ten of them are one value."""
 _JSON = re.compile(r"application/([^\s/]+\+)?json")
 
 
@@ -22,9 +27,11 @@ class GoneError(Exception):
 class Body:
     """A request's body, read within its limit before the request runs, and then handed on in one piece."""
 
-    def __init__(self, scope: Scope, receive: Receive, *, limit: int) -> None:
+    def __init__(self, scope: Scope, receive: Receive, *, limit: int, most_values: int) -> None:
         self._receive = receive
         self._limit = limit
+        self._most_values = most_values
+        self._number_weight = _TOKEN if scope["path"] == _TAKES_TOKENS else 1.0
         self._declared = _declared(scope)
         self._is_json = _is_json(scope)
         self._chunks: list[bytes] = []
@@ -36,8 +43,8 @@ class Body:
     async def read(self, hold: Callable[[int], None]) -> None:
         """Reads it, and tells `hold` of every piece.
 
-        `ApiError` 413 as soon as it is known to be too large, and 400 for what is not sent as JSON: a browser sends
-        such a body to any address without asking first.
+        `ApiError` 413 as soon as it is known to be too large, and 400 for what holds too many values, and for what is
+        not sent as JSON: a browser sends such a body to any address without asking first.
         """
         self._check(self._declared)
         while not self.complete:
@@ -50,6 +57,11 @@ class Body:
             self._check(self._size)
             hold(len(chunk))
             self._chunks.append(chunk)
+        self._chunks = [b"".join(self._chunks)]
+        if self._size > _FEW_BYTES:
+            await in_thread(self._check_values)
+        else:
+            self._check_values()
 
     async def replay(self) -> Message:
         """The body, and from then on nothing until the client has gone."""
@@ -57,7 +69,7 @@ class Body:
             await self._gone.wait()
             return {"type": "http.disconnect"}
         self._handed_on = True
-        body = b"".join(self._chunks)
+        [body] = self._chunks
         self._chunks.clear()
         return {"type": "http.request", "body": body, "more_body": False}
 
@@ -82,6 +94,19 @@ class Body:
             raise GoneError
         self.complete = not message.get("more_body", False)
         return message
+
+    def _check_values(self) -> None:
+        [body] = self._chunks
+        if not is_utf8(body):
+            raise ApiError(400, "The body is not in UTF-8, as JSON must be.", code="invalid_json")
+        count = values_in(body, number_weight=self._number_weight)
+        if count > self._most_values:
+            raise ApiError(
+                400,
+                f"The body holds about {count} values, and at most {self._most_values} are taken: each text, key, "
+                "number, list and object is one. Send it in parts.",
+                code="too_many",
+            )
 
     def _check(self, size: int) -> None:
         if size > self._limit:

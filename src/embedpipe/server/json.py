@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from pydantic_core import to_json
 from starlette.responses import Response
+
+from embedpipe._threads import in_thread
 
 
 class JsonResponse(Response):
@@ -14,4 +17,18 @@ class JsonResponse(Response):
     media_type = "application/json"
 
     def render(self, content: Any) -> bytes:
-        return to_json(content)
+        return content if isinstance(content, bytes) else to_json(content)
+
+
+async def listing(name: str, items: Iterator[Any], others: Mapping[str, Any]) -> JsonResponse:
+    """Return an object of a list that may be long, under its name, and of other fields.
+
+    The items are made and written one by one in a thread: at once they would hold up all other requests.
+    """
+    return JsonResponse(await in_thread(_listing, name, items, others))
+
+
+def _listing(name: str, items: Iterator[Any], others: Mapping[str, Any]) -> bytes:
+    written = b",".join([to_json(item) for item in items])
+    rest = to_json(others)[1:]
+    return b"{" + to_json(name) + b":[" + written + b"]" + (b"," if others else b"") + rest

@@ -16,9 +16,10 @@ class ServerSettings:
     """The limits of a server.
 
     At most `max_requests` requests and `max_pending_bytes` of their bodies are under way at once; who comes then gets
-    429 with a Retry-After. A body has at most `max_body_bytes`, a request at most `max_texts` texts of at most
-    `max_text_characters` characters (a document's own text has no bound but the body's), and `request_timeout_s`
-    seconds until its answer begins. `max_k` bounds the results of a search.
+    429 with a Retry-After. A body has at most `max_body_bytes` and about `max_values` texts, keys, numbers, lists and
+    objects (ten token ids count as one), a request at most `max_texts` texts of at most `max_text_characters`
+    characters (a document's own text has no bound but the body's), and `request_timeout_s` seconds until its answer
+    begins. A document's metadata has at most `max_metadata_characters`. `max_k` bounds the results of a search.
 
     Texts that wait for the model at the same time go through it together, whichever requests they came with: with a
     local model at most `batch_texts` of `batch_characters` characters in all, with a provider's as many as it takes.
@@ -29,8 +30,10 @@ class ServerSettings:
     max_requests: int = 256
     max_pending_bytes: int = 64_000_000
     max_body_bytes: int = 10_000_000
+    max_values: int = 250_000
     max_texts: int = 2048
     max_text_characters: int = 100_000
+    max_metadata_characters: int = 50_000
     max_k: int = 1000
     request_timeout_s: float = 60.0
     batch_texts: int = 64

@@ -14,6 +14,7 @@ from embedpipe.storage import catalogue, health, index_building, operations, pla
 from embedpipe.storage.bound_store import BoundStore, check_outdated, operation_of, replaced
 from embedpipe.storage.columns import Precision
 from embedpipe.storage.documents import DocumentBatch, Known, StoredDocument, Written
+from embedpipe.storage.filter_notation import aparse_filter
 from embedpipe.storage.filters import ValueType
 from embedpipe.storage.health import Health
 from embedpipe.storage.index_building import IndexProgress
@@ -69,7 +70,7 @@ class AsyncPgVectorStore(BoundStore):
         connection: AsyncConnection | None = None,
     ) -> int:
         """As `PgVectorStore.delete`."""
-        return await self._run(plans.delete(ids, document_ids, filter), connection)
+        return await self._run(plans.delete(ids, document_ids, await aparse_filter(filter)), connection)
 
     async def clear(self, *, connection: AsyncConnection | None = None) -> int:
         """As `PgVectorStore.clear`."""
@@ -88,7 +89,7 @@ class AsyncPgVectorStore(BoundStore):
         connection: AsyncConnection | None = None,
     ) -> list[Chunk]:
         """As `PgVectorStore.find`."""
-        return await self._read(plans.find(filter, document_ids, limit), connection)
+        return await self._read(plans.find(await aparse_filter(filter), document_ids, limit), connection)
 
     async def search(
         self,
@@ -110,7 +111,7 @@ class AsyncPgVectorStore(BoundStore):
             text,
             k=k,
             mode=mode,
-            condition=filter,
+            condition=await aparse_filter(filter),
             threshold=threshold,
             with_vectors=with_vectors,
             fusion=fusion,
@@ -128,7 +129,8 @@ class AsyncPgVectorStore(BoundStore):
         connection: AsyncConnection | None = None,
     ) -> list[SearchResult]:
         """As `PgVectorStore.similar`."""
-        return await self._read(plans.similar(id, k=k, condition=filter, threshold=threshold), connection)
+        condition = await aparse_filter(filter)
+        return await self._read(plans.similar(id, k=k, condition=condition, threshold=threshold), connection)
 
     async def around(
         self,
@@ -145,7 +147,7 @@ class AsyncPgVectorStore(BoundStore):
         self, ids: Sequence[str] | None = None, *, filter: Condition = None, connection: AsyncConnection | None = None
     ) -> StoredVectors:
         """As `PgVectorStore.vectors`."""
-        return await self._read(plans.vectors(ids, filter), connection)
+        return await self._read(plans.vectors(ids, await aparse_filter(filter)), connection)
 
     async def count(self, *, connection: AsyncConnection | None = None) -> int:
         """As `PgVectorStore.count`."""

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sized
+from itertools import islice
 from typing import Any
 
+from embedpipe._threads import in_thread
 from embedpipe.errors import InputError
 from embedpipe.storage.filters import And, Field, Filter, Not, Or, as_sequence
 
 _MAX_DEPTH = 50
+_FEW = 500
 
 
 def parse_filter(value: Filter | Mapping[str, Any] | None) -> Filter | None:
@@ -20,6 +23,20 @@ def parse_filter(value: Filter | Mapping[str, Any] | None) -> Filter | None:
     """
     _check_depth(value)
     return _parse(value)
+
+
+async def aparse_filter(value: Filter | Mapping[str, Any] | None) -> Filter | None:
+    """As `parse_filter`, in a thread where there is much to parse: an event loop has others to answer."""
+    return await in_thread(parse_filter, value) if _is_large(value) else parse_filter(value)
+
+
+def _is_large(condition: object) -> bool:
+    """Whether parsing the condition takes more than a moment. No more of it is looked at than a moment allows."""
+    found, level = 0, [condition]
+    while level and found <= _FEW:
+        found += sum(len(each) for each in level if isinstance(each, Sized))
+        level = [inner for outer in level for inner in islice(_inner(outer), _FEW) if not isinstance(inner, str)]
+    return found > _FEW
 
 
 def _check_depth(condition: object) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
 from functools import reduce
 from itertools import count
 from typing import Any
@@ -28,12 +27,9 @@ from sqlalchemy.dialects.postgresql import ARRAY, JSONB, TEXT
 from sqlalchemy.sql.visitors import cloned_traverse
 
 from embedpipe.errors import InputError
-from embedpipe.storage.columns import JsonbArray, TextArray
+from embedpipe.storage.columns import TextArray
 from embedpipe.storage.filters import ORDER, Among, And, Comparison, Filter, In, Not, OfPayload, Operator, Or, ValueType
 from embedpipe.storage.json import dumps
-
-_FEW = 20
-"""Values that the index for equality finds sooner than a pass over all chunks."""
 
 INDEXED_CHARACTERS = 600
 """Of a text, in an index for ranges: a B-tree entry takes 2,704 bytes, and a character has up to four."""
@@ -68,8 +64,8 @@ def _where(condition: Filter, metadata: Column[Any]) -> ColumnElement[bool]:
             return func.coalesce(found == func.any(bindparam(None, TextArray(values), unique=True)), false())
         case Comparison():
             return _comparison(condition, metadata)
-        case In(path, values):
-            return _in(path, values, metadata)
+        case In():
+            return _in(condition, metadata)
     raise InputError(f"filter expected a Filter, got {type(condition).__name__}.")
 
 
@@ -96,14 +92,15 @@ def _comparison(condition: Comparison, metadata: ColumnElement[Any]) -> ColumnEl
     return and_(is_kind, _text_condition(operator, _text_at(metadata, path), value))
 
 
-def _in(path: tuple[str, ...], values: Sequence[Any], metadata: ColumnElement[Any]) -> ColumnElement[bool]:
+def _in(condition: In, metadata: ColumnElement[Any]) -> ColumnElement[bool]:
     """Few values by the index for equality; many by a hash of them, which costs a chunk the same however many."""
-    if len(values) <= _FEW and not any(isinstance(value, (dict, list)) for value in values):
-        return metadata.op("@>", is_comparison=True)(func.any(_jsonb_array(_nested(path, value) for value in values)))
+    values: BindParameter[Any] = bindparam(None, condition.bound, unique=True)
+    if condition.few:
+        return metadata.op("@>", is_comparison=True)(func.any(values))
     found = metadata
-    for key in path:  # not #>, which takes "0" for a place in a list
+    for key in condition.path:  # not #>, which takes "0" for a place in a list
         found = found.op("->", return_type=JSONB())(literal(key, Text))
-    wanted = func.unnest(_jsonb_array({"v": value} for value in values), type_=JSONB)["v"]
+    wanted = func.unnest(values, type_=JSONB)["v"]
     return func.coalesce(found.in_(select(wanted)), false())  # coalesce also keeps it from becoming a join
 
 
@@ -138,10 +135,6 @@ def _nested(path: tuple[str, ...], value: Any) -> dict[str, Any]:
 
 def _jsonb(value: dict[str, Any]) -> ColumnElement[Any]:
     return cast(bindparam(None, dumps(value, what="Filter"), type_=TEXT), JSONB)
-
-
-def _jsonb_array(values: Iterable[dict[str, Any]]) -> ColumnElement[Any]:
-    return bindparam(None, JsonbArray(dumps(value, what="Filter") for value in values), unique=True)
 
 
 def _at(metadata: ColumnElement[Any], path: tuple[str, ...]) -> ColumnElement[Any]:

@@ -13,11 +13,12 @@ what is negated.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias
 
 from embedpipe.errors import InputError
-from embedpipe.storage.json import dumps, storable_text
+from embedpipe.storage.columns import JsonbArray
+from embedpipe.storage.json import dumps, dumps_value, storable_text
 
 Operator: TypeAlias = Literal[
     "==", "<", "<=", ">", ">=", "exists", "like", "ilike", "contains", "substring", "isubstring"
@@ -26,6 +27,8 @@ ValueType: TypeAlias = Literal["number", "string"]
 """What ranges compare: numbers with numbers, and strings with strings."""
 
 ORDER = ("<", "<=", ">", ">=")
+_FEW = 20
+"""Values that the index for equality finds sooner than a pass over all chunks."""
 _TEXT = ("like", "ilike", "substring", "isubstring")
 
 
@@ -54,10 +57,26 @@ class Comparison(Filter):
 
 @dataclass(frozen=True, slots=True)
 class In(Filter):
-    """Equal to any of the values; of none, nothing."""
+    """Equal to any of the values; of none, nothing.
+
+    There may be many values, and a search binds them several times: so they are made ready with the filter, once.
+    `few` says whether `bound` holds the metadata that contains a value, for the index for equality, or the values
+    under the key "v".
+    """
 
     path: tuple[str, ...]
     values: tuple[Any, ...]
+    few: bool = field(init=False, compare=False, repr=False)
+    bound: JsonbArray = field(init=False, compare=False, repr=False)
+
+    def __post_init__(self) -> None:
+        what = f"Filter {self.path[-1]!r:.100}"
+        few = len(self.values) <= _FEW and not any(isinstance(value, (dict, list)) for value in self.values)
+        keys = self.path if few else ("v",)
+        before, after = "".join(f"{{{dumps_value(key, what=what)}: " for key in keys), "}" * len(keys)
+        texts = (f"{before}{dumps_value(value, what=what)}{after}" for value in self.values)
+        object.__setattr__(self, "few", few)
+        object.__setattr__(self, "bound", JsonbArray(texts))
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +123,16 @@ def _parts(condition: Filter, kind: type[And | Or]) -> tuple[Filter, ...]:
     return condition.parts if isinstance(condition, kind) else (condition,)
 
 
+def parts_of(condition: Filter) -> tuple[Filter, ...]:
+    """Return the conditions that the condition is put together from; none where it is a single one."""
+    match condition:
+        case And(parts) | Or(parts):
+            return parts
+        case Not(part):
+            return (part,)
+    return ()
+
+
 class Field:
     """A metadata key, or the path to a nested one; comparing it makes a `Filter`. Any text is a key."""
 
@@ -141,10 +170,7 @@ class Field:
 
     def is_in(self, values: Sequence[Any]) -> Filter:
         """Equal to any of the values."""
-        listed = tuple(as_sequence(values, "is_in"))
-        for value in listed:
-            self._check(value)
-        return In(self.path, listed)
+        return In(self.path, tuple(as_sequence(values, "is_in")))
 
     def not_in(self, values: Sequence[Any]) -> Filter:
         """Equal to none of the values."""

@@ -25,80 +25,124 @@ def dumps(value: Mapping[str, Any] | None, *, what: str) -> str | None:
         return None
     if not isinstance(value, Mapping):
         raise InputError(f"{what}: expected a dict, got {type(value).__name__}.")
+    return dumps_value(value, what=what)
+
+
+def dumps_value(value: Any, *, what: str) -> str:
+    """As `dumps`, of any value."""
     try:
-        return _object(value, what, "")
+        return _encode(value)
+    except _UnstorableError as fault:
+        raise InputError(f"{what}: {fault.told()}") from None
     except RecursionError:
         key = next(iter(value), "")
-        raise InputError(f"{what}: a value is nested too deeply to be stored, perhaps under {key!r}.") from None
+        raise InputError(f"{what}: a value is nested too deeply to be stored, perhaps under {key!r:.200}.") from None
+
+
+class _UnstorableError(Exception):
+    """What of a value keeps it from being stored, and why. Whoever passes it on adds where that was.
+
+    Only an error needs the path, and so it is put together on the way out: to have it at hand for every value takes
+    time by the number of values times the length of their keys.
+    """
+
+    def __init__(self, subject: str, fault: str) -> None:
+        super().__init__(subject, fault)
+        self.subject, self.fault = subject, fault
+        self.places: list[str] = []
+
+    def told(self) -> str:
+        path = "".join(reversed(self.places)).removeprefix(".")[:200] or "the top"
+        legible = path.encode(errors="backslashreplace").decode()
+        return f"{self.subject} under {legible} {self.fault}"
 
 
 def storable_text(text: str, what: str) -> str:
     """The text itself; `InputError` for what PostgreSQL's text cannot hold: NUL characters and lone surrogates."""
     if not isinstance(text, str):
         raise InputError(f"{what}: expected str, got {type(text).__name__}.")
-    if "\x00" in text:
-        raise InputError(
-            f"{what}: has a NUL character at position {text.index(chr(0))}, which PostgreSQL cannot store. Remove it."
-        )
-    try:
-        text.encode()
-    except UnicodeEncodeError as error:
-        raise InputError(
-            f"{what}: has a lone surrogate at position {error.start}, which is no character and cannot be stored. "
-            "Remove or replace it."
-        ) from error
+    fault = _text_fault(text)
+    if fault is not None:
+        raise InputError(f"{what}: {fault}")
     return text
 
 
-def _encode(value: Any, what: str, path: str) -> str:
+def _text_fault(text: str) -> str | None:
+    if "\x00" in text:
+        return f"has a NUL character at position {text.index(chr(0))}, which PostgreSQL cannot store. Remove it."
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        return (
+            f"has a lone surrogate at position {error.start}, which is no character and cannot be stored. "
+            "Remove or replace it."
+        )
+    return None
+
+
+def _encode(value: Any) -> str:
     kind = type(value)
     if kind is str:
-        return _string(value, what, path)
+        return _string(value)
     if value is None:
         return "null"
     if kind is bool:
         return "true" if value else "false"
     if kind is int:
-        return _integer(value, what, path)
+        return _integer(value)
     if kind is float:
-        return _float(value, what, path)
+        return _float(value)
     if kind is list:
-        return "[" + ", ".join([_encode(item, what, f"{path}[{i}]") for i, item in enumerate(value)]) + "]"
+        return _list(value)
     if isinstance(value, dict):
-        return _object(value, what, path)
-    raise InputError(
-        f"{what}: the value under {path or 'the top'} is a {kind.__name__}, which JSON does not give back equal. "
-        "Expected str, int, float, bool, None, list or dict: convert it first."
+        return _object(value)
+    raise _UnstorableError(
+        "the value",
+        f"is a {kind.__name__}, which JSON does not give back equal. "
+        "Expected str, int, float, bool, None, list or dict: convert it first.",
     )
 
 
-def _object(value: Mapping[str, Any], what: str, path: str) -> str:
+def _list(value: list[Any]) -> str:
+    parts: list[str] = []
+    try:
+        for item in value:
+            parts.append(_encode(item))  # noqa: PERF401 - how many there are tells where an error was
+    except _UnstorableError as fault:
+        fault.places.append(f"[{len(parts)}]")
+        raise
+    return "[" + ", ".join(parts) + "]"
+
+
+def _object(value: Mapping[str, Any]) -> str:
     parts = []
     for key, item in value.items():
         if type(key) is not str:
-            raise InputError(
-                f"{what}: the key {key!r} under {path or 'the top'} is a {type(key).__name__}; expected str."
-            )
-        inner = f"{path}.{key}" if path else key
-        parts.append(f"{_string(key, what, inner)}: {_encode(item, what, inner)}")
+            raise _UnstorableError(f"the key {key!r:.200}", f"is a {type(key).__name__}; expected str.")
+        try:
+            parts.append(f"{_string(key)}: {_encode(item)}")
+        except _UnstorableError as fault:
+            fault.places.append(f".{key}")
+            raise
     return "{" + ", ".join(parts) + "}"
 
 
-def _string(value: str, what: str, path: str) -> str:
-    if not value.isascii() or "\x00" in value:
-        storable_text(value, f"{what}: {path[:200]!r}")
+def _string(value: str) -> str:
+    fault = None if value.isascii() and "\x00" not in value else _text_fault(value)
+    if fault is not None:
+        raise _UnstorableError("the text", fault)
     return _quote(value)
 
 
-def _integer(value: int, what: str, path: str) -> str:
+def _integer(value: int) -> str:
     if value.bit_length() > _MAX_DIGITS * _BITS_PER_DIGIT:
-        raise InputError(f"{what}: the integer under {path} has more than {_MAX_DIGITS} digits. Store it as a str.")
+        raise _UnstorableError("the integer", f"has more than {_MAX_DIGITS} digits. Store it as a str.")
     return str(value)
 
 
-def _float(value: float, what: str, path: str) -> str:
+def _float(value: float) -> str:
     if not isfinite(value):
-        raise InputError(f"{what}: the value under {path} is {value}, which JSON cannot hold. Use None or a str.")
+        raise _UnstorableError("the value", f"is {value}, which JSON cannot hold. Use None or a str.")
     text = repr(value)
     if "e" not in text:
         return text

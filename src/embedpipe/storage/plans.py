@@ -16,6 +16,7 @@ from embedpipe.storage.metadata_index import MetadataIndex
 from embedpipe.storage.schema import Collection
 from embedpipe.storage.search import Fusion, FusionMethod, Search, as_fusion
 from embedpipe.storage.search import search as run_search
+from embedpipe.storage.websearch import parse_query
 from embedpipe.types import Chunk, Parent, SearchMode, SearchResult
 
 T = TypeVar("T")
@@ -94,6 +95,8 @@ def search(
     if threshold is not None and vector is None:
         raise InputError("threshold is a similarity to the query vector, which a lexical search needs then too.")
     query = None if text is None else storable_text(text, "query")
+    if query is not None and mode != "dense":
+        parse_query(query)  # refused before anything is asked of the database
     parsed = parse_filter(condition)
     fused = as_fusion(fusion)
     _check_flag("exact", exact)

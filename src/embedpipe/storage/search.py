@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any, Literal, TypeAlias
 
 from sqlalchemy import (
@@ -31,8 +32,9 @@ from embedpipe.storage import bm25, lexical_schema, statements
 from embedpipe.storage._once import once
 from embedpipe.storage.columns import Precision, bound_vector, unpack_vector
 from embedpipe.storage.filter_sql import where
-from embedpipe.storage.filters import Filter
+from embedpipe.storage.filters import Filter, parts_of
 from embedpipe.storage.schema import Collection
+from embedpipe.storage.session import aside
 from embedpipe.storage.statements import Rows
 from embedpipe.storage.websearch import parse_query, unquoted
 from embedpipe.types import Chunk, SearchMode, SearchResult, Vectors
@@ -40,6 +42,10 @@ from embedpipe.types import Chunk, SearchMode, SearchResult, Vectors
 FusionMethod: TypeAlias = Literal["scores", "ranks"]
 
 _ALL_MATCHES = 10_000
+_LONG_TEXT, _FEW_PARTS = 10_000, 20
+"""Beyond these a statement takes more than some milliseconds to prepare."""
+_LONG_SQL = 10_000
+"""The statements of longer filters are not remembered: they are large, and hardly come twice."""
 _DENSE_WEIGHTS: dict[FusionMethod, float] = {"scores": 0.7, "ranks": 0.5}
 _BOUND_LATER = ("vector", "threshold", "dense_weight", "rrf_k", "words", "constraint")
 
@@ -111,7 +117,8 @@ class Search:
 class _Shape:
     """What of a search changes its statement: searches of one shape differ in bound values only.
 
-    `filter_sql` stands for the condition, of which only the values may differ.
+    `filter_sql` stands for the condition, of which only the values may differ. The condition itself is in `built_for`
+    for as long as the statement is built.
     """
 
     collection: Collection
@@ -124,7 +131,12 @@ class _Shape:
     exact: bool
     has_constraint: bool
     filter_sql: str
-    condition: Filter | None = field(compare=False)
+    built_for: list[Filter | None] = field(compare=False, repr=False)
+
+    @property
+    def condition(self) -> Filter | None:
+        [condition] = self.built_for
+        return condition
 
 
 def search(connection: Connection, collection: Collection, wanted: Search) -> list[SearchResult]:
@@ -143,9 +155,18 @@ def search(connection: Connection, collection: Collection, wanted: Search) -> li
 
 
 def _run(connection: Connection, collection: Collection, wanted: Search, *, exact: bool) -> list[SearchResult]:
+    takes_long = len(wanted.text or "") > _LONG_TEXT or _parts(wanted.condition) > _FEW_PARTS
+    prepare = partial(_prepared, collection, wanted, connection.dialect, exact=exact)
+    sql, values = aside(connection, prepare) if takes_long else prepare()
+    rows = connection.exec_driver_sql(sql, values).all()
+    return [_result(row, place, wanted, collection.precision) for place, row in enumerate(rows, 1)]
+
+
+def _prepared(collection: Collection, wanted: Search, dialect: Dialect, *, exact: bool) -> tuple[str, dict[str, Any]]:
+    """The statement's text and its values."""
     condition = None
     if wanted.condition is not None:
-        condition = where(wanted.condition, collection.chunks.c.metadata).compile(dialect=connection.dialect)
+        condition = where(wanted.condition, collection.chunks.c.metadata).compile(dialect=dialect)
     shape = _Shape(
         collection=collection,
         mode=wanted.mode,
@@ -157,23 +178,39 @@ def _run(connection: Connection, collection: Collection, wanted: Search, *, exac
         exact=exact,
         has_constraint=wanted.mode != "dense" and parse_query(wanted.text or "").constraint is not None,
         filter_sql="" if condition is None else str(condition),
-        condition=wanted.condition,
+        built_for=[wanted.condition],
     )
-    sql, constants = _compiled(shape, connection.dialect)
-    values = constants | _values(wanted, collection) | ({} if condition is None else condition.params)
-    rows = connection.exec_driver_sql(sql, values).all()
-    return [_result(row, place, wanted, collection.precision) for place, row in enumerate(rows, 1)]
+    compiled = _compile if len(shape.filter_sql) > _LONG_SQL else _compiled
+    sql, constants = compiled(shape, dialect)
+    shape.built_for.clear()  # the shape is remembered, and with it nobody's values
+    filtered = {} if condition is None else condition.params
+    return sql, {**constants, **_values(wanted, collection), **filtered}
 
 
-@once
-def _compiled(shape: _Shape, dialect: Dialect) -> tuple[str, dict[str, Any]]:
-    """The statement's text and its constants: building it anew would take longer than most searches."""
+def _parts(condition: Filter | None) -> int:
+    """How many comparisons there are in the condition."""
+    found, level = 0, [] if condition is None else [condition]
+    while level:
+        found += len(level)
+        level = [part for each in level for part in parts_of(each)]
+    return found
+
+
+def _compile(shape: _Shape, dialect: Dialect) -> tuple[str, dict[str, Any]]:
+    """The statement's text and its constants, without the filter's values."""
     builders = {"dense": dense, "lexical": words, "hybrid": hybrid}
     statement = builders[shape.mode](shape).limit(statements.bound_count("k"))
     expanded = statement.compile(dialect=dialect).construct_expanded_state(
         dict.fromkeys(_BOUND_LATER) | dict(shape.counts)
     )
-    return expanded.statement, dict(expanded.parameters)
+    constants = {name: value for name, value in expanded.parameters.items() if not name.startswith("filter_")}
+    return expanded.statement, constants
+
+
+@once
+def _compiled(shape: _Shape, dialect: Dialect) -> tuple[str, dict[str, Any]]:
+    """As `_compile`, remembered: building a statement anew would take longer than most searches."""
+    return _compile(shape, dialect)
 
 
 def _values(wanted: Search, collection: Collection) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 from sqlalchemy import Connection, Engine, event, func, select
 
 from embedpipe._forking import cut_in_children
+from embedpipe._threads import in_thread
 from embedpipe.errors import ConfigurationError
 from embedpipe.storage import network
 from embedpipe.storage.columns import register_types
@@ -127,6 +128,15 @@ def run_on(connection: Connection, settings: SessionSettings, operation: Callabl
     if _IS_SET not in connection.info:
         connection.exec_driver_sql(_SETTINGS, settings.values(local=not driver.autocommit, timeout=False))
     return operation(connection, *args)
+
+
+def aside(connection: Connection, function: Callable[[], T]) -> T:
+    """Return what the function returns; where an event loop would wait for it, it runs in a thread meanwhile."""
+    adapted: Any = connection.connection.dbapi_connection
+    if not hasattr(adapted, "run_async"):
+        return function()
+    answer: T = adapted.run_async(lambda _: in_thread(function))
+    return answer
 
 
 def _learn_types(connection: Connection) -> None:

@@ -5,6 +5,14 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 
+from embedpipe.errors import InputError
+
+_LONG_WORD = re.compile(r"\S{500}")
+"""PostgreSQL reads words in time by the square of their length, and indexes none of over 2,047 bytes."""
+
+MOST_OPERATORS = 1000
+"""Each is compared with the words of every chunk that is looked at."""
+
 _PART = re.compile(r'(?P<minus>-(?![-\s]|$))?(?:(?<!\w)"(?P<phrase>[^"]*)"|(?P<word>[^\s"]+))')
 
 
@@ -34,14 +42,14 @@ class WebQuery:
 
 
 def parse_query(text: str) -> WebQuery:
-    """The query's parts. Any text is a query.
+    """The query's parts. Any text is a query, of at most `MOST_OPERATORS` phrases and exclusions (else `InputError`).
 
     As in PostgreSQL `-` excludes the word or phrase right after it, and what stands on either side of `or` are
     alternatives. Unlike there, words outside quotes are not required, they add to the score; a dash with a space or
     another dash after it excludes nothing; and a quote left open or behind a letter or digit (5") quotes nothing.
     """
     alternatives = [_Alternative()]
-    parts = list(_PART.finditer(text))
+    parts = list(_PART.finditer(_LONG_WORD.sub(r"\g<0> ", text)))
     after_operand = False
     for position, match in enumerate(parts):
         if match[0].lower() == "or" and after_operand and position + 1 < len(parts):
@@ -54,6 +62,12 @@ def parse_query(text: str) -> WebQuery:
         (kinds.excluded if match["minus"] else kinds.words if match["phrase"] is None else kinds.phrases).append(part)
         if not match["minus"]:
             kinds.scored.append(part)
+    operators = sum(len(each.phrases) + len(each.excluded) for each in alternatives)
+    if operators > MOST_OPERATORS:
+        raise InputError(
+            f"The query has {operators} phrases in quotes and words excluded by a dash, and at most {MOST_OPERATORS} "
+            "are taken. Leave out quotes and dashes where they are only part of the text."
+        )
     words = " ".join(part for each in alternatives for part in each.scored)
     if not any(each.phrases or each.excluded for each in alternatives):
         return WebQuery(words)

@@ -6,7 +6,7 @@ from fastapi import APIRouter, Request
 
 from embedpipe.server import errors
 from embedpipe.server.errors import ApiError
-from embedpipe.server.limits import check_count
+from embedpipe.server.limits import check_count, check_metadata
 from embedpipe.server.resources import Resources
 from embedpipe.server.routes.paths import ANY
 from embedpipe.server.schemas.documents import (
@@ -30,6 +30,8 @@ async def ingest(body: IngestRequest, request: Request) -> IngestResponse:
     """
     resources = Resources.of(request)
     check_count(len(body.documents), resources.settings, param="documents")
+    for place, each in enumerate(body.documents):
+        check_metadata(each.metadata, resources.settings, place=place)
     documents = [Document(id=each.id, text=each.text, metadata=each.metadata) for each in body.documents]
     stats = await resources.service(body.collection).aingest(documents)
     if len(stats.failures) == len(documents):

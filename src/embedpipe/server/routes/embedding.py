@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 from fastapi import APIRouter, Request, Response
 
+from embedpipe._threads import in_thread
 from embedpipe.chunking import RecursiveChunker
 from embedpipe.embedding import EmbeddingBatch
 from embedpipe.errors import InputError
-from embedpipe.server.json import JsonResponse
+from embedpipe.server.json import listing
 from embedpipe.server.limits import check_count, check_texts
 from embedpipe.server.resources import Resources
 from embedpipe.server.schemas.embeddings import EmbedBatchRequest, EmbedBatchResponse, EmbedRequest, EmbedResponse
@@ -22,12 +24,13 @@ async def embed(body: EmbedRequest, request: Request) -> Response:
     """A document's chunks with their vectors: one chunk where it is short."""
     resources = Resources.of(request)
     check_texts([body.text], resources.settings, param="text")
-    chunks = [chunk.text for chunk in RecursiveChunker(chunk_size=body.chunkSize).chunk(body.text)]
+    chunker = RecursiveChunker(chunk_size=body.chunkSize)
+    chunks = [chunk.text for chunk in await in_thread(chunker.chunk, body.text)]
     if not chunks:
         raise InputError("text expected at least one visible character, and white space alone came.")
     check_count(len(chunks), resources.settings, param="text (in chunks)")
     batch = await resources.generator.agenerate_batch(chunks, body.kind)
-    return JsonResponse({"success": True, "chunks": _embedded(batch), "totalChunks": len(chunks)})
+    return await listing("chunks", _embedded(batch), {"success": True, "totalChunks": len(chunks)})
 
 
 @router.post("/embed/batch", response_model=EmbedBatchResponse)
@@ -36,10 +39,9 @@ async def embed_batch(body: EmbedBatchRequest, request: Request) -> Response:
     resources = Resources.of(request)
     check_texts(body.texts, resources.settings, param="texts")
     batch = await resources.generator.agenerate_batch(body.texts, body.kind)
-    return JsonResponse({"success": True, "embeddings": _embedded(batch)})
+    return await listing("embeddings", _embedded(batch), {"success": True})
 
 
-def _embedded(batch: EmbeddingBatch) -> list[dict[str, Any]]:
-    counts: list[int] = batch.token_counts.tolist()
-    rows = zip(batch.texts, batch.to_lists(), counts, strict=True)
-    return [{"text": text, "embedding": vector, "tokenCount": count} for text, vector, count in rows]
+def _embedded(batch: EmbeddingBatch) -> Iterator[dict[str, Any]]:
+    for text, vector, count in zip(batch.texts, batch.vectors, batch.token_counts.tolist(), strict=True):
+        yield {"text": text, "embedding": vector.tolist(), "tokenCount": count}

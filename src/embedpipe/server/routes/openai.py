@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import base64
+from collections.abc import Iterator
 from typing import Any
 
-import numpy as np
 from fastapi import APIRouter, Request, Response
 
+from embedpipe._threads import in_thread
 from embedpipe.embedding import catalogue
 from embedpipe.embedding.check import unit
 from embedpipe.server.errors import ApiError
-from embedpipe.server.json import JsonResponse
+from embedpipe.server.json import listing
 from embedpipe.server.limits import check_texts
 from embedpipe.server.resources import Resources
 from embedpipe.server.routes.paths import ANY
@@ -29,17 +30,14 @@ async def embeddings(body: EmbeddingsRequest, request: Request) -> Response:
     spec = resources.generator.spec
     _check_model(body.model, resources)
     _check_dimensions(body.dimensions, spec)
-    texts = _texts(body.input, spec.name)
+    texts = await in_thread(_texts, body.input, spec.name)
     check_texts(texts, resources.settings, param="input")
     batch = await resources.generator.agenerate_batch(texts, body.input_type)
     tokens = int(batch.token_counts.sum())
     vectors = _shortened(batch.vectors, body.dimensions)
-    data = [
-        {"object": "embedding", "index": index, "embedding": embedding}
-        for index, embedding in enumerate(_encoded(vectors, base64=body.encoding_format == "base64"))
-    ]
+    items = _items(vectors, base64=body.encoding_format == "base64")
     usage = {"prompt_tokens": tokens, "total_tokens": tokens}
-    return JsonResponse({"object": "list", "data": data, "model": body.model, "usage": usage})
+    return await listing("data", items, {"object": "list", "model": body.model, "usage": usage})
 
 
 @router.get("/models")
@@ -106,12 +104,10 @@ def _shortened(vectors: Vectors, dimensions: int | None) -> Vectors:
     return vectors if dimensions in (None, vectors.shape[1]) else unit(vectors[:, :dimensions])
 
 
-def _encoded(vectors: Vectors, *, base64: bool) -> list[Any]:
-    if not base64:
-        floats: list[Any] = vectors.tolist()
-        return floats
-    return [_base64(row) for row in np.ascontiguousarray(vectors, dtype="<f4")]
+def _items(vectors: Vectors, *, base64: bool) -> Iterator[dict[str, Any]]:
+    for index, row in enumerate(vectors):
+        yield {"object": "embedding", "index": index, "embedding": _base64(row) if base64 else row.tolist()}
 
 
 def _base64(row: Vectors) -> str:
-    return base64.b64encode(row.tobytes()).decode()
+    return base64.b64encode(row.astype("<f4").tobytes()).decode()

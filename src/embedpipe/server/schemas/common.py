@@ -11,7 +11,7 @@ from embedpipe.server.settings import MOST_ITEMS
 T = TypeVar("T")
 
 _DEEPEST = 32
-_MOST_CONDITIONS = 1000
+_MOST_CONDITIONS = 100
 _MOST_KEYS = 100
 
 
@@ -47,12 +47,16 @@ def _shallow(value: Any) -> Any:
 
 
 def _few_conditions(value: Any) -> Any:
-    """The filter; `ValueError` where it holds more conditions than a statement is to be made of."""
-    found, level = 0, [value]
+    """The filter; `ValueError` where it holds more conditions or values than a statement is to be made of."""
+    conditions = values = 0
+    level = [value]
     while level:
-        found += sum(len(each) for each in level if isinstance(each, dict))
-        if found > _MOST_CONDITIONS:
+        conditions += sum(len(each) for each in level if isinstance(each, dict))
+        values += sum(map(len, level))
+        if conditions > _MOST_CONDITIONS:
             raise ValueError(f"at most {_MOST_CONDITIONS} conditions were expected; $in takes a list of values")
+        if values > MOST_ITEMS:
+            raise ValueError(f"at most {MOST_ITEMS} values were expected, and more came")
         inner = [each.values() if isinstance(each, dict) else each for each in level]
         level = [each for group in inner for each in group if isinstance(each, dict | list)]
     return value

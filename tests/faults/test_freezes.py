@@ -37,7 +37,7 @@ from soaking import scaled
 
 JSON = {"content-type": "application/json"}
 MOST_S = 1.0
-FULL = scaled(3_000_000, 9_900_000)
+FULL = scaled(6_000_000, 9_900_000)
 
 
 def application(url: str, **settings: Any) -> FastAPI:

@@ -266,11 +266,12 @@ def test_what_refuses_a_connection_is_named(database_url: str) -> None:
 def test_what_the_server_says_of_a_statement_is_passed_on(
     database: Database, state: str, error: type[StorageError], said: str
 ) -> None:
+    """On a caller's own connection, where nothing is tried again."""
     raised = sql.SQL("DO $$ BEGIN RAISE EXCEPTION 'as it says' USING ERRCODE = {}; END $$").format(sql.Literal(state))
     statement = raised.as_string()
 
-    with pytest.raises(StorageError) as caught:
-        database.run(lambda connection: connection.exec_driver_sql(statement))
+    with database.engine.connect() as connection, pytest.raises(StorageError) as caught:
+        database.run(lambda given: given.exec_driver_sql(statement), connection=connection)
     assert type(caught.value) is error
     assert str(caught.value).startswith(f"{said}: as it says.")
 

@@ -321,8 +321,8 @@ def main(group: str, seed: int, rounds: int) -> None:
         for _ in range(rounds):
             faults.extend(ask_all(asks, chance.randrange(3), chance.randrange(NUMBERS)))
             children = []
-            for _ in range(2):
-                first, to_the_end = chance.randrange(NUMBERS), chance.random() < 0.5
+            for to_the_end in (True, False):
+                first = chance.randrange(NUMBERS)
                 if (pid := os.fork()) == 0:
                     child(asks, first, to_the_end=to_the_end)
                 children.append(pid)

@@ -185,9 +185,10 @@ class AsyncPgVectorStore(BoundStore):
     async def index_metadata(self, *path: str, type: ValueType = "number") -> None:
         """As `PgVectorStore.index_metadata`."""
         plan = plans.index_metadata(path, type)
-        await self._make()
-        await self._run(plan, None)
-        await self._run(index_building.analyze, None)  # only then has the planner statistics of the key
+        with self._span("index_metadata"):
+            await self._make()
+            await self._step(plan)
+            await self._step(index_building.analyze)  # only then has the planner statistics of the key
 
     async def metadata_indexes(self) -> list[MetadataIndex]:
         """As `PgVectorStore.metadata_indexes`."""
@@ -217,17 +218,19 @@ class AsyncPgVectorStore(BoundStore):
 
     async def ensure_index(self, *, min_rows: int) -> bool:
         """As `PgVectorStore.ensure_index`."""
-        there, wanted = await self._run(plans.ensure_index(min_rows), None)
-        if wanted:
-            for step in index_building.steps(None):
-                await self._run(step, None)
-            self._collection = None
+        with self._span("ensure_index"):
+            there, wanted = await self._step(plans.ensure_index(min_rows))
+            if wanted:
+                for step in index_building.steps(None):
+                    await self._step(step)
+                self._collection = None
         return there or wanted
 
     async def refresh_statistics(self) -> int:
         """As `PgVectorStore.refresh_statistics`."""
-        weighed = await self._run(plans.refresh_statistics(), None)
-        await self._run(index_building.analyze, None)
+        with self._span("refresh_statistics"):
+            weighed = await self._step(plans.refresh_statistics())
+            await self._step(index_building.analyze)
         return weighed
 
     async def reembed(
@@ -283,6 +286,10 @@ class AsyncPgVectorStore(BoundStore):
                     if not refusals.is_refusal(error):
                         raise
             return await self._run(refusals.apart(plan), connection)
+
+    async def _step(self, plan: Plan[T]) -> T:
+        """As `_run`, for one of several transactions of an operation."""
+        return await self._answered(self.database.arun, plan, None)
 
     async def _read(self, plan: Plan[T], connection: AsyncConnection | None) -> T:
         run = self.database.aread if self.tenant is None else self.database.aread_in_transaction

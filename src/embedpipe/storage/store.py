@@ -233,9 +233,10 @@ class PgVectorStore(BoundStore):
         others are not in the index. Equality and `contains` have an index of their own. Writers wait while it is built.
         """
         plan = plans.index_metadata(path, type)
-        self._make()
-        self._run(plan, None)
-        self._run(index_building.analyze, None)  # only then has the planner statistics of the key
+        with self._span("index_metadata"):
+            self._make()
+            self._step(plan)
+            self._step(index_building.analyze)  # only then has the planner statistics of the key
 
     def metadata_indexes(self) -> list[MetadataIndex]:
         """The indexes on metadata keys, in the order they were made."""
@@ -263,11 +264,12 @@ class PgVectorStore(BoundStore):
 
     def ensure_index(self, *, min_rows: int) -> bool:
         """Whether there is a vector index now: it is built where there are at least `min_rows` chunks."""
-        there, wanted = self._run(plans.ensure_index(min_rows), None)
-        if wanted:
-            for step in index_building.steps(None):
-                self._run(step, None)
-            self._collection = None
+        with self._span("ensure_index"):
+            there, wanted = self._step(plans.ensure_index(min_rows))
+            if wanted:
+                for step in index_building.steps(None):
+                    self._step(step)
+                self._collection = None
         return there or wanted
 
     def refresh_statistics(self) -> int:
@@ -275,8 +277,9 @@ class PgVectorStore(BoundStore):
 
         Brings the planner's statistics up to date as well. An ingest that writes much does this by itself.
         """
-        weighed = self._run(plans.refresh_statistics(), None)
-        self._run(index_building.analyze, None)
+        with self._span("refresh_statistics"):
+            weighed = self._step(plans.refresh_statistics())
+            self._step(index_building.analyze)
         return weighed
 
     def reembed(
@@ -348,6 +351,10 @@ class PgVectorStore(BoundStore):
                     if not refusals.is_refusal(error):
                         raise
             return self._run(refusals.apart(plan), connection)
+
+    def _step(self, plan: Plan[T]) -> T:
+        """As `_run`, for one of several transactions of an operation."""
+        return self._answered(self.database.run, plan, None)
 
     def _read(self, plan: Plan[T], connection: Connection | None) -> T:
         run = self.database.read if self.tenant is None else self.database.read_in_transaction

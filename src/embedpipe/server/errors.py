@@ -62,6 +62,10 @@ _ANSWERS: dict[type[Exception], _Answer] = {
     errors.DatabaseUnavailableError: _Answer(503, "server_error", "database", "The database cannot be reached."),
     errors.DatabaseReadOnlyError: _Answer(503, "server_error", "read_only", "The database takes no writes now."),
     errors.DatabaseFullError: _Answer(507, "server_error", "disk_full", "The database's disk is full."),
+    errors.LockTimeoutError: _Answer(503, "server_error", "locked", "Another operation holds what this one needs."),
+    errors.UnknownCommitError: _Answer(
+        503, "server_error", "unknown_commit", "Whether this was written is not known. Send it again."
+    ),
     errors.EmbeddedServerError: _Answer(503, "server_error", "database", "The database cannot be reached."),
 }
 _UNKNOWN = _Answer(500, "server_error", "internal_error", "The server failed.")

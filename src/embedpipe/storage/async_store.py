@@ -226,10 +226,10 @@ class AsyncPgVectorStore(BoundStore):
                 self._collection = None
         return there or wanted
 
-    async def refresh_statistics(self) -> int:
+    async def refresh_statistics(self, *, exact: bool = False) -> int:
         """As `PgVectorStore.refresh_statistics`."""
         with self._span("refresh_statistics"):
-            weighed = await self._step(plans.refresh_statistics())
+            weighed = await self._step(plans.refresh_statistics(exact=exact))
             await self._step(index_building.analyze)
         return weighed
 

@@ -23,9 +23,9 @@ from sqlalchemy import (
     Text,
     and_,
     bindparam,
-    case,
     cast,
     exists,
+    false,
     func,
     literal,
     literal_column,
@@ -73,43 +73,53 @@ _ROUNDING = 1 - 1e-5
 """pgvector adds up in single precision."""
 
 
-def candidates(collection: Collection, condition: Filter | None, *, constrained: bool = True) -> Subquery:
-    """Keys and scores of the chunks that score best, at most the bound `lexical_candidates`, ties by key.
+TIED = 64
+"""So many more than are asked for are kept of each round, since several may tie with the last.
 
-    To be bound, too: `WebQuery.values`. A chunk is there if it has any of the words and meets constraint and condition;
-    without `constrained` the query must have no constraint.
+A sort that keeps the best few is faster than one that keeps all that tie."""
+
+
+def candidates(
+    collection: Collection, condition: Filter | None, *, constrained: bool = True, ties: bool = False
+) -> Subquery:
+    """Keys and scores of the chunks that score best, the bound `lexical_candidates` and all that tie with the last.
+
+    To be bound, too: `lexical_kept`, that and `TIED` more, and `WebQuery.values`. A chunk is there if it has any of the
+    words and meets constraint and condition; without `constrained` the query must have no constraint. In each row `cut`
+    says whether more may tie than were kept; with `ties` all of them are.
     """
     restrictions = [_meets(collection)] if constrained else []
     parts = []
     if condition is not None:
         few = _few(collection, condition)
         is_few = select(func.count() <= _FEW_CHUNKS).select_from(few).scalar_subquery()
-        parts.append(_of_few(collection, few, [is_few, *restrictions]))
+        parts.append(_kept(_of_few(collection, few, [is_few, *restrictions]), ties))
         chunks, key = collection.chunks, tables(collection).index.c.key
         meets = exists().where(chunks.c.key == key, where(condition, chunks.c.metadata))
         restrictions = [not_(is_few), meets, *restrictions]
-    first = _first(collection, restrictions)
-    second = _second(collection, first, restrictions)
+    first = _kept(_first(collection, restrictions), ties).cte("lexical_first")
+    second = _kept(_second(collection, first, restrictions), ties)
     parts += [select(first.c.key, first.c.score), second]
     found = union(*[select(part.subquery()) for part in parts]).subquery("found")
-    best = select(found.c.key, found.c.score).order_by(found.c.score.desc(), found.c.key).limit(_limit())
-    return best.subquery("lexical")
+    best = _best(select(found.c.key, found.c.score)).subquery("lexical_best")
+    cut = false() if ties else func.count().over() >= bound_count("lexical_kept")
+    return select(best, cut.label("cut")).subquery("lexical")
 
 
-def _first(collection: Collection, restrictions: list[ColumnElement[bool]]) -> CTE:
-    """The best of the chunks with one of the heaviest terms."""
+def _first(collection: Collection, restrictions: list[ColumnElement[bool]]) -> Select[Any]:
+    """The chunks with one of the heaviest terms."""
     index, asked = tables(collection).index, _asked(collection)
     rows = select(index.c.key, score(collection).label("score"))
-    return _best(rows.where(index.c.terms.overlap(_scalar(asked.c.first)), *restrictions)).cte("lexical_first")
+    return rows.where(index.c.terms.overlap(_scalar(asked.c.first)), *restrictions)
 
 
 def _second(collection: Collection, first: CTE, restrictions: list[ColumnElement[bool]]) -> Select[Any]:
-    """The best of those that the first round left out and that could still be among the best of all."""
+    """Those that the first round left out and that could still be among the best of all."""
     index, needed = tables(collection).index, _needed(collection, first)
     has_both = and_(index.c.terms.overlap(needed.c.heads), index.c.terms.overlap(needed.c.partners))
     rows = select(index.c.key, score(collection).label("score")).where(has_both, *restrictions)
     found = rows.correlate(needed).lateral("found")
-    return _best(select(found.c.key, found.c.score).distinct().select_from(needed.join(found, true())))
+    return select(found.c.key, found.c.score).distinct().select_from(needed.join(found, true()))
 
 
 def _needed(collection: Collection, first: CTE) -> CTE:
@@ -118,8 +128,9 @@ def _needed(collection: Collection, first: CTE) -> CTE:
     Its heaviest term must reach that alone, or together with all that are lighter than its second heaviest.
     """
     ranked, asked = _ranked(collection), _asked(collection)
-    worst = case((func.count() == _limit(), func.min(first.c.score)), else_=0.0) * _ROUNDING
-    threshold = select(worst.label("score")).select_from(first).cte("lexical_threshold").prefix_with("MATERIALIZED")
+    place = select(first.c.score).order_by(first.c.score.desc()).offset(_limit() - literal_column("1")).limit(1)
+    worst = func.coalesce(place.scalar_subquery(), 0.0) * _ROUNDING
+    threshold = select(worst.label("score")).cte("lexical_threshold").prefix_with("MATERIALIZED")
     open_ = (
         select(ranked, threshold.c.score)
         .select_from(ranked.join(asked, true()).join(threshold, true()))
@@ -148,7 +159,7 @@ def _of_few(collection: Collection, few: CTE, restrictions: list[ColumnElement[b
     index = tables(collection).index
     rows = select(index.c.key, score(collection).label("score")).join_from(few, index, index.c.key == few.c.key)
     scored = rows.where(*restrictions).subquery("scored")
-    return _best(select(scored.c.key, scored.c.score).where(scored.c.score > 0))
+    return select(scored.c.key, scored.c.score).where(scored.c.score > 0)
 
 
 def constrained_keys(collection: Collection) -> Select[tuple[int]]:
@@ -168,9 +179,16 @@ def score(collection: Collection) -> ColumnElement[float]:
     return product * literal(of.k1 + 1, Float()) / (1 + k)
 
 
+def _kept(rows: Select[Any], ties: bool) -> Select[Any]:
+    """The best of the rows, with some or all that tie with the last of them."""
+    _, scored = rows.selected_columns
+    return _best(rows) if ties else rows.order_by(scored.desc()).limit(bound_count("lexical_kept"))
+
+
 def _best(rows: Select[Any]) -> Select[Any]:
-    key, scored = rows.selected_columns
-    return rows.order_by(scored.desc(), key).limit(_limit())
+    """The best of the rows, with all that tie with the last of them."""
+    _, scored = rows.selected_columns
+    return rows.order_by(scored.desc()).fetch(_limit(), with_ties=True)
 
 
 def _limit() -> BindParameter[int]:

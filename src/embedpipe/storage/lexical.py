@@ -55,6 +55,9 @@ from embedpipe.storage.schema import BM25, Collection
 
 _FOLD_AFTER = 32
 _LOCK = 0x6C657869
+TOLERANCE = 0.01
+"""What the average length may move by before weights are brought up to date."""
+
 _TOO_LARGE = "54000"
 """SQLSTATE: over a megabyte of words, or over 16,000 different ones."""
 
@@ -88,7 +91,7 @@ def remove(connection: Connection, collection: Collection, keys: Sequence[int]) 
         connection.execute(_removal(collection, select(func.unnest(bound))))
 
 
-def refresh(connection: Connection, collection: Collection, *, tolerance: float = 0.01) -> int:
+def refresh(connection: Connection, collection: Collection, *, tolerance: float = TOLERANCE) -> int:
     """How many chunks were indexed anew, since the average length has moved by more than `tolerance` since theirs.
 
     Folds what writers appended, too. Only the weight of a word that is repeated in its chunk goes by the average length
@@ -98,7 +101,8 @@ def refresh(connection: Connection, collection: Collection, *, tolerance: float 
     locks.lock(connection, chunks, mode="ROW SHARE")  # before the words, as every writer does
     connection.execute(_fold(collection, after=0))
     average = func.greatest(total(of, LENGTHS) / func.greatest(total(of, CHUNKS), 1.0), 1.0)
-    moved = func.abs(of.index.c.reference / cast(average.select().scalar_subquery(), Float) - 1) > tolerance
+    today = cast(cast(average.select().scalar_subquery(), REAL), Float)  # as it is stored beside the weights
+    moved = func.abs(of.index.c.reference / today - 1) > tolerance
     stale = select(chunks.c.id).join(of.index, of.index.c.key == chunks.c.key).where(moved).order_by(by_id(chunks.c.id))
     ids = list(connection.scalars(stale.with_for_update(of=chunks)))  # as an upsert locks them, before it indexes
     for start in range(0, len(ids), 1000):
@@ -125,8 +129,9 @@ def _indexing(collection: Collection) -> Insert:
         (total(of, CHUNKS) + func.count()).label("chunks"),
     ).select_from(parsed)
     sums = totals.subquery("sums")
-    mean = cast(sums.c.length, Float) / func.greatest(sums.c.chunks, 1)
-    average = select(func.greatest(mean, 1.0).label("length")).cte("average").prefix_with("MATERIALIZED")
+    mean = func.greatest(cast(sums.c.length, Float) / func.greatest(sums.c.chunks, 1), 1.0)
+    # As precise as it is stored, so that chunks with the same reference have the same weights.
+    average = select(cast(cast(mean, REAL), Float).label("length")).cte("average").prefix_with("MATERIALIZED")
     terms = parsed.c.once.op("||")(func.coalesce(parsed.c.repeated, literal_column("'{}'::integer[]")))
     weights = _weights(weighing(collection), parsed, average)
     rows = select(parsed.c.key, parsed.c.length, average.c.length, terms, weights)

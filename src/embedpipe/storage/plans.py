@@ -203,9 +203,12 @@ def drop_metadata_index(path: tuple[str, ...], type: ValueType) -> Plan[bool]:
     return lambda connection, collection: metadata_index.drop(connection, collection, index)
 
 
-def refresh_statistics() -> Plan[int]:
+def refresh_statistics(*, exact: bool = False) -> Plan[int]:
     """Weighs words anew where the average length has moved."""
-    return lambda connection, collection: lexical.refresh(connection, collection) if collection.lexical else 0
+    tolerance = 0.0 if exact else lexical.TOLERANCE
+    return lambda connection, collection: (
+        lexical.refresh(connection, collection, tolerance=tolerance) if collection.lexical else 0
+    )
 
 
 def _check_search(k: int, threshold: float | None) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, Literal, TypeAlias
@@ -23,6 +23,7 @@ from sqlalchemy import (
     func,
     literal_column,
     null,
+    or_,
     select,
     union,
 )
@@ -129,6 +130,7 @@ class _Shape:
     has_threshold: bool
     with_vectors: bool
     exact: bool
+    ties: bool
     has_constraint: bool
     filter_sql: str
     built_for: list[Filter | None] = field(compare=False, repr=False)
@@ -155,14 +157,34 @@ def search(connection: Connection, collection: Collection, wanted: Search) -> li
 
 
 def _run(connection: Connection, collection: Collection, wanted: Search, *, exact: bool) -> list[SearchResult]:
-    takes_long = len(wanted.text or "") > _LONG_TEXT or _parts(wanted.condition) > _FEW_PARTS
-    prepare = partial(_prepared, collection, wanted, connection.dialect, exact=exact)
-    sql, values = aside(connection, prepare) if takes_long else prepare()
-    rows = connection.exec_driver_sql(sql, values).all()
+    """The results, whichever way the candidates were come by.
+
+    The nearest are asked for with one more, which shows whether the last place is shared. Only then are all that share
+    it asked for, since for these a scan has to sort every row.
+    """
+    rows, cut = _rows(connection, collection, wanted, exact=exact, ties=False)
+    if cut:
+        rows, _ = _rows(connection, collection, wanted, exact=exact, ties=True)
     return [_result(row, place, wanted, collection.precision) for place, row in enumerate(rows, 1)]
 
 
-def _prepared(collection: Collection, wanted: Search, dialect: Dialect, *, exact: bool) -> tuple[str, dict[str, Any]]:
+def _rows(
+    connection: Connection, collection: Collection, wanted: Search, *, exact: bool, ties: bool
+) -> tuple[Sequence[Any], bool]:
+    """At most k rows, and whether others are as near as the last candidate and were left out."""
+    takes_long = len(wanted.text or "") > _LONG_TEXT or _parts(wanted.condition) > _FEW_PARTS
+    prepare = partial(_prepared, collection, wanted, connection.dialect, exact=exact, ties=ties)
+    sql, values = aside(connection, prepare) if takes_long else prepare()
+    rows = connection.exec_driver_sql(sql, values).all()
+    if wanted.mode != "dense":
+        return rows, bool(rows) and rows[0].cut
+    cut = len(rows) > wanted.k and rows[wanted.k].similarity == rows[wanted.k - 1].similarity
+    return rows[: wanted.k], cut
+
+
+def _prepared(
+    collection: Collection, wanted: Search, dialect: Dialect, *, exact: bool, ties: bool
+) -> tuple[str, dict[str, Any]]:
     """The statement's text and its values."""
     condition = None
     if wanted.condition is not None:
@@ -171,11 +193,12 @@ def _prepared(collection: Collection, wanted: Search, dialect: Dialect, *, exact
         collection=collection,
         mode=wanted.mode,
         method=wanted.fusion.method,
-        counts=_counts(wanted, collection),
+        counts=_counts(wanted, collection, ties=ties),
         has_vector=wanted.vector is not None,
         has_threshold=wanted.threshold is not None,
         with_vectors=wanted.with_vectors,
         exact=exact,
+        ties=ties,
         has_constraint=wanted.mode != "dense" and parse_query(wanted.text or "").constraint is not None,
         filter_sql="" if condition is None else str(condition),
         built_for=[wanted.condition],
@@ -226,21 +249,24 @@ def _values(wanted: Search, collection: Collection) -> dict[str, Any]:
     return values
 
 
-def _counts(wanted: Search, collection: Collection) -> tuple[tuple[str, int], ...]:
+def _counts(wanted: Search, collection: Collection, *, ties: bool) -> tuple[tuple[str, int], ...]:
     """How many rows each step of the statement takes."""
     candidates = max(wanted.fusion.candidates, wanted.k) if wanted.mode == "hybrid" else wanted.k
     cut_later = wanted.mode == "lexical" and wanted.threshold is not None
+    matches = _ALL_MATCHES if cut_later else candidates
+    one_more = 0 if ties else 1
     return (
-        ("k", wanted.k),
-        ("candidates", candidates),
+        ("k", wanted.k + one_more if wanted.mode == "dense" else wanted.k),
+        ("candidates", candidates + one_more),
         ("wide", collection.index.oversampled(candidates)),
-        ("lexical_candidates", _ALL_MATCHES if cut_later else candidates),
+        ("lexical_candidates", matches),
+        ("lexical_kept", matches + bm25.TIED),
     )
 
 
 def dense(shape: _Shape) -> Rows:
     """The chunks nearest to the bound `vector`, with their similarity."""
-    near = statements.dense_candidates(shape.collection, _restriction(shape), exact=shape.exact)
+    near = statements.dense_candidates(shape.collection, _restriction(shape), exact=shape.exact, ties=shape.ties)
     scores = {"similarity": 1 - near.c.distance}
     return _results(near, scores, shape).order_by(near.c.distance, shape.collection.chunks.c.id)
 
@@ -248,10 +274,11 @@ def dense(shape: _Shape) -> Rows:
 def words(shape: _Shape) -> Rows:
     """The chunks that match the bound words best, with lexical score, and similarity where a `vector` is bound too."""
     collection = shape.collection
-    found = bm25.candidates(collection, shape.condition, constrained=shape.has_constraint)
+    found = bm25.candidates(collection, shape.condition, constrained=shape.has_constraint, ties=shape.ties)
     scores = {
         "lexical_score": found.c.score,
         "similarity": _similarity(collection) if shape.has_vector else null(),
+        "cut": found.c.cut,
     }
     statement = _results(found, scores, shape, distances=shape.has_vector)
     return statement.order_by(found.c.score.desc(), collection.chunks.c.id)
@@ -259,7 +286,7 @@ def words(shape: _Shape) -> Rows:
 
 def hybrid(shape: _Shape) -> Rows:
     """Both legs' candidates, each with both scores, by their fused score."""
-    both = _both_scores(shape)
+    both, cut = _both_scores(shape)
     names = ("similarity", "lexical_score", "dense_rank", "lexical_rank")
     fused = select(both.c.key, *[both.c[name] for name in names], _fused(both, shape.method).label("score"))
     every = fused.subquery("fused")
@@ -267,15 +294,26 @@ def hybrid(shape: _Shape) -> Rows:
     if shape.has_threshold:
         best = best.where(every.c.similarity >= _bound("threshold"))
     results = best.subquery("best")  # the chunks are read for these alone
-    scores = {name: results.c[name] for name in (*names, "score")}
+    scores = {**{name: results.c[name] for name in (*names, "score")}, "cut": cut}
     return _results(results, scores, shape).order_by(results.c.score.desc(), shape.collection.chunks.c.id)
 
 
-def _both_scores(shape: _Shape) -> CTE:
-    """Keys of both legs' candidates with their ranks, and both scores of each, whichever leg brought it."""
+def _both_scores(shape: _Shape) -> tuple[CTE, ColumnElement[bool]]:
+    """Keys of both legs' candidates with their ranks, and both scores of each, whichever leg brought it.
+
+    And whether others are as near as the last of the nearest, and were left out.
+    """
     collection = shape.collection
-    near = _ranked(statements.dense_candidates(collection, _restriction(shape), exact=shape.exact), "distance", "near")
-    found = _ranked(bm25.candidates(collection, shape.condition, constrained=shape.has_constraint), "score", "found")
+    leg = statements.dense_candidates(collection, _restriction(shape), exact=shape.exact, ties=shape.ties)
+    near = _ranked(leg, "distance", "near")
+    leg = bm25.candidates(collection, shape.condition, constrained=shape.has_constraint, ties=shape.ties)
+    found = _ranked(leg, "score", "found")
+    cut: ColumnElement[bool] = false()
+    if not shape.ties:
+        one_more, last = near, statements.bound_count("candidates")
+        near = select(one_more).where(one_more.c.rank < last).cte("nearest")
+        shared = select(and_(func.count() == last, func.max(one_more.c.rank) < last)).select_from(one_more)
+        cut = or_(shared.scalar_subquery(), func.coalesce(select(func.bool_or(found.c.cut)).scalar_subquery(), false()))
     pool = union(select(near.c.key), select(found.c.key)).cte("pool")
     vectors, words = collection.vectors, lexical_schema.tables(collection).index
     rows = (
@@ -291,7 +329,7 @@ def _both_scores(shape: _Shape) -> CTE:
         .outerjoin(near, near.c.key == pool.c.key)
         .outerjoin(found, found.c.key == pool.c.key)
     )
-    return rows.cte("both").prefix_with("MATERIALIZED")
+    return rows.cte("both").prefix_with("MATERIALIZED"), cut
 
 
 def _restriction(shape: _Shape) -> ColumnElement[bool] | None:
@@ -304,9 +342,10 @@ def _restriction(shape: _Shape) -> ColumnElement[bool] | None:
 
 
 def _ranked(leg: Subquery, by: str, name: str) -> CTE:
+    """The leg's candidates, each with its place; those that tie share one, so that it follows from what they hold."""
     order = leg.c[by] if by == "distance" else leg.c[by].desc()
-    rank = func.row_number().over(order_by=[order, leg.c.key])
-    return select(leg.c.key, leg.c[by], rank.label("rank")).cte(name)
+    rank = func.rank().over(order_by=order)
+    return select(leg, rank.label("rank")).cte(name)
 
 
 def _similarity(collection: Collection) -> ColumnElement[float]:
@@ -372,7 +411,7 @@ def _result(row: Any, place: int, wanted: Search, precision: Precision) -> Searc
         [similarity] = scores
         return SearchResult(chunk=chunk, score=similarity, similarity=similarity, dense_rank=place, vector=vector)
     if wanted.mode == "lexical":
-        lexical_score, similarity = scores
+        lexical_score, similarity, _ = scores
         return SearchResult(
             chunk=chunk,
             score=lexical_score,
@@ -381,7 +420,7 @@ def _result(row: Any, place: int, wanted: Search, precision: Precision) -> Searc
             lexical_rank=place,
             vector=vector,
         )
-    similarity, lexical_score, dense_rank, lexical_rank, score = scores
+    similarity, lexical_score, dense_rank, lexical_rank, score, _ = scores
     return SearchResult(
         chunk=chunk,
         score=score,

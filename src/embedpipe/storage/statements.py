@@ -153,27 +153,31 @@ def delete_documents(collection: Collection, condition: ColumnElement[bool]) -> 
     return delete(collection.documents).where(collection.documents.c.id.in_(select(locked.c.id)))
 
 
-def dense_candidates(collection: Collection, restriction: ColumnElement[bool] | None, *, exact: bool) -> Subquery:
+def dense_candidates(
+    collection: Collection, restriction: ColumnElement[bool] | None, *, exact: bool, ties: bool = False
+) -> Subquery:
     """Keys and cosine distances of the chunks nearest to the bound `vector`, at most the bound `candidates`.
 
     `exact` keeps the planner from the vector index, which may return too few. An index that holds less than the vectors
-    is asked for the bound `wide` candidates, which are ranked by the vectors.
+    is asked for the bound `wide` candidates, which are ranked by the vectors. With `ties` all that are as near as the
+    last one come, too. That is left out where there is nothing to gain: a scan then sorts every row, not the best.
     """
     vectors, chunks = collection.vectors, collection.chunks
+    distance = cosine_distance(vectors.c.embedding).label("distance")
     rows = select(vectors.c.key, vectors.c.embedding)
     if restriction is not None:
         rows = rows.join(chunks, chunks.c.key == vectors.c.key).where(restriction)
-    distance = cosine_distance(vectors.c.embedding)
-    candidates = bound_count("candidates")
-    if not exact and collection.index.kind == "full":
-        nearest = rows.with_only_columns(vectors.c.key, distance.label("distance")).order_by(distance)
-        return nearest.limit(candidates).subquery("dense")
     if exact:
-        near: CTE | Subquery = rows.cte("every").prefix_with("MATERIALIZED")
+        every = rows.with_only_columns(vectors.c.key, distance).cte("every").prefix_with("MATERIALIZED")
+        nearest = select(every).order_by(every.c.distance)
+    elif collection.index.kind == "full":
+        nearest = rows.with_only_columns(vectors.c.key, distance).order_by(distance.element)
     else:
-        near = rows.order_by(_indexed_distance(collection)).limit(bound_count("wide")).subquery("near_by_index")
-    distance = cosine_distance(near.c.embedding)
-    return select(near.c.key, distance.label("distance")).order_by(distance).limit(candidates).subquery("dense")
+        by_index = rows.order_by(_indexed_distance(collection)).fetch(bound_count("wide"), with_ties=ties)
+        near = by_index.subquery("near_by_index")
+        exactly = cosine_distance(near.c.embedding)
+        nearest = select(near.c.key, exactly.label("distance")).order_by(exactly)
+    return nearest.fetch(bound_count("candidates"), with_ties=ties).subquery("dense")
 
 
 def bound_count(name: str) -> BindParameter[int]:

@@ -131,6 +131,10 @@ class PgVectorStore(BoundStore):
     ) -> list[SearchResult]:
         """The k best chunks, best first, ties by id; fewer only where fewer meet the conditions.
 
+        The same chunks give the same answer, whatever order they were written in. Two things are only nearly so: a
+        vector index may miss some chunks, and the words that a chunk repeats weigh by the average length as of writing,
+        until `refresh_statistics(exact=True)`.
+
         `dense` compares `vector` by cosine, `lexical` ranks by BM25 over the words of `text`, `hybrid` fuses both.
         `threshold` is the least similarity to `vector`, in every mode; `fusion` says how a hybrid search weighs its
         legs: a `Fusion`, "scores" or "ranks". `exact` compares with every vector, also where there is an index, which
@@ -272,13 +276,20 @@ class PgVectorStore(BoundStore):
                 self._collection = None
         return there or wanted
 
-    def refresh_statistics(self) -> int:
-        """How many chunks had their words weighed anew, since chunks have become longer or shorter on average.
+    def refresh_statistics(self, *, exact: bool = False) -> int:
+        """Weigh words anew where chunks have become longer or shorter on average, and analyse the tables.
 
-        Brings the planner's statistics up to date as well. An ingest that writes much does this by itself.
+        An ingest that writes much does this by itself.
+
+        Args:
+            exact: Weigh every chunk anew whose average was another, and not only where that has moved by over 1 %. The
+                same chunks then have the same scores, whatever order they were written in.
+
+        Returns:
+            How many chunks had their words weighed anew.
         """
         with self._span("refresh_statistics"):
-            weighed = self._step(plans.refresh_statistics())
+            weighed = self._step(plans.refresh_statistics(exact=exact))
             self._step(index_building.analyze)
         return weighed
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import pytest
@@ -14,7 +15,7 @@ from conftest import opened_as_ordinary
 from embedpipe.storage import Database, Field, Fusion, PgVectorStore, VectorIndex
 from embedpipe.storage.bm25 import TIED
 from embedpipe.testing import FakeEmbeddingModel
-from embedpipe.types import Chunk, ModelSpec, Vectors
+from embedpipe.types import Chunk, ModelSpec, SearchResult, Vectors
 from soaking import scaled
 
 D = 8
@@ -75,16 +76,24 @@ def vacuum(store: PgVectorStore) -> None:
 Answer = list[tuple[Any, ...]]
 
 
-def answers(store: PgVectorStore, asked: Sequence[Callable[[PgVectorStore], Any]]) -> list[Answer]:
+def answers(store: PgVectorStore, asked: Sequence[Callable[[PgVectorStore], list[SearchResult]]]) -> list[Answer]:
     return [
         [(hit.id, hit.score, hit.similarity, hit.lexical_score, hit.dense_rank, hit.lexical_rank) for hit in ask(store)]
         for ask in asked
     ]
 
 
-def questions(chunks: Sequence[Chunk], draw: random.Random) -> list[Callable[[PgVectorStore], Any]]:
+def searched(vector: Vectors, said: str, options: dict[str, Any], store: PgVectorStore) -> list[SearchResult]:
+    return store.search(vector, said, **options)
+
+
+def similar(name: str, k: int, store: PgVectorStore) -> list[SearchResult]:
+    return store.similar(name, k=k)
+
+
+def questions(chunks: Sequence[Chunk], draw: random.Random) -> list[Callable[[PgVectorStore], list[SearchResult]]]:
     """Searches of every mode, most of them for what a chunk says, so that the best of the results tie."""
-    asked: list[Callable[[PgVectorStore], Any]] = []
+    asked: list[Callable[[PgVectorStore], list[SearchResult]]] = []
     for _ in range(scaled(20, 200)):
         like = draw.choice(chunks)
         said = like.text if draw.random() < 0.5 else " ".join(draw.sample(WORDS, draw.randint(1, 3)))
@@ -97,8 +106,7 @@ def questions(chunks: Sequence[Chunk], draw: random.Random) -> list[Callable[[Pg
             "exact": draw.random() < 0.2,
         }
         vector = vectors_of([like])[0]
-        asked.append(lambda store, v=vector, s=said, o=options: store.search(v, s, **o))
-        asked.append(lambda store, name=like.id, k=options["k"]: store.similar(str(name), k=k))
+        asked += [partial(searched, vector, said, options), partial(similar, str(like.id), options["k"])]
     return asked
 
 

@@ -1,6 +1,6 @@
 """A process that cancels what it calls, each time at a random moment, and fails if anything is left behind.
 
-python cancelling.py URL PART TIMES SEED
+python cancelling.py URL PART,PART... TIMES SEED
 
 Prints how many calls were cancelled. Whatever stands on stderr is a fault, too.
 """
@@ -39,6 +39,7 @@ from serving import serving
 
 Call: TypeAlias = Callable[[], Coroutine[Any, Any, object]]
 
+DOCUMENTS = 200
 _QUESTION = "What is part 1?"
 _OURS = str(Path(embedpipe.__file__).parent)
 
@@ -120,6 +121,10 @@ async def others_ended() -> None:
         await asyncio.wait(others)
 
 
+def documents(version: int) -> list[Document]:
+    return loading.documents(version)[:DOCUMENTS]
+
+
 # One function for each part of the package
 
 
@@ -129,27 +134,27 @@ async def ingest(at: Cancelling, url: str) -> None:
     versions = count(1)
 
     async def asynchronous(version: int) -> AsyncIterator[Document]:
-        for document in loading.documents(version):
+        for document in documents(version):
             await asyncio.sleep(0)
             yield document
 
     async def plain() -> None:
-        await service.aingest(loading.documents(next(versions)))
+        await service.aingest(documents(next(versions)))
 
     async def pruning() -> None:
-        await service.aingest(iter(loading.documents(next(versions))), prune=True)
+        await service.aingest(iter(documents(next(versions))), prune=True)
 
     async def from_async() -> None:
         await service.aingest(asynchronous(next(versions)))
 
     async def by_a_processor() -> None:
         processor = AsyncBatchProcessor(service.generator, chunker=loading.CHUNKER, batch_documents=16)
-        await processor.process(loading.documents(next(versions)), sink=service.async_store)
+        await processor.process(documents(next(versions)), sink=service.async_store)
 
     async def from_a_failing_source() -> None:
         version = next(versions)
         with suppress(ZeroDivisionError):
-            await service.aingest(document for n, document in enumerate(loading.documents(version)) if 1 / (n - 300))
+            await service.aingest(document for n, document in enumerate(documents(version)) if 1 / (n - DOCUMENTS // 2))
 
     await at.each(plain, pruning, from_async, by_a_processor, from_a_failing_source)
     print(next(versions))  # noqa: T201 - for the parent, which looks at what was written
@@ -158,18 +163,18 @@ async def ingest(at: Cancelling, url: str) -> None:
 async def stream(at: Cancelling, url: str) -> None:
     """Documents past any store, with and without an end."""
     processor = AsyncBatchProcessor(loading.model(), chunker=loading.CHUNKER, batch_documents=16)
-    documents = loading.documents(0)[:200]
+    source = documents(0)
 
     async def process() -> None:
-        await processor.process(iter(documents), sink=[])
+        await processor.process(iter(source), sink=[])
 
     async def whole() -> None:
-        async for _ in processor.stream(documents):
+        async for _ in processor.stream(source):
             pass
 
     async def left_early() -> None:
-        left = at.chance.randrange(len(documents))
-        async for _ in processor.stream(iter(documents)):
+        left = at.chance.randrange(len(source))
+        async for _ in processor.stream(iter(source)):
             left -= 1
             if left < 0:
                 break
@@ -179,7 +184,7 @@ async def stream(at: Cancelling, url: str) -> None:
         await left_early()
         await others_ended()
         at.check_ended()
-    _KEPT.extend(processor.stream(documents) for _ in range(3))
+    _KEPT.extend(processor.stream(source) for _ in range(3))
     for kept in _KEPT:
         await anext(kept)
     await left_early()
@@ -243,7 +248,7 @@ async def store(at: Cancelling, url: str) -> None:
 async def rebuild(at: Cancelling, url: str) -> None:
     """What takes long, in a thread: the index, and other vectors for every chunk."""
     service = loading.service(at.database)
-    await service.aingest(loading.documents(0))
+    await service.aingest(documents(0))
     opened = service.async_store
     names = count(1)
 
@@ -449,11 +454,12 @@ async def main(part: Callable[[Cancelling, str], Awaitable[None]], url: str, tim
 
 if __name__ == "__main__":
     logging.basicConfig(level=logging.ERROR)
-    url, part, times, seed = sys.argv[1:]
-    chance = random.Random(f"{part} {seed}")
-    if part == "serve":
-        serve(url, int(times), chance)
-    else:
-        asyncio.run(main(globals()[part], url, int(times), chance))
-    gc.collect()
+    url, parts, times, seed = sys.argv[1:]
+    chance = random.Random(f"{parts} {seed}")
+    for part in parts.split(","):
+        if part == "serve":
+            serve(url, int(times), chance)
+        else:
+            asyncio.run(main(globals()[part], url, int(times), chance))
+        gc.collect()
     assert threading.enumerate() == [threading.main_thread()], threading.enumerate()

@@ -308,9 +308,9 @@ class TestMissing:
         await database.aclose()
 
     async def test_making_a_store_of_nothing_makes_the_collection(self, database: Database) -> None:
-        for number, make in enumerate((EmbedPipeVectorStore.from_texts, EmbedPipeVectorStore.from_documents)):
-            made = make([], Counting(), store=PgVectorStore(database, collection=f"c{number}"))
-            assert made.similarity_search("x") == []
+        texts, documents = PgVectorStore(database, collection="texts"), PgVectorStore(database, collection="documents")
+        assert EmbedPipeVectorStore.from_texts([], Counting(), store=texts).similarity_search("x") == []
+        assert EmbedPipeVectorStore.from_documents([], Counting(), store=documents).similarity_search("x") == []
         amade = await EmbedPipeVectorStore.afrom_texts([], Counting(), store=PgVectorStore(database, collection="a"))
         assert await amade.asimilarity_search("x") == []
         await database.aclose()

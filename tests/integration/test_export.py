@@ -49,6 +49,7 @@ def chunk(number: int) -> Chunk:
 
 def filled(database: Database, count: int, *, precision: Precision = "float32") -> PgVectorStore:
     store = PgVectorStore(database, collection="out", model=SPEC, precision=precision, language="german")
+    store.create()
     if count:
         store.upsert([chunk(number) for number in range(count)], vectors(count))
     return store

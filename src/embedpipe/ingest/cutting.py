@@ -17,6 +17,7 @@ from embedpipe.ingest.settings import IngestSettings
 from embedpipe.ingest.source import Batch
 from embedpipe.storage.documents import DocumentRow, Known
 from embedpipe.storage.json import dumps, storable_text
+from embedpipe.storage.key_order import order_record
 from embedpipe.storage.operations import ChunkRows, check_size, checked_id, checked_rows
 from embedpipe.text.clean import clean_text
 from embedpipe.text.pages import PAGE_BREAK, pages_at
@@ -73,7 +74,16 @@ class Cutter:
                 failures[document.id] = error
                 continue
             digest = _digest(self._cutting, metadata, text)
-            yield document, DocumentRow(document.id, text if keep else None, digest, metadata)
+            yield (
+                document,
+                DocumentRow(
+                    document.id,
+                    text if keep else None,
+                    digest,
+                    metadata,
+                    order_record(what, metadata=document.metadata),
+                ),
+            )
 
     def cuts(
         self, stored: Sequence[tuple[Document, DocumentRow]], known: Known, failures: dict[str, EmbedPipeError]

@@ -134,7 +134,11 @@ def _document_batch(
         *(
             list(chain(*columns))
             for columns in zip(
-                *((made.stored.chunks, made.stored.metadata, made.stored.payload) for made in cut), strict=True
+                *(
+                    (made.stored.chunks, made.stored.metadata, made.stored.payload, made.stored.key_order)
+                    for made in cut
+                ),
+                strict=True,
             )
         )
     )

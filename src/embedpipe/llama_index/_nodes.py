@@ -22,6 +22,7 @@ from llama_index.core.schema import (
 from pydantic_core import PydanticSerializationError
 
 from embedpipe.errors import InputError
+from embedpipe.storage.key_order import in_jsonb_order
 from embedpipe.types import Chunk, SearchResult
 
 logger = logging.getLogger(__name__)
@@ -63,9 +64,18 @@ def _payload(node: BaseNode) -> dict[str, Any]:
     except PydanticSerializationError as error:
         raise InputError(f"Node {node.node_id!r:.200} holds what JSON cannot: {error}. Convert it first.") from error
     payload = {name: value for name, value in content.items() if name not in _OWN_COLUMNS}
+    if payload.get("relationships"):
+        payload["relationships"] = in_jsonb_order(
+            {name: _related_in_order(related) for name, related in payload["relationships"].items()}
+        )
     if payload.get("text_resource"):
         payload["text_resource"] = {**payload["text_resource"], "text": None}
-    return {"class_name": _kind(node).class_name(), **payload}
+    return in_jsonb_order({"class_name": _kind(node).class_name(), **payload})
+
+
+def _related_in_order(related: Any) -> Any:
+    """The fields of related nodes in an order that need not be kept: only that of their metadata says anything."""
+    return [in_jsonb_order(each) for each in related] if isinstance(related, list) else in_jsonb_order(related)
 
 
 def to_node(chunk: Chunk) -> BaseNode:

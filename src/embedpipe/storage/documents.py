@@ -11,6 +11,7 @@ from sqlalchemy import Connection, bindparam, func, select
 from embedpipe.errors import EmbedPipeError, InputError
 from embedpipe.storage import operations, statements
 from embedpipe.storage.columns import BytesArray, JsonbArray, TextArray
+from embedpipe.storage.key_order import ordered
 from embedpipe.storage.refusals import Refused, by_halves
 from embedpipe.storage.schema import Collection
 from embedpipe.types import Metadata, Vectors
@@ -22,12 +23,13 @@ class ConcurrentChangeError(EmbedPipeError):
 
 @dataclass(frozen=True, slots=True)
 class DocumentRow:
-    """A document as it is stored; `text` is None where it is not to be kept, `metadata` is JSON."""
+    """A document as it is stored; `text` is None where it is not to be kept, `metadata` and its order are JSON."""
 
     id: str
     text: str | None
     hash: bytes
     metadata: str
+    key_order: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,8 +68,12 @@ class StoredDocument(NamedTuple):
 def stored(connection: Connection, collection: Collection, document_ids: Sequence[str]) -> list[StoredDocument]:
     """The documents with these ids, in the order of the ids; those that are not there are left out."""
     table = collection.documents
-    rows = select(table.c.id, table.c.content, table.c.metadata).where(table.c.id == func.any(bindparam("ids")))
-    found = {row.id: StoredDocument(*row) for row in connection.execute(rows, {"ids": TextArray(document_ids)})}
+    rows = select(table.c.id, table.c.content, table.c.metadata, table.c.key_order)
+    rows = rows.where(table.c.id == func.any(bindparam("ids")))
+    found = {
+        row.id: StoredDocument(row.id, row.content, ordered(row.metadata, row.key_order, "metadata"))
+        for row in connection.execute(rows, {"ids": TextArray(document_ids)})
+    }
     return [found[name] for name in document_ids if name in found]
 
 
@@ -153,12 +159,13 @@ def prune(connection: Connection, collection: Collection, seen: Sequence[str]) -
 
 def _upsert_documents(connection: Connection, collection: Collection, rows: Sequence[DocumentRow]) -> None:
     statement = statements.upsert_documents(collection)
-    ordered = sorted(rows, key=lambda row: row.id)  # as `locks` has it
-    for part in operations.in_parts(ordered, [len(row.text or "") + len(row.metadata) for row in ordered]):
+    by_id = sorted(rows, key=lambda row: row.id)  # as `locks` has it
+    for part in operations.in_parts(by_id, [len(row.text or "") + len(row.metadata) for row in by_id]):
         values = {
             "staged_id": TextArray(row.id for row in part),
             "staged_content": TextArray(row.text for row in part),
             "staged_hash": BytesArray(row.hash for row in part),
             "staged_metadata": JsonbArray(row.metadata for row in part),
+            "staged_key_order": JsonbArray(row.key_order for row in part),
         }
         connection.execute(statement, values)

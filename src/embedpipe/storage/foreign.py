@@ -192,7 +192,7 @@ def llama_index_table(name: str, *, schema: str) -> Source:
 
 def _selected(rows: Any, id: str, content: str, metadata: str | None, embedding: str) -> Select[Any]:
     packed = func.vector_send(cast(rows.c[embedding], VectorColumn()), type_=LargeBinary())
-    found = literal_column("NULL::jsonb") if metadata is None else func.to_jsonb(rows.c[metadata])
+    found = literal_column("NULL::json") if metadata is None else func.to_json(rows.c[metadata])
     return select(cast(rows.c[id], Text).label("row_id"), rows.c[content], found, packed)
 
 

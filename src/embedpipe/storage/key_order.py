@@ -6,8 +6,29 @@ list `{place: order}`. It says nothing of the values, so that whoever changes th
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import Any
+
+from embedpipe.errors import InputError
+
+
+def order_record(what: str, **objects: Any) -> str | None:
+    """Return what a row keeps of the orders of its objects, by column, as JSON; None where there is nothing to keep.
+
+    Raises:
+        InputError: If an object is nested too deeply, naming `what`.
+    """
+    try:
+        kept = {name: order for name, value in objects.items() if (order := key_order(value)) is not None}
+        return json.dumps(kept, ensure_ascii=False) if kept else None
+    except RecursionError:
+        raise InputError(f"{what}: a value is nested too deeply to be stored.") from None
+
+
+def ordered(value: Any, record: Mapping[str, Any] | None, column: str) -> Any:
+    """Return the object of that column in the order that its row keeps."""
+    return value if record is None else in_order(value, record.get(column))
 
 
 def key_order(value: Any) -> Any:

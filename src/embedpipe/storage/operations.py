@@ -29,6 +29,7 @@ from embedpipe.storage.columns import BoundArray, IntegerArray, JsonbArray, Text
 from embedpipe.storage.filter_sql import where
 from embedpipe.storage.filters import Filter
 from embedpipe.storage.json import dumps, storable_text
+from embedpipe.storage.key_order import order_record, ordered
 from embedpipe.storage.refusals import Refused, about, by_halves
 from embedpipe.storage.schema import Collection
 from embedpipe.types import Chunk, Vectors
@@ -46,11 +47,12 @@ _places = struct.Struct(">iii").pack
 
 @dataclass(frozen=True, slots=True)
 class ChunkRows:
-    """Checked chunks, column by column, with metadata and payload as JSON."""
+    """Checked chunks, column by column, with metadata, payload and the order of their keys as JSON."""
 
     chunks: Sequence[Chunk]
     metadata: Sequence[str]
     payload: Sequence[str | None]
+    key_order: Sequence[str | None]
 
     def arrays(self, start: int, stop: int) -> dict[str, BoundArray]:
         part = self.chunks[start:stop]
@@ -64,6 +66,7 @@ class ChunkRows:
             "staged_metadata": JsonbArray(self.metadata[start:stop]),
             "staged_payload": JsonbArray(self.payload[start:stop]),
             "staged_header": TextArray(chunk.header for chunk in part),
+            "staged_key_order": JsonbArray(self.key_order[start:stop]),
         }
 
     def sizes(self) -> list[int]:
@@ -81,8 +84,8 @@ def with_ids(chunks: Sequence[Chunk]) -> list[Chunk]:
 
 def checked_rows(chunks: Sequence[Chunk]) -> ChunkRows:
     """The chunks ready to be bound. Raises `InputError` naming the chunk and what of it cannot be stored."""
-    metadata, payload = [], []
-    encoded: tuple[Any, str] = (None, "{}")
+    metadata, payload, order = [], [], []
+    encoded: tuple[Any, str, str | None] = (None, "{}", None)
     for chunk in chunks:
         what = f"Chunk {chunk.id!r:.200}"
         checked_id(chunk.id, what)
@@ -99,11 +102,14 @@ def checked_rows(chunks: Sequence[Chunk]) -> ChunkRows:
                 f"{what}: start_index, end_index and chunk_index are {places}. Give whole numbers below 2,147,483,648."
             ) from None
         if chunk.metadata is not encoded[0]:  # the chunks of a document often share one dict
-            encoded = (chunk.metadata, dumps(chunk.metadata, what=f"{what}, metadata") or "{}")
+            text = dumps(chunk.metadata, what=f"{what}, metadata") or "{}"
+            encoded = (chunk.metadata, text, order_record(what, metadata=chunk.metadata))
         metadata.append(encoded[1])
         payload.append(dumps(chunk.payload, what=f"{what}, payload"))
+        both = chunk.payload is not None
+        order.append(order_record(what, metadata=chunk.metadata, payload=chunk.payload) if both else encoded[2])
         check_size(what, chunk.text, chunk.header, metadata[-1], payload[-1])
-    return ChunkRows(chunks, metadata, payload)
+    return ChunkRows(chunks, metadata, payload, order)
 
 
 def checked_id(value: object, what: str) -> str:
@@ -280,10 +286,10 @@ def chunk_of(row: Any) -> Chunk:
         row.start_index,
         row.end_index,
         row.chunk_index,
-        row.metadata,
+        ordered(row.metadata, row.key_order, "metadata"),
         row.document_id,
         row.id,
-        row.payload,
+        ordered(row.payload, row.key_order, "payload"),
         row.header,
     )
 
@@ -313,7 +319,10 @@ def _text_array(values: Iterable[str]) -> BindParameter[Any]:
 def take(rows: ChunkRows, order: Sequence[int]) -> ChunkRows:
     """The rows at these positions, in their order."""
     return ChunkRows(
-        [rows.chunks[i] for i in order], [rows.metadata[i] for i in order], [rows.payload[i] for i in order]
+        [rows.chunks[i] for i in order],
+        [rows.metadata[i] for i in order],
+        [rows.payload[i] for i in order],
+        [rows.key_order[i] for i in order],
     )
 
 

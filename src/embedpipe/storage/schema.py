@@ -2,8 +2,9 @@
 
 collections, vector_sets, migrations      one row a collection, a model of a collection, a migration
 metadata_indexes                          one row an index on a metadata key
-c<n>_documents                            id, text, hash, metadata
-c<n>_chunks                               key, id, document, text, offsets, metadata, a framework's payload, header
+c<n>_documents                            id, text, hash, metadata, the order of its keys
+c<n>_chunks                               key, id, document, text, offsets, metadata, a framework's payload, header,
+                                          the order of both objects' keys
 c<n>_vectors_<m>                          key, embedding: narrow, since a wide row would keep the planner from the index
 c<n>_idle_vectors_<m>                     the same of a model that is not, or no longer, the collection's own
 
@@ -230,6 +231,7 @@ def _tables_of(collection: Collection) -> CollectionTables:
         Column("hash", LargeBinary, nullable=False),
         Column("metadata", JSONB, nullable=False),
         Column("updated_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+        Column("key_order", JSONB(none_as_null=True)),
     )
     chunks = Table(
         f"{prefix}_chunks",
@@ -245,6 +247,7 @@ def _tables_of(collection: Collection) -> CollectionTables:
         Column("metadata", JSONB, nullable=False),
         Column("payload", JSONB),
         Column("header", Text),
+        Column("key_order", JSONB(none_as_null=True)),
         UniqueConstraint(*collection.scope, "id"),
     )
     scope = [chunks.c[name] for name in collection.scope]

@@ -34,6 +34,7 @@ from embedpipe.storage._once import once
 from embedpipe.storage.columns import Precision, bound_vector, unpack_vector
 from embedpipe.storage.filter_sql import where
 from embedpipe.storage.filters import Filter, parts_of
+from embedpipe.storage.key_order import ordered
 from embedpipe.storage.schema import Collection
 from embedpipe.storage.session import aside
 from embedpipe.storage.statements import Rows
@@ -404,8 +405,10 @@ def _results(
 
 def _result(row: Any, place: int, wanted: Search, precision: Precision) -> SearchResult:
     """The result of a row: a chunk's columns, the scores of the mode, and the packed vector where it was asked for."""
-    chunk_id, document_id, chunk_index, content, start, end, metadata, payload, header, *scores = row
+    chunk_id, document_id, chunk_index, content, start, end, metadata, payload, header, key_order, *scores = row
     vector = unpack_vector(scores.pop(), precision) if wanted.with_vectors else None
+    if key_order is not None:
+        metadata, payload = ordered(metadata, key_order, "metadata"), ordered(payload, key_order, "payload")
     chunk = Chunk(content, start, end, chunk_index, metadata, document_id, chunk_id, payload, header)
     if wanted.mode == "dense":
         [similarity] = scores

@@ -75,7 +75,7 @@ def _catalogue(connection: Connection, schema: str) -> Iterator[str]:
 
 
 def _found(connection: Connection, schema: str, name: str) -> Collection | None:
-    if catalogue.pending_migrations(connection, schema):
+    if not catalogue.exists(connection, schema, name):
         return None
     return catalogue.find_collection(connection, schema, name)
 

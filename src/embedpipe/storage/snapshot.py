@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Generator, Sequence
 from typing import Any, NamedTuple, TypeVar
 
@@ -11,6 +12,8 @@ from sqlalchemy import Connection, LargeBinary, Select, Text, cast, func, select
 from embedpipe.errors import StorageError
 from embedpipe.storage import statements
 from embedpipe.storage.columns import unpack_vector
+from embedpipe.storage.json import dumps
+from embedpipe.storage.key_order import ordered
 from embedpipe.storage.schema import Collection
 from embedpipe.storage.store import PgVectorStore
 from embedpipe.storage.tenancy import scoped
@@ -22,7 +25,7 @@ T = TypeVar("T")
 _ROWS = 2000
 _JSON = ("metadata", "payload")
 
-CHUNK_COLUMNS = statements.CHUNK_COLUMNS
+CHUNK_COLUMNS = tuple(name for name in statements.CHUNK_COLUMNS if name != "key_order")
 DOCUMENT_COLUMNS = ("id", "content", "metadata")
 
 
@@ -53,10 +56,9 @@ def chunks(connection: Connection, collection: Collection) -> Generator[ChunkBat
     """
     table, stored = collection.chunks, collection.vectors
     send = func.vector_send if collection.precision == "float32" else func.halfvec_send
-    rows = select(*_columns(table, CHUNK_COLUMNS), send(stored.c.embedding, type_=LargeBinary()))
+    rows = select(table.c.key_order, *_columns(table, CHUNK_COLUMNS), send(stored.c.embedding, type_=LargeBinary()))
     rows = rows.join_from(table, stored, stored.c.key == table.c.key, isouter=True).order_by(table.c.key)
-    for columns in _batches(connection, rows):
-        *fields, packed = columns
+    for *fields, packed in _batches(connection, rows, CHUNK_COLUMNS):
         yield ChunkBatch(
             fields, np.stack([_vector(data, collection, place) for place, data in zip(fields[0], packed, strict=True)])
         )
@@ -65,18 +67,29 @@ def chunks(connection: Connection, collection: Collection) -> Generator[ChunkBat
 def documents(connection: Connection, collection: Collection) -> Generator[Sequence[Sequence[Any]]]:
     """As `chunks`: columns of all documents by `DOCUMENT_COLUMNS`, metadata as JSON, in the order of the ids."""
     table = collection.documents
-    yield from _batches(connection, select(*_columns(table, DOCUMENT_COLUMNS)).order_by(table.c.id))
+    rows = select(table.c.key_order, *_columns(table, DOCUMENT_COLUMNS)).order_by(table.c.id)
+    yield from _batches(connection, rows, DOCUMENT_COLUMNS)
 
 
 def _columns(table: Any, names: Sequence[str]) -> list[Any]:
     return [cast(table.c[name], Text) if name in _JSON else table.c[name] for name in names]
 
 
-def _batches(connection: Connection, rows: Select[Any]) -> Generator[Sequence[Sequence[Any]]]:
+def _batches(connection: Connection, rows: Select[Any], names: Sequence[str]) -> Generator[Sequence[Sequence[Any]]]:
+    """The columns behind the first, which is the order of the keys of those in JSON."""
     streaming = connection.execution_options(stream_results=True, max_row_buffer=_ROWS)
     with streaming.execute(rows) as found:
         for part in found.partitions(_ROWS):
-            yield list(zip(*part, strict=True))
+            yield list(zip(*[_in_order(row, names) for row in part], strict=True))
+
+
+def _in_order(row: Any, names: Sequence[str]) -> Sequence[Any]:
+    record, *values = row
+    for place, name in enumerate(names):
+        if record is not None and name in record:
+            value = ordered(json.loads(values[place]), record, name)
+            values[place] = dumps(value, what=f"Column {name}")
+    return tuple(values)
 
 
 def _vector(packed: bytes | None, collection: Collection, chunk_id: str) -> Vectors:

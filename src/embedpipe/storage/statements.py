@@ -44,6 +44,7 @@ _STAGED: dict[str, TypeEngine[Any]] = {
     "metadata": JSONB(),
     "payload": JSONB(),
     "header": Text(),
+    "key_order": JSONB(),
 }
 CHUNK_COLUMNS = tuple(_STAGED)
 
@@ -109,8 +110,14 @@ def fill(collection: Collection) -> Insert:
 
 def upsert_documents(collection: Collection) -> Insert:
     """Writes the bound documents by id, in the order of the ids: whoever comes second waits for the first."""
-    names = ["id", "content", "hash", "metadata"]
-    rows = _bound_rows({"id": Text(), "content": Text(), "hash": LargeBinary(), "metadata": JSONB()}).subquery("staged")
+    types: dict[str, TypeEngine[Any]] = {
+        "id": Text(),
+        "content": Text(),
+        "hash": LargeBinary(),
+        "metadata": JSONB(),
+        "key_order": JSONB(),
+    }
+    names, rows = list(types), _bound_rows(types).subquery("staged")
     documents = collection.documents
     into = insert(documents).from_select(names, select(*[rows.c[name] for name in names]).order_by(by_id(rows.c.id)))
     changed = {name: into.excluded[name] for name in names if name != "id"}

@@ -1,11 +1,15 @@
-"""Files and folders that nobody else may read, whatever the umask: they hold texts' vectors or a provider's limits."""
+"""What nobody else may read: files and folders of this user alone, and other programs' environments without keys."""
 
 from __future__ import annotations
 
 import os
+import re
 import stat
 from contextlib import suppress
 from pathlib import Path
+
+_SECRET_NAME = re.compile(r"KEY|TOKEN|SECRET|PASSW|PWD$|CREDENTIAL|AUTH|_URL$|_URI$|_DSN$", re.IGNORECASE)
+_LOGIN = re.compile(r"://[^/\s]*@")
 
 
 def private_folder(folder: Path) -> None:
@@ -31,3 +35,15 @@ def tighten(path: Path) -> None:
     if mode & 0o077 and not mode & 0o022:
         with suppress(PermissionError):  # another user's
             path.chmod(mode & 0o700)
+
+
+def harmless_environment() -> dict[str, str]:
+    """Return the environment without keys, passwords and addresses, for a program that needs none of them.
+
+    What such a program holds, another user may read who runs it, and a file that it parses may make it send.
+    """
+    return {
+        name: value
+        for name, value in os.environ.items()
+        if name == "PWD" or not (_SECRET_NAME.search(name) or _LOGIN.search(value))
+    }

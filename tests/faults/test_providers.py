@@ -33,7 +33,7 @@ from bad_provider import (
     result,
     serving,
 )
-from embedpipe import Document, SemanticSearchService
+from embedpipe import Database, Document, SemanticSearchService
 from embedpipe.embedding import EmbeddingGenerator, Limits, OpenAIModel, Retry
 from embedpipe.embedding.cache import KeyMaker, decode, encode
 from embedpipe.embedding.limiter import RateLimiter
@@ -344,7 +344,7 @@ def test_a_reply_that_is_none_costs_the_text_that_it_came_for(reply: bytes, mode
         assert len(provider.requests) <= 8  # each size tried once, after the policy's tries of the whole
 
 
-def test_an_ingest_goes_on_past_what_a_provider_cannot_embed() -> None:
+def test_an_ingest_goes_on_past_what_a_provider_cannot_embed(database: Database) -> None:
     def reply(handler: Handler, body: dict[str, Any], texts: list[str]) -> None:
         if any("deep" in text for text in texts):
             handler.send(DEEP.encode())
@@ -355,7 +355,7 @@ def test_an_ingest_goes_on_past_what_a_provider_cannot_embed() -> None:
 
     with serving(reply) as provider:
         generator = EmbeddingGenerator(openai_model(provider, LONG_S), retry=QUICK)
-        service = SemanticSearchService(generator, collection="bad_provider")
+        service = SemanticSearchService(generator, database=database, collection="bad_provider")
         words = {3: "bad", 11: "deep", 17: "crash"}
         documents = [Document(id=str(n), text=f"{words.get(n, 'text')} {n}") for n in range(20)]
         report = service.ingest(documents)

@@ -73,8 +73,8 @@ class OpenAIChat:
     An answer has at most `max_tokens` tokens. `api_key=None` means `OPENAI_API_KEY`; an endpoint of one's own
     (`base_url=`) may need none. 429, 5xx and broken connections are tried `max_retries` times more by the openai
     client, which honours Retry-After up to two minutes. `options` go into each request as they are (temperature, seed,
-    ...). The key, and a user name and password in `base_url`, appear in no repr and no pickle: a copy in another
-    process takes its own from the environment.
+    ...). The key, a user name and password in `base_url`, and `extra_headers` appear in no repr and no pickle: a copy
+    in another process takes its own from the environment.
 
     `timeout_s` is for each try, from connecting to the last byte. For a stream it is the longest wait for the first
     piece of text or reasoning, and for each further one. A redirect to another origin is an error.
@@ -106,7 +106,9 @@ class OpenAIChat:
         return f"OpenAIChat({self._model!r})"
 
     def __getstate__(self) -> dict[str, Any]:
-        return self.__dict__ | {"_secret": self._secret.bare, "_endpoint": self._endpoint.bare}
+        options = {name: value for name, value in self._options.items() if name not in _HEADERS}
+        bare = {"_secret": self._secret.bare, "_endpoint": self._endpoint.bare, "_options": options}
+        return self.__dict__ | bare
 
     @property
     def name(self) -> str:
@@ -196,7 +198,8 @@ class OpenAIChat:
     def _translated(self) -> Iterator[None]:
         import openai
 
-        secrets = (*self._secret.values, *self._endpoint.values)
+        headers = [str(value) for name in _HEADERS for value in (self._options.get(name) or {}).values()]
+        secrets = (*self._secret.values, *self._endpoint.values, *headers)
         try:
             yield
         except EmbedPipeError:
@@ -237,6 +240,8 @@ class OpenAIChat:
             raise GenerationError(f"{self._model}: the stream broke off before the answer was complete.")
 
 
+_HEADERS = ("extra_headers", "extra_query")
+"""Options of the openai client that often hold a key."""
 _STREAM = {"stream": True, "stream_options": {"include_usage": True}}
 _FLOOR_BYTES = 16 << 20  # a model may think aloud for longer than it answers
 _TOKEN_BYTES = 4096  # an event for each token, with the probabilities of twenty others

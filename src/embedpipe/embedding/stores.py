@@ -69,7 +69,7 @@ class RedisCache:
         precision: Precision = "float32",
     ) -> None:
         self.precision = checked_precision(precision)
-        self._url = client if isinstance(client, str) else None
+        self._url = client if isinstance(client, str) and not _has_secret(client) else None
         if isinstance(client, str):
             client = _connected(client)
         self._client = client
@@ -110,11 +110,10 @@ class RedisCache:
             raise
 
     def __reduce__(self) -> tuple[Any, ...]:
-        if self._url is None or urlsplit(self._url).password:
+        if self._url is None:
             raise ConfigurationError(
                 "A Redis cache was to be pickled, and it was made of a client or of a URL with a password, which "
-                "does not "
-                "travel. Make the cache where it is used."
+                "does not travel. Make the cache where it is used."
             )
         return _reopened, (self._url, self._prefix, self._ttl_s, self.precision)
 
@@ -130,7 +129,22 @@ def _connected(url: str) -> Any:
     options = {"socket_timeout": _PATIENCE_S, "health_check_interval": _REST_S, "retry": retry}
     if not url.startswith("unix:"):
         options |= {"socket_connect_timeout": _PATIENCE_S, "socket_keepalive": True}
-    return redis.Redis.from_url(url, **options)
+    try:
+        return redis.Redis.from_url(url, **options)
+    except (ValueError, TypeError):  # its message may quote a part of the password
+        raise ConfigurationError(
+            "The redis:// URL of cache= cannot be read; expected redis://user:password@host:port/number. "
+            "Percent-encode the password: @ is %40, / is %2F, : is %3A."
+        ) from None
+
+
+def _has_secret(url: str) -> bool:
+    """Whether a URL of Redis has a password, before the host or among the options."""
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return True
+    return bool(parts.password) or "@" in parts.path or "password" in parts.query.lower()
 
 
 def _reopened(url: str, prefix: str, ttl_s: int | None, precision: Precision) -> RedisCache:

@@ -17,6 +17,7 @@ import threading
 from multiprocessing.spawn import get_executable
 from typing import Any
 
+from embedpipe._private import harmless_environment
 from embedpipe.errors import ConfigurationError, InputError, MissingExtraError
 from embedpipe.files._parts import read_part, write_part
 from embedpipe.files.parsed import Parsed
@@ -131,7 +132,7 @@ def _started() -> subprocess.Popen[bytes]:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
-            env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+            env={**harmless_environment(), "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
         )
     return _process
 

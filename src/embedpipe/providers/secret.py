@@ -7,9 +7,12 @@ import json
 import os
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from typing import TypeAlias
 from urllib.parse import quote, quote_plus, unquote, urlsplit, urlunsplit
 
 from embedpipe.errors import AuthenticationError, ConfigurationError
+
+Login: TypeAlias = tuple[str, str]
 
 _SHORTEST = 4  # to hide a shorter one would hide half of each message
 _NAMED = ("key", "token", "secret", "password")
@@ -80,17 +83,15 @@ class Endpoint:
 
     def __init__(self, base_url: str | None, *, variable: str) -> None:
         self.variable = variable
-        self.url: str | None = None
-        self._login: tuple[str, ...] = ()
-        if base_url is not None:
-            self.url, self._login = _parted(base_url, named="base_url")
+        url, login = (None, None) if base_url is None else _parted(base_url, named="base_url")
+        self.url = url
+        self._login: Callable[[], Login | None] = lambda: login  # no repr shows what a function holds
 
-    def resolved(self) -> tuple[str | None, tuple[str, str] | None]:
+    def resolved(self) -> tuple[str | None, Login | None]:
         """Return the URL and the login (name, password), from the environment where no URL was given."""
-        url, login = self.url, self._login
-        if url is None and (named := os.environ.get(self.variable)):
-            url, login = _parted(named, named=self.variable)
-        return url, (login[0], login[1]) if login else None
+        if self.url is None and (named := os.environ.get(self.variable)):
+            return _parted(named, named=self.variable)
+        return self.url, self._login()
 
     @property
     def values(self) -> tuple[str, ...]:
@@ -99,7 +100,7 @@ class Endpoint:
             login = self.resolved()[1]
         except ConfigurationError:
             return ()
-        return () if login is None else (login[1], base64.b64encode(":".join(login).encode()).decode())
+        return () if login is None else (*login, base64.b64encode(":".join(login).encode()).decode())
 
     @property
     def bare(self) -> Endpoint:
@@ -117,7 +118,7 @@ def _endpoint(url: str | None, variable: str) -> Endpoint:
     return Endpoint(url, variable=variable)
 
 
-def _parted(url: str, *, named: str) -> tuple[str, tuple[str, ...]]:
+def _parted(url: str, *, named: str) -> tuple[str, Login | None]:
     """Return the URL without its login, and the login; a URL that can be read in two ways is refused unquoted."""
     try:
         parts = urlsplit(url)
@@ -125,14 +126,15 @@ def _parted(url: str, *, named: str) -> tuple[str, tuple[str, ...]]:
         sound = parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port is None or parts.port > 0)
     except ValueError:
         sound = False
-    # An @ behind the host, or a fragment, is the rest of a password that holds a / or # as it is.
-    if not sound or not url.isprintable() or parts.fragment or "@" in parts.path + parts.query:
+    # An @ behind the host, or a fragment, is the rest of a password that holds a / or # as it is. No interface takes a
+    # query there, and a key in it would stand in every log.
+    if not sound or not url.isprintable() or parts.fragment or parts.query or "@" in parts.path:
         raise ConfigurationError(
-            f"{named} cannot be read. Pass http://host:port/path or https://host/path. Percent-encode what stands in "
-            "a user name, a password or a path: @ is %40, / is %2F, : is %3A, # is %23, ? is %3F, a space is %20."
+            f"{named} cannot be read. Pass http://host:port/path or https://host/path, without a query. Percent-encode "
+            "what stands in a user name, a password or a path: @ is %40, / is %2F, : is %3A, # is %23, ? is %3F."
         ) from None
     name, _, password = login.partition(":")
-    return urlunsplit(parts._replace(netloc=place)), (unquote(name), unquote(password)) if at else ()
+    return urlunsplit(parts._replace(netloc=place)), (unquote(name), unquote(password)) if at else None
 
 
 def hidden(text: str, secrets: Iterable[str]) -> str:

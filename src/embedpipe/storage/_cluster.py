@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from embedpipe._optional import require
+from embedpipe._private import harmless_environment
 from embedpipe.errors import EmbeddedServerError, MissingExtraError
 from embedpipe.storage._postmaster import (
     SOCKET_DIR_PREFIX,
@@ -75,7 +76,7 @@ class Cluster:
             group=self.user,
             extra_groups=None if self.user is None else [],
             umask=0o077,
-            env={**os.environ, "LC_ALL": "C"},
+            env={**harmless_environment(), "LC_ALL": "C"},  # the server keeps it, and its user may be another one
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,

@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import quote
 
+from embedpipe._private import harmless_environment
 from embedpipe.errors import EmbeddedServerError
 from embedpipe.storage import _postmaster
 from embedpipe.storage._cluster import MAJOR_VERSION, START_TIMEOUT_S, Cluster
@@ -194,6 +195,7 @@ def _ensure_watchdog(home: Path) -> None:
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
+            env=harmless_environment(),
             cwd="/",
             start_new_session=True,
             check=True,

@@ -14,6 +14,7 @@ from functools import partial
 from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from urllib.parse import unquote
 
 from sqlalchemy import URL, Connection, Engine, create_engine, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError
@@ -24,7 +25,7 @@ from embedpipe.errors import ConfigurationError, UnknownCommitError
 from embedpipe.storage import network
 from embedpipe.storage._role import SUPERUSER
 from embedpipe.storage.diagnosis import Diagnosis, diagnose
-from embedpipe.storage.dump import dump
+from embedpipe.storage.dump import SECRET_OPTIONS, dump
 from embedpipe.storage.embedded import embedded_url
 from embedpipe.storage.inventory import CollectionInfo, list_collections
 from embedpipe.storage.retrying import InUseError, RaceError, Tries
@@ -58,6 +59,11 @@ class _Engines(Generic[E]):
 
     autocommit: E
     transactions: E
+
+
+class _Secrets(dict[str, Any]):
+    def __repr__(self) -> str:
+        return f"_Secrets({', '.join(self)})"
 
 
 class Database:
@@ -102,6 +108,8 @@ class Database:
         self._given = url is not None
         self._embedded = False
         self._shared = None if url is None or isinstance(url, str) else _checked_engine(url)
+        self._secrets = _Secrets()
+        """libpq's secrets but for the password: in the URL, the engine's repr would show them."""
         self._url = self._parsed(url) if isinstance(url, str) else None
         self._lock = Lock()
         self._engines: PerProcess[_Engines[Engine]] = PerProcess(_dispose)  # a store that is forgotten leaves none open
@@ -360,10 +368,10 @@ class Database:
 
     def dump(self, path: Path) -> None:
         """Writes a copy of the schema to a file: SQL, or what pg_restore reads where its name ends in `.dump`."""
-        url = self._resolved_url().set(drivername="postgresql").update_query_dict(self._limits())
+        url = self._resolved_url().update_query_dict(self._limits())
         if self._embedded:
             url = url.set(username=SUPERUSER)  # as pg_dump refuses to leave out what row security hides from a role
-        dump(url.render_as_string(hide_password=False), path, self.schema, lock_timeout_s=self._settings.lock_timeout_s)
+        dump(url.update_query_dict(self._secrets), path, self.schema, lock_timeout_s=self._settings.lock_timeout_s)
 
     def diagnose(self) -> Diagnosis:
         """What the schema holds, whether it is whole, and whether indexes serve its searches; nothing is changed."""
@@ -411,13 +419,18 @@ class Database:
             raise ConfigurationError(f"The database URL expected pgbouncer=true or false, got {pooled!r}.")
         if pooled == "true":
             self._settings = replace(self._settings, transaction_pooling=True)
-        return parsed.difference_update_query(["pgbouncer"])
+        hidden = {name: value for name, value in parsed.query.items() if name in SECRET_OPTIONS}
+        password = hidden.pop("password", None)
+        if password is not None:
+            parsed = parsed.set(password=password if isinstance(password, str) else password[-1])
+        self._secrets = _Secrets(hidden)
+        return parsed.difference_update_query(["pgbouncer", "password", *hidden])
 
     def _options(self) -> dict[str, Any]:
         """Arguments of the engines. A prepared statement lives in a session, and so not behind a pooler."""
         named = {} if "application_name" in self._resolved_url().query else {"application_name": self.application_name}
         unprepared = {"prepare_threshold": None} if self._settings.transaction_pooling else {}
-        return {**_POOL, "connect_args": {**self._limits(), **named, **unprepared}}
+        return {**_POOL, "connect_args": {**self._limits(), **named, **unprepared, **self._secrets}}
 
     def _limits(self) -> dict[str, str]:
         """libpq's parameters for the network that the URL says nothing of."""
@@ -474,18 +487,27 @@ def _parse_url(url: str) -> URL:
             "The database URL has more than one @. Percent-encode the password: @ is %40, / is %2F, : is %3A."
         )
     url, hosts = _hosts_apart(url)
+    cut = "\x00" in unquote(url)  # libpq would take what stands before it, and another server's address then
     try:
-        parsed = make_url(url).update_query_dict(hosts)
+        parsed = None if cut else make_url(url).update_query_dict(hosts)
     except (ArgumentError, ValueError):
+        parsed = None
+    if parsed is None or _has_login(parsed.database):
         raise ConfigurationError(  # SQLAlchemy's own message may quote the URL, so it is not chained
-            "The database URL cannot be read; expected postgresql://user:password@host:port/name."
-        ) from None
+            "The database URL cannot be read; expected postgresql://user:password@host:port/name, with @, / and : "
+            "percent-encoded in each part (%40, %2F, %3A) and without the character 0."
+        )
     if parsed.drivername not in _SCHEMES:
         raise ConfigurationError(
             f"Expected a postgresql:// database URL, got one that starts with {parsed.drivername}://. "
             "embedpipe stores in PostgreSQL with pgvector."
         )
     return parsed.set(drivername="postgresql+psycopg")
+
+
+def _has_login(database: str | None) -> bool:
+    """Whether the name of the database is the rest of a login, whose user name has a / in it."""
+    return database is not None and ":" in database.partition("@")[0] and "@" in database
 
 
 def _hosts_apart(url: str) -> tuple[str, dict[str, str]]:

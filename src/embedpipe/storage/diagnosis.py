@@ -106,7 +106,7 @@ class Diagnosis:
 
 def diagnose(connection: Connection, schema: str) -> Diagnosis:
     """What is there, and what is wrong with it. Reads every collection once: its rows are counted and compared."""
-    network.limit_silence(connection, None)
+    network.limit_silence(connection, network.LONGEST_S)
     findings = list(of_extension(connection))
     migration = None
     names: Sequence[str] = []

@@ -22,6 +22,8 @@ CONNECT_S = 10
 """How long opening a connection may take, at each address: from the first packet until the server is ready."""
 SILENCE_S = 60.0
 """How long a read may go without a word from the server where no `statement_timeout_s` is set."""
+LONGEST_S = 3600.0
+"""The same for what writes, which may wait for others' locks or move much. Index builds have no limit."""
 GRACE_S = 5.0
 """How much longer than `statement_timeout_s` the client waits: the server should have ended the statement by then."""
 IDLE_S = 30.0
@@ -159,7 +161,13 @@ def _opening_s(parameters: dict[str, Any]) -> float:
     return max(float(parameters.get("connect_timeout", 0)), 0) or CONNECT_S
 
 
-def limit_silence(connection: Connection, seconds: float | None) -> None:
+def settle(driver: Any, *, answer_s: float | None) -> None:
+    """Give a driver connection the limits that it has while nobody asks for others."""
+    driver.answer_s = answer_s
+    driver.silence_s = LONGEST_S if answer_s is None else None
+
+
+def limit_silence(connection: Connection, seconds: float) -> None:
     """Have the connection wait so long for the next byte of an answer, until its pool has it back.
 
     A connection of an engine that was given waits as it does.
@@ -187,7 +195,7 @@ def listen(engine: Engine, *, answer_s: float | None) -> None:
 
     def returned(connection: Any, record: Any) -> None:
         if connection is not None:
-            record.driver_connection.answer_s, record.driver_connection.silence_s = answer_s, None
+            settle(record.driver_connection, answer_s=answer_s)
             record.info[_USED] = monotonic()
 
     def taken(connection: Any, record: Any, proxy: Any) -> None:

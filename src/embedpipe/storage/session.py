@@ -95,7 +95,7 @@ def listen(engine: Engine, settings: SessionSettings) -> None:
         except BaseException:
             record.driver_connection.pgconn.finish()  # no pool of SQLAlchemy 2.0 would close it
             raise
-        record.driver_connection.answer_s = settings.answer_s
+        network.settle(record.driver_connection, answer_s=settings.answer_s)
 
     event.listen(engine, "connect", prepare)
     network.listen(engine, answer_s=settings.answer_s)

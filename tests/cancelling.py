@@ -363,10 +363,11 @@ async def langchain(at: Cancelling, url: str) -> None:
 
 async def llama_index(at: Cancelling, url: str) -> None:
     """What LlamaIndex calls."""
-    from llama_index.core.schema import TextNode
+    from llama_index.core.schema import NodeWithScore, TextNode
     from llama_index.core.vector_stores import VectorStoreQuery
 
-    from embedpipe.llama_index import EmbedPipeEmbedding, EmbedPipeVectorStore, HybridRetriever
+    from embedpipe.llama_index import EmbedPipeEmbedding, EmbedPipeReranker, EmbedPipeVectorStore, HybridRetriever
+    from embedpipe.reranking import LexicalReranker
 
     service = SemanticSearchService(loading.model(), database=at.database, chunker=None)
     await service.aingest(loading.documents(0)[:20])
@@ -375,6 +376,8 @@ async def llama_index(at: Cancelling, url: str) -> None:
     nodes = [TextNode(id_=f"n{n}", text=f"text {n}", embedding=vector) for n, vector in enumerate(vectors)]
     stored = EmbedPipeVectorStore(service.store, embed_model=embedding)
     retriever = HybridRetriever(service)
+    reranker = EmbedPipeReranker(reranker=LexicalReranker())
+    scored = [NodeWithScore(node=node, score=0.5) for node in nodes]
     query = VectorStoreQuery(query_embedding=vectors[3], query_str="text 3", similarity_top_k=3)
     await at.each(
         lambda: stored.async_add(nodes),
@@ -383,6 +386,7 @@ async def llama_index(at: Cancelling, url: str) -> None:
         lambda: stored.adelete_nodes(["n1", "n2"]),
         lambda: retriever.aretrieve("text 3"),
         lambda: embedding.aget_text_embedding_batch(["one", "two"]),
+        lambda: reranker.apostprocess_nodes(scored, query_str="text 3"),
     )
 
 

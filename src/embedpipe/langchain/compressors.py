@@ -8,6 +8,7 @@ from langchain_core.callbacks import Callbacks
 from langchain_core.documents import BaseDocumentCompressor, Document
 from pydantic import ConfigDict, Field, SkipValidation, field_validator
 
+from embedpipe._threads import in_thread
 from embedpipe.reranking.wrapped import as_reranker
 from embedpipe.types import Chunk, Reranker, SearchResult
 
@@ -35,6 +36,12 @@ class EmbedPipeReranker(BaseDocumentCompressor):
         """The best documents, best first."""
         reranked = self.reranker.rerank(query, [_result(place, document) for place, document in enumerate(documents)])
         return [_scored(documents[int(result.id)], result) for result in reranked[: self.top_n]]
+
+    async def acompress_documents(
+        self, documents: Sequence[Document], query: str, callbacks: Callbacks | None = None
+    ) -> list[Document]:
+        """As `compress_documents`, in a thread."""
+        return await in_thread(self.compress_documents, documents, query, callbacks)
 
 
 def _result(place: int, document: Document) -> SearchResult:

@@ -10,6 +10,7 @@ from llama_index.core.postprocessor.types import BaseNodePostprocessor
 from llama_index.core.schema import MetadataMode, NodeWithScore, QueryBundle
 from pydantic import SkipValidation
 
+from embedpipe._threads import in_thread
 from embedpipe.errors import InputError
 from embedpipe.types import Chunk, Reranker, SearchResult
 
@@ -47,6 +48,11 @@ class EmbedPipeReranker(BaseNodePostprocessor):
             best = [NodeWithScore(node=nodes[int(result.id)].node, score=result.rerank_score) for result in reranked]
             event.on_end(payload={EventPayload.NODES: best})
         return best
+
+    async def _apostprocess_nodes(
+        self, nodes: list[NodeWithScore], query_bundle: QueryBundle | None = None
+    ) -> list[NodeWithScore]:
+        return await in_thread(self._postprocess_nodes, nodes, query_bundle)
 
 
 def _result(place: int, node: NodeWithScore) -> SearchResult:

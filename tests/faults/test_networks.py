@@ -28,7 +28,13 @@ from sqlalchemy import Connection, text
 from conftest import as_ordinary, opened_as_ordinary
 from embedpipe import Document, SemanticSearchService
 from embedpipe.embedding import EmbeddingGenerator, RedisCache
-from embedpipe.errors import DatabaseReadOnlyError, DatabaseUnavailableError, StorageError, UnknownCommitError
+from embedpipe.errors import (
+    ConfigurationError,
+    DatabaseReadOnlyError,
+    DatabaseUnavailableError,
+    StorageError,
+    UnknownCommitError,
+)
 from embedpipe.storage import AsyncPgVectorStore, Database, PgVectorStore, VectorIndex, index_building, network
 from embedpipe.testing import FakeEmbeddingModel
 from embedpipe.types import Chunk, Vectors
@@ -289,6 +295,12 @@ async def test_a_url_may_name_several_servers(database_url: str, kind: str) -> N
         assert place in second
         await database.aclose()
     direct.database.close()
+
+
+@pytest.mark.parametrize("hosts", ["127.0.0.1:x,h2", "h1,,h2", "h1:1:1,h2", ",h2"])
+def test_several_servers_are_all_named_or_refused(hosts: str) -> None:
+    with pytest.raises(ConfigurationError, match="cannot be read"):
+        Database(f"postgresql://someone@{hosts}/db")
 
 
 def test_the_limits_are_libpqs_and_the_url_wins(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -41,7 +41,7 @@ E = TypeVar("E")
 _SCHEMES = ("postgres", "postgresql", "postgresql+psycopg", "postgresql+psycopg2", "postgresql+asyncpg")
 _SCHEMA_NAME = re.compile(r"\w[\w -]*")
 _SEVERAL_HOSTS = re.compile(r"(\w[\w+]*://(?:[^/?@]*@)?)([^/?@]*,[^/?@]*)((?:/[^?@]*)?(?:\?.*)?)", re.DOTALL)
-_PLACE = re.compile(r"(\[[^]]*\]|[^:]*)(?::(\d*))?")
+_PLACE = re.compile(r"(\[[^]]+\]|[^:]+)(?::(\d*))?")
 _IN_TRANSACTIONS = "READ COMMITTED"
 _MAX_NAME_BYTES = 63  # of any name in PostgreSQL
 _POOL: dict[str, Any] = {
@@ -517,6 +517,11 @@ def _hosts_apart(url: str) -> tuple[str, dict[str, str]]:
         return url, {}
     before, named, after = found.groups()
     places = [_PLACE.fullmatch(place) for place in named.split(",")]
-    hosts = ",".join(place[1].strip("[]") if place else "" for place in places)
-    ports = ",".join((place[2] or "") if place else "" for place in places)
+    if None in places:
+        raise ConfigurationError(
+            "The database URL cannot be read: a host is missing or its port is no number. Name them as in "
+            "postgresql://user:password@host1:port,host2:port/name."
+        )
+    hosts = ",".join(place[1].strip("[]") for place in places if place)
+    ports = ",".join(place[2] or "" for place in places if place)
     return f"{before}{after}", {"host": hosts, "port": ports}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -97,10 +98,16 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.flush()
 
 
+class _Server(ThreadingHTTPServer):
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        if not isinstance(sys.exc_info()[1], ConnectionError):  # who hangs up is none
+            super().handle_error(request, client_address)
+
+
 @contextmanager
 def running(behaviour: Behaviour = "quote", *, faults: list[int] | None = None) -> Iterator[ChatServer]:
     chat = ChatServer(behaviour, faults=list(faults or []))
-    server = ThreadingHTTPServer(("127.0.0.1", 0), type("Handler", (_Handler,), {"chat": chat}))
+    server = _Server(("127.0.0.1", 0), type("Handler", (_Handler,), {"chat": chat}))
     chat.base_url = f"http://127.0.0.1:{server.server_port}/v1"
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
     thread.start()

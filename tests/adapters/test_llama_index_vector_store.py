@@ -2,9 +2,16 @@ from __future__ import annotations
 
 import asyncio
 import copy
+import json
 import pickle
+from datetime import UTC, date, datetime, time
+from decimal import Decimal
+from enum import Enum
+from pathlib import PurePosixPath
 from typing import Any
+from uuid import UUID
 
+import numpy as np
 import pytest
 from llama_index.core import Document, MockEmbedding, StorageContext, VectorStoreIndex
 from llama_index.core.ingestion import DocstoreStrategy, IngestionPipeline
@@ -91,6 +98,15 @@ class TestNodes:
             ),
             IndexNode(text="index", index_id="other"),
             ImageNode(text="caption", image_url="https://example.org/x.png"),
+            IndexNode(text="index", index_id="node", obj=TextNode(id_="t", text="inner", metadata={"zz": 1, "a": [2]})),
+            IndexNode(text="index", index_id="document", obj=Document(id_="d", text="inner")),
+            IndexNode(text="index", index_id="object", obj={"zz": 1, "a": [None, 1.5, "x"]}),
+            IndexNode(text="index", index_id="text", obj="a text"),
+            IndexNode(text="index", index_id="number", obj=7),
+            Node(
+                text_resource=MediaResource(text="a"),
+                image_resource=MediaResource(data=b"\x89PNG", mimetype="image/png"),
+            ),
             Document(text="a document", metadata={"title": "t"}),
             Node(text_resource=MediaResource(text="a node", mimetype="text/markdown"), extra_info={"n": 1}),
             TextNode(id_="%s :name $1 'q' 🙂", text="hostile id"),
@@ -123,6 +139,83 @@ class TestNodes:
         with pytest.raises(InputError, match="JSON cannot"):
             empty.add([TextNode(text="x", relationships=relation, embedding=[1.0, 0.0])])
         assert empty.get_nodes() == []
+
+
+class _Colour(Enum):
+    RED = "red"
+
+
+VALUES: list[tuple[Any, Any]] = [
+    (date(2024, 5, 1), "2024-05-01"),
+    (datetime(2024, 5, 1, 12, tzinfo=UTC), "2024-05-01T12:00:00Z"),
+    (time(3), "03:00:00"),
+    (UUID(int=1), "00000000-0000-0000-0000-000000000001"),
+    (Decimal("1.50"), "1.50"),
+    (PurePosixPath("/a"), "/a"),
+    (_Colour.RED, "red"),
+    ((1, "a", (2,)), [1, "a", [2]]),
+    ({1}, [1]),
+    (frozenset(["a"]), ["a"]),
+    (np.int64(3), 3),
+    (np.float32(0.5), 0.5),
+    (np.float64(0.5), 0.5),
+    (np.bool_(True), True),
+    (np.array([[1, 2]]), [[1, 2]]),
+    ({"zz": date(2024, 5, 1), "a": {1: None}}, {"zz": "2024-05-01", "a": {"1": None}}),
+]
+
+
+class TestMetadata:
+    """Values that JSON does not have are kept as LlamaIndex's own stores keep them, and else refused by name."""
+
+    @pytest.mark.parametrize(("value", "stored"), VALUES, ids=lambda value: type(value).__name__)
+    async def test_what_has_a_form_in_json_is_kept(
+        self, empty: EmbedPipeVectorStore, database: Database, value: Any, stored: Any
+    ) -> None:
+        metadata = {"value": value, "a": 1}
+        parent = RelatedNodeInfo(node_id="d", metadata=metadata)
+        made = TextNode(
+            id_="n", text="x", metadata=metadata, embedding=[1.0, 0.0], relationships={NodeRelationship.SOURCE: parent}
+        )
+        for add in (empty.add, None):
+            assert (add([made]) if add else await empty.async_add([made])) == ["n"]
+            [found] = empty.get_nodes(["n"])
+            assert json.dumps(found.metadata) == json.dumps({"value": stored, "a": 1})
+            assert found.source_node is not None
+            assert found.source_node.metadata == {"value": stored, "a": 1}
+        assert made.metadata["value"] is value
+        if type(stored) in (str, int, float):
+            only = MetadataFilters(filters=[MetadataFilter(key="value", value=stored)])
+            assert ask(empty, filters=only) == ["n"]
+        await database.aclose()
+
+    @pytest.mark.parametrize(
+        "value", [object(), float("nan"), {"a": float("inf")}, "\x00", b"\xff", {1: "a", "1": "b"}]
+    )
+    def test_the_document_of_any_other_is_named(self, empty: EmbedPipeVectorStore, value: Any) -> None:
+        made = node("n", "x", [1.0, 0.0], document="teas.txt")
+        made.metadata["value"] = value
+        with pytest.raises(InputError, match=r"Node 'n' of document 'teas\.txt'"):
+            empty.add([*fruit(), made])
+        assert empty.get_nodes() == []
+
+    def test_an_object_that_cannot_be_restored_is_refused(self, empty: EmbedPipeVectorStore) -> None:
+        for unfit in (MockLLM(), object(), (1, 2), {"a": date(2024, 5, 1)}, {1: 2}):
+            made = IndexNode(id_="n", text="x", index_id="i", obj=unfit, embedding=[1.0, 0.0])
+            with pytest.raises(InputError, match=rf"its obj is a {type(unfit).__name__}.*objects="):
+                empty.add([made])
+
+    def test_two_nodes_of_one_id_are_refused_where_they_differ(self, empty: EmbedPipeVectorStore) -> None:
+        one, other = node("n", "one", [1.0, 0.0]), node("n", "other", [1.0, 0.0])
+        with pytest.raises(InputError, match="Two nodes have the id 'n' and differ"):
+            empty.add([one, other])
+        assert empty.add([one, one]) == ["n", "n"]
+
+    def test_nodes_stand_in_their_document_in_the_order_they_came(self, empty: EmbedPipeVectorStore) -> None:
+        empty.add([node(f"{name}", f"text {name}", [1.0, 0.0], document="d") for name in "zyx"])
+        assert [found.node_id for found in empty.get_nodes()] == ["z", "y", "x"]
+        around = empty.client.around(["z"], window=1)
+        assert [chunk.id for chunk in around["z"]] == ["y"]
 
 
 def _dense(**settings: Any) -> VectorStoreQuery:

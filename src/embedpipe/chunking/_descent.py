@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from embedpipe.chunking._measure import Measure
-from embedpipe.chunking._places import Places
+from embedpipe.chunking._places import places_of
 from embedpipe.chunking._spans import Span
 from embedpipe.chunking.clusters import cluster_ceiling, cluster_floor
 from embedpipe.chunking.separators import Separator
@@ -37,7 +38,7 @@ class Descent:
         if level == len(self._separators) or not self._separators[level].text:
             self._hard(cursor, stop, clusters=level == len(self._separators))
             return
-        places = Places(self._text, self._separators[level])
+        places = places_of(self._text, self._separators[level], cursor, stop)
         reach, fits = self._measure.reach, self._measure.fits
         while (limit := reach(self._start, stop)) < stop:
             cut = places.last(cursor, limit, stop)
@@ -88,9 +89,16 @@ class Descent:
             start += 1
         back = max(self._measure.back(end), start + 1)
         half = back + (end - back + 1) // 2
-        for separator, cut in self._separators:
-            found = text.find(separator, back, half) if separator else -1
+        for separator in self._separators:
+            found = _first_in(text, separator, back, half) if separator.text else -1
             if found >= 0:
-                return found + cut
+                return found + separator.cut
         floor = cluster_floor(text, back, start) if back < end else back
         return back if floor == back else min(cluster_ceiling(text, floor), end)
+
+
+def _first_in(text: str, separator: Separator, start: int, stop: int) -> int:
+    if not separator.regex:
+        return text.find(separator.text, start, stop)
+    match = re.compile(separator.text).search(text, start, stop)
+    return match.start() if match else -1

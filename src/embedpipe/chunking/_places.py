@@ -2,7 +2,36 @@
 
 from __future__ import annotations
 
+import re
+from bisect import bisect_right
+
 from embedpipe.chunking.separators import Separator
+
+
+class PatternPlaces:
+    """The cuts where a regular expression matches, read from left to right in the stretch alone, as if it were a text.
+
+    What stands around the stretch is not looked at, so that a chunk depends on what it is a part of alone.
+    """
+
+    def __init__(self, text: str, separator: Separator, start: int, stop: int) -> None:
+        found = re.compile(separator.text).finditer(text[start:stop])
+        self._starts = [start + match.start() for match in found]
+
+    def last(self, cursor: int, limit: int, stop: int) -> int:
+        """The last place in (cursor, limit], below `stop`; -1 for none."""
+        place = bisect_right(self._starts, min(limit, stop - 1)) - 1
+        return self._starts[place] if place >= 0 and self._starts[place] > cursor else -1
+
+    def first(self, cursor: int, stop: int) -> int:
+        """The first place behind the cursor; `stop` for none."""
+        place = bisect_right(self._starts, cursor)
+        return self._starts[place] if place < len(self._starts) else stop
+
+
+def places_of(text: str, separator: Separator, start: int, stop: int) -> Places | PatternPlaces:
+    """Return the cuts at the separator in that stretch of the text."""
+    return PatternPlaces(text, separator, start, stop) if separator.regex else Places(text, separator)
 
 
 class Places:
@@ -10,7 +39,7 @@ class Places:
 
     def __init__(self, text: str, separator: Separator) -> None:
         self._text = text
-        self.separator, self.cut = separator
+        self.separator, self.cut = separator.text, separator.cut
         self._size = len(separator.text)
         self._first, self._last = separator.text[:1], separator.text[-1:]
         self.overlaps = any(separator.text.startswith(separator.text[k:]) for k in range(1, self._size))

@@ -19,9 +19,10 @@ class RecursiveChunker:
     """Cuts at the first of a row of separators that has a place for it: paragraphs, lines, sentences, words.
 
     `separators` replaces those of the `language` ("prose", "markdown", "html", "python", "javascript", "java", "go",
-    "rust", "cpp", "sql"). With the same separators, no overlap and sizes in characters the chunks are the texts that
-    LangChain's RecursiveCharacterTextSplitter gives. `unit` is "characters" or "tokens", those of `tokenizer`: a
-    tiktoken encoding, an OpenAI model, or a local model's name or folder.
+    "rust", "cpp", "sql"): strings, or `Separator(..., regex=True)` for regular expressions. LangChain's own lists for
+    languages are read as it reads them. With the same separators, no overlap and sizes in characters the chunks are the
+    texts that LangChain's RecursiveCharacterTextSplitter gives. `unit` is "characters" or "tokens", those of
+    `tokenizer`: a tiktoken encoding, an OpenAI model, a local model's name or folder, or a `TokenCounter`.
     """
 
     chunk_size: Size = 1000
@@ -47,7 +48,8 @@ class RecursiveChunker:
         check_text(text)
         size, overlap = self.chunk_size, self.chunk_overlap
         separators = separators_for(self.language) if self.separators is None else as_separators(self.separators)
-        if self.unit == "characters" and not overlap and size != "model":
+        plain = not any(separator.regex for separator in separators)
+        if self.unit == "characters" and not overlap and size != "model" and plain:
             return make_chunks(text, PlainDescent(text, separators, size).run())
         measure = measure_of(text, unit=self.unit, tokenizer=self.tokenizer, size=size, overlap=overlap)
         return make_chunks(text, Descent(text, separators, measure, overlap=overlap > 0).run())

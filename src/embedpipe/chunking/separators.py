@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -9,10 +10,19 @@ from embedpipe.errors import ConfigurationError
 
 
 class Separator(NamedTuple):
-    """A string at which a text may be cut, `cut` code points after its start; 0 leaves it to the next chunk."""
+    """A string at which a text may be cut, `cut` code points after its start; 0 leaves it to the next chunk.
+
+    With `regex`, `text` is a regular expression: the text may be cut where it matches, before what it matched.
+    """
 
     text: str
     cut: int = 0
+    regex: bool = False
+
+    def __repr__(self) -> str:
+        """Name a plain separator as ever, since documents are cut anew where their chunker is called another."""
+        regex = ", regex=True" if self.regex else ""
+        return f"Separator(text={self.text!r}, cut={self.cut!r}{regex})"
 
 
 def _before(*texts: str) -> tuple[Separator, ...]:
@@ -97,18 +107,43 @@ def separators_for(language: str) -> tuple[Separator, ...]:
     return SEPARATORS[language]
 
 
-def as_separators(given: Sequence[str | Separator]) -> tuple[Separator, ...]:
-    """Plain strings as separators that begin a chunk, none behind the first "".
+_OF_LANGCHAIN = (
+    frozenset({"\n#{1,6} ", "\n\\*\\*\\*+\n", "\n---+\n", "\n___+\n"}),  # Markdown
+    frozenset({"\n=+\n", "\n-+\n", "\n\\*+\n", "\n\n.. *\n\n"}),  # RST
+    frozenset({"\nsetClass\\(", "\nsetMethod\\(", "\nsetGeneric\\(", "\nlibrary\\(", "\nrequire\\("}),  # R
+    frozenset({"\n\\\\chapter{", "\n\\\\section{", "\n\\\\begin{verbatim}", "$$", "$"}),  # LaTeX
+    frozenset({"\nDATA DIVISION.", "\nPROCEDURE DIVISION.", "\nLINKAGE SECTION.", "\nSTOP RUN."}),  # COBOL
+    frozenset({"\nmain :: ", "\nwhere ", "\n| ", "\n= {"}),  # Haskell
+    frozenset({"\\nCase\\s+", "\\nElseIf\\s+", "\\nSelect\\s+Case\\s+", "\\n\\n", "\\n"}),  # Visual Basic 6
+)
+"""What tells LangChain's lists that its splitters read as regular expressions: each has some that mean another thing.
 
-    Raises `ConfigurationError` for what is neither a string nor a `Separator` that cuts within itself.
+A string alone does not tell: "\\n| " is a row of a table for whoever writes it as plain text.
+"""
+
+_SPECIAL = frozenset("\\.^$*+?{}[]|()")
+
+
+def as_separators(given: Sequence[str | Separator]) -> tuple[Separator, ...]:
+    """Return plain strings as separators that begin a chunk, none behind the first "".
+
+    LangChain's lists for languages are taken as its splitters take them: as regular expressions, where it has such.
+
+    Raises:
+        ConfigurationError: For what is neither a string nor a `Separator` that cuts within itself, and for an
+            expression that cannot be compiled.
     """
     if isinstance(given, str):
         raise ConfigurationError(f"Expected a sequence of separators, got the string {given!r}. Put it into a tuple.")
+    strings = frozenset(item for item in given if isinstance(item, str))
+    regex = any(strings >= known for known in _OF_LANGCHAIN)
     separators: list[Separator] = []
     for item in given:
-        separator = Separator(item) if isinstance(item, str) else item
+        separator = Separator(item, regex=regex) if isinstance(item, str) else item
         if not _is_separator(separator):
             raise ConfigurationError(f"Expected each separator as a string or Separator(text, cut), got {item!r}.")
+        if separator.regex:
+            separator = _checked_pattern(separator)
         separators.append(separator)
         if not separator.text:
             break
@@ -117,3 +152,19 @@ def as_separators(given: Sequence[str | Separator]) -> tuple[Separator, ...]:
 
 def _is_separator(item: object) -> bool:
     return isinstance(item, Separator) and 0 <= item.cut <= len(item.text)
+
+
+def _checked_pattern(separator: Separator) -> Separator:
+    """Return the separator, as a plain one where its expression has nothing special: plain ones are found faster."""
+    if not _SPECIAL.intersection(separator.text):
+        return separator._replace(regex=False)
+    try:
+        re.compile(separator.text)
+    except re.error as error:
+        raise ConfigurationError(f"The separator {separator.text!r} is no regular expression: {error}.") from None
+    if separator.cut:
+        raise ConfigurationError(
+            f"The separator {separator.text!r} is a regular expression, which takes no cut={separator.cut}. To cut "
+            "behind what it matches, put that into a lookbehind: (?<=...)."
+        )
+    return separator

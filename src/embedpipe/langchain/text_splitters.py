@@ -19,6 +19,7 @@ from embedpipe.chunking import (
     RecursiveChunker,
     SemanticChunker,
     SentenceChunker,
+    Separator,
     TokenChunker,
 )
 from embedpipe.embedding import EmbeddingGenerator
@@ -190,7 +191,8 @@ class RecursiveTextSplitter(_SettingsSplitter):
         Raises:
             ConfigurationError: For a language that LangChain has no separators for.
         """
-        return cls(separators=cls.get_separators_for_language(language), **settings)
+        separators = [Separator(text, regex=True) for text in cls.get_separators_for_language(language)]
+        return cls(separators=separators, **settings)
 
     @staticmethod
     def get_separators_for_language(language: Language) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
@@ -16,7 +17,7 @@ from embedpipe._forking import Given
 from embedpipe._threads import in_thread
 from embedpipe.embedding.wrapped import WrappedModel, check_published
 from embedpipe.errors import ConfigurationError, InputError
-from embedpipe.llama_index._nodes import embeddings_of, to_chunk, to_node
+from embedpipe.llama_index._nodes import check_repeated, embeddings_of, to_chunk, to_node
 from embedpipe.llama_index._queries import asked, id_list, objects_named, others_named, search_arguments, to_result
 from embedpipe.llama_index.embeddings import EmbedPipeEmbedding
 from embedpipe.llama_index.filters import to_condition
@@ -136,8 +137,13 @@ class EmbedPipeVectorStore(BasePydanticVectorStore):
 
     def _prepared(self, nodes: Sequence[BaseNode], options: dict[str, Any]) -> tuple[list[Chunk], list[list[float]]]:
         _refuse(options)
-        listed = list(nodes)
-        chunks, vectors = [to_chunk(node) for node in listed], embeddings_of(listed)
+        listed, chunks = list(nodes), []
+        numbers: Counter[str | None] = Counter()
+        for node in listed:
+            chunks.append(to_chunk(node, numbers[node.ref_doc_id] if node.ref_doc_id is not None else 0))
+            numbers[node.ref_doc_id] += 1
+        check_repeated(chunks)
+        vectors = embeddings_of(listed)
         objects = {node.node_id for node in listed if isinstance(node, (IndexNode, ImageNode))}
         self._objects = (self._objects - {node.node_id for node in listed}) | objects
         return chunks, vectors

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
-from langchain_text_splitters import RecursiveCharacterTextSplitter
+from langchain_text_splitters import Language, RecursiveCharacterTextSplitter
 
 from chunking_samples import texts
 from embedpipe.chunking import RecursiveChunker, Separator
 from embedpipe.chunking._descent import Descent
-from embedpipe.chunking._measure import CharacterMeasure
+from embedpipe.chunking._measure import CharacterMeasure, Unit
 from embedpipe.chunking._plain import PlainDescent
 from embedpipe.chunking.separators import separators_for
 from embedpipe.errors import ConfigurationError, InputError
@@ -101,3 +101,77 @@ def test_repr_names_every_setting() -> None:
     chunker = RecursiveChunker(chunk_size=7, separators=("x",))
     for setting in ("chunk_size=7", "chunk_overlap=0", "language='prose'", "Separator(text='x', cut=0)"):
         assert setting in repr(chunker)
+
+
+LANGUAGES = [language for language in Language if language is not Language.PERL]  # for which LangChain has no list
+MARKS = ["\n", "\n\n", " ", "word", "Ü日本", "\n## a", "\n***\n", "\n----\n", "\n===\n", "$", "$$", "\\chapter{"]
+MARKS += ["\n\\section{A}", "End Sub", "\nPublic  Sub Foo", "\nEnd If\n", "\nIf x Then", "\nElse \n", "\n\n..  \n\n"]
+MARKS += ["\nlibrary(x)", "\nDATA DIVISION!", "\n| a", "\n= {", "\t", "\r\n"]
+PATTERNS = [(r"\d", ""), (r"(?<=\. )", " ", ""), (r"\b", ""), (r"x*", ""), (r"$", r"-+", ""), (r"\n+", r"a|b", "")]
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+@settings(deadline=None)
+@given(data=st.data(), size=st.integers(2, 40))
+def test_same_texts_as_langchain_for_a_language(language: Language, data: st.DataObject, size: int) -> None:
+    separators = RecursiveCharacterTextSplitter.get_separators_for_language(language)
+    own = [separator.replace("\\n", "\n").replace("\\", "") for separator in separators]
+    text = "".join(data.draw(st.lists(st.sampled_from([*MARKS, *own]), max_size=40)))
+    theirs = RecursiveCharacterTextSplitter.from_language(language, chunk_size=size, chunk_overlap=0).split_text(text)
+    expected = [piece.strip() for piece in theirs if piece.strip()]
+    for chunker in (
+        RecursiveChunker(chunk_size=size, separators=separators),
+        RecursiveChunker(chunk_size=size, separators=[Separator(each, regex=True) for each in separators]),
+    ):
+        chunks = chunker.chunk(text)
+        assert [chunk.text for chunk in chunks] == expected
+        assert all(text[chunk.start_index : chunk.end_index] == chunk.text for chunk in chunks)
+
+
+@given(
+    text=st.text(alphabet="ab1. \n-", max_size=80),
+    size=st.integers(2, 20),
+    patterns=st.sampled_from(
+        [(r"\d", ""), (r"(?<=\. )", " ", ""), (r"\b", ""), (r"x*", ""), (r"$", r"-+", ""), (r"\n+", r"a|b")]
+    ),
+)
+def test_same_texts_as_langchain_for_patterns(text: str, size: int, patterns: tuple[str, ...]) -> None:
+    splitter = RecursiveCharacterTextSplitter(
+        chunk_size=size, chunk_overlap=0, separators=list(patterns), is_separator_regex=True
+    )
+    if patterns[-1]:
+        return  # behind the last one, LangChain cuts no more
+    chunks = RecursiveChunker(chunk_size=size, separators=[Separator(each, regex=True) for each in patterns]).chunk(
+        text
+    )
+    assert [chunk.text for chunk in chunks] == [piece.strip() for piece in splitter.split_text(text) if piece.strip()]
+
+
+@settings(deadline=None)
+@given(text=texts, overlap=st.integers(0, 9), unit=st.sampled_from(["characters", "tokens"]))
+def test_patterns_lose_nothing_with_overlap_and_in_tokens(text: str, overlap: int, unit: Unit) -> None:
+    patterns = [Separator(each, regex=True) for each in (r"\n\s*\n", r"(?<=[.!?])\s", r"\s+")]
+    chunks = RecursiveChunker(chunk_size=12, chunk_overlap=overlap, separators=patterns, unit=unit).chunk(text)
+    covered: set[int] = set()
+    for chunk in chunks:
+        assert text[chunk.start_index : chunk.end_index] == chunk.text
+        covered.update(range(chunk.start_index, chunk.end_index))
+    assert all(character.isspace() for place, character in enumerate(text) if place not in covered)
+
+
+def test_plain_strings_stay_plain_beside_lists_of_langchain() -> None:
+    assert RecursiveChunker(separators=("\n| ", ". ", "$", "(", "")).separators == tuple(
+        Separator(each) for each in ("\n| ", ". ", "$", "(", "")
+    )
+    listed = RecursiveCharacterTextSplitter.get_separators_for_language(Language.HASKELL)
+    assert Separator("\n| ", regex=True) in (RecursiveChunker(separators=listed).separators or ())
+    assert Separator("\n\n") in (RecursiveChunker(separators=listed).separators or ())
+    assert repr(Separator("a", 1)) == "Separator(text='a', cut=1)"
+    assert "regex=True" in repr(RecursiveChunker(separators=[Separator("a+", regex=True)]))
+
+
+def test_patterns_that_cannot_be_served_are_refused() -> None:
+    with pytest.raises(ConfigurationError, match=r"'\(' is no regular expression"):
+        RecursiveChunker(separators=[Separator("(", regex=True)])
+    with pytest.raises(ConfigurationError, match="lookbehind"):
+        RecursiveChunker(separators=[Separator("a+", 1, regex=True)])

@@ -1,0 +1,53 @@
+"""Values of Python as JSON holds them, as LlamaIndex's Postgres store has it: dates as ISO text, sets as lists."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from enum import Enum
+from pathlib import PurePath
+from typing import Any
+
+from pydantic_core import PydanticSerializationError, to_jsonable_python
+
+from embedpipe.errors import InputError
+
+_JSON = (str, int, float, bool, type(None))
+
+
+def plain(value: Any, what: str) -> Any:
+    """Return the value as JSON holds it. What has no such form stays as it is, for the store to refuse by its key.
+
+    Dates and times become ISO text, UUIDs, decimals and paths their text, members of an enum their value, tuples and
+    sets lists, numpy's scalars and arrays numbers and lists.
+
+    Raises:
+        InputError: If two keys of an object would become one, naming `what`.
+    """
+    if type(value) in _JSON:
+        return value
+    if isinstance(value, Mapping):
+        made = {_key(key): plain(item, what) for key, item in value.items()}
+        if len(made) != len(value):
+            raise InputError(f"{what}: has keys that are the same as text, among {list(value)!r:.200}. Rename one.")
+        return made
+    if isinstance(value, list | tuple | set | frozenset):
+        return [plain(item, what) for item in value]
+    if isinstance(value, Enum):
+        return plain(value.value, what)
+    if isinstance(value, PurePath):
+        return str(value)
+    if callable(getattr(value, "tolist", None)):  # numpy, which need not be imported for it
+        return plain(value.tolist(), what)
+    try:
+        return to_jsonable_python(value)
+    except (PydanticSerializationError, UnicodeDecodeError):
+        return value
+
+
+def _key(key: Any) -> Any:
+    if type(key) is str:
+        return key
+    try:
+        return next(iter(to_jsonable_python({key: None})))
+    except PydanticSerializationError:
+        return key

@@ -38,7 +38,13 @@ class AsyncPgVectorStore(BoundStore):
     """`PgVectorStore` for event loops: the same constructor, and the same methods as coroutines."""
 
     async def collection(self) -> Collection:
-        """The open collection, with its model and tables. Raises `CollectionNotFoundError` where there is none."""
+        """As `PgVectorStore.collection`."""
+        if self._collection is None:
+            self._collection = await self.database.aensure(self._find if self.settings.model is None else self._open)
+        return self._collection
+
+    async def existing(self) -> Collection:
+        """As `PgVectorStore.existing`."""
         if self._collection is None:
             self._collection = await self.database.aensure(self._find)
         return self._collection
@@ -304,7 +310,7 @@ class AsyncPgVectorStore(BoundStore):
     async def _answered(
         self, run: Callable[..., Awaitable[Any]], plan: Plan[T], connection: AsyncConnection | None
     ) -> T:
-        used, plan = await self.collection(), self._scoped(plan)
+        used, plan = await self.existing(), self._scoped(plan)
         answer: T
         try:
             answer = await run(plan, used, connection=connection)

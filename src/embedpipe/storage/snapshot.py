@@ -41,7 +41,7 @@ def in_snapshot(store: PgVectorStore, operation: Callable[[Connection, Collectio
 
     Of a store with a tenant, that tenant's rows. Raises what the store's own methods raise.
     """
-    collection = store.collection
+    collection = store.existing()
     plan = operation if store.tenant is None else scoped(operation, store.tenant)
     with translated_errors(), store.database.engine.connect() as connection:
         reader = connection.execution_options(isolation_level="REPEATABLE READ")

@@ -50,7 +50,13 @@ class PgVectorStore(BoundStore):
 
     @property
     def collection(self) -> Collection:
-        """The open collection, with its model and tables. Raises `CollectionNotFoundError` where there is none."""
+        """The open collection, with its model and tables. Made where there is none and the store has a model."""
+        if self._collection is None:
+            self._collection = self.database.ensure(self._find if self.settings.model is None else self._open)
+        return self._collection
+
+    def existing(self) -> Collection:
+        """Return the open collection. Raises `CollectionNotFoundError` where there is none."""
         if self._collection is None:
             self._collection = self.database.ensure(self._find)
         return self._collection
@@ -215,7 +221,7 @@ class PgVectorStore(BoundStore):
         build = partial(index_building.create_index, index=index, concurrently=concurrently, on_progress=on_progress)
         self._make()
         with self._span("create_index"):
-            used = self.collection
+            used = self.existing()
             try:
                 build(self.database, used)
             except SchemaError as error:
@@ -378,7 +384,7 @@ class PgVectorStore(BoundStore):
             return answer
 
     def _answered(self, run: Callable[..., Any], plan: Plan[T], connection: Connection | None) -> T:
-        used, plan = self.collection, self._scoped(plan)
+        used, plan = self.existing(), self._scoped(plan)
         answer: T
         try:
             answer = run(plan, used, connection=connection)

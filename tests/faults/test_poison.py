@@ -95,7 +95,7 @@ POISONS = {
     "pairs of Han characters": Poison("16,000 different words.*use a chunker", chinese),
     "a megabyte of words": Poison("a megabyte of them.*use a chunker", megabyte),
     "an index of one's own": Poison(
-        "index row.*Shorten the value, or drop the index", metadata=lambda d: {"note": incompressible(d)}, sql="long"
+        "index row.*Shorten the value, or drop an index", metadata=lambda d: {"note": incompressible(d)}, sql="long"
     ),
     "a cast of one's own": Poison("invalid input syntax.*left out", metadata=lambda _: {"year": "n.d."}, sql="number"),
     "a constraint": Poison("check constraint", metadata=lambda _: {"note": "refused"}, sql="check"),

@@ -99,7 +99,8 @@ def _advice(error: DBAPIError) -> str:
     if getattr(error.orig, "sqlstate", None) != _TOO_LONG:
         return "Change it or leave it out."
     index = getattr(getattr(error.orig, "diag", None), "constraint_name", None)
-    return f"Shorten the value, or drop the index {index}." if index else "Shorten the value, or drop the index on it."
+    which = f"the index {index}" if index else "an index, if one refuses it"
+    return f"Shorten the value, or drop {which}."
 
 
 def _cause(error: Exception) -> BaseException | None:

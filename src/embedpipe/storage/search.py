@@ -177,10 +177,7 @@ def _rows(
     prepare = partial(_prepared, collection, wanted, connection.dialect, exact=exact, ties=ties)
     sql, values = aside(connection, prepare) if takes_long else prepare()
     rows = connection.exec_driver_sql(sql, values).all()
-    if wanted.mode != "dense":
-        return rows, bool(rows) and rows[0].cut
-    cut = len(rows) > wanted.k and rows[wanted.k].similarity == rows[wanted.k - 1].similarity
-    return rows[: wanted.k], cut
+    return rows, bool(rows) and rows[-1].cut
 
 
 def _prepared(
@@ -257,7 +254,7 @@ def _counts(wanted: Search, collection: Collection, *, ties: bool) -> tuple[tupl
     matches = _ALL_MATCHES if cut_later else candidates
     one_more = 0 if ties else 1
     return (
-        ("k", wanted.k + one_more if wanted.mode == "dense" else wanted.k),
+        ("k", wanted.k),
         ("candidates", candidates + one_more),
         ("wide", collection.index.oversampled(candidates)),
         ("lexical_candidates", matches),
@@ -268,7 +265,13 @@ def _counts(wanted: Search, collection: Collection, *, ties: bool) -> tuple[tupl
 def dense(shape: _Shape) -> Rows:
     """The chunks nearest to the bound `vector`, with their similarity."""
     near = statements.dense_candidates(shape.collection, _restriction(shape), exact=shape.exact, ties=shape.ties)
-    scores = {"similarity": 1 - near.c.distance}
+    cut: ColumnElement[bool] = false()
+    if not shape.ties:  # one more than k came
+        k = statements.bound_count("k")
+        shared = and_(near.c.distance == func.max(near.c.distance).over(), func.count().over() > k)
+        near = select(near, shared.label("cut")).order_by(near.c.distance).limit(k).subquery("nearest")
+        cut = near.c.cut
+    scores = {"similarity": 1 - near.c.distance, "cut": cut}
     return _results(near, scores, shape).order_by(near.c.distance, shape.collection.chunks.c.id)
 
 
@@ -411,7 +414,7 @@ def _result(row: Any, place: int, wanted: Search, precision: Precision) -> Searc
         metadata, payload = ordered(metadata, key_order, "metadata"), ordered(payload, key_order, "payload")
     chunk = Chunk(content, start, end, chunk_index, metadata, document_id, chunk_id, payload, header)
     if wanted.mode == "dense":
-        [similarity] = scores
+        similarity, _ = scores
         return SearchResult(chunk=chunk, score=similarity, similarity=similarity, dense_rank=place, vector=vector)
     if wanted.mode == "lexical":
         lexical_score, similarity, _ = scores

@@ -28,12 +28,12 @@ import bad_provider as habits
 from bad_provider import Handler, messages, result, serving
 from embedpipe import Database, EmbeddingGenerator
 from embedpipe._private import harmless_environment
+from embedpipe._providers import Endpoint, Secret, hidden, words
 from embedpipe.answering.chat import OpenAIChat
 from embedpipe.embedding import CohereModel, FileCache, Limits, OpenAIModel, RedisCache, Retry
 from embedpipe.embedding.limiter import RateLimiter
 from embedpipe.errors import ConfigurationError, EmbedPipeError, StorageError
 from embedpipe.metrics import EmbeddingMetrics
-from embedpipe.providers import Endpoint, Secret, hidden, words
 from embedpipe.reranking import CohereReranker
 from embedpipe.storage import dump as dumping
 from embedpipe.storage.embedded import embedded_url, stop_embedded

@@ -103,6 +103,7 @@ def test_what_is_no_key_or_type_is_refused(database: Database) -> None:
             store.index_metadata(*path)
     with pytest.raises(ConfigurationError, match="'number' or 'string'"):
         store.index_metadata("year", type="date")  # type: ignore[arg-type]  # that is what is tested
+    store.create()
     assert store.metadata_indexes() == []
 
 

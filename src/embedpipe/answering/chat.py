@@ -8,8 +8,7 @@ from operator import methodcaller
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 from embedpipe._forking import PerProcess
-from embedpipe.errors import AuthenticationError, ConfigurationError, EmbedPipeError, GenerationError
-from embedpipe.providers import (
+from embedpipe._providers import (
     Allowance,
     Endpoint,
     Secret,
@@ -24,6 +23,7 @@ from embedpipe.providers import (
     unusable,
     words,
 )
+from embedpipe.errors import AuthenticationError, ConfigurationError, EmbedPipeError, GenerationError
 
 
 class Message(NamedTuple):

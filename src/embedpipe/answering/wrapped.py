@@ -7,9 +7,9 @@ from contextlib import contextmanager
 from typing import Any
 
 from embedpipe._optional import require
+from embedpipe._providers import safe_cause, secrets_in, words
 from embedpipe.answering.chat import ChatModel, Message, Reply
 from embedpipe.errors import ConfigurationError, EmbedPipeError, GenerationError
-from embedpipe.providers import safe_cause, secrets_in, words
 
 _LONGEST = 16 << 20
 

@@ -9,12 +9,7 @@ from typing import Any
 
 from embedpipe._forking import PerProcess
 from embedpipe._optional import require
-from embedpipe.embedding import catalogue
-from embedpipe.embedding.backend import Limits, Reply
-from embedpipe.embedding.check import stacked
-from embedpipe.embedding.provider import LoopClients, room, translated
-from embedpipe.errors import ConfigurationError, EmbeddingError, InvalidVectorsError
-from embedpipe.providers import (
+from embedpipe._providers import (
     Allowance,
     Endpoint,
     Secret,
@@ -25,6 +20,11 @@ from embedpipe.providers import (
     safe_cause,
     unusable,
 )
+from embedpipe.embedding import catalogue
+from embedpipe.embedding.backend import Limits, Reply
+from embedpipe.embedding.check import stacked
+from embedpipe.embedding.provider import LoopClients, room, translated
+from embedpipe.errors import ConfigurationError, EmbeddingError, InvalidVectorsError
 from embedpipe.types import Kind, ModelSpec, Vectors
 
 _INPUT_TYPES: dict[Kind, str] = {"document": "search_document", "query": "search_query"}

@@ -9,6 +9,7 @@ from functools import cached_property, partial
 from typing import Any, cast
 
 from embedpipe._forking import Given
+from embedpipe._providers import Endpoint
 from embedpipe._threads import in_thread
 from embedpipe.embedding import catalogue
 from embedpipe.embedding.backend import LimitedModel, Limits, Retry
@@ -28,7 +29,6 @@ from embedpipe.embedding.stores import CacheLike, opened
 from embedpipe.embedding.wrapped import LangChainEmbeddings, LlamaIndexEmbedding
 from embedpipe.errors import ConfigurationError, EmbeddingError, InputError
 from embedpipe.metrics.spans import Observers, span
-from embedpipe.providers import Endpoint
 from embedpipe.text import clean as cleaning
 from embedpipe.types import EmbeddingModel, Kind, ModelSpec, Vectors
 

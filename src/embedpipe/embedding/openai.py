@@ -14,12 +14,7 @@ from typing import Any
 import numpy as np
 
 from embedpipe._forking import PerProcess
-from embedpipe.embedding import catalogue
-from embedpipe.embedding.backend import Limits, Reply
-from embedpipe.embedding.check import stacked
-from embedpipe.embedding.provider import LoopClients, room, translated
-from embedpipe.errors import ConfigurationError, EmbeddingError, InvalidVectorsError
-from embedpipe.providers import (
+from embedpipe._providers import (
     Allowance,
     Endpoint,
     Secret,
@@ -31,6 +26,11 @@ from embedpipe.providers import (
     safe_cause,
     shown,
 )
+from embedpipe.embedding import catalogue
+from embedpipe.embedding.backend import Limits, Reply
+from embedpipe.embedding.check import stacked
+from embedpipe.embedding.provider import LoopClients, room, translated
+from embedpipe.errors import ConfigurationError, EmbeddingError, InvalidVectorsError
 from embedpipe.text.tokens import EstimatedCounter, TokenCounter, encoding_name, token_counter
 from embedpipe.types import Kind, ModelSpec, Vectors
 

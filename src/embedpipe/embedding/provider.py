@@ -11,8 +11,8 @@ from email.utils import parsedate_to_datetime
 from typing import Any
 
 from embedpipe._forking import PerProcess
+from embedpipe._providers import Endpoint, Secret, redirect, unusable, words
 from embedpipe.errors import AuthenticationError, EmbeddingError, InvalidVectorsError, ProviderError, RateLimitError
-from embedpipe.providers import Endpoint, Secret, redirect, unusable, words
 
 _LONGEST_WAIT_S = 30 * 86400.0  # what is longer is no wait, and too long for a clock to count
 

@@ -13,6 +13,7 @@ from weakref import WeakKeyDictionary
 import numpy as np
 
 from embedpipe._forking import PerProcess
+from embedpipe._providers import safe_cause, secrets_in, words
 from embedpipe._threads import in_thread
 from embedpipe.embedding.backend import RemoteModel, Reply, Retry
 from embedpipe.embedding.call import Call
@@ -20,7 +21,6 @@ from embedpipe.embedding.check import parted, unusable_rows
 from embedpipe.embedding.flow import Batch, concerns_texts
 from embedpipe.embedding.limiter import Limiter
 from embedpipe.errors import EmbeddingError, EmbedPipeError, InvalidVectorsError, ProviderError, RateLimitError
-from embedpipe.providers import safe_cause, secrets_in, words
 from embedpipe.types import EmbeddingModel, Kind, ModelSpec, Vectors
 
 _PASSING = frozenset({None, 408, 409, 425, 500, 502, 503, 504, 520, 521, 522, 523, 524, 529})

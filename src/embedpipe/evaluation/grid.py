@@ -104,6 +104,7 @@ class Grid:
 
 
 def _filled(service: SemanticSearchService, dataset: EvaluationSet | ExcerptSet) -> dict[str, Any]:
+    service.store.create()
     service.store.clear()
     stats: ProcessingStats = service.ingest(dataset.documents)
     if stats.failures:

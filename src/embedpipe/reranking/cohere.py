@@ -7,8 +7,7 @@ from typing import Any
 
 from embedpipe._forking import PerProcess
 from embedpipe._optional import require
-from embedpipe.errors import AuthenticationError, ConfigurationError, RerankError
-from embedpipe.providers import (
+from embedpipe._providers import (
     Allowance,
     Endpoint,
     Secret,
@@ -19,6 +18,7 @@ from embedpipe.providers import (
     safe_cause,
     words,
 )
+from embedpipe.errors import AuthenticationError, ConfigurationError, RerankError
 from embedpipe.reranking.ordering import reordered
 from embedpipe.types import SearchResult
 

@@ -7,8 +7,8 @@ from contextlib import contextmanager
 from typing import Any
 
 from embedpipe._optional import require
+from embedpipe._providers import safe_cause, secrets_in, words
 from embedpipe.errors import ConfigurationError, EmbedPipeError, RerankError
-from embedpipe.providers import safe_cause, secrets_in, words
 from embedpipe.reranking.ordering import numbers, reordered
 from embedpipe.types import Reranker, SearchResult
 

@@ -76,7 +76,8 @@ class AsyncPgVectorStore(BoundStore):
         connection: AsyncConnection | None = None,
     ) -> int:
         """As `PgVectorStore.delete`."""
-        return await self._run(plans.delete(ids, document_ids, await aparse_filter(filter)), connection)
+        parsed = await aparse_filter(filter)
+        return await self._run(plans.delete(ids, document_ids, filter if parsed is None else parsed), connection)
 
     async def clear(self, *, connection: AsyncConnection | None = None) -> int:
         """As `PgVectorStore.clear`."""

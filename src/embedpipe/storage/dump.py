@@ -16,8 +16,8 @@ from psycopg.pq import Conninfo
 from sqlalchemy import URL
 
 from embedpipe._private import harmless_environment, private_file
+from embedpipe._providers import hidden
 from embedpipe.errors import ConfigurationError, MissingExtraError, StorageError
-from embedpipe.providers import hidden
 from embedpipe.storage._cluster import packaged_binaries, tail
 
 SECRET_OPTIONS = frozenset({"password", "sslpassword", "oauth_client_secret", "scram_client_key", "scram_server_key"})

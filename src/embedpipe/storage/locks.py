@@ -95,8 +95,9 @@ def take(connection: Connection, first: Table, *further: Table, mode: str) -> No
 
 
 def lock(connection: Connection, *tables: Table, mode: str) -> None:
-    """Lock the tables in that mode and in this order."""
-    for table in tables:
+    """Lock the tables in that mode and in this order. A connection in autocommit keeps no lock, and so takes none."""
+    driver: Any = connection.connection.driver_connection
+    for table in () if driver.autocommit else tables:
         statement: Any = DDL("LOCK TABLE %(fullname)s IN %(mode)s MODE", context={"mode": mode})  # type: ignore[no-untyped-call]  # SQLAlchemy leaves DDL untyped
         connection.execute(statement.against(table))
 

@@ -1,6 +1,6 @@
 """What the clients of embeddings, chat and rerank providers share: bounded HTTP, secrets, a provider's own words."""
 
-from embedpipe.providers.http import (
+from embedpipe._providers.http import (
     Allowance,
     UnusableReplyError,
     allowing,
@@ -9,8 +9,8 @@ from embedpipe.providers.http import (
     openai_http_library,
     unusable,
 )
-from embedpipe.providers.secret import Endpoint, Secret, hidden, safe_cause, secrets_in
-from embedpipe.providers.words import redirect, shown, words
+from embedpipe._providers.secret import Endpoint, Secret, hidden, safe_cause, secrets_in
+from embedpipe._providers.words import redirect, shown, words
 
 __all__ = [
     "Allowance",

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 from urllib.parse import urljoin, urlsplit
 
-from embedpipe.providers.secret import hidden
+from embedpipe._providers.secret import hidden
 
 _LONGEST = 300
 _SAID = ("message", "msg", "error", "detail", "errors", "reason", "title")

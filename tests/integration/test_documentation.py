@@ -137,7 +137,7 @@ def test_every_error_has_its_remedy_on_the_page_of_errors() -> None:
 
 
 def test_every_public_module_is_in_the_reference() -> None:
-    packages = (ROOT / "src" / "embedpipe").glob("*/__init__.py")
+    packages = (ROOT / "src" / "embedpipe").glob("[!_]*/__init__.py")
     public = {path.parent.name for path in packages if "__all__" in path.read_text(encoding="utf-8")}
     pages = "\n".join(page.read_text(encoding="utf-8") for page in (ROOT / "docs" / "reference").glob("*.md"))
     assert public <= set(re.findall(r"automodule:: embedpipe\.(\w+)$", pages, re.MULTILINE))

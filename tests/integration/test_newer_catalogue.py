@@ -51,9 +51,10 @@ def test_a_record_of_a_newer_version_is_refused_by_name(store: PgVectorStore, ca
     database = store.database
     record(database, column, value)
     opened = PgVectorStore(database, collection="Käse", model=SPEC)
-    for use in (lambda: opened.collection, opened.exists, opened.drop, database.collections):
+    for use in (lambda: opened.collection, opened.count, opened.drop, database.collections):
         with pytest.raises(SchemaError, match=f"'Käse' was recorded by a newer embedpipe: .*{says}.*Upgrade embedpipe"):
             use()
+    assert opened.exists()
     health, diagnosis = opened.health(), database.diagnose()
     for findings in (health.findings, diagnosis.findings):
         assert [(finding.collection, finding.wrong) for finding in findings] == [("Käse", True)]

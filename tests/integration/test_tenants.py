@@ -69,6 +69,7 @@ EMPTY_BATCH = DocumentBatch([], checked_rows([]), checked_rows([]), np.empty((0,
 
 METHODS: dict[str, Callable[[Any], Awaitable[Any]]] = {
     "create": lambda store: store.create(),
+    "existing": lambda store: store.existing(),
     "upsert": lambda store: store.upsert([chunk(0, "others")], vectors(1)),
     "delete": lambda store: store.delete(["c1"], document_ids=["d0"], filter=Field("year") >= 0),
     "clear": lambda store: store.clear(),

@@ -136,6 +136,8 @@ async def test_no_method_shows_or_changes_what_another_tenant_has(kind: str, ord
         elif name == "health":
             assert result.exists
             assert SECRET not in str(result)
+        elif name == "existing":
+            assert result == await call(awaitable(kind, ordinary, model=SPEC, tenant="first"))  # no tenant's secret
         elif name == "known_documents":
             assert (result.hashes, result.chunk_ids) == ({}, set())
         else:

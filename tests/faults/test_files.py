@@ -181,6 +181,16 @@ def test_a_parser_that_is_killed_costs_its_file_at_most(chance: random.Random) -
         assert outcome == f"tea {number}\n" or (killed and "its parser crashed" in outcome)
 
 
+def test_a_module_in_the_present_folder_is_not_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A user reads the files of a folder that somebody else has filled."""
+    ran = tmp_path / "ran"
+    (tmp_path / "json.py").write_text(f"open({str(ran)!r}, 'w')", encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [Path("no text"), *filter(None, sys.path)])
+    assert document_of(b"<p>read</p>", name="a.html").text == "read\n"
+    assert not ran.exists()
+
+
 def test_threads_get_their_own_files() -> None:
     def read(number: int) -> bool:
         return document_of(f"<p>tea {number}</p>".encode(), name="a.html").text == f"tea {number}\n"

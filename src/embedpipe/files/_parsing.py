@@ -15,6 +15,7 @@ import subprocess
 import sys
 import threading
 from multiprocessing.spawn import get_executable
+from pathlib import Path
 from typing import Any
 
 from embedpipe._private import harmless_environment
@@ -127,14 +128,20 @@ def _started() -> subprocess.Popen[bytes]:
         _end()
         memory = int(_limit("EMBEDPIPE_PARSER_MEMORY_MB", MEMORY_MB) * 2**20)
         _process = subprocess.Popen(  # noqa: S603 - our own module
-            [os.fsdecode(get_executable()), "-m", "embedpipe.files._child", str(memory)],
+            [os.fsdecode(get_executable()), "-P", "-m", "embedpipe.files._child", str(memory)],
             bufsize=0,  # a buffer would be written twice after a fork
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
-            env={**harmless_environment(), "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+            env={**harmless_environment(), "PYTHONPATH": os.pathsep.join(_places())},
         )
     return _process
+
+
+def _places() -> list[str]:
+    """Return where this process finds modules. -m would add the present folder, whose files may be anybody's."""
+    places: list[object] = [*sys.path]  # Python, too, ignores what is no text there
+    return [place or str(Path.cwd()) for place in places if isinstance(place, str)]
 
 
 def _end() -> None:

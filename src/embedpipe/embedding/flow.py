@@ -19,7 +19,8 @@ Aside: TypeAlias = Callable[..., Awaitable[Any]]
 _REFUSED = frozenset({400, 413, 422, 424})
 _STUMBLED = 500
 _HOPELESS = 3
-_IN_VAIN = 8
+_IN_VAIN = 4
+"""Beyond as many parts as one bad text makes fail in a row, where it comes first: one for each halving."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +89,7 @@ class Flow:
         self.errors: dict[int, EmbeddingError] = {}
         self.ended: EmbeddingError | None = None
         """The error after which nothing more is sent."""
-        self._refused = self._in_vain = 0
+        self._refused = self._in_vain = self._largest = 0
         self._succeeded = False
 
     def take(self) -> Batch | None:
@@ -112,7 +113,9 @@ class Flow:
         may_divide = concerns_texts(error) and len(rest) > 1
         self._refused += concerns_texts(error) and not may_divide
         self._in_vain += batch.spent
-        hopeless = not self._succeeded and (self._refused >= _HOPELESS or self._in_vain >= _IN_VAIN)
+        self._largest = max(self._largest, len(batch))
+        in_vain = self._in_vain >= self._largest.bit_length() + _IN_VAIN
+        hopeless = not self._succeeded and (self._refused >= _HOPELESS or in_vain)
         if may_divide and not hopeless and not self.ended:
             self.waiting.extendleft(reversed(rest.halves(spent=not _refused(error))))
             return

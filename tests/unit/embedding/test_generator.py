@@ -160,6 +160,15 @@ def test_a_failing_backend_costs_the_text_that_it_fails_at(bad: str, expected: s
     assert caught.value.inputs == (1,)
 
 
+@pytest.mark.parametrize("size", [2, 300, 2048])
+def test_a_bad_text_costs_no_other_where_it_comes_first(size: int) -> None:
+    """Then all its halves fail before the first of the others succeeds."""
+    limits = Limits(batch_items=size, concurrency=1)
+    attempt = EmbeddingGenerator(Broken(4), limits=limits).attempt(["crash", *(f"{n:x}" for n in range(size - 1))])
+    assert list(attempt.errors) == [0]
+    assert len(attempt.positions) == size - 1
+
+
 def test_normalisation_where_asked() -> None:
     class Long(FakeEmbeddingModel):
         def embed(self, texts: Sequence[str], kind: Kind) -> Vectors:

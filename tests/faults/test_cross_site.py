@@ -129,6 +129,28 @@ async def test_names_that_the_server_was_told_are_its_own() -> None:
         assert (await ask(app, "GET", "/collections", headers)).status == 403
 
 
+async def test_whoever_looks_after_the_server_calls_it_by_its_address() -> None:
+    key = {"authorization": f"Bearer {KEY}"}
+    for options in ({"keys": ApiKeys.of([KEY])}, {"any_host": True}):
+        app = application(hosts=["rag.example"], **options)
+        address = {"host": "10.1.2.3:8000"}
+        for path in ("/healthz", "/readyz/model"):
+            assert (await ask(app, "GET", path, address)).status == 200
+            assert (await ask(app, "GET", path, {**address, "origin": "http://evil.example"})).status == 403
+        with_key = await ask(app, "GET", "/metrics", {**address, **key})
+        assert with_key.status == (200 if "keys" in options else 403)
+        assert code(await ask(app, "GET", "/metrics", address)) == "wrong_host"
+        assert code(await ask(app, "GET", "/collections", {**address, **key})) == "wrong_host"
+
+
+@pytest.mark.parametrize("name", ["fd00::1", "[fd00::1]", "[FD00::1]:8000"])
+async def test_an_address_of_ipv6_may_be_told_with_and_without_brackets(name: str) -> None:
+    app = application(hosts=[name])
+    for host in ("[fd00::1]:8000", "[fd00::1]"):
+        assert (await ask(app, "GET", "/healthz", {"host": host})).status == 200
+    assert (await ask(app, "GET", "/healthz", {"host": "[fd00::2]:8000"})).status == 403
+
+
 async def test_any_host_is_no_other_origin() -> None:
     app = application(any_host=True)
     assert (

@@ -62,6 +62,8 @@ def _place(origin: str) -> str:
 
 
 def name_of(host: str) -> str:
-    """Return the name or address in a host, in lower case and without a port."""
+    """Return the name or address in a host, in lower case and without a port, an address of IPv6 in brackets."""
     host = host.lower()
+    if host.count(":") > 1 and "[" not in host:  # as people write it, and no request
+        return f"[{host}]"
     return host.rpartition(":")[0] if host.rpartition(":")[2].isdigit() else host

@@ -12,7 +12,8 @@ from embedpipe.server.errors import ApiError
 from embedpipe.server.security import ApiKeys
 
 READY_PATHS = ("/readyz", "/readyz/reading", "/readyz/writing", "/readyz/model")
-OPEN_PATHS = ("/", "/healthz", "/docs", "/openapi.json", *READY_PATHS)
+PROBED_PATHS = ("/healthz", *READY_PATHS)
+OPEN_PATHS = ("/", "/docs", "/openapi.json", *PROBED_PATHS)
 """Those that need no key: they hold nothing of the collections."""
 
 PAGE_PATHS = "/page/"
@@ -31,13 +32,15 @@ class Guard:
 
     Where `hosts` are given the server is called by these names and by loopback ones alone, so that a web page that has
     its own name point to it (DNS rebinding) gets nothing. Without them that holds where there are no keys, unless
-    `any_host`.
+    `any_host`. Where there are keys, or `any_host`, others than this machine may look after the server, and call it by
+    its present address: they get its health under any name, and its metrics with a key.
     """
 
     def __init__(self, app: ASGIApp, *, keys: ApiKeys, any_host: bool = False, hosts: Sequence[str] = ()) -> None:
         self._app = app
         self._keys = keys
-        self._any_host = not hosts and (any_host or bool(keys))
+        self._looked_after = any_host or bool(keys)
+        self._any_host = not hosts and self._looked_after
         self._hosts = frozenset(map(name_of, hosts))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -53,7 +56,9 @@ class Guard:
     def _refusal(self, scope: Scope) -> ApiError | None:
         key = _key(scope)
         has_key = bool(self._keys) and self._keys.holds(key)
-        if not (self._any_host or is_local(scope) or is_called(scope, self._hosts)):
+        watched = scope["path"] in PROBED_PATHS or (has_key and scope["path"] == "/metrics")
+        any_host = self._any_host or (self._looked_after and watched)
+        if not (any_host or is_local(scope) or is_called(scope, self._hosts)):
             return _WRONG_HOST
         if is_foreign(scope, self._hosts, has_key=has_key):
             return _WRONG_ORIGIN

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import replace
+from time import monotonic
 
 from embedpipe._forking import PerProcess
 from embedpipe.embedding.backend import CountingModel, LimitedModel, Limits, RemoteModel, Reply
@@ -17,6 +18,8 @@ from embedpipe.server.settings import ServerSettings
 from embedpipe.types import EmbeddingModel, Kind, ModelSpec, Vectors
 
 _PROVIDER_CHARACTERS = 400_000
+FAULT_S = 60.0
+"""How long a provider's fault is believed in. Who sends no requests meanwhile would else never see that it is over."""
 
 
 def _concerns_all(error: EmbeddingError) -> bool:
@@ -36,6 +39,7 @@ class BatchedModel:
     def __init__(self, model: EmbeddingModel, settings: ServerSettings, *, on_batch: OnBatch | None = None) -> None:
         self._model = model
         self._fault: str | None = None
+        self._failed_at = 0.0  # on the monotonic clock
         self._limits = model.limits if isinstance(model, LimitedModel) else Limits()
         self._remote = remote = isinstance(model, RemoteModel)
         at_once = self._limits.concurrency if remote or isinstance(model, LimitedModel) else 1
@@ -76,8 +80,11 @@ class BatchedModel:
     async def fault(self) -> str | None:
         """Return what kept the last batch from being embedded; None where nothing did.
 
-        An idle local model embeds a word for it. Of a provider's, which is paid by the word, nothing is asked.
+        An idle local model embeds a word for it. Of a provider's, which is paid by the word, nothing is asked; its
+        fault is forgotten after a minute.
         """
+        if self._remote and monotonic() - self._failed_at > FAULT_S:
+            return None
         if not self._remote and self.batcher.idle:
             with suppress(EmbedPipeError):
                 await self.afetch(["health"], "query")
@@ -96,7 +103,7 @@ class BatchedModel:
             vectors = await (self._send(texts, kind) if self._remote else self._run(texts, kind))
         except EmbeddingError as error:
             if _concerns_all(error):
-                self._fault = str(error)
+                self._fault, self._failed_at = str(error), monotonic()
             raise
         self._fault = None
         return vectors

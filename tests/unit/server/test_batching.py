@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from time import monotonic
 
 import numpy as np
 import pytest
@@ -9,8 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from embedpipe.embedding import EmbeddingGenerator
-from embedpipe.errors import EmbeddingError, InvalidVectorsError, RateLimitError
-from embedpipe.server import ServerSettings
+from embedpipe.embedding.backend import Reply
+from embedpipe.errors import EmbeddingError, InvalidVectorsError, ProviderError, RateLimitError
+from embedpipe.server import ServerSettings, batched_model
 from embedpipe.server.batched_model import BatchedModel
 from embedpipe.server.batching import Batcher
 from embedpipe.testing import FakeEmbeddingModel
@@ -151,6 +153,40 @@ async def test_a_model_that_fails_is_an_error_of_ours(text: str, error: type[Exc
     model = BatchedModel(Broken(4), ServerSettings())
     with pytest.raises(error):
         await model.afetch([text], "document")
+    await model.aclose()
+
+
+class Provider(FakeEmbeddingModel):
+    """A provider's model that is down for as long as it is told to be."""
+
+    down = False
+
+    def fetch(self, texts: Sequence[str], kind: Kind) -> Reply:
+        if self.down:
+            raise ProviderError("out of order", status=503)
+        return Reply(vectors=self.embed(texts, kind))
+
+    async def afetch(self, texts: Sequence[str], kind: Kind) -> Reply:
+        return self.fetch(texts, kind)
+
+
+async def test_a_provider_that_failed_is_tried_again_in_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who is sent no requests while it is not ready would stay so for ever."""
+    provider = Provider(4)
+    model = BatchedModel(provider, ServerSettings())
+    provider.down = True
+    with pytest.raises(ProviderError):
+        await model.afetch(["text"], "document")
+    assert await model.fault() == "out of order"
+    failed = monotonic()
+    monkeypatch.setattr(batched_model, "monotonic", lambda: failed + batched_model.FAULT_S)
+    assert await model.fault() is None
+    with pytest.raises(ProviderError):
+        await model.afetch(["text"], "document")
+    assert await model.fault() == "out of order"
+    provider.down = False
+    await model.afetch(["text"], "document")
+    assert await model.fault() is None
     await model.aclose()
 
 

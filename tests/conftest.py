@@ -124,7 +124,7 @@ def shared_database_url(server_url: str) -> Iterator[str]:
 @pytest.fixture
 def small_disk(home: Path, server_url: str) -> Iterator[tuple[Path, str]]:
     """A file system of 20 MB, and the URL of a database on it."""
-    folder = home / "small disk"
+    folder = home / f"small disk {next(_numbers)}"
     folder.mkdir()
     mount = ["mount", "-t", "tmpfs", "-o", "size=20m", "tmpfs", str(folder)]
     if os.geteuid() != 0 or subprocess.run(mount, capture_output=True, check=False).returncode:

@@ -231,6 +231,24 @@ def test_a_lost_commit_is_said_to_be_unknown(database_url: str, kind: str) -> No
     store.database.close()
 
 
+@pytest.mark.parametrize("kind", ["sync", "async"])
+async def test_a_lost_commit_stores_chunks_without_ids_once(database_url: str, kind: str) -> None:
+    """Whoever calls again cannot name the ids that were made."""
+    direct = prepared(database_url)
+    with before(database_url) as (proxy, through):
+        database = Database(through)
+        synchronous = PgVectorStore(database, collection=direct.name)
+        store: Any = Awaited(synchronous) if kind == "sync" else synchronous.to_async()
+        await store.count()
+        fault = proxy.arm("committed", "reset")
+        ids = await store.upsert([Chunk.whole(each) for each in texts("new").values()], vectors("new"))
+        assert fault.happened.is_set()
+        assert direct.count() == 80
+        assert len(direct.get(ids)) == 40
+        await database.aclose()
+    direct.database.close()
+
+
 async def test_a_rested_connection_is_tried_before_its_use(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     direct = prepared(database_url)
     with before(database_url) as (proxy, through):

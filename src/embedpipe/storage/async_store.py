@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy.typing as npt
 
 from embedpipe._threads import in_thread
-from embedpipe.errors import InputError, SchemaError, StorageError
+from embedpipe.errors import InputError, SchemaError, StorageError, UnknownCommitError
 from embedpipe.storage import catalogue, health, index_building, operations, plans, refusals
 from embedpipe.storage.bound_store import BoundStore, check_outdated, operation_of, replaced
 from embedpipe.storage.columns import Precision
@@ -65,7 +65,8 @@ class AsyncPgVectorStore(BoundStore):
         self, chunks: Sequence[Chunk], vectors: npt.ArrayLike, *, connection: AsyncConnection | None = None
     ) -> list[str]:
         """As `PgVectorStore.upsert`."""
-        return await self._write(plans.upsert(chunks, vectors), connection)
+        makes_ids = any(chunk.id is None for chunk in chunks)
+        return await self._write(plans.upsert(chunks, vectors), connection, makes_ids=makes_ids)
 
     async def delete(
         self,
@@ -279,7 +280,7 @@ class AsyncPgVectorStore(BoundStore):
     async def _run(self, plan: Plan[T], connection: AsyncConnection | None) -> T:
         return await self._answer(self.database.arun, plan, connection)
 
-    async def _write(self, plan: Plan[T], connection: AsyncConnection | None) -> T:
+    async def _write(self, plan: Plan[T], connection: AsyncConnection | None, *, makes_ids: bool = False) -> T:
         """Make the collection and run a plan that writes, once more where a value is refused, to find out whose it is.
 
         A caller's transaction would be lost by then, and so has savepoints from the start.
@@ -289,6 +290,10 @@ class AsyncPgVectorStore(BoundStore):
             if connection is None:
                 try:
                     return await self._run(plan, None)
+                except UnknownCommitError:
+                    if not makes_ids:
+                        raise
+                    return await self._run(plan, None)  # whoever calls again gets other ids, and the chunks twice
                 except (InputError, StorageError) as error:
                     if not refusals.is_refusal(error):
                         raise

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy.typing as npt
 from sqlalchemy import Connection
 
-from embedpipe.errors import InputError, SchemaError, StorageError
+from embedpipe.errors import InputError, SchemaError, StorageError, UnknownCommitError
 from embedpipe.storage import catalogue, health, index_building, operations, plans, refusals, vector_sets
 from embedpipe.storage.bound_store import BoundStore, check_outdated, operation_of, replaced
 from embedpipe.storage.columns import Precision
@@ -89,7 +89,8 @@ class PgVectorStore(BoundStore):
         chunks with the same id the later one counts. All are written in one transaction. Raises `InputError` for what
         cannot be stored exactly, naming the chunk.
         """
-        return self._write(plans.upsert(chunks, vectors), connection)
+        makes_ids = any(chunk.id is None for chunk in chunks)
+        return self._write(plans.upsert(chunks, vectors), connection, makes_ids=makes_ids)
 
     def delete(
         self,
@@ -354,7 +355,7 @@ class PgVectorStore(BoundStore):
     def _run(self, plan: Plan[T], connection: Connection | None) -> T:
         return self._answer(self.database.run, plan, connection)
 
-    def _write(self, plan: Plan[T], connection: Connection | None) -> T:
+    def _write(self, plan: Plan[T], connection: Connection | None, *, makes_ids: bool = False) -> T:
         """Make the collection and run a plan that writes, once more where a value is refused, to find out whose it is.
 
         A caller's transaction would be lost by then, and so has savepoints from the start.
@@ -364,6 +365,10 @@ class PgVectorStore(BoundStore):
             if connection is None:
                 try:
                     return self._run(plan, None)
+                except UnknownCommitError:
+                    if not makes_ids:
+                        raise
+                    return self._run(plan, None)  # whoever calls again gets other ids, and the chunks twice
                 except (InputError, StorageError) as error:
                     if not refusals.is_refusal(error):
                         raise

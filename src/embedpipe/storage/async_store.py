@@ -11,7 +11,7 @@ import numpy.typing as npt
 from embedpipe._threads import in_thread
 from embedpipe.errors import InputError, SchemaError, StorageError, UnknownCommitError
 from embedpipe.storage import catalogue, health, index_building, operations, plans, refusals
-from embedpipe.storage.bound_store import BoundStore, check_outdated, operation_of, replaced
+from embedpipe.storage.bound_store import RENEWALS, BoundStore, check_outdated, operation_of, replaced
 from embedpipe.storage.columns import Precision
 from embedpipe.storage.documents import DocumentBatch, Known, StoredDocument, Written
 from embedpipe.storage.filter_notation import aparse_filter
@@ -316,14 +316,14 @@ class AsyncPgVectorStore(BoundStore):
     async def _answered(
         self, run: Callable[..., Awaitable[Any]], plan: Plan[T], connection: AsyncConnection | None
     ) -> T:
-        used, plan = await self.existing(), self._scoped(plan)
-        answer: T
-        try:
-            answer = await run(plan, used, connection=connection)
-        except SchemaError as error:
-            check_outdated(error)
-            renewed = await self.database.aread(self._renewed, used)
-            if connection is not None:
-                raise replaced(self.name) from error
-            answer = await run(plan, renewed)
-        return answer
+        used, plan, left = await self.existing(), self._scoped(plan), RENEWALS
+        while True:
+            try:
+                answer: T = await run(plan, used, connection=connection)
+            except SchemaError as error:
+                check_outdated(error, left)
+                used, left = await self.database.aread(self._renewed, used), left - 1
+                if connection is not None:
+                    raise replaced(self.name) from error
+            else:
+                return answer

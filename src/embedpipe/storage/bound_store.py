@@ -165,9 +165,13 @@ def operation_of(plan: Callable[..., object]) -> str:
     return str(getattr(plan, "__qualname__", "plan")).partition(".")[0]
 
 
-def check_outdated(error: SchemaError) -> None:
-    """Raises the error again, unless a table is missing: the collection may then be another than was remembered."""
-    if not isinstance(error.__cause__, UndefinedTable):
+RENEWALS = 10
+"""How often an operation looks a collection up anew that others drop and make again under it."""
+
+
+def check_outdated(error: SchemaError, left: int) -> None:
+    """Raise the error again, unless a table is missing and tries are left: the collection may then be another."""
+    if left == 0 or not isinstance(error.__cause__, UndefinedTable):
         raise error
 
 

@@ -11,7 +11,7 @@ from sqlalchemy import Connection
 
 from embedpipe.errors import InputError, SchemaError, StorageError, UnknownCommitError
 from embedpipe.storage import catalogue, health, index_building, operations, plans, refusals, vector_sets
-from embedpipe.storage.bound_store import BoundStore, check_outdated, operation_of, replaced
+from embedpipe.storage.bound_store import RENEWALS, BoundStore, check_outdated, operation_of, replaced
 from embedpipe.storage.columns import Precision
 from embedpipe.storage.documents import DocumentBatch, Known, StoredDocument, Written
 from embedpipe.storage.filters import ValueType
@@ -223,11 +223,13 @@ class PgVectorStore(BoundStore):
         self._make()
         with self._span("create_index"):
             used = self.existing()
-            try:
-                build(self.database, used)
-            except SchemaError as error:
-                check_outdated(error)
-                build(self.database, self.database.read(self._renewed, used))
+            for left in reversed(range(RENEWALS + 1)):
+                try:
+                    build(self.database, used)
+                    break
+                except SchemaError as error:
+                    check_outdated(error, left)
+                    used = self.database.read(self._renewed, used)
         self._collection = None
 
     def drop_index(self) -> bool:
@@ -329,7 +331,12 @@ class PgVectorStore(BoundStore):
             on_progress=on_progress,
         )
         with self._span("reembed"):
-            work.run()
+            for left in reversed(range(RENEWALS + 1)):
+                try:
+                    work.run()
+                    break
+                except SchemaError as error:  # others dropped the collection, or the vectors that it was filling
+                    check_outdated(error, left)
         return self._with_model(model)
 
     def drop_vector_sets(self) -> int:
@@ -389,14 +396,14 @@ class PgVectorStore(BoundStore):
             return answer
 
     def _answered(self, run: Callable[..., Any], plan: Plan[T], connection: Connection | None) -> T:
-        used, plan = self.existing(), self._scoped(plan)
-        answer: T
-        try:
-            answer = run(plan, used, connection=connection)
-        except SchemaError as error:
-            check_outdated(error)
-            renewed = self.database.read(self._renewed, used)
-            if connection is not None:
-                raise replaced(self.name) from error
-            answer = run(plan, renewed)
-        return answer
+        used, plan, left = self.existing(), self._scoped(plan), RENEWALS
+        while True:
+            try:
+                answer: T = run(plan, used, connection=connection)
+            except SchemaError as error:
+                check_outdated(error, left)
+                used, left = self.database.read(self._renewed, used), left - 1
+                if connection is not None:
+                    raise replaced(self.name) from error
+            else:
+                return answer

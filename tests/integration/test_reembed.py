@@ -247,14 +247,12 @@ def test_wrong_vectors_are_refused_and_nothing_changes(store: PgVectorStore, dat
         PgVectorStore(database, collection="nowhere").reembed(Embed(NEW), model=NEW.spec)
 
 
-def test_sets_that_were_dropped_meanwhile_are_not_taken_up(store: PgVectorStore) -> None:
+def test_sets_that_were_dropped_meanwhile_are_made_again_and_whole(store: PgVectorStore) -> None:
     def drop(number: int) -> None:
         if number == 2:
             store.drop_vector_sets()
 
-    with pytest.raises(StorageError):
-        store.reembed(Embed(NEW, drop), model=NEW.spec)
-    check(store, OLD)
+    check(store.reembed(Embed(NEW, drop), model=NEW.spec), NEW)
 
 
 def test_a_long_transaction_is_waited_for(store: PgVectorStore, database: Database) -> None:

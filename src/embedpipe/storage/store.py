@@ -317,7 +317,8 @@ class PgVectorStore(BoundStore):
         the present vectors have an index, the new ones get it before they are taken up, which is one transaction that
         waits for running writers; those of up to 64 chunks may still be embedded while others wait. From then on stores
         of the former model, this one too, raise `ModelMismatchError`. Its vectors stay until `drop_vector_sets()`, so
-        that `reembed` with that model goes back, and embeds only what was written since.
+        that `reembed` with that model goes back, and embeds only what was written since. Vectors that others drop
+        meanwhile are made again.
 
         Raises what `embed` raises, `CollectionNotFoundError`, `ConfigurationError` where `precision` is another than
         the vectors of that model have, and `LockTimeoutError` where a lock is not to be had for `lock_timeout_s`.

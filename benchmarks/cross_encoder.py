@@ -35,7 +35,7 @@ from embedpipe.embedding import EmbeddingGenerator
 from embedpipe.evaluation import EvaluationSet, Run, compare, load_beir, measure
 from embedpipe.reranking import CrossEncoderReranker
 from embedpipe.storage import Database, PgVectorStore
-from embedpipe.storage.embedded import embedded_url
+from embedpipe.storage.embedded.server import embedded_url
 from embedpipe.types import Chunk, SearchResult
 
 DATA = Path(__file__).parents[2] / "shared" / "data" / "retrieval"

@@ -23,7 +23,7 @@ import numpy as np
 
 from embedpipe import Document, ProcessingStats, RecursiveChunker, SemanticSearchService
 from embedpipe.embedding import EmbeddingGenerator, Limits
-from embedpipe.storage.embedded import stop_embedded
+from embedpipe.storage.embedded.server import stop_embedded
 from embedpipe.testing import EmbeddingServer, FakeEmbeddingModel
 from embedpipe.text.tokens import token_counter
 from embedpipe.types import Kind, Vectors

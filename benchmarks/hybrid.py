@@ -27,7 +27,7 @@ import numpy as np
 from embedpipe.embedding import EmbeddingGenerator
 from embedpipe.evaluation import EvaluationSet, load_beir, measure
 from embedpipe.storage import Database, Fusion, PgVectorStore
-from embedpipe.storage.embedded import embedded_url
+from embedpipe.storage.embedded.server import embedded_url
 from embedpipe.types import Chunk, ModelSpec, Vectors
 from lexical import passages
 from storage import fresh, socket_address, timed

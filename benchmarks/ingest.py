@@ -19,7 +19,7 @@ from pathlib import Path
 import psutil
 
 from embedpipe import Document, ProcessingStats, SemanticSearchService
-from embedpipe.storage.embedded import embedded_url
+from embedpipe.storage.embedded.server import embedded_url
 from embedpipe.testing import FakeEmbeddingModel
 from lexical import passages
 from storage import timed

@@ -25,8 +25,10 @@ from sqlalchemy import ARRAY, Connection, Text, bindparam, func, select, text, t
 
 from embedpipe.evaluation.datasets import EvaluationSet, load_beir
 from embedpipe.evaluation.measures import measure
-from embedpipe.storage import Database, PgVectorStore, lexical, lexical_schema
-from embedpipe.storage.websearch import parse_query
+from embedpipe.storage import Database, PgVectorStore
+from embedpipe.storage.lexical import index as lexical
+from embedpipe.storage.lexical.query_parser import parse_query
+from embedpipe.storage.tables import lexical as lexical_schema
 from embedpipe.types import Chunk, ModelSpec
 
 DATA = Path(__file__).parents[2] / "shared" / "data"

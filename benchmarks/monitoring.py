@@ -27,7 +27,7 @@ from prometheus_client import CollectorRegistry
 from embedpipe import Document, EmbeddingGenerator, SemanticSearchService
 from embedpipe.metrics import EmbeddingMetrics, Observers, OpenTelemetryObserver, PrometheusObserver, span
 from embedpipe.storage import Database
-from embedpipe.storage.embedded import embedded_url
+from embedpipe.storage.embedded.server import embedded_url
 from embedpipe.testing import FakeEmbeddingModel
 from storage import make_data
 

@@ -272,7 +272,7 @@ def main(task: str, number: str | None = None) -> None:
     print(f"load average {os.getloadavg()[0]:.1f}, {os.cpu_count()} cores, {CLIENTS} clients")
     with tempfile.TemporaryDirectory(prefix="embedpipe-bench-") as home:
         os.environ.update(EMBEDPIPE_HOME=home, HF_HUB_OFFLINE="1")
-        from embedpipe.storage.embedded import stop_embedded
+        from embedpipe.storage.embedded.server import stop_embedded
 
         TEXTS.extend(texts())
         try:

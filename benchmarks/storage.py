@@ -27,9 +27,9 @@ import psycopg
 from pgvector.psycopg import register_vector
 
 from embedpipe.storage import Database, Field, PgVectorStore
-from embedpipe.storage.columns import vector_array
-from embedpipe.storage.embedded import embedded_url
-from embedpipe.storage.operations import checked_rows
+from embedpipe.storage.embedded.server import embedded_url
+from embedpipe.storage.types.pg_types import vector_array
+from embedpipe.storage.write.chunks import checked_rows
 from embedpipe.types import Chunk, ModelSpec
 
 WORDS = Path(__file__).parents[2] / "shared" / "data" / "text" / "english_books_20mb.txt.gz"

@@ -27,7 +27,7 @@ from sqlalchemy import text
 
 from embedpipe.embedding import EmbeddingGenerator, LocalModel
 from embedpipe.storage import Database, PgVectorStore, VectorIndex
-from embedpipe.storage.embedded import embedded_url
+from embedpipe.storage.embedded.server import embedded_url
 from embedpipe.types import Chunk, ModelSpec
 from storage import Data, fresh, make_data, timed
 

@@ -20,11 +20,11 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from embedpipe.storage._cluster import SERVER_USER
-from embedpipe.storage._role import ROLE, SUPERUSER
-from embedpipe.storage.catalogue import migrate
-from embedpipe.storage.embedded import embedded_folder, embedded_url, stop_embedded
-from embedpipe.storage.engine import Database
+from embedpipe.storage.database.pool import Database
+from embedpipe.storage.embedded.cluster import SERVER_USER
+from embedpipe.storage.embedded.role import ROLE, SUPERUSER
+from embedpipe.storage.embedded.server import embedded_folder, embedded_url, stop_embedded
+from embedpipe.storage.tables.catalogue import migrate
 
 if TYPE_CHECKING:
     from embedpipe.embedding import EmbeddingGenerator

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import parse_qs, quote, urlsplit
 
-from embedpipe.storage._cluster import SERVER_USER
+from embedpipe.storage.embedded.cluster import SERVER_USER
 
 PORT = 6432
 POOL_SIZE = 2

@@ -19,7 +19,7 @@ from embedpipe import langchain, llama_index
 from embedpipe.embedding import EmbeddingGenerator
 from embedpipe.errors import CollectionNotFoundError, ModelMismatchError, SchemaError, StorageError
 from embedpipe.storage import Database, PgVectorStore
-from embedpipe.storage.foreign import BATCH_ROWS, ImportReport
+from embedpipe.storage.transfer.importers import BATCH_ROWS, ImportReport
 from embedpipe.testing import FakeEmbeddingModel
 from embedpipe.types import ModelSpec
 

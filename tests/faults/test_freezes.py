@@ -28,9 +28,9 @@ from embedpipe.server import ServerSettings, create_app
 from embedpipe.server.exchange import Body
 from embedpipe.server.shape import values_in
 from embedpipe.service import SemanticSearchService
-from embedpipe.storage import search as searching
-from embedpipe.storage.filters import In
-from embedpipe.storage.websearch import MOST_OPERATORS, parse_query
+from embedpipe.storage.filters.fields import In
+from embedpipe.storage.lexical.query_parser import MOST_OPERATORS, parse_query
+from embedpipe.storage.search import hybrid as searching
 from embedpipe.testing import FakeEmbeddingModel
 from embedpipe.types import Document
 from soaking import scaled
@@ -298,7 +298,7 @@ def test_no_word_of_a_query_is_longer_than_the_database_reads_quickly() -> None:
 GROWING = """
 import sys
 from embedpipe.errors import InputError
-from embedpipe.storage.json import dumps
+from embedpipe.storage.types.jsonb import dumps
 values = [1] * 200_000
 dumps({"k" * 2_000_000: values}, what="metadata")  # a path for each value would be 400 gigabytes to copy
 dumps({"k" * 2_000_000: {str(number): number for number in range(100_000)}}, what="metadata")

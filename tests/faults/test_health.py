@@ -29,8 +29,8 @@ from embedpipe.errors import (
 from embedpipe.server import create_app
 from embedpipe.service import SemanticSearchService
 from embedpipe.storage import Database, Health
-from embedpipe.storage._cluster import MAJOR_VERSION
-from embedpipe.storage.embedded import embedded_url, stop_embedded
+from embedpipe.storage.embedded.cluster import MAJOR_VERSION
+from embedpipe.storage.embedded.server import embedded_url, stop_embedded
 from embedpipe.testing import FakeEmbeddingModel
 from embedpipe.types import Document, Kind, Vectors
 from serving import serving
@@ -182,7 +182,7 @@ def test_a_full_disk_is_said_to_be_full_until_there_is_room(
         assert httpx.get(f"{address}/readyz/writing").status_code == 503
         assert httpx.get(f"{address}/readyz/reading").status_code == 200
     resize(folder, "200m")
-    monkeypatch.setattr("embedpipe.storage.health.FULL_S", 0.0)
+    monkeypatch.setattr("embedpipe.storage.admin.health.FULL_S", 0.0)
     assert found.health().healthy  # after a while a write may try again
     monkeypatch.undo()
     assert not found.health().healthy

@@ -35,7 +35,9 @@ from embedpipe.errors import (
     StorageError,
     UnknownCommitError,
 )
-from embedpipe.storage import AsyncPgVectorStore, Database, PgVectorStore, VectorIndex, index_building, network
+from embedpipe.storage import AsyncPgVectorStore, Database, PgVectorStore, VectorIndex
+from embedpipe.storage.database import network
+from embedpipe.storage.indexes import vector as index_building
 from embedpipe.testing import FakeEmbeddingModel
 from embedpipe.types import Chunk, Vectors
 from pooler import installed, pooled

@@ -13,7 +13,7 @@ from sqlalchemy import event, text
 
 from conftest import opened_as_ordinary
 from embedpipe.storage import Database, Field, Fusion, PgVectorStore, VectorIndex
-from embedpipe.storage.bm25 import TIED
+from embedpipe.storage.lexical.bm25 import TIED
 from embedpipe.testing import FakeEmbeddingModel
 from embedpipe.types import Chunk, ModelSpec, SearchResult, Vectors
 from soaking import scaled

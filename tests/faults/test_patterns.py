@@ -23,7 +23,7 @@ from embedpipe.chunking import MarkdownChunker, ParagraphChunker, RecursiveChunk
 from embedpipe.embedding.limiter import seconds
 from embedpipe.errors import InputError
 from embedpipe.retrieval.context import Passage
-from embedpipe.storage.websearch import parse_query, unquoted
+from embedpipe.storage.lexical.query_parser import parse_query, unquoted
 from embedpipe.text.clean import clean_text
 from embedpipe.text.sentences import sentence_spans
 from embedpipe.text.words import words

@@ -35,8 +35,8 @@ from embedpipe.embedding.limiter import RateLimiter
 from embedpipe.errors import ConfigurationError, EmbedPipeError, StorageError
 from embedpipe.metrics import EmbeddingMetrics
 from embedpipe.reranking import CohereReranker
-from embedpipe.storage import dump as dumping
-from embedpipe.storage.embedded import embedded_url, stop_embedded
+from embedpipe.storage.admin import dump as dumping
+from embedpipe.storage.embedded.server import embedded_url, stop_embedded
 from soaking import scaled
 
 ROUNDS = scaled(4, 300)

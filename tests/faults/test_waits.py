@@ -29,7 +29,8 @@ from embedpipe.errors import (
     StorageError,
 )
 from embedpipe.metrics.spans import Event, observing
-from embedpipe.storage import Database, PgVectorStore, VectorIndex, embedded
+from embedpipe.storage import Database, PgVectorStore, VectorIndex
+from embedpipe.storage.embedded import server as embedded
 from embedpipe.testing import FakeEmbeddingModel
 from embedpipe.types import Chunk
 

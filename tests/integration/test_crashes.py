@@ -21,8 +21,8 @@ import loading
 from conftest import database_at
 from embedpipe.errors import SchemaError, StorageError
 from embedpipe.storage import Database, PgVectorStore
-from embedpipe.storage._postmaster import read_postmaster
-from embedpipe.storage.embedded import embedded_url, stop_embedded
+from embedpipe.storage.embedded.postmaster import read_postmaster
+from embedpipe.storage.embedded.server import embedded_url, stop_embedded
 from embedpipe.types import Chunk, Vectors
 
 SOAK = "EMBEDPIPE_SOAK" in os.environ

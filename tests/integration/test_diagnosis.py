@@ -13,9 +13,9 @@ from sqlalchemy import text
 from conftest import database_at
 from embedpipe.errors import StorageError
 from embedpipe.storage import Database, PgVectorStore, VectorIndex
-from embedpipe.storage._cluster import packaged_binaries
-from embedpipe.storage.diagnosis import Diagnosis
-from embedpipe.storage.vector_index import INDEX_FROM
+from embedpipe.storage.admin.diagnosis import Diagnosis
+from embedpipe.storage.embedded.cluster import packaged_binaries
+from embedpipe.storage.types.vector_index import INDEX_FROM
 from embedpipe.types import Chunk, ModelSpec
 
 SPEC = ModelSpec(name="unit-test", dimensions=8)

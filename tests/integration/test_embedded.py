@@ -15,14 +15,14 @@ import pytest
 from conftest import as_superuser
 from embedpipe._optional import require
 from embedpipe.errors import EmbeddedServerError, MissingExtraError
-from embedpipe.storage._cluster import SERVER_USER, memory_bytes, server_settings
-from embedpipe.storage._postmaster import read_postmaster, running_postmaster
-from embedpipe.storage.embedded import embedded_folder, embedded_url, start_embedded, stop_embedded
+from embedpipe.storage.embedded.cluster import SERVER_USER, memory_bytes, server_settings
+from embedpipe.storage.embedded.postmaster import read_postmaster, running_postmaster
+from embedpipe.storage.embedded.server import embedded_folder, embedded_url, start_embedded, stop_embedded
 
 USER = """
 import sys
 from pathlib import Path
-from embedpipe.storage.embedded import embedded_url
+from embedpipe.storage.embedded.server import embedded_url
 print(embedded_url(Path(sys.argv[1])), flush=True)
 sys.stdin.read()
 """
@@ -30,7 +30,7 @@ sys.stdin.read()
 FORKING_USER = """
 import os, sys
 from pathlib import Path
-from embedpipe.storage.embedded import embedded_url
+from embedpipe.storage.embedded.server import embedded_url
 url = embedded_url(Path(sys.argv[1]))
 if os.fork():
     os._exit(0)
@@ -257,7 +257,7 @@ def test_the_socket_is_the_owners_alone(server_folder: Path, made: Path) -> None
 
 
 def test_started_for_good_it_outlives_its_users_until_it_is_stopped(folder: Path) -> None:
-    start = "import sys; from pathlib import Path; from embedpipe.storage.embedded import start_embedded as s; "
+    start = "import sys; from pathlib import Path; from embedpipe.storage.embedded.server import start_embedded as s; "
     subprocess.run([sys.executable, "-c", start + "s(Path(sys.argv[1]))", str(folder)], check=True)
     assert eventually(lambda: watchdogs(folder) == [])
     assert is_running(folder)

@@ -16,7 +16,7 @@ from embedpipe import Database, Document, PgVectorStore, SemanticSearchService
 from embedpipe.compression import Int8Quantizer
 from embedpipe.errors import CollectionNotFoundError, InputError, StorageError
 from embedpipe.export import export_collection, load_export
-from embedpipe.storage.columns import Precision
+from embedpipe.storage.types.pg_types import Precision
 from embedpipe.testing import FakeEmbeddingModel
 from embedpipe.types import Chunk, ModelSpec, Vectors
 

@@ -14,9 +14,9 @@ from sqlalchemy.dialects.postgresql import JSONB
 
 from embedpipe.errors import InputError
 from embedpipe.storage import Database, PgVectorStore
-from embedpipe.storage.filter_sql import where
-from embedpipe.storage.filters import And, Comparison, Field, Filter, In, Not, Or
-from embedpipe.storage.json import dumps
+from embedpipe.storage.filters.fields import And, Comparison, Field, Filter, In, Not, Or
+from embedpipe.storage.filters.sql import where
+from embedpipe.storage.types.jsonb import dumps
 from embedpipe.types import Chunk, ModelSpec
 
 KEYS = st.sampled_from(["year", "my-key", 'a.b"c', "$x", ""])

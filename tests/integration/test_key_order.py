@@ -14,8 +14,8 @@ from sqlalchemy import delete, text
 from embedpipe import Document, SemanticSearchService
 from embedpipe.export import export_collection, load_export
 from embedpipe.storage import Database, PgVectorStore
-from embedpipe.storage.key_order import in_order, key_order
-from embedpipe.storage.schema import Catalogue
+from embedpipe.storage.tables.collection import Catalogue
+from embedpipe.storage.types.key_order import in_order, key_order
 from embedpipe.testing import FakeEmbeddingModel
 from embedpipe.types import Chunk, ModelSpec
 from stores import awaitable

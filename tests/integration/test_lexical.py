@@ -14,7 +14,9 @@ import pytest
 from sqlalchemy import func, select, text, true
 
 from embedpipe.errors import ConfigurationError, InputError
-from embedpipe.storage import BM25, Database, Field, Filter, PgVectorStore, lexical, lexical_schema
+from embedpipe.storage import BM25, Database, Field, Filter, PgVectorStore
+from embedpipe.storage.lexical import index as lexical
+from embedpipe.storage.tables import lexical as lexical_schema
 from embedpipe.types import Chunk, ModelSpec
 
 SPEC = ModelSpec(name="unit-test", dimensions=2)

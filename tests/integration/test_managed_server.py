@@ -24,8 +24,8 @@ from embedpipe.errors import (
     StorageError,
 )
 from embedpipe.storage import AsyncPgVectorStore, Database, Field, PgVectorStore, VectorIndex
-from embedpipe.storage.catalogue import CollectionSettings
-from embedpipe.storage.setup import run, script, setup_statements
+from embedpipe.storage.admin.setup import run, script, setup_statements
+from embedpipe.storage.tables.catalogue import CollectionSettings
 from embedpipe.testing import FakeEmbeddingModel
 from embedpipe.types import Chunk, ModelSpec, Vectors
 from pooler import installed, pooled

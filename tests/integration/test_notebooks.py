@@ -7,7 +7,7 @@ import nbformat
 import pytest
 from nbclient import NotebookClient
 
-from embedpipe.storage.embedded import stop_embedded
+from embedpipe.storage.embedded.server import stop_embedded
 
 NOTEBOOKS = sorted(Path(__file__).parents[2].glob("notebooks/*.ipynb"))
 

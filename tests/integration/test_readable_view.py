@@ -13,7 +13,7 @@ from sqlalchemy.exc import DBAPIError
 
 from conftest import as_ordinary
 from embedpipe.storage import Database, PgVectorStore
-from embedpipe.storage.readable_view import readable_view
+from embedpipe.storage.tables.view import readable_view
 from embedpipe.types import Chunk, ModelSpec
 
 OLD, NEW = ModelSpec(name="old", dimensions=2), ModelSpec(name="new", dimensions=3)

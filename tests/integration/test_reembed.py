@@ -19,9 +19,9 @@ from embedpipe.errors import (
     StorageError,
 )
 from embedpipe.storage import Database, PgVectorStore, VectorIndex
-from embedpipe.storage.catalogue import vector_sets
-from embedpipe.storage.inventory import has_index
-from embedpipe.storage.setup import run, setup_statements
+from embedpipe.storage.admin.collections import has_index
+from embedpipe.storage.admin.setup import run, setup_statements
+from embedpipe.storage.tables.catalogue import vector_sets
 from embedpipe.testing import FakeEmbeddingModel
 from embedpipe.types import Chunk, Vectors
 from stores import awaitable

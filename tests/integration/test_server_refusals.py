@@ -13,7 +13,7 @@ import sqlalchemy.exc
 
 from embedpipe.errors import DatabaseUnavailableError
 from embedpipe.server import ApiKeys, create_app
-from embedpipe.storage.translation import translated_errors
+from embedpipe.storage.database.errors import translated_errors
 from embedpipe.testing import FakeEmbeddingModel
 from embedpipe.types import Kind, Vectors
 from serving import JSON, check_error, check_well, embed, head, raw, received, server, serving

@@ -15,7 +15,7 @@ from embedpipe import Document, EmbeddingGenerator, Field, SemanticSearchService
 from embedpipe.errors import InputError
 from embedpipe.reranking import LexicalReranker
 from embedpipe.storage import Database
-from embedpipe.storage.embedded import stop_embedded
+from embedpipe.storage.embedded.server import stop_embedded
 from embedpipe.testing import EmbeddingServer
 from embedpipe.types import SearchMode
 

@@ -18,11 +18,11 @@ from embedpipe import Document, SemanticSearchService
 from embedpipe.errors import ConfigurationError, InputError
 from embedpipe.llama_index import EmbedPipeVectorStore
 from embedpipe.storage import AsyncPgVectorStore, Database, Field, PgVectorStore
-from embedpipe.storage.binding import bound
-from embedpipe.storage.catalogue import CollectionSettings, migrate
-from embedpipe.storage.documents import DocumentBatch, DocumentRow
-from embedpipe.storage.operations import checked_rows
-from embedpipe.storage.setup import run, setup_statements
+from embedpipe.storage.admin.setup import run, setup_statements
+from embedpipe.storage.for_model import bound
+from embedpipe.storage.tables.catalogue import CollectionSettings, migrate
+from embedpipe.storage.write.chunks import checked_rows
+from embedpipe.storage.write.documents import DocumentBatch, DocumentRow
 from embedpipe.testing import FakeEmbeddingModel
 from embedpipe.types import Chunk, ModelSpec, Vectors
 from stores import awaitable

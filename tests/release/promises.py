@@ -42,7 +42,7 @@ def embedded() -> None:
         service.ingest([Document(id="green", text="Green tea is steeped at 80 °C.")])
         assert service.search("green tea", mode="lexical")[0].document_id == "green"
         service.close()
-        from embedpipe.storage.embedded import stop_embedded
+        from embedpipe.storage.embedded.server import stop_embedded
 
         stop_embedded()
 

@@ -16,9 +16,11 @@ from rich.text import Text
 from embedpipe.cli.commands import check_exists, confirm
 from embedpipe.cli.render import console, errors, states_table, write_json
 from embedpipe.errors import InputError
-from embedpipe.storage import Database, PgVectorStore, catalogue, snapshot
-from embedpipe.storage.catalogue import CollectionSettings
-from embedpipe.storage.setup import run, script, setup_statements
+from embedpipe.storage import Database, PgVectorStore
+from embedpipe.storage.admin.setup import run, script, setup_statements
+from embedpipe.storage.tables import catalogue
+from embedpipe.storage.tables.catalogue import CollectionSettings
+from embedpipe.storage.transfer import snapshot
 
 
 def migrate(

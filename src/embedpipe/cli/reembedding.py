@@ -10,7 +10,7 @@ from embedpipe.cli.commands import check_exists
 from embedpipe.cli.render import console, progress_bar, write_json
 from embedpipe.embedding import EmbeddingGenerator
 from embedpipe.storage import Database, PgVectorStore
-from embedpipe.storage.reembed import ReembedProgress
+from embedpipe.storage.reembed.run import ReembedProgress
 
 
 def reembed_collection(url: str | None, collection: str, model: str, *, drop: bool, as_json: bool) -> None:

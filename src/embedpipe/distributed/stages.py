@@ -26,8 +26,8 @@ from embedpipe.ingest.drivers import drive
 from embedpipe.ingest.flow import Embed, Read, batch_flow
 from embedpipe.ingest.source import Batch, SeenIds, batches
 from embedpipe.storage import PgVectorStore
-from embedpipe.storage.documents import DocumentBatch, DocumentRow, Known, Written
-from embedpipe.storage.inventory import made_at
+from embedpipe.storage.admin.collections import made_at
+from embedpipe.storage.write.documents import DocumentBatch, DocumentRow, Known, Written
 from embedpipe.types import Document
 
 

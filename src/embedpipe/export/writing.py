@@ -16,9 +16,10 @@ from sqlalchemy import Connection
 from embedpipe.compression.quantization import Int8Quantizer
 from embedpipe.errors import CollectionNotFoundError, InputError
 from embedpipe.export.format import CHUNKS, DESCRIPTION, DOCUMENTS, FORMAT, Stored, arrow, chunk_schema, document_schema
-from embedpipe.storage import PgVectorStore, snapshot
-from embedpipe.storage.schema import Collection
-from embedpipe.storage.snapshot import in_snapshot
+from embedpipe.storage import PgVectorStore
+from embedpipe.storage.tables.collection import Collection
+from embedpipe.storage.transfer import snapshot
+from embedpipe.storage.transfer.snapshot import in_snapshot
 from embedpipe.types import Vectors
 
 Progress = Callable[[int], None]

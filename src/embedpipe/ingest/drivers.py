@@ -18,7 +18,7 @@ from embedpipe.ingest.flow import Embed, Flow, Read, Step, Write
 from embedpipe.ingest.report import ProcessingStats
 from embedpipe.ingest.source import AsyncBatches, Batch
 from embedpipe.metrics.spans import carried
-from embedpipe.storage.documents import ConcurrentChangeError, DocumentBatch, Known, Written
+from embedpipe.storage.write.documents import ConcurrentChangeError, DocumentBatch, Known, Written
 
 T = TypeVar("T")
 

@@ -20,8 +20,8 @@ from embedpipe.ingest.settings import IngestSettings
 from embedpipe.ingest.source import AsyncBatches, Batch, Documents, SeenIds, batches
 from embedpipe.metrics.spans import Observers, span
 from embedpipe.storage import AsyncPgVectorStore, PgVectorStore
-from embedpipe.storage.documents import DocumentBatch, Known, Written
-from embedpipe.storage.operations import checked_rows
+from embedpipe.storage.write.chunks import checked_rows
+from embedpipe.storage.write.documents import DocumentBatch, Known, Written
 from embedpipe.types import Document
 
 

@@ -21,8 +21,8 @@ from embedpipe.ingest.cutting import Cut, about, repetitions
 from embedpipe.ingest.report import ProcessingStats
 from embedpipe.ingest.source import Batch
 from embedpipe.metrics.spans import span
-from embedpipe.storage.documents import ConcurrentChangeError, DocumentBatch, DocumentRow, Known, Written
-from embedpipe.storage.operations import ChunkRows, take
+from embedpipe.storage.write.chunks import ChunkRows, take
+from embedpipe.storage.write.documents import ConcurrentChangeError, DocumentBatch, DocumentRow, Known, Written
 from embedpipe.types import Chunk, Document, ModelSpec, Vectors
 
 logger = logging.getLogger(__name__)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from embedpipe.langchain._documents import DOCUMENT_KEYS, DocumentKey, Placing
 from embedpipe.storage import Database, PgVectorStore
-from embedpipe.storage.foreign import (
+from embedpipe.storage.transfer.importers import (
     ForeignRow,
     ImportReport,
     Source,

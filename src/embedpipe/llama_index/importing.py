@@ -10,7 +10,7 @@ from llama_index.core.vector_stores.utils import metadata_dict_to_node
 from embedpipe.errors import InputError
 from embedpipe.llama_index._nodes import to_chunk
 from embedpipe.storage import Database, PgVectorStore
-from embedpipe.storage.foreign import ForeignRow, ImportReport, import_rows, llama_index_table
+from embedpipe.storage.transfer.importers import ForeignRow, ImportReport, import_rows, llama_index_table
 from embedpipe.types import Chunk
 
 

@@ -22,8 +22,8 @@ from embedpipe.llama_index._queries import asked, id_list, objects_named, others
 from embedpipe.llama_index.embeddings import EmbedPipeEmbedding
 from embedpipe.llama_index.filters import to_condition
 from embedpipe.storage import AsyncPgVectorStore, Filter, PgVectorStore
-from embedpipe.storage.binding import bound, bound_where_new
-from embedpipe.storage.filters import Among, And
+from embedpipe.storage.filters.fields import Among, And
+from embedpipe.storage.for_model import bound, bound_where_new
 from embedpipe.types import Chunk, ModelSpec
 
 

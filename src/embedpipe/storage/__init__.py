@@ -1,15 +1,15 @@
 """Chunks and vectors in PostgreSQL: `PgVectorStore`, its async twin, and the conditions that searches take."""
 
+from embedpipe.storage.admin.health import Health
 from embedpipe.storage.async_store import AsyncPgVectorStore
-from embedpipe.storage.engine import Database
-from embedpipe.storage.filters import Field, Filter
-from embedpipe.storage.health import Health
-from embedpipe.storage.index_building import IndexProgress
-from embedpipe.storage.metadata_index import MetadataIndex
-from embedpipe.storage.schema import BM25
-from embedpipe.storage.search import Fusion
+from embedpipe.storage.database.pool import Database
+from embedpipe.storage.filters.fields import Field, Filter
+from embedpipe.storage.indexes.metadata import MetadataIndex
+from embedpipe.storage.indexes.vector import IndexProgress
+from embedpipe.storage.search.hybrid import Fusion
 from embedpipe.storage.store import PgVectorStore
-from embedpipe.storage.vector_index import VectorIndex
+from embedpipe.storage.tables.collection import BM25
+from embedpipe.storage.types.vector_index import VectorIndex
 
 __all__ = [
     "BM25",

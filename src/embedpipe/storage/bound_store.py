@@ -22,13 +22,15 @@ from embedpipe.errors import (
     StorageError,
 )
 from embedpipe.metrics.spans import Observers, Span, span
-from embedpipe.storage import catalogue, health, locks
-from embedpipe.storage.catalogue import CollectionSettings
-from embedpipe.storage.columns import Precision
-from embedpipe.storage.engine import Database
-from embedpipe.storage.retrying import RaceError, lasting
-from embedpipe.storage.schema import BM25, Collection
-from embedpipe.storage.tenancy import checked_tenant, scoped
+from embedpipe.storage.admin import health
+from embedpipe.storage.database import locks
+from embedpipe.storage.database.pool import Database
+from embedpipe.storage.database.retrying import RaceError, lasting
+from embedpipe.storage.tables import catalogue
+from embedpipe.storage.tables.catalogue import CollectionSettings
+from embedpipe.storage.tables.collection import BM25, Collection
+from embedpipe.storage.tables.tenancy import checked_tenant, scoped
+from embedpipe.storage.types.pg_types import Precision
 from embedpipe.types import ModelSpec
 
 T = TypeVar("T")

@@ -10,9 +10,9 @@ from sqlalchemy.dialects import postgresql
 from sqlalchemy.dialects.postgresql import JSONB
 
 from embedpipe.errors import InputError
-from embedpipe.storage.filter_notation import parse_filter
-from embedpipe.storage.filter_sql import where
-from embedpipe.storage.filters import And, Comparison, Field, Filter, Not, Or, restricts
+from embedpipe.storage.filters.fields import And, Comparison, Field, Filter, Not, Or, restricts
+from embedpipe.storage.filters.notation import parse_filter
+from embedpipe.storage.filters.sql import where
 
 HOSTILE = ["'; DROP TABLE x; --", '"', "\\", "%s", ":name", "$1", 'a.b"c', "{", "é😀", "%(x)s"]
 

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from embedpipe.errors import InputError
-from embedpipe.storage.json import dumps, storable_text
+from embedpipe.storage.types.jsonb import dumps, storable_text
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\x00"), max_size=20)
 VALUES = st.recursive(

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from embedpipe.storage.websearch import WebQuery, parse_query, unquoted
+from embedpipe.storage.lexical.query_parser import WebQuery, parse_query, unquoted
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,1 @@
+"""What an administrator does: diagnosis, health, listing, setting up, dumping."""

@@ -1,0 +1,121 @@
+"""The SQL that an administrator runs where the application's own role may make nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from sqlalchemy import Connection, func, insert, inspect, literal_column, select, text, true
+from sqlalchemy.dialects.postgresql.base import PGDialect
+from sqlalchemy.schema import CreateSchema, CreateTable
+
+from embedpipe.errors import CollectionNotFoundError
+from embedpipe.storage.tables import catalogue
+from embedpipe.storage.tables import lexical as lexical_schema
+from embedpipe.storage.tables.catalogue import CollectionSettings
+from embedpipe.storage.tables.collection import Catalogue, Collection
+
+_DIALECT: Any = PGDialect(paramstyle="named")  # type: ignore[no-untyped-call]  # SQLAlchemy leaves it untyped
+_AS_USUAL = CollectionSettings()
+
+
+def setup_statements(
+    connection: Connection,
+    *,
+    schema: str,
+    collection: str | None = None,
+    settings: CollectionSettings = _AS_USUAL,
+    role: str | None = None,
+) -> list[str]:
+    """What sets the database up, to be run in one transaction: extension, schema and catalogue as far as they are
+    missing, then the rest.
+
+    That is the `collection`, where it is named and not there, for `settings.model`; and what the `role` needs to use
+    it, where one is named: to search and to write, not to build indexes. It fits the database as it is now.
+
+    Raises `CollectionNotFoundError` for a collection that is not there and has no model, `ConfigurationError` and
+    `ModelMismatchError` where it cannot be or is another, `SchemaError` for tables of a newer embedpipe.
+    """
+    lines = list(_catalogue(connection, schema))
+    made = None
+    if collection is not None:
+        made = _found(connection, schema, collection)
+        if made is None:
+            made = _planned(connection, schema, collection, settings)
+            lines += _creation(made)
+        else:
+            catalogue.check_same(made, settings)
+    if role is not None:
+        lines += _grants(connection, schema, made, role)
+    return lines
+
+
+def script(statements: Iterable[str]) -> str:
+    """The statements as one transaction for psql."""
+    return ";\n\n".join(["BEGIN", *statements, "COMMIT"]) + ";\n"
+
+
+def run(connection: Connection, statements: Iterable[str]) -> None:
+    """Runs the statements."""
+    for statement in statements:
+        connection.exec_driver_sql(statement.replace("%", "%%"))
+
+
+def _catalogue(connection: Connection, schema: str) -> Iterator[str]:
+    yield "CREATE EXTENSION IF NOT EXISTS vector"
+    pending = catalogue.pending_migrations(connection, schema)
+    if pending:
+        yield _sql(CreateSchema(schema, if_not_exists=True))
+        yield _sql(CreateTable(Catalogue(schema).migrations, if_not_exists=True))
+    path = func.concat(func.quote_ident(schema), ", ", literal_column("extnamespace::regnamespace"))
+    of_vector = literal_column("extname") == "vector"
+    yield _sql(select(func.set_config("search_path", path, true())).select_from(text("pg_extension")).where(of_vector))
+    for number, statements in pending:
+        yield f"-- Migration {number}\n{statements.strip().removesuffix(';')}"
+        yield _sql(insert(Catalogue(schema).migrations).values(number=number))
+
+
+def _found(connection: Connection, schema: str, name: str) -> Collection | None:
+    if not catalogue.exists(connection, schema, name):
+        return None
+    return catalogue.find_collection(connection, schema, name)
+
+
+def _planned(connection: Connection, schema: str, name: str, settings: CollectionSettings) -> Collection:
+    if settings.model is None:
+        raise CollectionNotFoundError(
+            f"There is no collection {name!r} in schema {schema!r}: name its model to make it."
+        )
+    highest = None
+    if inspect(connection).has_table("collections", schema=schema):
+        highest = connection.scalar(select(func.max(Catalogue(schema).collections.c.number)))
+    return catalogue.planned(
+        connection, schema, name, number=(highest or 0) + 1, model=settings.model, settings=settings
+    )
+
+
+def _creation(collection: Collection) -> Iterator[str]:
+    yield from map(_sql, catalogue.creation(collection))
+    table = _name(collection.schema) + ".collections"
+    yield _sql(select(func.setval(func.pg_get_serial_sequence(table, "number"), collection.number)))
+
+
+def _grants(connection: Connection, schema: str, collection: Collection | None, role: str) -> Iterator[str]:
+    to = f"TO {_name(role)}"
+    of_vector = text("SELECT extnamespace::regnamespace FROM pg_extension WHERE extname = 'vector'")
+    holders = {_name(schema), *connection.scalars(of_vector)} - {"public"}
+    yield f"GRANT USAGE ON SCHEMA {', '.join(sorted(holders))} {to}"
+    yield f"GRANT SELECT ON ALL TABLES IN SCHEMA {_name(schema)} {to}"
+    if collection is None:
+        return
+    written = lexical_schema.written(collection)
+    names = ", ".join(_DIALECT.identifier_preparer.format_table(table) for table in written)
+    yield f"GRANT INSERT, UPDATE, DELETE ON {names} {to}"
+
+
+def _name(value: str) -> str:
+    return str(_DIALECT.identifier_preparer.quote(value))
+
+
+def _sql(statement: Any) -> str:
+    return str(statement.compile(dialect=_DIALECT, compile_kwargs={"literal_binds": True})).strip()

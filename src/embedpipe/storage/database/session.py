@@ -1,0 +1,168 @@
+"""What a connection needs before it is used: pgvector's types known to the driver, and settings for searches."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from sqlalchemy import Connection, Engine, event, func, select
+
+from embedpipe._forking import cut_in_children
+from embedpipe._threads import in_thread
+from embedpipe.errors import ConfigurationError
+from embedpipe.storage.database import network
+from embedpipe.storage.tables.collection import Collection
+from embedpipe.storage.types.pg_types import register_types
+
+T = TypeVar("T")
+
+DRIVERS = ("psycopg", "psycopg_async")
+
+_KNOWS_TYPES, _IS_SET, _PROBES = "embedpipe_types", "embedpipe_set", "embedpipe_probes"
+
+_VECTOR_TYPES = """
+SELECT type.typname, type.oid, type.typarray
+FROM pg_extension AS extension JOIN pg_type AS type ON type.typnamespace = extension.extnamespace
+WHERE extension.extname = 'vector' AND type.typname IN ('vector', 'halfvec')
+"""
+_SETTINGS = """
+SELECT set_config('search_path', CASE WHEN nspname = ANY (current_schemas(false)) THEN current_setting('search_path')
+           ELSE concat_ws(', ', nullif(current_setting('search_path'), ''), quote_ident(nspname)) END, %(local)s),
+       set_config('hnsw.ef_search', %(ef_search)s, %(local)s),
+       set_config('hnsw.iterative_scan', 'relaxed_order', %(local)s),
+       set_config('ivfflat.iterative_scan', 'relaxed_order', %(local)s),
+       set_config('statement_timeout', coalesce(%(timeout)s, current_setting('statement_timeout')), %(local)s),
+       set_config('lock_timeout', coalesce(%(lock_timeout)s, current_setting('lock_timeout')), %(local)s)
+FROM pg_extension JOIN pg_namespace ON pg_namespace.oid = extnamespace WHERE extname = 'vector'
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SessionSettings:
+    """What is set for searches, and for how long: for the session, or where that is shared, for each transaction."""
+
+    ef_search: int = 64
+    statement_timeout_s: float | None = None
+    lock_timeout_s: float = 600.0
+    transaction_pooling: bool = False
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.ef_search <= 1000:
+            raise ConfigurationError(f"ef_search expected 1 to 1000, got {self.ef_search}.")
+        if self.statement_timeout_s is not None and not 0 < self.statement_timeout_s < 2_000_000:
+            raise ConfigurationError(f"statement_timeout_s expected a positive number, got {self.statement_timeout_s}.")
+        if not 0 < self.lock_timeout_s < 2_000_000:
+            raise ConfigurationError(f"`lock_timeout_s` is {self.lock_timeout_s}. Pass a positive number of seconds.")
+
+    @property
+    def answer_s(self) -> float | None:
+        """How long the client waits for the answer to a statement that the server should have ended by then."""
+        return None if self.statement_timeout_s is None else self.statement_timeout_s + network.GRACE_S
+
+    def values(self, *, local: bool, timeout: bool = True) -> dict[str, Any]:
+        """What is bound to the statement that sets them."""
+        return {
+            "ef_search": str(self.ef_search),
+            "local": local,
+            "timeout": _milliseconds(self.statement_timeout_s if timeout else None),
+            "lock_timeout": _milliseconds(self.lock_timeout_s if timeout else None),
+        }
+
+
+def _milliseconds(seconds: float | None) -> str | None:
+    return None if seconds is None else str(max(round(seconds * 1000), 1))
+
+
+def listen(engine: Engine, settings: SessionSettings) -> None:
+    """Prepares each connection that the engine opens."""
+
+    def prepare(connection: Any, record: Any) -> None:
+        cut_in_children(record.driver_connection)
+        try:
+            before, connection.autocommit = connection.autocommit, True
+            cursor = connection.cursor()
+            cursor.execute(_VECTOR_TYPES)
+            if _register(record.driver_connection, cursor.fetchall()):
+                record.info[_KNOWS_TYPES] = True
+                if not settings.transaction_pooling:
+                    cursor.execute(_SETTINGS, settings.values(local=False))
+                    record.info[_IS_SET] = True
+            if not settings.transaction_pooling:
+                cursor.execute(network.FOR_SERVER)
+            cursor.close()
+            connection.autocommit = before
+        except BaseException:
+            record.driver_connection.pgconn.finish()  # no pool of SQLAlchemy 2.0 would close it
+            raise
+        network.settle(record.driver_connection, answer_s=settings.answer_s)
+
+    event.listen(engine, "connect", prepare)
+    network.listen(engine, answer_s=settings.answer_s)
+    event.listen(engine, "checkin", _drop_unprepared)
+
+
+def _drop_unprepared(connection: Any, record: Any) -> None:
+    """Closes a connection that was opened before the extension was made, so that the next one knows its types."""
+    if connection is not None and _KNOWS_TYPES not in record.info:
+        record.invalidate()
+
+
+def set_locally(connection: Connection, settings: SessionSettings) -> None:
+    """Sets what searches need until the transaction ends, and has the driver know pgvector's types."""
+    _learn_types(connection)
+    connection.exec_driver_sql(_SETTINGS, settings.values(local=True))
+
+
+def run_on(connection: Connection, settings: SessionSettings, operation: Callable[..., T], *args: Any) -> T:
+    """Runs the operation on a caller's connection, which may know neither pgvector's types nor its schema yet.
+
+    What is set there ends with the caller's transaction; a connection in autocommit has none, and keeps it.
+    """
+    if connection.dialect.driver not in DRIVERS:
+        raise ConfigurationError(
+            f"connection= expected a connection of postgresql+psycopg://, got one of {connection.dialect.driver}."
+        )
+    _learn_types(connection)
+    driver: Any = connection.connection.driver_connection
+    if _IS_SET not in connection.info:
+        connection.exec_driver_sql(_SETTINGS, settings.values(local=not driver.autocommit, timeout=False))
+    return operation(connection, *args)
+
+
+def aside(connection: Connection, function: Callable[[], T]) -> T:
+    """Return what the function returns; where an event loop would wait for it, it runs in a thread meanwhile."""
+    adapted: Any = connection.connection.dbapi_connection
+    if not hasattr(adapted, "run_async"):
+        return function()
+    answer: T = adapted.run_async(lambda _: in_thread(function))
+    return answer
+
+
+def _learn_types(connection: Connection) -> None:
+    driver: Any = connection.connection.driver_connection
+    if _KNOWS_TYPES not in connection.info and _register(driver, connection.exec_driver_sql(_VECTOR_TYPES).all()):
+        connection.info[_KNOWS_TYPES] = True
+
+
+def _register(driver: Any, rows: Any) -> bool:
+    """Whether pgvector is there; the driver connection knows its types then."""
+    if rows:
+        register_types(driver, [tuple(row) for row in rows])
+    return bool(rows)
+
+
+def tune(connection: Connection, collection: Collection) -> None:
+    """Has a search look into as many lists as the collection's index wants: until the transaction ends, else for good.
+
+    Only an index of the method `ivfflat` wants that; what a connection in autocommit was told is remembered.
+    """
+    if collection.index.method != "ivfflat":
+        return
+    probes = collection.index.probed
+    driver: Any = connection.connection.driver_connection
+    if driver.autocommit and connection.info.get(_PROBES) == probes:
+        return
+    connection.execute(select(func.set_config("ivfflat.probes", str(probes), not driver.autocommit)))
+    if driver.autocommit:
+        connection.info[_PROBES] = probes

@@ -1,0 +1,1 @@
+"""The PostgreSQL server that embedpipe starts by itself where no database is named."""

@@ -1,0 +1,1 @@
+"""Conditions on metadata: how they are written, and their SQL."""

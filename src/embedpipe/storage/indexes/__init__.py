@@ -1,0 +1,1 @@
+"""Building and dropping the vector index and indexes on metadata keys."""

@@ -1,0 +1,86 @@
+"""B-trees on metadata keys, for ranges: what `filters` compares is what they are built on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sqlalchemy import Connection, Index, MetaData, and_, delete, insert, select
+from sqlalchemy.schema import CreateIndex, DropIndex
+
+from embedpipe.errors import ConfigurationError
+from embedpipe.storage.database import locks
+from embedpipe.storage.filters.fields import Field, ValueType
+from embedpipe.storage.filters.sql import ordered_by
+from embedpipe.storage.tables.collection import Catalogue, Collection
+from embedpipe.storage.write.records import from_record
+
+
+@dataclass(frozen=True, slots=True)
+class MetadataIndex:
+    """An index on a metadata key, or the path to a nested one, over its values of one type."""
+
+    path: tuple[str, ...]
+    type: ValueType = "number"
+
+    def __post_init__(self) -> None:
+        Field(*self.path)  # which says what is no key
+        if self.type not in ("number", "string"):
+            raise ConfigurationError(f"An index on metadata expected the type 'number' or 'string', got {self.type!r}.")
+
+
+def create(connection: Connection, collection: Collection, index: MetadataIndex) -> None:
+    """Build the index, unless it is there. Only after `index_building.analyze` has the planner statistics of the key.
+
+    Raises `ConfigurationError` for a collection of tenants.
+    """
+    if collection.tenants:
+        raise ConfigurationError(
+            f"Collection {collection.name!r} is of tenants, and row security keeps ranges over metadata from every "
+            "index: each tenant's own chunks are looked through."
+        )
+    locks.claim(connection, collection)
+    numbers = _numbers(connection, collection)
+    if index in numbers:
+        return
+    number = max(numbers.values(), default=0) + 1
+    table = Catalogue(collection.schema).metadata_indexes
+    values = {"collection": collection.number, "number": number, "path": list(index.path), "type": index.type}
+    locks.be_patient(connection)
+    connection.execute(CreateIndex(_definition(collection, index, number)))
+    connection.execute(insert(table).values(values))
+
+
+def listed(connection: Connection, collection: Collection) -> list[MetadataIndex]:
+    """The indexes on metadata keys, in the order they were made."""
+    return list(_numbers(connection, collection))
+
+
+def drop(connection: Connection, collection: Collection, index: MetadataIndex) -> bool:
+    """Whether the index was there; it is gone now."""
+    locks.claim(connection, collection)
+    number = _numbers(connection, collection).get(index)
+    if number is None:
+        return False
+    locks.be_brief(connection)
+    connection.execute(DropIndex(_definition(collection, index, number), if_exists=True))
+    table = Catalogue(collection.schema).metadata_indexes
+    here = and_(table.c.collection == collection.number, table.c.number == number)
+    connection.execute(delete(table).where(here))
+    return True
+
+
+def _numbers(connection: Connection, collection: Collection) -> dict[MetadataIndex, int]:
+    locks.check_there(connection, collection.chunks)
+    table = Catalogue(collection.schema).metadata_indexes
+    rows = select(table.c.number, table.c.path, table.c.type).where(table.c.collection == collection.number)
+    found = connection.execute(rows.order_by(table.c.number))
+    what = f"An index on metadata of collection {collection.name!r}"
+    return {
+        from_record(MetadataIndex, {"path": tuple(row.path), "type": row.type}, what=what): row.number for row in found
+    }
+
+
+def _definition(collection: Collection, index: MetadataIndex, number: int) -> Index:
+    chunks = collection.chunks.to_metadata(MetaData())
+    key, is_type = ordered_by(chunks.c.metadata, index.path, index.type)
+    return Index(f"c{collection.number}_chunks_field_{number}", key, postgresql_where=is_type)

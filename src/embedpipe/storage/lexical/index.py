@@ -1,0 +1,206 @@
+"""The lexical leg: keeps its index in step with the chunks, whoever writes them, and searches it.
+
+The tables are in `lexical_schema`, the search in `bm25`, the reading of a query in `websearch`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from pgvector.sqlalchemy import SPARSEVEC
+from sqlalchemy import (
+    CTE,
+    REAL,
+    BigInteger,
+    BindParameter,
+    ColumnElement,
+    Connection,
+    Float,
+    Integer,
+    Select,
+    and_,
+    bindparam,
+    case,
+    cast,
+    delete,
+    func,
+    literal,
+    literal_column,
+    select,
+    true,
+    union_all,
+)
+from sqlalchemy.dialects.postgresql import ARRAY, Insert, insert
+from sqlalchemy.exc import DBAPIError
+
+from embedpipe.errors import InputError
+from embedpipe.storage.database import locks
+from embedpipe.storage.database.locks import by_id
+from embedpipe.storage.tables.collection import BM25, Collection
+from embedpipe.storage.tables.lexical import (
+    CHUNKS,
+    DIMENSIONS,
+    LENGTHS,
+    LexicalTables,
+    bucket_of,
+    occurrences,
+    saturation,
+    tables,
+    total,
+    weighing,
+)
+from embedpipe.storage.types.once import once
+from embedpipe.storage.types.pg_types import TextArray
+
+_FOLD_AFTER = 32
+_LOCK = 0x6C657869
+TOLERANCE = 0.01
+"""What the average length may move by before weights are brought up to date."""
+
+_TOO_LARGE = "54000"
+"""SQLSTATE: over a megabyte of words, or over 16,000 different ones."""
+
+
+def index(connection: Connection, collection: Collection, ids: Sequence[str]) -> None:
+    """Indexes the chunks with these ids anew, after they were written in the same transaction.
+
+    Raises `InputError` for a chunk of over 16,000 different words or a megabyte of them.
+    """
+    chosen = {"ids": TextArray(ids)}
+    try:
+        connection.execute(_removal(collection, _keys_of_ids(collection)), chosen)
+        connection.execute(_indexing(collection), chosen)
+    except DBAPIError as error:
+        if getattr(error.orig, "sqlstate", None) != _TOO_LARGE:
+            raise
+        raise InputError(
+            f"one chunk has more than 16,000 different words, or a megabyte of them ({error.orig}). Cut it smaller: "
+            "use a chunker, or one with a smaller chunk_size."
+        ) from error.orig
+    connection.execute(_fold(collection, after=_FOLD_AFTER))
+
+
+def remove(connection: Connection, collection: Collection, keys: Sequence[int]) -> None:
+    """Takes chunks out of the index, after they were deleted in the same transaction.
+
+    After, and in a statement of its own: only once the chunks are locked is all that was indexed of them to be seen.
+    """
+    if keys:
+        bound: BindParameter[Any] = bindparam(None, list(keys), type_=ARRAY(BigInteger))
+        connection.execute(_removal(collection, select(func.unnest(bound))))
+
+
+def refresh(connection: Connection, collection: Collection, *, tolerance: float = TOLERANCE) -> int:
+    """How many chunks were indexed anew, since the average length has moved by more than `tolerance` since theirs.
+
+    Folds what writers appended, too. Only the weight of a word that is repeated in its chunk goes by the average length
+    at the time of writing, and with the usual k1 and b it is off by at most 0.41 of what the average has moved since.
+    """
+    of, chunks = tables(collection), collection.chunks
+    locks.lock(connection, chunks, mode="ROW SHARE")  # before the words, as every writer does
+    connection.execute(_fold(collection, after=0))
+    average = func.greatest(total(of, LENGTHS) / func.greatest(total(of, CHUNKS), 1.0), 1.0)
+    today = cast(cast(average.select().scalar_subquery(), REAL), Float)  # as it is stored beside the weights
+    moved = func.abs(of.index.c.reference / today - 1) > tolerance
+    stale = select(chunks.c.id).join(of.index, of.index.c.key == chunks.c.key).where(moved).order_by(by_id(chunks.c.id))
+    ids = list(connection.scalars(stale.with_for_update(of=chunks)))  # as an upsert locks them, before it indexes
+    for start in range(0, len(ids), 1000):
+        index(connection, collection, ids[start : start + 1000])
+    return len(ids)
+
+
+def _keys_of_ids(collection: Collection) -> Select[Any]:
+    return select(collection.chunks.c.key).where(collection.chunks.c.id == func.any(bindparam("ids")))
+
+
+def _removal(collection: Collection, keys: Select[Any]) -> Insert:
+    of = tables(collection)
+    gone = delete(of.index).where(of.index.c.key.in_(keys)).returning(of.index.c.length, of.index.c.terms)
+    return _append(of, gone.cte("gone"), sign=-1)
+
+
+@once
+def _indexing(collection: Collection) -> Insert:
+    of = tables(collection)
+    parsed = _parsed(collection)
+    totals = select(
+        (total(of, LENGTHS) + func.coalesce(func.sum(parsed.c.length), 0)).label("length"),
+        (total(of, CHUNKS) + func.count()).label("chunks"),
+    ).select_from(parsed)
+    sums = totals.subquery("sums")
+    mean = func.greatest(cast(sums.c.length, Float) / func.greatest(sums.c.chunks, 1), 1.0)
+    # As precise as it is stored, so that chunks with the same reference have the same weights.
+    average = select(cast(cast(mean, REAL), Float).label("length")).cte("average").prefix_with("MATERIALIZED")
+    terms = parsed.c.once.op("||")(func.coalesce(parsed.c.repeated, literal_column("'{}'::integer[]")))
+    weights = _weights(weighing(collection), parsed, average)
+    rows = select(parsed.c.key, parsed.c.length, average.c.length, terms, weights)
+    rows = rows.select_from(parsed.join(average, true()))
+    into = insert(of.index).from_select(["key", "length", "reference", "terms", "weights"], rows)
+    return _append(of, into.returning(of.index.c.length, of.index.c.terms).cte("stored"), sign=1)
+
+
+def _parsed(collection: Collection) -> CTE:
+    """Each chunk's length and terms, those that occur once apart from the rest."""
+    chunks = collection.chunks
+    found = occurrences(collection, collection.embedded_text).correlate(chunks).subquery("found")
+    once, again = found.c.count == 1, found.c.count > 1
+    none: ColumnElement[Any] = literal_column("'{}'::integer[]")
+    counted = select(
+        func.coalesce(func.sum(found.c.count), 0).label("length"),
+        func.coalesce(func.array_agg(found.c.term).filter(once), none).label("once"),
+        func.array_agg(found.c.term).filter(again).label("repeated"),
+        func.array_agg(found.c.count).filter(again).label("counts"),
+    ).lateral("counted")
+    rows = select(chunks.c.key, *counted.c).select_from(chunks.join(counted, true()))
+    return rows.where(chunks.c.id == func.any(bindparam("ids"))).cte("parsed").prefix_with("MATERIALIZED")
+
+
+def _weights(of: BM25, parsed: CTE, average: CTE) -> ColumnElement[Any]:
+    """Each term with its weight relative to one occurrence: tf * (1 + K) / (tf + K), 1 for what occurs once."""
+    ones = func.array_to_string(parsed.c.once, ":1,") + literal(":1")
+    again = func.unnest(parsed.c.repeated, parsed.c.counts).table_valued("term", "count").render_derived("again")
+    k = saturation(of, parsed.c.length, average.c.length)
+    weight = cast(again.c.count * (1 + k) / (again.c.count + k), REAL)
+    others = select(func.string_agg(func.concat(again.c.term, ":", weight), ",")).scalar_subquery()
+    entries = func.concat_ws(
+        ",",
+        case((func.cardinality(parsed.c.once) > 0, ones)),
+        case((parsed.c.repeated.is_not(None), others)),
+    )
+    return cast(func.concat("{", entries, literal_column(f"'}}/{DIMENSIONS}'")), SPARSEVEC(DIMENSIONS))
+
+
+def _append(of: LexicalTables, changed: CTE, *, sign: int) -> Insert:
+    """Writes what the changed rows, with `length` and `terms`, mean for the counts: a row for each bucket."""
+    unit = literal_column(str(sign), Integer)
+    term = select(func.unnest(changed.c.terms, type_=Integer()).label("term")).subquery()
+    counts = union_all(
+        select(term.c.term, (func.count() * unit).label("chunks")).group_by(term.c.term),
+        select(literal_column(str(CHUNKS), Integer), func.count() * unit).select_from(changed),
+        select(literal_column(str(LENGTHS), Integer), func.sum(changed.c.length) * unit),
+    ).subquery("counts")
+    bucketed = select(bucket_of(counts.c.term).label("bucket"), counts.c.term, counts.c.chunks)
+    rows = bucketed.where(counts.c.chunks != 0).subquery("bucketed")
+    grouped = select(rows.c.bucket, func.array_agg(rows.c.term), func.array_agg(rows.c.chunks)).group_by(rows.c.bucket)
+    return insert(of.deltas).from_select(["bucket", "terms", "chunks"], grouped)
+
+
+def _fold(collection: Collection, *, after: int) -> Insert:
+    """Moves the deltas into the terms where there are more than `after` writes of them and nobody else is at it."""
+    of = tables(collection)
+    alone = func.pg_try_advisory_xact_lock(_LOCK, collection.number)
+    sees_others = func.current_setting("transaction_isolation") == "read committed"
+    every_write = of.deltas.c.bucket == bucket_of(literal_column(str(CHUNKS), Integer))
+    writes = select(func.count().label("n")).where(every_write)
+    counted = writes.cte("writes").prefix_with("MATERIALIZED")
+    due = select(case((and_(counted.c.n > after, sees_others), alone), else_=False).label("now"))
+    now = due.cte("due").prefix_with("MATERIALIZED")
+    gone = delete(of.deltas).where(select(now.c.now).scalar_subquery()).returning(of.deltas.c.terms, of.deltas.c.chunks)
+    folded = gone.cte("folded")
+    entry = func.unnest(folded.c.terms, folded.c.chunks).table_valued("term", "chunks").render_derived("entry")
+    sums = select(entry.c.term, func.sum(entry.c.chunks)).select_from(folded.join(entry, true())).group_by(entry.c.term)
+    into = insert(of.terms).from_select(["term", "chunks"], sums)
+    return into.on_conflict_do_update(
+        index_elements=[*collection.scope, "term"], set_={"chunks": of.terms.c.chunks + into.excluded.chunks}
+    )

@@ -1,0 +1,246 @@
+"""A second set of vectors beside the active one: made, filled while others read and write, and put in its place.
+
+A writer that rewrites a chunk removes its vectors from the other sets by a trigger, in its own transaction
+(`migrations/0002_vector_sets.sql`), so that what lies there is always of the chunk's present text.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, TypeAlias
+
+import numpy.typing as npt
+from sqlalchemy import (
+    DDL,
+    ColumnElement,
+    Connection,
+    Row,
+    Table,
+    and_,
+    delete,
+    exists,
+    func,
+    select,
+    text,
+    update,
+)
+from sqlalchemy.schema import DropTable
+
+from embedpipe.errors import CollectionNotFoundError, ConfigurationError, StorageError
+from embedpipe.storage.admin.collections import quoted
+from embedpipe.storage.database import locks
+from embedpipe.storage.tables import catalogue
+from embedpipe.storage.tables.collection import Catalogue, Collection, default_precision
+from embedpipe.storage.tables.view import CreateView
+from embedpipe.storage.types.pg_types import Precision, TextArray, checked_vectors, vector_array
+from embedpipe.storage.types.vector_index import VectorIndex, default_index
+from embedpipe.storage.write import statements
+from embedpipe.types import ModelSpec
+
+Embed: TypeAlias = Callable[[Sequence[str]], npt.ArrayLike]
+
+_REST = 64
+"""So few chunks that became known while a set was filled are embedded while their writers wait."""
+
+_FORGETTING = """
+CREATE OR REPLACE TRIGGER %(trigger)s AFTER UPDATE ON %(fullname)s
+REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows
+FOR EACH STATEMENT EXECUTE FUNCTION %(schema)s.forget_rewritten(%(number)s)
+"""
+
+_GRANTS = text("""
+SELECT format('GRANT %s ON %s TO %s', privilege_type, to_regclass(:made),
+              CASE grantee WHEN 0 THEN 'PUBLIC' ELSE CAST(CAST(grantee AS regrole) AS text) END)
+FROM pg_class, aclexplode(relacl) WHERE pg_class.oid = to_regclass(:source) AND grantee <> relowner
+""")
+
+
+@dataclass(frozen=True, slots=True)
+class VectorSets:
+    """The collection with its active set, and with the one that is to take its place."""
+
+    active: Collection
+    wanted: Collection
+
+
+def begin(connection: Connection, schema: str, name: str, model: ModelSpec, precision: Precision | None) -> VectorSets:
+    """The active set, and the model's own: made where there is none, the same one where it is active.
+
+    Raises `CollectionNotFoundError`, and `ConfigurationError` where the model's set was made with another precision.
+    """
+    catalogue.check_dimensions(model)
+    active, wanted = _claimed(connection, schema, name, model)
+    if active.tenants:
+        raise ConfigurationError(
+            f"Collection {name!r} was made for tenants, each of which sees its own chunks alone: embed these anew into "
+            "another collection."
+        )
+    if wanted is None:
+        return VectorSets(active, _add(connection, active, model, precision))
+    if precision not in (None, wanted.precision):
+        raise ConfigurationError(
+            f"Collection {name!r} has vectors of {model.name} in {wanted.precision} already, got {precision}. Go on "
+            "with these, or remove them by drop_vector_sets() while another set is active."
+        )
+    return VectorSets(active, wanted)
+
+
+def _claimed(connection: Connection, schema: str, name: str, model: ModelSpec) -> tuple[Collection, Collection | None]:
+    """As `_find`, with nobody else changing the collection's tables until the transaction ends."""
+    locks.claim(connection, _find(connection, schema, name, model)[0])
+    return _find(connection, schema, name, model)
+
+
+def _find(connection: Connection, schema: str, name: str, model: ModelSpec) -> tuple[Collection, Collection | None]:
+    """The active set, and the model's where there is one."""
+    sets = catalogue.vector_sets(connection, schema, name)
+    active = next((found for found in sets if found.active), None)
+    if active is None:
+        raise CollectionNotFoundError(f"There is no collection {name!r} in schema {schema!r} to embed anew.")
+    return active, next((found for found in sets if found.model.fingerprint == model.fingerprint), None)
+
+
+def _add(connection: Connection, active: Collection, model: ModelSpec, precision: Precision | None) -> Collection:
+    half = active.precision == "float16"
+    chosen: Precision = precision or ("float16" if half else default_precision(model.dimensions))
+    index = _index_like(active.index, model.dimensions, chosen)
+    locks.take(connection, active.chunks, mode="SHARE ROW EXCLUSIVE")  # what a trigger takes: waits for writers
+    number = catalogue.vector_sets(connection, active.schema, active.name)[-1].vector_set + 1
+    made = replace(active, vector_set=number, model=model, precision=chosen, index=index, active=False)
+    catalogue.add_vector_set(connection, made)
+    for statement in made.create_vectors_statements():
+        connection.execute(statement)
+    _grant_alike(connection, active.vectors, made.vectors)
+    _execute(connection, _FORGETTING, active.chunks, trigger=_trigger(active), number=active.number)
+    return made
+
+
+def _grant_alike(connection: Connection, source: Table, made: Table) -> None:
+    """Lets others do with the new table what they may do with the present one."""
+    names = {"source": quoted(connection, source), "made": quoted(connection, made)}
+    for statement in connection.scalars(_GRANTS, names).all():
+        connection.exec_driver_sql(statement.replace("%", "%%"))
+
+
+def _index_like(index: VectorIndex, dimensions: int, precision: Precision) -> VectorIndex:
+    """An index built the same way where such vectors take it, else the usual one.
+
+    A prefix is not taken over: it only suits models that were trained for it.
+    """
+    try:
+        index.check(dimensions, precision)
+    except ConfigurationError:
+        return default_index(dimensions, precision)
+    return default_index(dimensions, precision) if index.kind == "prefix" else index
+
+
+def counts(connection: Connection, wanted: Collection) -> tuple[int, int]:
+    """How many chunks have a vector in the set, and how many there are."""
+    locks.be_patient(connection)  # counting takes its time in a large collection, whatever a search may take
+    tables = (wanted.chunks, wanted.vectors)
+    rows = select(*[select(func.count()).select_from(table).scalar_subquery() for table in tables])
+    chunks, vectors = connection.execute(rows).one()
+    return vectors, chunks
+
+
+def unfilled(connection: Connection, idle: Collection, after: int, limit: int) -> list[Row[Any]]:
+    """The next chunks in key order past `after` that have no vector in the idle set, at most `limit`."""
+    chunks = idle.chunks
+    text = idle.embedded_text.label("content")
+    statement = select(chunks.c.key, chunks.c.id, text).where(chunks.c.key > after, _lacks(idle))
+    return list(connection.execute(statement.order_by(chunks.c.key).limit(limit)))
+
+
+def _lacks(idle: Collection) -> ColumnElement[bool]:
+    return ~exists().where(idle.vectors.c.key == idle.chunks.c.key)
+
+
+def fill(connection: Connection, idle: Collection, rows: Sequence[Row[Any]], vectors: Any) -> int:
+    """How many of the chunks got their vector in the idle set: those whose text still is what was embedded."""
+    owner = f"The vectors of {idle.model.name} for collection {idle.name!r}"
+    checked = checked_vectors(vectors, count=len(rows), dimensions=idle.model.dimensions, owner=owner)
+    values = {
+        "staged_id": TextArray(row.id for row in rows),
+        "staged_content": TextArray(row.content for row in rows),
+        "staged_embedding": vector_array(checked, idle.precision),
+    }
+    locks.lock(connection, idle.chunks, mode="ROW SHARE")  # before the vectors, which the statement names first
+    counted = {"preserve_rowcount": True}
+    return connection.execute(statements.fill(idle), values, execution_options=counted).rowcount
+
+
+def switch(connection: Connection, schema: str, name: str, model: ModelSpec, embed: Embed) -> bool:
+    """Whether the model's set is the active one now; False where more chunks lack a vector than writers can wait for.
+
+    Raises `StorageError` where the set was removed meanwhile or is not complete.
+    """
+    active, wanted = _claimed(connection, schema, name, model)
+    # Whoever writes vectors locks chunks first. Readers go on until the tables are renamed.
+    locks.take(connection, active.chunks, mode="EXCLUSIVE")
+    if wanted is None:
+        raise StorageError(f"The vectors of {model.name} for collection {name!r} were removed while they were made.")
+    if wanted.active:
+        return True
+    rest = unfilled(connection, wanted, after=0, limit=_REST + 1)
+    if len(rest) > _REST:
+        return False
+    if rest:
+        fill(connection, wanted, rest, embed([row.content for row in rest]))
+    _check_complete(connection, wanted)
+    _set_active(connection, active, wanted)
+    return True
+
+
+def _check_complete(connection: Connection, wanted: Collection) -> None:
+    vectors, chunks = counts(connection, wanted)
+    if chunks != vectors:
+        raise StorageError(
+            f"Collection {wanted.name!r} has {chunks} chunks and {vectors} vectors of {wanted.model.name}: nothing was "
+            "switched. Remove the vectors by drop_vector_sets() and embed again."
+        )
+
+
+def _set_active(connection: Connection, active: Collection, wanted: Collection) -> None:
+    """Gives each table the name of its new state: that of an active set is asked for by searches and writes."""
+    sets = Catalogue(active.schema).vector_sets
+    for found in (replace(active, active=False), replace(wanted, active=True)):
+        table = (active if found.vector_set == active.vector_set else wanted).vectors
+        _execute(connection, "ALTER TABLE %(fullname)s RENAME TO %(name)s", table, name=found.vectors.name)
+        here = and_(sets.c.collection == found.number, sets.c.number == found.vector_set)
+        connection.execute(update(sets).where(here).values(active=found.active))
+    connection.execute(CreateView(replace(wanted, active=True)))
+
+
+def drop_idle(connection: Connection, schema: str, name: str) -> int:
+    """How many sets went: all but the active one."""
+    idle = _idle(connection, schema, name)
+    if not idle:
+        return 0
+    locks.claim(connection, idle[0])
+    idle = _idle(connection, schema, name)
+    if not idle:
+        return 0
+    chunks, trigger = idle[0].chunks, _trigger(idle[0])
+    # What dropping a table takes that refers to the chunks.
+    locks.take(connection, chunks, *[found.vectors for found in idle], mode="ACCESS EXCLUSIVE")
+    of = Catalogue(schema).vector_sets
+    for found in idle:
+        connection.execute(DropTable(found.vectors))
+        connection.execute(delete(of).where(of.c.collection == found.number, of.c.number == found.vector_set))
+    _execute(connection, "DROP TRIGGER IF EXISTS %(trigger)s ON %(fullname)s", chunks, trigger=trigger)
+    return len(idle)
+
+
+def _idle(connection: Connection, schema: str, name: str) -> list[Collection]:
+    return [found for found in catalogue.vector_sets(connection, schema, name) if not found.active]
+
+
+def _execute(connection: Connection, statement: str, table: Table, **names: object) -> None:
+    """Runs DDL on a table; the names are our own."""
+    ddl: Any = DDL(statement, context=names)  # type: ignore[no-untyped-call]  # SQLAlchemy leaves DDL untyped
+    connection.execute(ddl.against(table))
+
+
+def _trigger(collection: Collection) -> str:
+    return f"c{collection.number}_chunks_forget"

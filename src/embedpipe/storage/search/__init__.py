@@ -1,0 +1,1 @@
+"""Searches: dense, lexical and hybrid, similar chunks, a chunk's neighbors."""

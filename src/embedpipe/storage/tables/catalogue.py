@@ -1,0 +1,351 @@
+"""Migrations and the catalogue of collections: which model's vectors lie where."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, replace
+from importlib import resources
+from typing import Any, get_args
+
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Insert,
+    Text,
+    and_,
+    cast,
+    delete,
+    func,
+    insert,
+    inspect,
+    literal,
+    select,
+    text,
+    update,
+)
+from sqlalchemy.dialects.postgresql import JSONB, REGCONFIG
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.schema import CreateSchema, CreateTable, DropTable
+from sqlalchemy.sql.base import Executable
+
+from embedpipe.errors import CollectionNotFoundError, ConfigurationError, ModelMismatchError, SchemaError
+from embedpipe.storage.database import locks
+from embedpipe.storage.tables import lexical as lexical_schema
+from embedpipe.storage.tables.collection import BM25, Catalogue, Collection, default_precision
+from embedpipe.storage.tables.view import CreateView, DropView
+from embedpipe.storage.types.jsonb import storable_text
+from embedpipe.storage.types.pg_types import Precision
+from embedpipe.storage.types.vector_index import VectorIndex, default_index
+from embedpipe.storage.write.records import from_record, newer
+from embedpipe.types import ModelSpec
+
+logger = logging.getLogger(__name__)
+
+MAX_DIMENSIONS = 16_000
+_OLDEST_PGVECTOR = (0, 8)
+_LOCK = 0x656D626564  # any number, the same in every process: who migrates or creates waits for the other
+
+
+def migrate(connection: Connection, schema: str) -> None:
+    """Brings extension, schema and catalogue up to date; does nothing where they are.
+
+    Raises `SchemaError` where the role may not, where pgvector is missing or older than 0.8, or where the tables come
+    from a newer embedpipe.
+    """
+    if not pending_migrations(connection, schema):
+        return
+    lock(connection)
+    _ensure_extension(connection)
+    catalogue = Catalogue(schema)
+    connection.execute(CreateSchema(schema, if_not_exists=True))
+    connection.execute(CreateTable(catalogue.migrations, if_not_exists=True))
+    path = connection.scalar(text("SELECT current_setting('search_path')"))
+    connection.execute(text("SELECT set_config('search_path', quote_ident(:schema), true)"), {"schema": schema})
+    for number, statements in pending_migrations(connection, schema):
+        logger.info("Applying migration %04d to schema %s", number, schema)
+        connection.exec_driver_sql(statements.replace("%", "%%"))
+        connection.execute(insert(catalogue.migrations).values(number=number))
+    connection.execute(text("SELECT set_config('search_path', :path, true)"), {"path": path})
+
+
+def pending_migrations(connection: Connection, schema: str) -> list[tuple[int, str]]:
+    """Number and SQL of what was not applied yet, in order. Raises `SchemaError` for tables of a newer embedpipe."""
+    known = dict(_migration_files())
+    applied: set[int] = set()
+    if inspect(connection).has_table("migrations", schema=schema):
+        applied = set(connection.scalars(select(Catalogue(schema).migrations.c.number)))
+    newer = applied - known.keys()
+    if newer:
+        raise SchemaError(
+            f"The tables in schema {schema!r} are at migration {max(newer)}, this embedpipe knows {max(known)}. "
+            "Upgrade embedpipe."
+        )
+    return [(number, known[number]) for number in sorted(known.keys() - applied)]
+
+
+def _migration_files() -> Iterator[tuple[int, str]]:
+    folder = resources.files("embedpipe.storage.tables") / "migrations"
+    for file in folder.iterdir():
+        if file.name.endswith(".sql"):
+            yield int(file.name.partition("_")[0]), file.read_text(encoding="utf-8")
+
+
+def _ensure_extension(connection: Connection) -> None:
+    version = _extension_version(connection)
+    if version is None:
+        try:
+            with connection.begin_nested():
+                connection.exec_driver_sql("CREATE EXTENSION IF NOT EXISTS vector")
+        except DBAPIError as error:
+            raise SchemaError(
+                f"The extension pgvector is not in the database and cannot be created: {str(error.orig).strip()}. "
+                "Install pgvector on the server and have an administrator run: CREATE EXTENSION vector;"
+            ) from error.orig
+        version = _extension_version(connection)
+    assert version is not None  # noqa: S101 - it was just created
+    if tuple(int(part) for part in version.split(".")[:2]) < _OLDEST_PGVECTOR:
+        raise SchemaError(
+            f"pgvector 0.8 or newer is needed, the database has {version}. Run: ALTER EXTENSION vector UPDATE;"
+        )
+
+
+def _extension_version(connection: Connection) -> str | None:
+    version: str | None = connection.scalar(text("SELECT extversion FROM pg_extension WHERE extname = 'vector'"))
+    return version
+
+
+@dataclass(frozen=True, slots=True)
+class CollectionSettings:
+    """What a collection is made with; None takes the default when it is made, and whatever it has when it is opened."""
+
+    model: ModelSpec | None = None
+    language: str | None = None
+    precision: Precision | None = None
+    lexical: bool | BM25 | None = None
+    tenants: bool | None = None
+
+
+def checked_name(name: str) -> str:
+    """The collection's name itself. Raises `ConfigurationError` where it is empty, `InputError` where it is no text."""
+    if not storable_text(name, "collection"):
+        raise ConfigurationError("A collection expected a name that is not empty.")
+    return name
+
+
+def open_collection(connection: Connection, schema: str, name: str, settings: CollectionSettings) -> Collection:
+    """The collection of that name, made where there is none and a model is given.
+
+    Raises `CollectionNotFoundError` where there is none and no model, `ModelMismatchError` where it holds another
+    model's vectors, `ConfigurationError` for settings that differ from those it was made with or that cannot work.
+    """
+    checked_name(name)
+    found = find_collection(connection, schema, name)
+    if found is None and settings.model is not None:
+        lock(connection)
+        found = find_collection(connection, schema, name) or _create(connection, schema, name, settings.model, settings)
+    if found is None:
+        raise CollectionNotFoundError(
+            f"There is no collection {name!r} in schema {schema!r}. Give a model to make it, or check the name."
+        )
+    check_same(found, settings)
+    return found
+
+
+def exists(connection: Connection, schema: str, name: str) -> bool:
+    """Whether there is a collection of that name; False where there is no schema yet."""
+    if not inspect(connection).has_table("collections", schema=schema):
+        return False
+    collections = Catalogue(schema).collections
+    return connection.scalar(select(collections.c.number).where(collections.c.name == name)) is not None
+
+
+def find_collection(connection: Connection, schema: str, name: str) -> Collection | None:
+    """The collection of that name with its active vector set, or None.
+
+    Raises `SchemaError` for one that a newer embedpipe has recorded.
+    """
+    return next((found for found in vector_sets(connection, schema, name) if found.active), None)
+
+
+def vector_sets(connection: Connection, schema: str, name: str) -> list[Collection]:
+    """The collection of that name, once with each of its vector sets, oldest first; none where there is none."""
+    catalogue = Catalogue(schema)
+    collections, sets = catalogue.collections, catalogue.vector_sets
+    statement = (
+        select(collections.c.number, collections.c.language, collections.c.lexical, collections.c.tenants)
+        .add_columns(sets.c.number.label("vector_set"), sets.c.model)
+        .add_columns(sets.c.precision, sets.c.index.label("vector_index"), sets.c.active)
+        .join_from(collections, sets, collections.c.number == sets.c.collection)
+        .where(collections.c.name == name)
+        .order_by(sets.c.number)
+    )
+    return [_collection(schema, name, row) for row in connection.execute(statement)]
+
+
+def vector_set(connection: Connection, collection: Collection) -> Collection | None:
+    """The same vector set as the catalogue has it now, None where it is gone."""
+    found = vector_sets(connection, collection.schema, collection.name)
+    same = (collection.number, collection.vector_set)
+    return next((each for each in found if (each.number, each.vector_set) == same), None)
+
+
+def _collection(schema: str, name: str, row: Any) -> Collection:
+    owner = f"of collection {name!r}"
+    if row.precision not in get_args(Precision):
+        raise newer(f"The precision {owner}", f"it is {row.precision!r}")
+    return Collection(
+        schema,
+        row.number,
+        name,
+        row.language,
+        row.vector_set,
+        from_record(ModelSpec, row.model, what=f"The model {owner}"),
+        row.precision,
+        from_record(VectorIndex, row.vector_index, what=f"The vector index {owner}"),
+        active=row.active,
+        lexical=None if row.lexical is None else from_record(BM25, row.lexical, what=f"The weighing of words {owner}"),
+        tenants=row.tenants,
+    )
+
+
+def add_vector_set(connection: Connection, collection: Collection) -> None:
+    """Records the collection's vector set, as active or not."""
+    connection.execute(_vector_set_row(collection))
+
+
+def _vector_set_row(collection: Collection) -> Insert:
+    return insert(Catalogue(collection.schema).vector_sets).values(
+        collection=collection.number,
+        number=collection.vector_set,
+        fingerprint=collection.model.fingerprint,
+        model=_json(collection.model),
+        dimensions=collection.model.dimensions,
+        precision=collection.precision,
+        index=_json(collection.index),
+        active=collection.active,
+    )
+
+
+def _json(value: ModelSpec | VectorIndex | BM25) -> ColumnElement[Any]:
+    record = value.record() if isinstance(value, ModelSpec) else asdict(value)
+    return cast(literal(json.dumps(record), Text), JSONB)
+
+
+def lock(connection: Connection) -> None:
+    """Waits until nobody else migrates or makes a collection, and keeps others from it until the transaction ends."""
+    connection.execute(select(func.pg_advisory_xact_lock(_LOCK)))
+
+
+def set_index(connection: Connection, collection: Collection, index: VectorIndex) -> Collection:
+    """The collection with that index recorded as the one that its searches use."""
+    sets = Catalogue(collection.schema).vector_sets
+    here = and_(sets.c.collection == collection.number, sets.c.number == collection.vector_set)
+    connection.execute(update(sets).where(here).values(index=asdict(index)))
+    return replace(collection, index=index)
+
+
+def drop_collection(connection: Connection, collection: Collection) -> None:
+    """Remove the collection, which is claimed, with all it holds."""
+    words = lexical_schema.tables(collection)
+    of_words = [words.index, words.terms, words.deltas] if collection.lexical else []
+    sets = [found.vectors for found in vector_sets(connection, collection.schema, collection.name)]
+    tables = [collection.chunks, *sets, *of_words]
+    locks.take(connection, collection.documents, mode="ACCESS EXCLUSIVE")
+    connection.execute(DropView(collection))
+    locks.lock(connection, *tables, mode="ACCESS EXCLUSIVE")
+    for table in (*reversed(tables), collection.documents):
+        connection.execute(DropTable(table, if_exists=True))
+    collections = Catalogue(collection.schema).collections
+    connection.execute(delete(collections).where(collections.c.number == collection.number))
+
+
+def _create(
+    connection: Connection, schema: str, name: str, model: ModelSpec, settings: CollectionSettings
+) -> Collection:
+    table = connection.dialect.identifier_preparer.format_table(Catalogue(schema).collections)
+    number = connection.execute(select(func.nextval(func.pg_get_serial_sequence(table, "number")))).scalar_one()
+    collection = planned(connection, schema, name, number=number, model=model, settings=settings)
+    for statement in creation(collection):
+        connection.execute(statement)
+    logger.info("Made collection %r for %s", name, model.name)
+    return collection
+
+
+def planned(
+    connection: Connection, schema: str, name: str, *, number: int, model: ModelSpec, settings: CollectionSettings
+) -> Collection:
+    """The collection that is to be made, under that number. Raises `ConfigurationError` for one that cannot be."""
+    language = settings.language or "english"
+    _check_possible(connection, model, language)
+    precision = settings.precision or default_precision(model.dimensions)
+    index = default_index(model.dimensions, precision)
+    lexical = _words(settings.lexical)
+    tenants = settings.tenants is True
+    return Collection(schema, number, name, language, 1, model, precision, index, lexical=lexical, tenants=tenants)
+
+
+def _words(lexical: bool | BM25 | None) -> BM25 | None:
+    if isinstance(lexical, BM25):
+        return lexical
+    return None if lexical is False else BM25()
+
+
+def creation(collection: Collection) -> list[Executable]:
+    """What makes a planned collection: its rows in the catalogue, and its tables."""
+    row = insert(Catalogue(collection.schema).collections).values(
+        number=collection.number,
+        name=collection.name,
+        language=cast(literal(collection.language), REGCONFIG),
+        lexical=None if collection.lexical is None else _json(collection.lexical),
+        tenants=collection.tenants,
+    )
+    words = lexical_schema.create_statements(collection) if collection.lexical else []
+    return [row, _vector_set_row(collection), *collection.create_statements(), CreateView(collection), *words]
+
+
+def check_dimensions(model: ModelSpec) -> None:
+    """Raises `ConfigurationError` for a model whose vectors cannot be stored."""
+    if not 1 <= model.dimensions <= MAX_DIMENSIONS:
+        raise ConfigurationError(
+            f"A collection holds 1 to {MAX_DIMENSIONS} dimensions, {model.name} has {model.dimensions}."
+        )
+
+
+def _check_possible(connection: Connection, model: ModelSpec, language: str) -> None:
+    check_dimensions(model)
+    names = select(literal(1)).select_from(text("pg_ts_config")).where(text("cfgname = :language"))
+    if connection.execute(names, {"language": language}).first() is None:
+        known = connection.scalars(text("SELECT cfgname FROM pg_ts_config ORDER BY cfgname"))
+        raise ConfigurationError(
+            f"PostgreSQL has no text search configuration {language!r}. It has: {', '.join(known)}."
+        )
+
+
+def check_same(found: Collection, settings: CollectionSettings) -> None:
+    """Raises `ModelMismatchError` or `ConfigurationError` where the collection is not what the settings ask for."""
+    model, name = settings.model, found.name
+    if model is not None and not model.is_same(found.model):
+        raise ModelMismatchError(
+            f"Collection {name!r} holds vectors of {describe(found.model)}; got {describe(model)}. Use the same model, "
+            "or another collection."
+        )
+    if settings.language not in (None, found.language):
+        raise ConfigurationError(
+            f"Collection {name!r} was made for the language {found.language!r}, got {settings.language!r}."
+        )
+    if settings.precision not in (None, found.precision):
+        raise ConfigurationError(f"Collection {name!r} was made with {found.precision}, got {settings.precision}.")
+    if settings.lexical not in (None, found.lexical, found.lexical is not None):
+        words = found.lexical or False
+        raise ConfigurationError(f"Collection {name!r} was made with lexical={words}, got {settings.lexical}.")
+    if settings.tenants not in (None, found.tenants):
+        made = "for tenants: say by tenant= whose chunks are meant" if found.tenants else "without tenants"
+        raise ConfigurationError(f"Collection {name!r} was made {made}.")
+
+
+def describe(model: ModelSpec) -> str:
+    """The model in words that tell it from another of the same name."""
+    compression = f", compressed by {model.compression}" if model.compression else ""
+    return f"{model.name} ({model.dimensions} dimensions{compression}, fingerprint {model.fingerprint[:8]})"

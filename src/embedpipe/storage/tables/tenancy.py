@@ -1,0 +1,78 @@
+"""Tenants: many in one collection's tables, where row security lets each see and write its own rows alone.
+
+The tenant is set for one transaction at a time. A query without one sees nothing, and a row gets the tenant by
+default, so that no statement names it. Under row security only operators that cannot leak a value may use an index
+before the tenant is checked: `=` may, those of GIN (`@>`, `&&`, `@@`) may not. So the tables of such a collection have
+no GIN index, and every B-tree begins with the tenant.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from sqlalchemy import DDL, Column, Connection, Table, Text, text
+from sqlalchemy.sql.base import Executable
+
+from embedpipe.errors import ConfigurationError, InputError
+from embedpipe.storage.types.jsonb import storable_text
+
+T = TypeVar("T")
+
+_SECURITY = (
+    "ALTER TABLE %(fullname)s ENABLE ROW LEVEL SECURITY",
+    "ALTER TABLE %(fullname)s FORCE ROW LEVEL SECURITY",  # for its owner, too
+    "CREATE POLICY tenant ON %(fullname)s USING (tenant = nullif(current_setting('embedpipe.tenant', true), ''))",
+)
+
+_MAX_BYTES = 500
+
+# A plan that suits a small tenant is not kept for a large one.
+_ENTER = """
+SELECT set_config('embedpipe.tenant', %(tenant)s, true), set_config('plan_cache_mode', 'force_custom_plan', true),
+       (SELECT rolsuper OR rolbypassrls FROM pg_roles WHERE rolname = current_user)
+"""
+
+
+def checked_tenant(tenant: str) -> str:
+    """The tenant's name itself; `InputError` where it is no text, empty or too long for an index beside an id."""
+    if not storable_text(tenant, "tenant") or len(tenant.encode()) > _MAX_BYTES:
+        raise InputError(f"tenant expected a text of 1 to {_MAX_BYTES} bytes, got {tenant!r:.100}.")
+    return tenant
+
+
+def tenant_columns(tenants: bool, *, primary_key: bool = True) -> list[Column[Any]]:
+    """Where rows belong to tenants, the column that says whose they are, first of the primary key; else none."""
+    default = text("current_setting('embedpipe.tenant')")
+    named = Column("tenant", Text, primary_key=primary_key, nullable=False, server_default=default)
+    return [named] if tenants else []
+
+
+def security(table: Table) -> list[Executable]:
+    """DDL that lets each tenant see and write its own rows alone."""
+    return [DDL(statement).against(table) for statement in _SECURITY]  # type: ignore[no-untyped-call]  # SQLAlchemy leaves DDL untyped
+
+
+def scoped(plan: Callable[..., T], tenant: str) -> Callable[..., T]:
+    """The plan, run as that tenant.
+
+    It raises `ConfigurationError` on a connection in autocommit and for a role that row security does not hold for.
+    """
+
+    def run(connection: Connection, *args: Any) -> T:
+        _enter(connection, tenant)
+        return plan(connection, *args)
+
+    return run
+
+
+def _enter(connection: Connection, tenant: str) -> None:
+    driver: Any = connection.connection.driver_connection
+    if driver.autocommit:
+        raise ConfigurationError("A tenant is set for one transaction; connection= is in autocommit and has none.")
+    *_, unbound = connection.exec_driver_sql(_ENTER, {"tenant": tenant}).one()
+    if unbound:
+        raise ConfigurationError(
+            "Row security does not hold for the database role, a superuser or one with BYPASSRLS: tenants would see "
+            "each other's rows. Connect as an ordinary role that owns the tables or was granted them."
+        )

@@ -1,0 +1,1 @@
+"""Collections in and out: snapshots, and importers for other stores' tables."""

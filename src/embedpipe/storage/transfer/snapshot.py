@@ -1,0 +1,101 @@
+"""A whole collection read in batches, as it was at one moment, while others go on writing."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Generator, Sequence
+from typing import Any, NamedTuple, TypeVar
+
+import numpy as np
+from sqlalchemy import Connection, LargeBinary, Select, Text, cast, func, select
+
+from embedpipe.errors import StorageError
+from embedpipe.storage.database.errors import translated_errors
+from embedpipe.storage.store import PgVectorStore
+from embedpipe.storage.tables.collection import Collection
+from embedpipe.storage.tables.tenancy import scoped
+from embedpipe.storage.types.jsonb import dumps
+from embedpipe.storage.types.key_order import ordered
+from embedpipe.storage.types.pg_types import unpack_vector
+from embedpipe.storage.write import statements
+from embedpipe.types import Vectors
+
+T = TypeVar("T")
+
+_ROWS = 2000
+_JSON = ("metadata", "payload")
+
+CHUNK_COLUMNS = tuple(name for name in statements.CHUNK_COLUMNS if name != "key_order")
+DOCUMENT_COLUMNS = ("id", "content", "metadata")
+
+
+class ChunkBatch(NamedTuple):
+    """Columns of some chunks in the order of `CHUNK_COLUMNS`, metadata and payload as JSON; vectors (n, d) float32."""
+
+    columns: Sequence[Sequence[Any]]
+    vectors: Vectors
+
+
+def in_snapshot(store: PgVectorStore, operation: Callable[[Connection, Collection], T]) -> T:
+    """What the operation returns, all of whose statements see the collection as it was when it began.
+
+    Of a store with a tenant, that tenant's rows. Raises what the store's own methods raise.
+    """
+    collection = store.existing()
+    plan = operation if store.tenant is None else scoped(operation, store.tenant)
+    with translated_errors(), store.database.engine.connect() as connection:
+        reader = connection.execution_options(isolation_level="REPEATABLE READ")
+        with reader.begin():
+            return store.database.run(plan, collection, connection=reader)
+
+
+def chunks(connection: Connection, collection: Collection) -> Generator[ChunkBatch]:
+    """All chunks in the order they were written; to be closed where they are not read to the end.
+
+    Raises `StorageError` for one that has no vector.
+    """
+    table, stored = collection.chunks, collection.vectors
+    send = func.vector_send if collection.precision == "float32" else func.halfvec_send
+    rows = select(table.c.key_order, *_columns(table, CHUNK_COLUMNS), send(stored.c.embedding, type_=LargeBinary()))
+    rows = rows.join_from(table, stored, stored.c.key == table.c.key, isouter=True).order_by(table.c.key)
+    for *fields, packed in _batches(connection, rows, CHUNK_COLUMNS):
+        yield ChunkBatch(
+            fields, np.stack([_vector(data, collection, place) for place, data in zip(fields[0], packed, strict=True)])
+        )
+
+
+def documents(connection: Connection, collection: Collection) -> Generator[Sequence[Sequence[Any]]]:
+    """As `chunks`: columns of all documents by `DOCUMENT_COLUMNS`, metadata as JSON, in the order of the ids."""
+    table = collection.documents
+    rows = select(table.c.key_order, *_columns(table, DOCUMENT_COLUMNS)).order_by(table.c.id)
+    yield from _batches(connection, rows, DOCUMENT_COLUMNS)
+
+
+def _columns(table: Any, names: Sequence[str]) -> list[Any]:
+    return [cast(table.c[name], Text) if name in _JSON else table.c[name] for name in names]
+
+
+def _batches(connection: Connection, rows: Select[Any], names: Sequence[str]) -> Generator[Sequence[Sequence[Any]]]:
+    """The columns behind the first, which is the order of the keys of those in JSON."""
+    streaming = connection.execution_options(stream_results=True, max_row_buffer=_ROWS)
+    with streaming.execute(rows) as found:
+        for part in found.partitions(_ROWS):
+            yield list(zip(*[_in_order(row, names) for row in part], strict=True))
+
+
+def _in_order(row: Any, names: Sequence[str]) -> Sequence[Any]:
+    record, *values = row
+    for place, name in enumerate(names):
+        if record is not None and name in record:
+            value = ordered(json.loads(values[place]), record, name)
+            values[place] = dumps(value, what=f"Column {name}")
+    return tuple(values)
+
+
+def _vector(packed: bytes | None, collection: Collection, chunk_id: str) -> Vectors:
+    vector = unpack_vector(packed, collection.precision)
+    if vector is None:
+        raise StorageError(
+            f"Chunk {chunk_id!r:.200} of collection {collection.name!r} has no vector: see `embedpipe doctor`."
+        )
+    return vector

@@ -1,0 +1,1 @@
+"""How Python values travel to PostgreSQL and back: arrays, vectors, JSON."""

@@ -1,0 +1,1 @@
+"""Writing and deleting chunks and documents."""

@@ -1,0 +1,346 @@
+"""What a store does, each as `op(connection, collection, ...) -> result`, run alike by threads and event loops."""
+
+from __future__ import annotations
+
+import struct
+import uuid
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from sqlalchemy import (
+    BigInteger,
+    BindParameter,
+    ColumnElement,
+    Connection,
+    and_,
+    bindparam,
+    exists,
+    func,
+    or_,
+    select,
+    true,
+)
+from sqlalchemy.dialects.postgresql import ARRAY
+
+from embedpipe.errors import InputError
+from embedpipe.storage.filters.fields import Filter
+from embedpipe.storage.filters.sql import where
+from embedpipe.storage.lexical import index as lexical
+from embedpipe.storage.tables.collection import Collection
+from embedpipe.storage.types.jsonb import dumps, storable_text
+from embedpipe.storage.types.key_order import order_record, ordered
+from embedpipe.storage.types.pg_types import (
+    BoundArray,
+    IntegerArray,
+    JsonbArray,
+    TextArray,
+    checked_vectors,
+    vector_array,
+)
+from embedpipe.storage.write import statements
+from embedpipe.storage.write.refusals import Refused, about, by_halves
+from embedpipe.types import Chunk, Vectors
+
+T = TypeVar("T")
+
+_BATCH_ROWS = 1000
+_BATCH_CHARACTERS = 50_000_000
+"""Of one statement, with room below the gigabyte that PostgreSQL takes at once: a character has up to four bytes."""
+
+_MAX_ID_BYTES = 2000  # a B-tree entry must fit a third of a page
+_MAX_ROW_BYTES = 500_000_000
+_places = struct.Struct(">iii").pack
+
+
+@dataclass(frozen=True, slots=True)
+class ChunkRows:
+    """Checked chunks, column by column, with metadata, payload and the order of their keys as JSON."""
+
+    chunks: Sequence[Chunk]
+    metadata: Sequence[str]
+    payload: Sequence[str | None]
+    key_order: Sequence[str | None]
+
+    def arrays(self, start: int, stop: int) -> dict[str, BoundArray]:
+        part = self.chunks[start:stop]
+        return {
+            "staged_id": TextArray(chunk.id for chunk in part),
+            "staged_document_id": TextArray(chunk.document_id for chunk in part),
+            "staged_chunk_index": IntegerArray(chunk.chunk_index for chunk in part),
+            "staged_content": TextArray(chunk.text for chunk in part),
+            "staged_start_index": IntegerArray(chunk.start_index for chunk in part),
+            "staged_end_index": IntegerArray(chunk.end_index for chunk in part),
+            "staged_metadata": JsonbArray(self.metadata[start:stop]),
+            "staged_payload": JsonbArray(self.payload[start:stop]),
+            "staged_header": TextArray(chunk.header for chunk in part),
+            "staged_key_order": JsonbArray(self.key_order[start:stop]),
+        }
+
+    def sizes(self) -> list[int]:
+        """How many characters each row has."""
+        return [
+            len(chunk.text) + len(chunk.header or "") + len(metadata) + len(payload or "")
+            for chunk, metadata, payload in zip(self.chunks, self.metadata, self.payload, strict=True)
+        ]
+
+
+def with_ids(chunks: Sequence[Chunk]) -> list[Chunk]:
+    """The chunks, with a random id where one has none."""
+    return [chunk if chunk.id is not None else chunk._replace(id=str(uuid.uuid4())) for chunk in chunks]
+
+
+def checked_rows(chunks: Sequence[Chunk]) -> ChunkRows:
+    """The chunks ready to be bound. Raises `InputError` naming the chunk and what of it cannot be stored."""
+    metadata, payload, order = [], [], []
+    encoded: tuple[Any, str, str | None] = (None, "{}", None)
+    for chunk in chunks:
+        what = f"Chunk {chunk.id!r:.200}"
+        checked_id(chunk.id, what)
+        if chunk.document_id is not None:
+            checked_id(chunk.document_id, f"{what}, document_id")
+        storable_text(chunk.text, what)
+        if chunk.header is not None:
+            storable_text(chunk.header, f"{what}, header")
+        try:
+            _places(chunk.start_index, chunk.end_index, chunk.chunk_index)
+        except struct.error:
+            places = (chunk.start_index, chunk.end_index, chunk.chunk_index)
+            raise InputError(
+                f"{what}: start_index, end_index and chunk_index are {places}. Give whole numbers below 2,147,483,648."
+            ) from None
+        if chunk.metadata is not encoded[0]:  # the chunks of a document often share one dict
+            text = dumps(chunk.metadata, what=f"{what}, metadata") or "{}"
+            encoded = (chunk.metadata, text, order_record(what, metadata=chunk.metadata))
+        metadata.append(encoded[1])
+        payload.append(dumps(chunk.payload, what=f"{what}, payload"))
+        both = chunk.payload is not None
+        order.append(order_record(what, metadata=chunk.metadata, payload=chunk.payload) if both else encoded[2])
+        check_size(what, chunk.text, chunk.header, metadata[-1], payload[-1])
+    return ChunkRows(chunks, metadata, payload, order)
+
+
+def checked_id(value: object, what: str) -> str:
+    """The id itself; `InputError` where it is no str, empty or too long for an index."""
+    if not isinstance(value, str) or not value:
+        raise InputError(f"{what}: expected an id of type str that is not empty, got {value!r:.200}.")
+    storable_text(value, f"{what}, id")
+    if len(value) * 4 > _MAX_ID_BYTES and len(value.encode()) > _MAX_ID_BYTES:
+        raise InputError(f"{what}: expected an id of at most {_MAX_ID_BYTES} bytes, got {len(value.encode())}.")
+    return value
+
+
+def check_size(what: str, *parts: str | None) -> None:
+    """Raise `InputError` where the parts of a row are more than PostgreSQL takes in one."""
+    given = [part for part in parts if part]
+    if sum(map(len, given)) * 4 > _MAX_ROW_BYTES:
+        size = sum(len(part.encode()) for part in given)
+        if size > _MAX_ROW_BYTES:
+            raise InputError(f"{what}: has {size:,} bytes with its metadata, at most {_MAX_ROW_BYTES:,} fit. Cut it.")
+
+
+def checked(vectors: Any, collection: Collection, *, count: int, names: Sequence[str | None] | None = None) -> Vectors:
+    """Return the vectors as the collection takes them; see `checked_vectors`."""
+    return checked_vectors(
+        vectors,
+        count=count,
+        dimensions=collection.model.dimensions,
+        owner=f"Collection {collection.name!r}",
+        precision=collection.precision,
+        names=names,
+    )
+
+
+def upsert_apart(connection: Connection, collection: Collection, rows: ChunkRows, vectors: Vectors) -> None:
+    """Write as `upsert`, in a savepoint, and find out whose value it is where one is refused.
+
+    Raises `InputError` naming the first such chunk; nothing is written then.
+    """
+
+    def write(places: Sequence[int]) -> None:
+        upsert(connection, collection, take(rows, places), vectors[places])
+
+    order = sorted(range(len(rows.chunks)), key=lambda i: str(rows.chunks[i].id))  # as `locks` has it
+    if _autocommits(connection):
+        return write(order)
+    with connection.begin_nested():
+        for outcome in by_halves(connection, order, write):
+            if isinstance(outcome, Refused):
+                raise about(f"Chunk {rows.chunks[outcome.item].id!r:.200}", outcome.error)
+    return None
+
+
+def _autocommits(connection: Connection) -> bool:
+    driver: Any = connection.connection.driver_connection
+    return bool(driver.autocommit)
+
+
+def upsert(connection: Connection, collection: Collection, rows: ChunkRows, vectors: Vectors) -> None:
+    """Writes chunks and vectors by chunk id: new ones are added, others replaced whole."""
+    order = sorted(range(len(rows.chunks)), key=lambda i: str(rows.chunks[i].id))  # as `locks` has it
+    ordered = take(rows, order)
+    sorted_vectors = vectors[order]
+    statement = statements.upsert(collection)
+    for part in in_parts(range(len(order)), ordered.sizes()):
+        start, stop = part[0], part[-1] + 1
+        arrays = ordered.arrays(start, stop)
+        arrays["staged_embedding"] = vector_array(sorted_vectors[start:stop], collection.precision)
+        connection.execute(statement, arrays)
+        if collection.lexical:
+            lexical.index(connection, collection, [str(chunk.id) for chunk in ordered.chunks[start:stop]])
+
+
+def lock(connection: Connection, collection: Collection, selected: ColumnElement[bool]) -> dict[str, int]:
+    """Lock the chunks for which the condition holds, in the order that `locks` states.
+
+    Returns:
+        {id: key} of these chunks.
+    """
+    return {row.id: row.key for row in connection.execute(statements.lock_chunks(collection, selected))}
+
+
+def move(connection: Connection, collection: Collection, rows: ChunkRows) -> None:
+    """Rewrite place, metadata and payload of chunks that are locked already, where they differ."""
+    statement = statements.move(collection)
+    for part in in_parts(range(len(rows.chunks)), rows.sizes()):
+        connection.execute(statement, rows.arrays(part[0], part[-1] + 1))
+
+
+def get(connection: Connection, collection: Collection, ids: Sequence[str]) -> list[Chunk]:
+    """The chunks with these ids, in the order of the ids; those that are not there are left out."""
+    rows = connection.execute(statements.get_chunks(collection), {"ids": TextArray(ids)})
+    found = {chunk.id: chunk for chunk in map(chunk_of, rows)}
+    return [found[key] for key in ids if key in found]
+
+
+def find(
+    connection: Connection,
+    collection: Collection,
+    condition: Filter | None,
+    document_ids: Sequence[str] | None,
+    limit: int | None,
+) -> list[Chunk]:
+    """The chunks that meet every restriction given, in the order of document and place."""
+    chunks = collection.chunks
+    selected = _selected(collection, document_ids=document_ids, condition=condition)
+    statement = select(*statements.chunk_columns(collection)).where(selected)
+    statement = statement.order_by(chunks.c.document_id, chunks.c.chunk_index, chunks.c.id).limit(limit)
+    return [chunk_of(row) for row in connection.execute(statement)]
+
+
+def delete(
+    connection: Connection,
+    collection: Collection,
+    ids: Sequence[str] | None,
+    document_ids: Sequence[str] | None,
+    condition: Filter | None,
+) -> int:
+    """How many chunks went: those that meet every restriction given.
+
+    A document that lost its last chunk goes too; one that lost some is taken for changed by the next ingest.
+    """
+    selected = _selected(collection, ids=ids, document_ids=document_ids, condition=condition)
+    chunks, documents = collection.chunks, collection.documents
+    touched: ColumnElement[bool] = documents.c.id.in_(select(chunks.c.document_id).where(selected))
+    if document_ids is not None:
+        touched = or_(touched, documents.c.id == func.any(_text_array(document_ids)))
+    owned = connection.scalars(statements.lock_documents(collection, touched)).all()
+    locked = _text_array(owned)
+    # Chunks that another writer has brought since are of documents that are its own: those are as if written later.
+    of_others = exists().where(documents.c.id == chunks.c.document_id, documents.c.id != func.all(locked))
+    gone = delete_where(connection, collection, and_(selected, ~of_others))
+    if owned:
+        of_locked = documents.c.id == func.any(locked)
+        has_chunks = exists().where(chunks.c.document_id == documents.c.id)
+        connection.execute(documents.update().where(of_locked, has_chunks).values(hash=b""))
+        connection.execute(documents.delete().where(of_locked, ~has_chunks))
+    return gone
+
+
+def delete_where(connection: Connection, collection: Collection, selected: ColumnElement[bool]) -> int:
+    """How many chunks went, with their vectors and words: those for which the condition holds."""
+    deleted = statements.delete_chunks(collection, selected).returning(collection.chunks.c.key)
+    keys = list(connection.scalars(deleted))
+    if collection.lexical:
+        lexical.remove(connection, collection, keys)
+    return len(keys)
+
+
+def delete_keys(connection: Connection, collection: Collection, keys: Sequence[int]) -> None:
+    """Remove chunks that are locked already, with their vectors and words."""
+    chosen: BindParameter[Any] = bindparam(None, list(keys), type_=ARRAY(BigInteger))
+    connection.execute(collection.chunks.delete().where(collection.chunks.c.key == func.any(chosen)))
+    if collection.lexical:
+        lexical.remove(connection, collection, keys)
+
+
+def clear(connection: Connection, collection: Collection) -> int:
+    """How many chunks went: all of them, with all documents."""
+    chunks, documents = collection.chunks, collection.documents
+    connection.execute(statements.delete_documents(collection, true()))
+    # What has a document now was written since, and stays whole.
+    return delete_where(connection, collection, ~exists().where(documents.c.id == chunks.c.document_id))
+
+
+def count(connection: Connection, collection: Collection) -> int:
+    """How many chunks there are."""
+    return connection.scalar(select(func.count()).select_from(collection.chunks)) or 0
+
+
+def chunk_of(row: Any) -> Chunk:
+    """The chunk that a row of `CHUNK_COLUMNS` holds."""
+    return Chunk(
+        row.content,
+        row.start_index,
+        row.end_index,
+        row.chunk_index,
+        ordered(row.metadata, row.key_order, "metadata"),
+        row.document_id,
+        row.id,
+        ordered(row.payload, row.key_order, "payload"),
+        row.header,
+    )
+
+
+def _selected(
+    collection: Collection,
+    *,
+    ids: Sequence[str] | None = None,
+    document_ids: Sequence[str] | None = None,
+    condition: Filter | None = None,
+) -> Any:
+    chunks = collection.chunks
+    parts: list[Any] = [true()]
+    if ids is not None:
+        parts.append(chunks.c.id == func.any(_text_array(ids)))
+    if document_ids is not None:
+        parts.append(chunks.c.document_id == func.any(_text_array(document_ids)))
+    if condition is not None:
+        parts.append(where(condition, chunks.c.metadata))
+    return and_(*parts)
+
+
+def _text_array(values: Iterable[str]) -> BindParameter[Any]:
+    return bindparam(None, TextArray(values), unique=True)
+
+
+def take(rows: ChunkRows, order: Sequence[int]) -> ChunkRows:
+    """The rows at these positions, in their order."""
+    return ChunkRows(
+        [rows.chunks[i] for i in order],
+        [rows.metadata[i] for i in order],
+        [rows.payload[i] for i in order],
+        [rows.key_order[i] for i in order],
+    )
+
+
+def in_parts(items: Sequence[T], sizes: Sequence[int]) -> Iterator[Sequence[T]]:
+    """Cut the items into parts that one statement takes, by their number and their sizes in characters."""
+    start = characters = 0
+    for place, size in enumerate(sizes):
+        characters += size
+        if place > start and (place - start == _BATCH_ROWS or characters > _BATCH_CHARACTERS):
+            yield items[start:place]
+            start, characters = place, size
+    if start < len(items):
+        yield items[start:]

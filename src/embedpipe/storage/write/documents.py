@@ -1,0 +1,172 @@
+"""Documents with their chunks, written together: what is new goes in, what moved is moved, what was lost goes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from sqlalchemy import Connection, bindparam, func, select
+
+from embedpipe.errors import EmbedPipeError, InputError
+from embedpipe.storage.tables.collection import Collection
+from embedpipe.storage.types.key_order import ordered
+from embedpipe.storage.types.pg_types import BytesArray, JsonbArray, TextArray
+from embedpipe.storage.write import chunks as operations
+from embedpipe.storage.write import statements
+from embedpipe.storage.write.refusals import Refused, by_halves
+from embedpipe.types import Metadata, Vectors
+
+
+class ConcurrentChangeError(EmbedPipeError):
+    """Another writer removed chunks that this write counted on; to be planned again from the database's state."""
+
+
+@dataclass(frozen=True, slots=True)
+class DocumentRow:
+    """A document as it is stored; `text` is None where it is not to be kept, `metadata` and its order are JSON."""
+
+    id: str
+    text: str | None
+    hash: bytes
+    metadata: str
+    key_order: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DocumentBatch:
+    """Documents, their chunks that are stored already, and their new ones with vectors (n, d)."""
+
+    documents: Sequence[DocumentRow]
+    kept: operations.ChunkRows
+    new: operations.ChunkRows
+    vectors: Vectors
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What the database has of some documents: their hashes, and the ids of their chunks."""
+
+    hashes: dict[str, bytes]
+    chunk_ids: set[str]
+
+
+class Written(NamedTuple):
+    """How many stale chunks went, and the error of each document that was refused, by its id."""
+
+    removed: int
+    refused: Mapping[str, InputError] = {}
+
+
+class StoredDocument(NamedTuple):
+    """A document as it was ingested; `text` is None where the collection does not keep it."""
+
+    id: str
+    text: str | None
+    metadata: Metadata
+
+
+def stored(connection: Connection, collection: Collection, document_ids: Sequence[str]) -> list[StoredDocument]:
+    """The documents with these ids, in the order of the ids; those that are not there are left out."""
+    table = collection.documents
+    rows = select(table.c.id, table.c.content, table.c.metadata, table.c.key_order)
+    rows = rows.where(table.c.id == func.any(bindparam("ids")))
+    found = {
+        row.id: StoredDocument(row.id, row.content, ordered(row.metadata, row.key_order, "metadata"))
+        for row in connection.execute(rows, {"ids": TextArray(document_ids)})
+    }
+    return [found[name] for name in document_ids if name in found]
+
+
+def known(connection: Connection, collection: Collection, document_ids: Sequence[str]) -> Known:
+    """What is stored of these documents."""
+    documents, chunks = collection.documents, collection.chunks
+    ids = TextArray(document_ids)
+    hashes = select(documents.c.id, documents.c.hash).where(documents.c.id == func.any(bindparam("ids")))
+    stored = select(chunks.c.id).where(chunks.c.document_id == func.any(bindparam("ids")))
+    return Known(
+        {row.id: bytes(row.hash) for row in connection.execute(hashes, {"ids": ids})},
+        set(connection.scalars(stored, {"ids": ids})),
+    )
+
+
+def write(connection: Connection, collection: Collection, batch: DocumentBatch) -> int:
+    """Write documents and chunks, in the order that `locks` states.
+
+    Who writes the same documents at the same time waits for the other.
+
+    Returns:
+        How many stale chunks went.
+
+    Raises:
+        ConcurrentChangeError: If a kept chunk is no longer there.
+    """
+    names = [chunk.id for chunk in batch.new.chunks]
+    vectors = operations.checked(batch.vectors, collection, count=len(names), names=names)
+    _upsert_documents(connection, collection, batch.documents)
+    of_documents = func.any(bindparam(None, TextArray(row.id for row in batch.documents)))
+    there = operations.lock(connection, collection, collection.chunks.c.document_id == of_documents)
+    kept, new = ({str(chunk.id) for chunk in rows.chunks} for rows in (batch.kept, batch.new))
+    if not kept <= there.keys():
+        raise ConcurrentChangeError("Chunks that were to be kept are gone: another writer changed these documents.")
+    stale = [key for name, key in there.items() if name not in kept and name not in new]
+    if stale:
+        operations.delete_keys(connection, collection, stale)
+    operations.move(connection, collection, batch.kept)
+    operations.upsert(connection, collection, batch.new, vectors)
+    return len(stale)
+
+
+def write_apart(connection: Connection, collection: Collection, batch: DocumentBatch) -> Written:
+    """Write the documents as `write`, without those that are refused: these are found, and stay as they were stored."""
+
+    def write_part(rows: Sequence[DocumentRow]) -> int:
+        return write(connection, collection, _part(batch, rows))
+
+    removed, refused = 0, dict[str, InputError]()
+    rows = sorted(batch.documents, key=lambda row: row.id)  # as `locks` has it; first what is there, then by halves
+    named = func.any(bindparam(None, TextArray(row.id for row in rows)))
+    connection.execute(statements.lock_documents(collection, collection.documents.c.id == named)).all()
+    operations.lock(connection, collection, collection.chunks.c.document_id == named)
+    for outcome in by_halves(connection, rows, write_part):
+        if isinstance(outcome, Refused):
+            refused[outcome.item.id] = outcome.error
+        else:
+            removed += outcome
+    return Written(removed, refused)
+
+
+def _part(batch: DocumentBatch, rows: Sequence[DocumentRow]) -> DocumentBatch:
+    """The batch with these of its documents alone."""
+    ids = {row.id for row in rows}
+    kept, new = (
+        [place for place, chunk in enumerate(chunks) if chunk.document_id in ids]
+        for chunks in (batch.kept.chunks, batch.new.chunks)
+    )
+    return DocumentBatch(rows, operations.take(batch.kept, kept), operations.take(batch.new, new), batch.vectors[new])
+
+
+def prune(connection: Connection, collection: Collection, seen: Sequence[str]) -> tuple[int, int]:
+    """How many documents and chunks went: all documents but those seen."""
+    documents, chunks = collection.documents, collection.chunks
+    unseen = documents.c.id != func.all(bindparam(None, TextArray(seen)))
+    deleted = statements.delete_documents(collection, unseen).returning(documents.c.id)
+    ids = list(connection.scalars(deleted))  # who writes one of these anew waits from here on
+    gone = operations.delete_where(
+        connection, collection, chunks.c.document_id == func.any(bindparam(None, TextArray(ids)))
+    )
+    return len(ids), gone
+
+
+def _upsert_documents(connection: Connection, collection: Collection, rows: Sequence[DocumentRow]) -> None:
+    statement = statements.upsert_documents(collection)
+    by_id = sorted(rows, key=lambda row: row.id)  # as `locks` has it
+    for part in operations.in_parts(by_id, [len(row.text or "") + len(row.metadata) for row in by_id]):
+        values = {
+            "staged_id": TextArray(row.id for row in part),
+            "staged_content": TextArray(row.text for row in part),
+            "staged_hash": BytesArray(row.hash for row in part),
+            "staged_metadata": JsonbArray(row.metadata for row in part),
+            "staged_key_order": JsonbArray(row.key_order for row in part),
+        }
+        connection.execute(statement, values)

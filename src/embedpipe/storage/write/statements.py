@@ -1,0 +1,212 @@
+"""SQL as pure builders: a collection goes in, a statement comes out. Values are bound by the operations."""
+
+from __future__ import annotations
+
+from typing import Any, TypeAlias
+
+from sqlalchemy import (
+    CTE,
+    BindParameter,
+    ColumnClause,
+    ColumnElement,
+    Delete,
+    Float,
+    Integer,
+    LargeBinary,
+    Select,
+    Subquery,
+    Text,
+    Update,
+    and_,
+    bindparam,
+    column,
+    delete,
+    func,
+    or_,
+    select,
+    update,
+)
+from sqlalchemy.dialects.postgresql import JSONB, Insert, insert
+from sqlalchemy.types import TypeEngine
+
+from embedpipe.storage.database.locks import by_id
+from embedpipe.storage.tables.collection import Collection
+
+Rows: TypeAlias = "Select[*tuple[Any, ...]]"
+
+_STAGED: dict[str, TypeEngine[Any]] = {
+    "id": Text(),
+    "document_id": Text(),
+    "chunk_index": Integer(),
+    "content": Text(),
+    "start_index": Integer(),
+    "end_index": Integer(),
+    "metadata": JSONB(),
+    "payload": JSONB(),
+    "header": Text(),
+    "key_order": JSONB(),
+}
+CHUNK_COLUMNS = tuple(_STAGED)
+
+
+def _staged(collection: Collection, *, with_vectors: bool) -> CTE:
+    """The bound arrays, one for each column, as rows."""
+    types = dict(_STAGED)
+    if with_vectors:
+        types["embedding"] = collection.vectors.c.embedding.type
+    return _bound_rows(types).cte("staged").prefix_with("MATERIALIZED")
+
+
+def _bound_rows(types: dict[str, TypeEngine[Any]]) -> Rows:
+    arrays: list[BindParameter[Any]] = [bindparam(f"staged_{name}") for name in types]
+    columns: list[ColumnClause[Any]] = [column(name, type_) for name, type_ in types.items()]
+    rows = func.unnest(*arrays).table_valued(*columns, name="rows").render_derived()
+    return select(*[rows.c[name] for name in types])
+
+
+def upsert(collection: Collection) -> Insert:
+    """Write the staged chunks and their vectors by chunk id, locked in the order of the ids, new or not."""
+    staged = _staged(collection, with_vectors=True)
+    chunks, vectors = collection.chunks, collection.vectors
+    rows = insert(chunks).from_select(
+        CHUNK_COLUMNS, select(*[staged.c[name] for name in CHUNK_COLUMNS]).order_by(by_id(staged.c.id))
+    )
+    changed = {name: rows.excluded[name] for name in CHUNK_COLUMNS if name != "id"}
+    written = (
+        rows.on_conflict_do_update(index_elements=[*collection.scope, "id"], set_=changed)
+        .returning(chunks.c.key, chunks.c.id)
+        .cte("written")
+    )
+    pairs = select(written.c.key, staged.c.embedding).join_from(written, staged, written.c.id == staged.c.id)
+    into = insert(vectors).from_select(["key", "embedding"], pairs)
+    unique = [*collection.scope, "key"]
+    return into.on_conflict_do_update(index_elements=unique, set_={"embedding": into.excluded.embedding})
+
+
+def move(collection: Collection) -> Update:
+    """Rewrites place and metadata of staged chunks that are there already, where they differ; embeds nothing."""
+    staged = _staged(collection, with_vectors=False)
+    chunks = collection.chunks
+    columns = [name for name in CHUNK_COLUMNS if name != "id"]
+    differs = or_(*[chunks.c[name].is_distinct_from(staged.c[name]) for name in columns])
+    return update(chunks).where(chunks.c.id == staged.c.id, differs).values({name: staged.c[name] for name in columns})
+
+
+def fill(collection: Collection) -> Insert:
+    """Adds the staged vectors of chunks that still have the staged text and no vector; each is locked against writers.
+
+    In the order of the ids, as writers lock them. Who rewrites a chunk at the same time either comes first, and the
+    text differs; or waits, and removes the vector.
+    """
+    embedding = collection.vectors.c.embedding.type
+    rows = _bound_rows({"id": Text(), "content": Text(), "embedding": embedding})
+    staged = rows.cte("staged").prefix_with("MATERIALIZED")
+    chunks = collection.chunks
+    same = and_(chunks.c.id == staged.c.id, collection.embedded_text == staged.c.content)
+    pairs = select(chunks.c.key, staged.c.embedding).join_from(staged, chunks, same).order_by(by_id(chunks.c.id))
+    into = insert(collection.vectors).from_select(["key", "embedding"], pairs.with_for_update(read=True, of=chunks))
+    return into.on_conflict_do_nothing()
+
+
+def upsert_documents(collection: Collection) -> Insert:
+    """Writes the bound documents by id, in the order of the ids: whoever comes second waits for the first."""
+    types: dict[str, TypeEngine[Any]] = {
+        "id": Text(),
+        "content": Text(),
+        "hash": LargeBinary(),
+        "metadata": JSONB(),
+        "key_order": JSONB(),
+    }
+    names, rows = list(types), _bound_rows(types).subquery("staged")
+    documents = collection.documents
+    into = insert(documents).from_select(names, select(*[rows.c[name] for name in names]).order_by(by_id(rows.c.id)))
+    changed = {name: into.excluded[name] for name in names if name != "id"}
+    unique = [*collection.scope, "id"]
+    return into.on_conflict_do_update(index_elements=unique, set_=changed | {"updated_at": func.now()})
+
+
+def chunk_columns(collection: Collection) -> list[ColumnElement[Any]]:
+    """What a chunk is made of, in the order of `CHUNK_COLUMNS`."""
+    return [collection.chunks.c[name] for name in CHUNK_COLUMNS]
+
+
+def get_chunks(collection: Collection) -> Rows:
+    """The chunks with the bound ids."""
+    ids: BindParameter[Any] = bindparam("ids")
+    return select(*chunk_columns(collection)).where(collection.chunks.c.id == func.any(ids))
+
+
+def lock_chunks(collection: Collection, condition: ColumnElement[bool]) -> Select[int, str]:
+    """Key and id of the chunks under the condition, locked in the order of their ids."""
+    chunks = collection.chunks
+    return select(chunks.c.key, chunks.c.id).where(condition).order_by(by_id(chunks.c.id)).with_for_update()
+
+
+def lock_documents(collection: Collection, condition: ColumnElement[bool]) -> Select[str]:
+    """The ids of the documents under the condition, locked in the order of their ids."""
+    documents = collection.documents
+    return select(documents.c.id).where(condition).order_by(by_id(documents.c.id)).with_for_update(of=documents)
+
+
+def delete_chunks(collection: Collection, condition: ColumnElement[bool]) -> Delete:
+    """Removes the chunks under the condition, locked in the order of their ids; their vectors go with them."""
+    locked = lock_chunks(collection, condition).cte("locked")
+    return delete(collection.chunks).where(collection.chunks.c.key.in_(select(locked.c.key)))
+
+
+def delete_documents(collection: Collection, condition: ColumnElement[bool]) -> Delete:
+    """Removes the documents under the condition, locked in the order of their ids; their chunks stay."""
+    locked = lock_documents(collection, condition).cte("locked")
+    return delete(collection.documents).where(collection.documents.c.id.in_(select(locked.c.id)))
+
+
+def dense_candidates(
+    collection: Collection, restriction: ColumnElement[bool] | None, *, exact: bool, ties: bool = False
+) -> Subquery:
+    """Keys and cosine distances of the chunks nearest to the bound `vector`, at most the bound `candidates`.
+
+    `exact` keeps the planner from the vector index, which may return too few. An index that holds less than the vectors
+    is asked for the bound `wide` candidates, which are ranked by the vectors. With `ties` all that are as near as the
+    last one come, too. That is left out where there is nothing to gain: a scan then sorts every row, not the best.
+    """
+    vectors, chunks = collection.vectors, collection.chunks
+    distance = cosine_distance(vectors.c.embedding).label("distance")
+    rows = select(vectors.c.key, vectors.c.embedding)
+    if restriction is not None:
+        rows = rows.join(chunks, chunks.c.key == vectors.c.key).where(restriction)
+    if exact:
+        every = rows.with_only_columns(vectors.c.key, distance).cte("every").prefix_with("MATERIALIZED")
+        nearest = select(every).order_by(every.c.distance)
+    elif collection.index.kind == "full":
+        nearest = rows.with_only_columns(vectors.c.key, distance).order_by(distance.element)
+    else:
+        by_index = rows.order_by(_indexed_distance(collection)).fetch(bound_count("wide"), with_ties=ties)
+        near = by_index.subquery("near_by_index")
+        exactly = cosine_distance(near.c.embedding)
+        nearest = select(near.c.key, exactly.label("distance")).order_by(exactly)
+    return nearest.fetch(bound_count("candidates"), with_ties=ties).subquery("dense")
+
+
+def bound_count(name: str) -> BindParameter[int]:
+    """A number of rows that the statement's text holds when it is run.
+
+    The planner then knows it ahead, and plans a prepared statement once and not for each run.
+    """
+    return bindparam(name, type_=Integer(), literal_execute=True)
+
+
+def cosine_distance(embedding: ColumnElement[Any]) -> ColumnElement[float]:
+    """The cosine distance to the bound `vector`."""
+    query = bindparam("vector", type_=embedding.type)
+    distance: ColumnElement[float] = embedding.op("<=>", return_type=Float())(query)
+    return distance
+
+
+def _indexed_distance(collection: Collection) -> ColumnElement[float]:
+    index, embedding = collection.index, collection.vectors.c.embedding
+    query = bindparam("vector", type_=embedding.type)
+    dimensions, precision = collection.model.dimensions, collection.precision
+    return index.distance(
+        index.expression(embedding, dimensions=dimensions, precision=precision),
+        index.expression(query, dimensions=dimensions, precision=precision),
+    )

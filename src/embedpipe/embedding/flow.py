@@ -28,12 +28,14 @@ class Batch:
     """Texts of one request. `keys` are the texts' numbers within the call, `tokens` their sum.
 
     `spent`: a larger batch with these texts was tried as often as the policy says, so that this one is tried once.
+    `probe`: the text has its vector already, and is sent to see whether the provider still answers.
     """
 
     keys: Sequence[int]
     texts: Sequence[str]
     tokens: Sequence[int]
     spent: bool = False
+    probe: bool = False
 
     def halves(self, *, spent: bool) -> tuple[Batch, Batch]:
         middle = len(self.keys) // 2
@@ -78,8 +80,9 @@ def batches(texts: Sequence[str], tokens: Sequence[int], limits: Limits, *, keys
 class Flow:
     """What is still to be sent, and the error of every text that failed. It does no I/O; a driver sends.
 
-    What of a batch was refused, or has no good vector, is halved until the bad text stands alone. Where single texts
-    are refused, or parts tried in vain, and nothing at all succeeds, the fault is not the texts': the rest is not sent.
+    What of a batch was refused, or has no good vector, is halved until the bad text stands alone. Where several texts
+    or parts fail in a row, a text that has succeeded is sent again, as often as the policy says, and nothing else
+    meanwhile. If that fails too, or no text has succeeded so far, the fault is not the texts': the rest is not sent.
     Nor is it after a refused key or a redirect to another origin.
     """
 
@@ -89,11 +92,16 @@ class Flow:
         self.errors: dict[int, EmbeddingError] = {}
         self.ended: EmbeddingError | None = None
         """The error after which nothing more is sent."""
-        self._refused = self._in_vain = self._largest = 0
-        self._succeeded = False
+        self._refused = self._in_vain = self._largest = 0  # the first two since a text last succeeded
+        self._answered: Batch | None = None
+        self._probe: Batch | None = None
+        self._doubted = False
 
     def take(self) -> Batch | None:
-        """The next batch to send; None where none is left, unless one under way is halved."""
+        """The next batch to send; None where none is left, or none yet: one under way is halved, or is the probe."""
+        if self._doubted:
+            probe, self._probe = self._probe, None
+            return probe
         return self.waiting.popleft() if self.waiting else next(self._planned, None)
 
     def prepare(self, most: int) -> bool:
@@ -106,24 +114,44 @@ class Flow:
     def settle(self, batch: Batch, failed: Failed | None) -> None:
         """Takes the outcome of a batch: what failed of it, or None where all of it succeeded."""
         if failed is None:
-            self._succeeded = True
+            self._trust(batch)
             return
         rest, error = failed
-        self._succeeded |= len(rest) < len(batch)
+        if batch.probe:
+            if self._doubted:  # no other has succeeded meanwhile
+                self._end(error)
+            return
+        if len(rest) < len(batch):
+            missing = set(rest.keys)
+            self._trust(batch.of([row for row, key in enumerate(batch.keys) if key not in missing]))
         may_divide = concerns_texts(error) and len(rest) > 1
         self._refused += concerns_texts(error) and not may_divide
         self._in_vain += batch.spent
         self._largest = max(self._largest, len(batch))
-        in_vain = self._in_vain >= self._largest.bit_length() + _IN_VAIN
-        hopeless = not self._succeeded and (self._refused >= _HOPELESS or in_vain)
+        doubtful = self._refused >= _HOPELESS or self._in_vain >= self._largest.bit_length() + _IN_VAIN
+        if doubtful and self._answered and not self._doubted and not self.ended:
+            self._doubted, known = True, self._answered
+            self._probe = Batch(known.keys[:1], known.texts[:1], known.tokens[:1], probe=True)
+        hopeless = doubtful and not self._answered
         if may_divide and not hopeless and not self.ended:
             self.waiting.extendleft(reversed(rest.halves(spent=not _refused(error))))
             return
         self._fail(rest, error)
         if hopeless or ends(error):
-            self.ended = error
-            while (following := self.take()) is not None:
-                self._fail(following, error)
+            self._end(error)
+
+    def _trust(self, answered: Batch) -> None:
+        """Begin the counts of failures in a row anew."""
+        self._answered = answered
+        self._refused = self._in_vain = 0
+        self._doubted, self._probe = False, None
+
+    def _end(self, error: EmbeddingError) -> None:
+        """Give up what is not sent yet."""
+        self.ended = error
+        self._doubted = False
+        while (following := self.take()) is not None:
+            self._fail(following, error)
 
     def _fail(self, batch: Batch, error: EmbeddingError) -> None:
         self.errors.update(dict.fromkeys(batch.keys, error))

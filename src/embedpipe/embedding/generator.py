@@ -213,7 +213,7 @@ class EmbeddingGenerator:
                 self._sender.send(arrivals, call.kind, progress=self._progress, tried=tries)
         except EmbeddingError as caught:
             error = caught
-        if arrivals.arrived:
+        if arrivals.arrived and not batch.probe:
             self._take(call, *arrivals.arrived)
         return Failed(arrivals.rest, error) if error else None
 
@@ -231,7 +231,7 @@ class EmbeddingGenerator:
                 await self._sender.asend(arrivals, call.kind, progress=self._progress, tried=tries)
         except EmbeddingError as caught:
             error = caught
-        if arrivals.arrived:
+        if arrivals.arrived and not batch.probe:
             await aside(self._take, call, *arrivals.arrived)
         return Failed(arrivals.rest, error) if error else None
 

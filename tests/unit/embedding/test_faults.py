@@ -126,6 +126,22 @@ def test_a_server_that_refuses_everything_is_not_asked_for_each_text() -> None:
 
 
 @pytest.mark.parametrize("concurrency", [1, 4])
+@pytest.mark.parametrize("mode", ["sync", "async"])
+def test_a_server_that_dies_is_not_asked_for_each_text(mode: str, concurrency: int) -> None:
+    texts = [f"text number {number}" for number in range(2000)]
+    with EmbeddingServer(MODEL, faults=[None, *[Fault.status(500)] * 5000]) as server:
+        retry, limits = Retry(attempts=3, initial_s=0.001), Limits(batch_items=50, concurrency=concurrency)
+        engine = generator(server, retry=retry, limits=limits)
+        attempt = engine.attempt(texts) if mode == "sync" else asyncio.run(engine.aattempt(texts))
+        assert len(attempt.positions) == 50
+        assert {error.status for error in attempt.errors.values() if isinstance(error, ProviderError)} == {500}
+        assert len(attempt.errors) == 1950
+        assert len(server.requests) < 20 + 20 * concurrency
+        probes = [request.texts for request in server.requests if request.texts == server.requests[0].texts[:1]]
+        assert len(probes) == 3  # as the policy says
+
+
+@pytest.mark.parametrize("concurrency", [1, 4])
 def test_a_refused_key_stops_the_call(concurrency: int) -> None:
     with EmbeddingServer(MODEL, api_key="another") as server:
         with pytest.raises(AuthenticationError, match="api_key") as caught:

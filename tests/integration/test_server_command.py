@@ -17,7 +17,7 @@ import pytest
 
 from embedpipe import Document, SemanticSearchService
 from embedpipe.cli import main
-from embedpipe.server.running import listen
+from embedpipe.server import listen
 from embedpipe.testing import FakeEmbeddingModel
 
 KEY = "a-key-for-the-tests-of-the-command"

@@ -16,7 +16,7 @@ from embedpipe._optional import require
 from embedpipe.cli.options import DEFAULT_MODEL, Collection, DatabaseUrl, Json, Model
 
 if TYPE_CHECKING:
-    from embedpipe.server.resources import State
+    from embedpipe.server import ServerState
 
 KeyFile = Annotated[
     Path | None,
@@ -58,9 +58,16 @@ def serve(
         require(module, extra="server")
     if llm is None and llm_url is not None:
         raise typer.BadParameter("--llm-url needs --llm, the name of the model there.")
-    from embedpipe.server import ApiKeys, ServerSettings, create_app
-    from embedpipe.server.running import address_of, listen, run, spare_machine
-    from embedpipe.server.security import check_address
+    from embedpipe.server import (
+        ApiKeys,
+        ServerSettings,
+        address_of,
+        check_address,
+        create_app,
+        listen,
+        run,
+        spare_machine,
+    )
 
     spare_machine()
     keys = ApiKeys.from_environment()
@@ -99,7 +106,7 @@ def _chat(name: str | None, url: str | None) -> object | None:
     return None if name is None else OpenAIChat(name, base_url=url)
 
 
-def _start(state: State, *, url: str, keys: int) -> dict[str, Any]:
+def _start(state: ServerState, *, url: str, keys: int) -> dict[str, Any]:
     """What there is to say once the server can be asked."""
     return {"url": url, "docs": f"{url}/docs", "keys": keys, "pid": os.getpid(), **asdict(state)}
 

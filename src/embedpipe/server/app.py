@@ -11,20 +11,23 @@ from fastapi_offline import FastAPIOffline
 
 from embedpipe import __version__
 from embedpipe.embedding.stores import CacheLike
-from embedpipe.server import errors
-from embedpipe.server.admission import Admission
-from embedpipe.server.guard import PAGE_PATHS, Guard, is_open
-from embedpipe.server.observing import Observed
-from embedpipe.server.paged import ICON, add_page
 from embedpipe.server.resources import Resources
-from embedpipe.server.routes import answers, documents, embedding, openai, operations, searching
+from embedpipe.server.routes import ROUTERS
 from embedpipe.server.schemas.common import ERRORS
-from embedpipe.server.security import ApiKeys
 from embedpipe.server.settings import ServerSettings
+from embedpipe.server.web import (
+    ICON,
+    PAGE_PATHS,
+    ApiKeys,
+    AuthMiddleware,
+    BackpressureMiddleware,
+    MonitoringMiddleware,
+    add_error_handlers,
+    add_page,
+    is_open,
+)
 from embedpipe.storage import Database
 from embedpipe.types import EmbeddingModel
-
-_ROUTERS = (searching, answers, documents, embedding, openai, operations)
 
 
 def create_app(
@@ -80,14 +83,14 @@ def create_app(
         dependencies=[Depends(HTTPBearer(auto_error=False))] if keys else [],  # the guard checks; this documents
     )
     app.state.resources = resources
-    errors.install(app)
-    for module in _ROUTERS:
-        app.include_router(module.router)
+    add_error_handlers(app)
+    for router in ROUTERS:
+        app.include_router(router)
     add_page(app)
     # The last one added is the first one that a request meets.
-    app.add_middleware(Admission, settings=settings, is_open=_is_always_answered)
-    app.add_middleware(Guard, keys=keys, any_host=any_host, hosts=hosts)
-    app.add_middleware(Observed, monitor=resources.monitor)
+    app.add_middleware(BackpressureMiddleware, settings=settings, is_open=_is_always_answered)
+    app.add_middleware(AuthMiddleware, keys=keys, any_host=any_host, hosts=hosts)
+    app.add_middleware(MonitoringMiddleware, monitor=resources.monitor)
     return app
 
 

@@ -13,12 +13,10 @@ from embedpipe.embedding.backend import RemoteModel
 from embedpipe.embedding.stores import CacheLike
 from embedpipe.errors import ModelMismatchError
 from embedpipe.rag import RAGPipeline
-from embedpipe.server.batched_model import BatchedModel
-from embedpipe.server.health import HealthWatch
-from embedpipe.server.observing import Monitor
-from embedpipe.server.reranking import Reranking
-from embedpipe.server.searching import CollectionSearch
+from embedpipe.server.collection_search import CollectionSearch
+from embedpipe.server.rerank_threads import RerankThreads
 from embedpipe.server.settings import ServerSettings
+from embedpipe.server.web import BatchedModel, HealthWatch, Monitor
 from embedpipe.service import SemanticSearchService
 from embedpipe.storage import AsyncPgVectorStore, Database
 from embedpipe.types import EmbeddingModel
@@ -28,7 +26,7 @@ _BATCHES_OF_AN_INGEST = 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class State:
+class ServerState:
     """What a server starts with."""
 
     model: str
@@ -59,7 +57,7 @@ class Resources:
         retry = Retry() if isinstance(inner, RemoteModel) else Retry(attempts=1)
         self.generator = EmbeddingGenerator(self.model, cache=cache, retry=retry)
         self.database = database if isinstance(database, Database) else Database(database)
-        self.reranking = Reranking(reranker)
+        self.reranking = RerankThreads(reranker)
         self._llm = llm
         self._services: OrderedDict[str, SemanticSearchService] = OrderedDict()
         self.watch = HealthWatch(self.service(), self.model.fault)
@@ -93,7 +91,7 @@ class Resources:
         """What answers questions from that collection."""
         return RAGPipeline(self.search(collection), self._llm, k=k)
 
-    def check(self) -> State:
+    def check(self) -> ServerState:
         """What the server will stand on, once the database has answered and the model has been loaded.
 
         Raises what would otherwise fail later: an error of the model or the database, and `ModelMismatchError` where
@@ -109,7 +107,7 @@ class Resources:
             )
         self.model.embed(["warm"], "query")
         documents, chunks = (0, 0) if found is None else (found.documents, found.chunks)
-        return State(model=spec.name, collection=self.collection, documents=documents, chunks=chunks)
+        return ServerState(model=spec.name, collection=self.collection, documents=documents, chunks=chunks)
 
     async def start(self) -> None:
         """Loads the model, so that the first request does not wait for it."""

@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 from embedpipe.embedding import EmbeddingGenerator
 from embedpipe.embedding.backend import Reply
 from embedpipe.errors import EmbeddingError, InvalidVectorsError, ProviderError, RateLimitError
-from embedpipe.server import ServerSettings, batched_model
-from embedpipe.server.batched_model import BatchedModel
-from embedpipe.server.batching import Batcher
+from embedpipe.server import ServerSettings
+from embedpipe.server.web import batched_model
+from embedpipe.server.web.batched_model import BatchedModel
+from embedpipe.server.web.batching import Batcher
 from embedpipe.testing import FakeEmbeddingModel
 from embedpipe.types import Kind, Vectors
 

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from embedpipe.server import health
-from embedpipe.server.health import HealthWatch
+from embedpipe.server.web import health_watch
+from embedpipe.server.web.health_watch import HealthWatch
 from embedpipe.storage import Health
 
 
@@ -33,7 +33,7 @@ async def test_who_asks_within_a_second_shares_one_look(monkeypatch: pytest.Monk
     assert all(answer.database for answer in answers)
     await watch.health()
     assert service.times == 1
-    monkeypatch.setattr(health, "_KEPT_S", 0.0)
+    monkeypatch.setattr(health_watch, "_KEPT_S", 0.0)
     other = HealthWatch(service)
     await other.health()
     await asyncio.sleep(0.01)
@@ -53,7 +53,7 @@ async def test_who_hangs_up_ends_the_look_for_nobody_else() -> None:
 async def test_a_database_that_does_not_answer_in_time_is_not_well(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(health, "_CHECK_S", 0.01)
+    monkeypatch.setattr(health_watch, "_CHECK_S", 0.01)
     service: Any = Looked(60)
     found = await HealthWatch(service).health()
     assert not found.database

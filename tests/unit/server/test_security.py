@@ -8,7 +8,7 @@ import pytest
 
 from embedpipe.errors import ConfigurationError
 from embedpipe.server import ApiKeys, ServerSettings
-from embedpipe.server.security import check_address, is_loopback
+from embedpipe.server.web.api_keys import check_address, is_loopback
 
 KEY = "correct-horse-battery-staple"
 OTHER = "another-key-of-sufficient-length"

@@ -12,12 +12,18 @@ from starlette.responses import StreamingResponse
 
 from embedpipe.errors import EmbedPipeError
 from embedpipe.rag import AsyncAnswerStream
-from embedpipe.server import errors
-from embedpipe.server.errors import REQUEST_ID, ApiError
-from embedpipe.server.json import JsonResponse
-from embedpipe.server.limits import check_k, check_texts
 from embedpipe.server.resources import Resources
 from embedpipe.server.schemas.answers import AnswerRequest, AnswerResponse
+from embedpipe.server.web import (
+    REQUEST_ID,
+    ApiError,
+    JsonResponse,
+    as_api_error,
+    check_k,
+    check_texts,
+    error_body,
+    log_error,
+)
 from embedpipe.types import Metadata
 
 router = APIRouter(tags=["answers"])
@@ -77,8 +83,8 @@ async def _events(
 def _failed(error: Exception, request: Request, limit_s: float) -> dict[str, Any]:
     if isinstance(error, TimeoutError):
         error = ApiError(504, f"Nothing more came within {limit_s:g} s.", type="server_error", code="timeout")
-    errors.log(error, request.scope)
-    return errors.body(errors.as_api_error(error), request.scope[REQUEST_ID])
+    log_error(error, request.scope)
+    return error_body(as_api_error(error), request.scope[REQUEST_ID])
 
 
 def _event(name: str, data: Metadata) -> str:

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 from fastapi import APIRouter, Request
 
-from embedpipe.server import errors
-from embedpipe.server.errors import ApiError
-from embedpipe.server.limits import check_count, check_metadata
 from embedpipe.server.resources import Resources
 from embedpipe.server.routes.paths import ANY
 from embedpipe.server.schemas.documents import (
@@ -16,6 +13,7 @@ from embedpipe.server.schemas.documents import (
     IngestResponse,
     StoredDocumentBody,
 )
+from embedpipe.server.web import ApiError, check_count, check_metadata, public_message
 from embedpipe.types import Document
 
 router = APIRouter(tags=["documents"])
@@ -46,7 +44,7 @@ async def ingest(body: IngestRequest, request: Request) -> IngestResponse:
         chunks_removed=stats.chunks_removed,
         tokens=stats.tokens,
         seconds=stats.seconds,
-        failures={name: errors.told(error, request.scope) for name, error in stats.failures.items()},
+        failures={name: public_message(error, request.scope) for name, error in stats.failures.items()},
     )
 
 

@@ -11,13 +11,10 @@ from fastapi import APIRouter, Request, Response
 from embedpipe._threads import in_thread
 from embedpipe.embedding import catalogue
 from embedpipe.embedding.check import unit
-from embedpipe.server.errors import ApiError
-from embedpipe.server.json import listing
-from embedpipe.server.limits import check_texts
 from embedpipe.server.resources import Resources
 from embedpipe.server.routes.paths import ANY
 from embedpipe.server.schemas.embeddings import EmbeddingsRequest, EmbeddingsResponse, Model, ModelList
-from embedpipe.server.tokens import decoded
+from embedpipe.server.web import ApiError, check_texts, decode_token_ids, list_response
 from embedpipe.types import ModelSpec, Vectors
 
 router = APIRouter(prefix="/v1", tags=["OpenAI's interface"])
@@ -37,7 +34,7 @@ async def embeddings(body: EmbeddingsRequest, request: Request) -> Response:
     vectors = _shortened(batch.vectors, body.dimensions)
     items = _items(vectors, base64=body.encoding_format == "base64")
     usage = {"prompt_tokens": tokens, "total_tokens": tokens}
-    return await listing("data", items, {"object": "list", "model": body.model, "usage": usage})
+    return await list_response("data", items, {"object": "list", "model": body.model, "usage": usage})
 
 
 @router.get("/models")
@@ -97,7 +94,7 @@ def _texts(given: Any, model: str) -> list[str]:
         return [given]
     if isinstance(given[0], str):
         return list(given)
-    return decoded(given if isinstance(given[0], list) else [given], model)
+    return decode_token_ids(given if isinstance(given[0], list) else [given], model)
 
 
 def _shortened(vectors: Vectors, dimensions: int | None) -> Vectors:

@@ -7,7 +7,7 @@ from typing import Literal, TypeAlias
 from fastapi import APIRouter, Request, Response
 
 from embedpipe.server.resources import Resources
-from embedpipe.server.schemas.common import Sent
+from embedpipe.server.schemas.common import ResponseModel
 from embedpipe.storage import Health
 
 router = APIRouter(tags=["operations"])
@@ -16,14 +16,14 @@ State: TypeAlias = Literal["ok", "failing"]
 Part: TypeAlias = Literal["reading", "writing", "model"]
 
 
-class AliveBody(Sent):
+class AliveBody(ResponseModel):
     """The process answers; that says nothing of the database."""
 
     status: Literal["ok"]
     model: str
 
 
-class ReadyBody(Sent):
+class ReadyBody(ResponseModel):
     """Whether requests can be answered; the log says why where they cannot."""
 
     status: State
@@ -32,7 +32,7 @@ class ReadyBody(Sent):
     model: State
 
 
-class PartBody(Sent):
+class PartBody(ResponseModel):
     """Whether requests of one kind can be answered; the log says why where they cannot."""
 
     status: State

@@ -1,1 +1,1 @@
-"""What requests and responses hold, by resource."""
+"""The bodies of requests and responses, one module a resource. The route module of the same name imports it."""

@@ -6,10 +6,10 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from embedpipe.server.schemas.common import Body, Collection, Filter, K, Mode, Sent, Text, Threshold
+from embedpipe.server.schemas.common import Collection, Filter, K, Mode, RequestModel, ResponseModel, Text, Threshold
 
 
-class AnswerRequest(Body):
+class AnswerRequest(RequestModel):
     """A question to the collection."""
 
     question: Annotated[Text, Field(examples=["How do I close a file?"])]
@@ -22,7 +22,7 @@ class AnswerRequest(Body):
     stream: Annotated[bool, Field(description="Whether the answer comes in pieces, as server-sent events.")] = False
 
 
-class AnswerResponse(Sent):
+class AnswerResponse(ResponseModel):
     """The answer, its statements with their checked citations, and its numbered sources.
 
     `model` is null where sentences are quoted from the sources; `left_out` holds the ids of chunks that had no room.

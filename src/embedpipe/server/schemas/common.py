@@ -15,7 +15,7 @@ _MOST_CONDITIONS = 100
 _MOST_KEYS = 100
 
 
-class Body(BaseModel):
+class RequestModel(BaseModel):
     """A request's body: every key is known, and no value is taken for another type's."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
@@ -28,7 +28,7 @@ class Body(BaseModel):
         return data
 
 
-class Sent(BaseModel):
+class ResponseModel(BaseModel):
     """A response's body."""
 
     model_config = ConfigDict(frozen=True)
@@ -87,7 +87,7 @@ Threshold = Annotated[
 ]
 
 
-class ErrorDetail(Sent):
+class ErrorDetail(ResponseModel):
     """What went wrong."""
 
     message: str = Field(description="What was expected, what came, and what to do.")
@@ -97,7 +97,7 @@ class ErrorDetail(Sent):
     request_id: str = Field(description="The id that the server's log has it under.")
 
 
-class ErrorBody(Sent):
+class ErrorBody(ResponseModel):
     """The body of every response that is no success."""
 
     error: ErrorDetail

@@ -6,12 +6,12 @@ from typing import Any, Self
 
 from pydantic import Field, model_validator
 
-from embedpipe.server.schemas.common import Body, Collection, Filter, JsonObject, Sent, Several, Text
+from embedpipe.server.schemas.common import Collection, Filter, JsonObject, RequestModel, ResponseModel, Several, Text
 
 Ids = Several[Text] | None
 
 
-class DocumentBody(Body):
+class DocumentBody(RequestModel):
     """A document under an id that stays the same from one time to the next."""
 
     id: Text
@@ -19,14 +19,14 @@ class DocumentBody(Body):
     metadata: JsonObject = Field(default_factory=dict)
 
 
-class IngestRequest(Body):
+class IngestRequest(RequestModel):
     """Documents to be stored; of those that are there already, only what changed is embedded."""
 
     documents: Several[DocumentBody]
     collection: Collection = None
 
 
-class IngestResponse(Sent):
+class IngestResponse(ResponseModel):
     """What became of the documents, and of their chunks.
 
     `failures` holds the message for each document that could not be taken, by its id: nothing of it was written.
@@ -44,7 +44,7 @@ class IngestResponse(Sent):
     failures: dict[str, str]
 
 
-class StoredDocumentBody(Sent):
+class StoredDocumentBody(ResponseModel):
     """A document; `text` is null where the collection does not keep it."""
 
     id: str
@@ -52,7 +52,7 @@ class StoredDocumentBody(Sent):
     metadata: dict[str, Any]
 
 
-class DeleteRequest(Body):
+class DeleteRequest(RequestModel):
     """Which chunks are to be removed: those that meet every restriction given, of which there must be one."""
 
     document_ids: Ids = None
@@ -67,7 +67,7 @@ class DeleteRequest(Body):
         return self
 
 
-class DeleteResponse(Sent):
+class DeleteResponse(ResponseModel):
     """How many chunks were removed."""
 
     collection: str

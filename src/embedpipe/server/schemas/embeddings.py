@@ -6,13 +6,13 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from embedpipe.server.schemas.common import Body, Kind, Sent, Several, Text
+from embedpipe.server.schemas.common import Kind, RequestModel, ResponseModel, Several, Text
 
 Token = Annotated[int, Field(ge=0, le=2**31 - 1)]
 Tokens = Several[Token]
 
 
-class EmbedRequest(Body):
+class EmbedRequest(RequestModel):
     """A text, which is cut into chunks where it is longer than one."""
 
     text: Text
@@ -20,14 +20,14 @@ class EmbedRequest(Body):
     kind: Kind = "document"
 
 
-class EmbedBatchRequest(Body):
+class EmbedBatchRequest(RequestModel):
     """Texts, each of which gets one vector."""
 
     texts: Several[Text]
     kind: Kind = "document"
 
 
-class EmbeddedText(Sent):
+class EmbeddedText(ResponseModel):
     """A text with its vector, and its number of tokens in the model."""
 
     text: str
@@ -35,7 +35,7 @@ class EmbeddedText(Sent):
     tokenCount: int  # noqa: N815 - the interface's name
 
 
-class EmbedResponse(Sent):
+class EmbedResponse(ResponseModel):
     """The chunks of the text, in its order."""
 
     success: Literal[True]
@@ -43,14 +43,14 @@ class EmbedResponse(Sent):
     totalChunks: int  # noqa: N815 - the interface's name
 
 
-class EmbedBatchResponse(Sent):
+class EmbedBatchResponse(ResponseModel):
     """The texts, in the request's order."""
 
     success: Literal[True]
     embeddings: list[EmbeddedText]
 
 
-class EmbeddingsRequest(Body):
+class EmbeddingsRequest(RequestModel):
     """As OpenAI's; `input_type` is an extension for models that embed questions in another way than documents."""
 
     input: Annotated[
@@ -64,7 +64,7 @@ class EmbeddingsRequest(Body):
     input_type: Kind = "document"
 
 
-class Embedding(Sent):
+class Embedding(ResponseModel):
     """A vector: numbers, or the base64 of its little-endian float32s."""
 
     object: Literal["embedding"]
@@ -72,14 +72,14 @@ class Embedding(Sent):
     embedding: list[float] | str
 
 
-class Usage(Sent):
+class Usage(ResponseModel):
     """Tokens in the model."""
 
     prompt_tokens: int
     total_tokens: int
 
 
-class EmbeddingsResponse(Sent):
+class EmbeddingsResponse(ResponseModel):
     """As OpenAI's."""
 
     object: Literal["list"]
@@ -88,7 +88,7 @@ class EmbeddingsResponse(Sent):
     usage: Usage
 
 
-class Model(Sent):
+class Model(ResponseModel):
     """A model that the server has."""
 
     id: str
@@ -97,7 +97,7 @@ class Model(Sent):
     owned_by: str
 
 
-class ModelList(Sent):
+class ModelList(ResponseModel):
     """As OpenAI's."""
 
     object: Literal["list"]

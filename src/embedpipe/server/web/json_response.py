@@ -20,15 +20,15 @@ class JsonResponse(Response):
         return content if isinstance(content, bytes) else to_json(content)
 
 
-async def listing(name: str, items: Iterator[Any], others: Mapping[str, Any]) -> JsonResponse:
+async def list_response(name: str, items: Iterator[Any], others: Mapping[str, Any]) -> JsonResponse:
     """Return an object of a list that may be long, under its name, and of other fields.
 
     The items are made and written one by one in a thread: at once they would hold up all other requests.
     """
-    return JsonResponse(await in_thread(_listing, name, items, others))
+    return JsonResponse(await in_thread(_list_body, name, items, others))
 
 
-def _listing(name: str, items: Iterator[Any], others: Mapping[str, Any]) -> bytes:
+def _list_body(name: str, items: Iterator[Any], others: Mapping[str, Any]) -> bytes:
     written = b",".join([to_json(item) for item in items])
     rest = to_json(others)[1:]
     return b"{" + to_json(name) + b":[" + written + b"]" + (b"," if others else b"") + rest

@@ -6,10 +6,9 @@ from collections.abc import Sequence
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from embedpipe.server import errors
-from embedpipe.server.cross_site import is_called, is_foreign, is_local, name_of
-from embedpipe.server.errors import ApiError
-from embedpipe.server.security import ApiKeys
+from embedpipe.server.web.api_keys import ApiKeys
+from embedpipe.server.web.cross_site import is_called, is_foreign, is_local, name_of
+from embedpipe.server.web.error_responses import ApiError, error_response
 
 READY_PATHS = ("/readyz", "/readyz/reading", "/readyz/writing", "/readyz/model")
 PROBED_PATHS = ("/healthz", *READY_PATHS)
@@ -27,7 +26,7 @@ def is_open(path: str) -> bool:
     return path in OPEN_PATHS or path.startswith(PAGE_PATHS)
 
 
-class Guard:
+class AuthMiddleware:
     """Refuses whoever brings no key of these, and what a page of another origin sends, before a byte of the body.
 
     Where `hosts` are given the server is called by these names and by loopback ones alone, so that a web page that has
@@ -51,7 +50,7 @@ class Guard:
         if refusal is None:
             await self._app(scope, receive, send)
         else:
-            await errors.response(refusal, scope)(scope, receive, send)
+            await error_response(refusal, scope)(scope, receive, send)
 
     def _refusal(self, scope: Scope) -> ApiError | None:
         key = _key(scope)

@@ -11,10 +11,9 @@ from embedpipe._threads import in_thread
 from embedpipe.chunking import RecursiveChunker
 from embedpipe.embedding import EmbeddingBatch
 from embedpipe.errors import InputError
-from embedpipe.server.json import listing
-from embedpipe.server.limits import check_count, check_texts
 from embedpipe.server.resources import Resources
 from embedpipe.server.schemas.embeddings import EmbedBatchRequest, EmbedBatchResponse, EmbedRequest, EmbedResponse
+from embedpipe.server.web import check_count, check_texts, list_response
 
 router = APIRouter(tags=["embeddings"])
 
@@ -30,7 +29,7 @@ async def embed(body: EmbedRequest, request: Request) -> Response:
         raise InputError("text expected at least one visible character, and white space alone came.")
     check_count(len(chunks), resources.settings, param="text (in chunks)")
     batch = await resources.generator.agenerate_batch(chunks, body.kind)
-    return await listing("chunks", _embedded(batch), {"success": True, "totalChunks": len(chunks)})
+    return await list_response("chunks", _embedded(batch), {"success": True, "totalChunks": len(chunks)})
 
 
 @router.post("/embed/batch", response_model=EmbedBatchResponse)
@@ -39,7 +38,7 @@ async def embed_batch(body: EmbedBatchRequest, request: Request) -> Response:
     resources = Resources.of(request)
     check_texts(body.texts, resources.settings, param="texts")
     batch = await resources.generator.agenerate_batch(body.texts, body.kind)
-    return await listing("embeddings", _embedded(batch), {"success": True})
+    return await list_response("embeddings", _embedded(batch), {"success": True})
 
 
 def _embedded(batch: EmbeddingBatch) -> Iterator[dict[str, Any]]:

@@ -15,7 +15,7 @@ from embedpipe.types import Reranker, SearchResult
 _THREADS = 4
 
 
-class Reranking:
+class RerankThreads:
     """The server's reranker: the one given, else similarity weighed with the words that query and text share."""
 
     def __init__(self, reranker: object | None) -> None:

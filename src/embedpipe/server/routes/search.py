@@ -7,9 +7,8 @@ from dataclasses import replace
 import numpy as np
 from fastapi import APIRouter, Request
 
-from embedpipe.server.limits import check_k, check_texts
 from embedpipe.server.resources import Resources
-from embedpipe.server.schemas.searching import (
+from embedpipe.server.schemas.search import (
     CollectionBody,
     CollectionsResponse,
     FoundChunk,
@@ -19,6 +18,7 @@ from embedpipe.server.schemas.searching import (
     SearchRequest,
     SearchResponse,
 )
+from embedpipe.server.web import check_k, check_texts
 from embedpipe.types import Chunk, SearchResult
 
 router = APIRouter(tags=["search"])

@@ -6,7 +6,7 @@ from collections.abc import Collection
 
 from starlette.types import Scope
 
-from embedpipe.server.security import is_loopback
+from embedpipe.server.web.api_keys import is_loopback
 
 _OWN = ("same-origin", "none")
 """What `Sec-Fetch-Site` says of the server's own page, and of an address that a person typed."""

@@ -5,14 +5,14 @@ from __future__ import annotations
 import math
 import time
 
-from embedpipe.server.errors import ApiError
 from embedpipe.server.settings import ServerSettings
+from embedpipe.server.web.error_responses import ApiError
 
 _SMOOTHING = 0.1
 _LONGEST_WAIT_S = 60
 
 
-class Load:
+class Capacity:
     """The requests under way and the bytes of their bodies, within bounds; who does not fit is refused with 429."""
 
     def __init__(self, settings: ServerSettings) -> None:
@@ -21,12 +21,12 @@ class Load:
         self._bytes = 0
         self._seconds = 0.0
 
-    def enter(self) -> Place:
+    def enter(self) -> Slot:
         """A place for one request."""
         if self._requests >= self._settings.max_requests:
             raise self._refusal(f"{self._requests} requests are under way")
         self._requests += 1
-        return Place(self)
+        return Slot(self)
 
     def hold(self, count: int) -> None:
         """Takes room for so many bytes of a body."""
@@ -51,10 +51,10 @@ class Load:
         )
 
 
-class Place:
+class Slot:
     """One request's share of the load."""
 
-    def __init__(self, load: Load) -> None:
+    def __init__(self, load: Capacity) -> None:
         self._load = load
         self._started = time.monotonic()
         self._held = 0

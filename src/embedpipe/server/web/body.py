@@ -9,9 +9,9 @@ from collections.abc import Callable
 from starlette.types import Message, Receive, Scope, Send
 
 from embedpipe._threads import in_thread
-from embedpipe.server.cross_site import header
-from embedpipe.server.errors import ApiError
-from embedpipe.server.shape import is_utf8, values_in
+from embedpipe.server.web.cross_site import header
+from embedpipe.server.web.error_responses import ApiError
+from embedpipe.server.web.json_size import is_utf8, values_in
 
 _DRAIN_S = 5.0
 _FEW_BYTES = 65_536
@@ -24,7 +24,7 @@ class GoneError(Exception):
     """The client has gone."""
 
 
-class Body:
+class RequestBody:
     """A request's body, read within its limit before the request runs, and then handed on in one piece."""
 
     def __init__(self, scope: Scope, receive: Receive, *, limit: int, most_values: int) -> None:
@@ -117,7 +117,7 @@ class Body:
             )
 
 
-class Answer:
+class ResponseSender:
     """The way to the client: knows whether the answer has begun, and says when it ends.
 
     `GoneError` where the client takes nothing for `limit_s` seconds.

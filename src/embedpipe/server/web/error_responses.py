@@ -86,7 +86,7 @@ def as_api_error(error: Exception) -> ApiError:
     return ApiError(answer.status, message, type=answer.type, code=answer.code, headers=headers)
 
 
-def body(error: ApiError, request_id: str) -> dict[str, Any]:
+def error_body(error: ApiError, request_id: str) -> dict[str, Any]:
     """What the response holds."""
     return {
         "error": {
@@ -99,15 +99,15 @@ def body(error: ApiError, request_id: str) -> dict[str, Any]:
     }
 
 
-def response(error: Exception, scope: Mapping[str, Any]) -> Response:
+def error_response(error: Exception, scope: Mapping[str, Any]) -> Response:
     """The error as a response, logged where it is the server's."""
     answer = as_api_error(error)
-    log(error, scope)
-    content = json.dumps(body(answer, scope[REQUEST_ID]))  # in ASCII: a message may quote what is no valid Unicode
+    log_error(error, scope)
+    content = json.dumps(error_body(answer, scope[REQUEST_ID]))  # ASCII: a message may quote invalid Unicode
     return Response(content, answer.status, answer.headers, media_type="application/json")
 
 
-def log(error: Exception, scope: Mapping[str, Any]) -> None:
+def log_error(error: Exception, scope: Mapping[str, Any]) -> None:
     """Writes the error to the log where it is the server's, under the request's id."""
     if as_api_error(error).status >= 500:
         logger.error(
@@ -115,23 +115,23 @@ def log(error: Exception, scope: Mapping[str, Any]) -> None:
         )
 
 
-def told(error: Exception, scope: Mapping[str, Any]) -> str:
+def public_message(error: Exception, scope: Mapping[str, Any]) -> str:
     """What a response may say of an error that is one among several; the log has it where it is the server's."""
-    log(error, scope)
+    log_error(error, scope)
     return as_api_error(error).message
 
 
-def install(app: FastAPI) -> None:
+def add_error_handlers(app: FastAPI) -> None:
     """Has the application answer every error this way."""
 
     async def known(request: Request, error: Exception) -> Response:
-        return response(error, request.scope)
+        return error_response(error, request.scope)
 
     async def invalid(request: Request, error: Exception) -> Response:
-        return response(_validation(error), request.scope)
+        return error_response(_validation(error), request.scope)
 
     async def http(request: Request, error: Exception) -> Response:
-        return response(_http(error, request), request.scope)
+        return error_response(_http(error, request), request.scope)
 
     app.add_exception_handler(ApiError, known)
     app.add_exception_handler(errors.EmbedPipeError, known)

@@ -6,11 +6,21 @@ from typing import Annotated, Any, Self
 
 from pydantic import Field
 
-from embedpipe.server.schemas.common import Body, Collection, Filter, K, Mode, Sent, Several, Text, Threshold
+from embedpipe.server.schemas.common import (
+    Collection,
+    Filter,
+    K,
+    Mode,
+    RequestModel,
+    ResponseModel,
+    Several,
+    Text,
+    Threshold,
+)
 from embedpipe.types import SearchResult
 
 
-class SearchRequest(Body):
+class SearchRequest(RequestModel):
     """A search for chunks by meaning ("dense"), by words ("lexical") or by both."""
 
     query: Annotated[Text, Field(examples=["how do I close a file?"])]
@@ -23,7 +33,7 @@ class SearchRequest(Body):
     collection: Collection = None
 
 
-class FoundChunk(Sent):
+class FoundChunk(ResponseModel):
     """A chunk with the scores that brought it up; for each, higher is better.
 
     `text` stands at `start` to `end` (code points) of its document. `similarity` is the cosine to the query,
@@ -63,7 +73,7 @@ class FoundChunk(Sent):
         )
 
 
-class SearchResponse(Sent):
+class SearchResponse(ResponseModel):
     """The results, best first."""
 
     query: str
@@ -73,7 +83,7 @@ class SearchResponse(Sent):
     results: list[FoundChunk]
 
 
-class CollectionBody(Sent):
+class CollectionBody(ResponseModel):
     """A collection; `current` says whether the server's model is the one that it was made with."""
 
     name: str
@@ -88,13 +98,13 @@ class CollectionBody(Sent):
     default: bool
 
 
-class CollectionsResponse(Sent):
+class CollectionsResponse(ResponseModel):
     """The collections in the order of their names."""
 
     collections: list[CollectionBody]
 
 
-class RerankRequest(Body):
+class RerankRequest(RequestModel):
     """Texts to be ordered by how well they answer the query."""
 
     query: Text
@@ -104,7 +114,7 @@ class RerankRequest(Body):
     model: Annotated[str | None, Field(description="The name that `/rerank` answers with; no other is there.")] = None
 
 
-class RerankedDocument(Sent):
+class RerankedDocument(ResponseModel):
     """A text by its place in the request."""
 
     index: int
@@ -112,7 +122,7 @@ class RerankedDocument(Sent):
     document: str | None = None
 
 
-class RerankResponse(Sent):
+class RerankResponse(ResponseModel):
     """The texts, best first."""
 
     model: str

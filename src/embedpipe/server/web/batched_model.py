@@ -13,8 +13,8 @@ from embedpipe._forking import PerProcess
 from embedpipe.embedding.backend import CountingModel, LimitedModel, Limits, RemoteModel, Reply
 from embedpipe.embedding.check import parted
 from embedpipe.errors import EmbeddingError, EmbedPipeError, ProviderError, RateLimitError, TokenLimitError
-from embedpipe.server.batching import Batcher, OnBatch
 from embedpipe.server.settings import ServerSettings
+from embedpipe.server.web.batching import Batcher, OnBatch
 from embedpipe.types import EmbeddingModel, Kind, ModelSpec, Vectors
 
 _PROVIDER_CHARACTERS = 400_000

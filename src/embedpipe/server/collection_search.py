@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from embedpipe.server.reranking import Reranking
+from embedpipe.server.rerank_threads import RerankThreads
 from embedpipe.service import SemanticSearchService
 from embedpipe.types import SearchResult
 
@@ -15,7 +15,7 @@ _CANDIDATES = 50
 class CollectionSearch:
     """Searches of one collection, as an answer's pipeline and the route both ask for them."""
 
-    def __init__(self, service: SemanticSearchService, reranking: Reranking) -> None:
+    def __init__(self, service: SemanticSearchService, reranking: RerankThreads) -> None:
         self._service = service
         self._reranking = reranking
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from fastapi import FastAPI
 from starlette.responses import FileResponse
 
-from embedpipe.server.guard import PAGE_PATHS
+from embedpipe.server.web.auth import PAGE_PATHS
 
 _FOLDER = Path(__file__).parent / "page"
 _FILES = {"/": "index.html", **{f"{PAGE_PATHS}{name}": name for name in ("app.js", "icon.svg", "style.css")}}

@@ -12,8 +12,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from embedpipe._optional import require
 from embedpipe.metrics import PrometheusObserver, observing
-from embedpipe.server import errors
-from embedpipe.server.errors import REQUEST_ID
+from embedpipe.server.web.error_responses import REQUEST_ID, error_response
 
 logger = logging.getLogger(__name__)
 
@@ -64,7 +63,7 @@ class Monitor:
         return text
 
 
-class Observed:
+class MonitoringMiddleware:
     """Gives each request its id, counts and logs it, and answers with an id alone where the server has a fault."""
 
     def __init__(self, app: ASGIApp, *, monitor: Monitor) -> None:
@@ -93,7 +92,7 @@ class Observed:
         except Exception as error:
             if status != _HUNG_UP:
                 raise  # the answer has begun, and can only break off
-            await errors.response(error, scope)(scope, receive, numbered)
+            await error_response(error, scope)(scope, receive, numbered)
         finally:
             seconds = time.perf_counter() - started
             self._monitor.ended(_route(scope), _method(scope), status=status, seconds=seconds)

@@ -7,14 +7,13 @@ from collections.abc import Awaitable, Callable
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from embedpipe.server import errors
-from embedpipe.server.errors import ApiError
-from embedpipe.server.exchange import Answer, Body, GoneError
-from embedpipe.server.load import Load, Place
 from embedpipe.server.settings import ServerSettings
+from embedpipe.server.web.body import GoneError, RequestBody, ResponseSender
+from embedpipe.server.web.capacity import Capacity, Slot
+from embedpipe.server.web.error_responses import ApiError, error_response
 
 
-class Admission:
+class BackpressureMiddleware:
     """Runs a request once its whole body is there, until it is answered, its time is up or its client has gone.
 
     What is cancelled holds no place, no memory and no turn at the model any longer. `is_open` says which paths are
@@ -24,7 +23,7 @@ class Admission:
     def __init__(self, app: ASGIApp, *, settings: ServerSettings, is_open: Callable[[str], bool]) -> None:
         self._app = app
         self._settings = settings
-        self._load = Load(settings)
+        self._load = Capacity(settings)
         self._is_open = is_open
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -32,7 +31,7 @@ class Admission:
             await self._app(scope, receive, send)
             return
         limits = self._settings
-        body = Body(scope, receive, limit=limits.max_body_bytes, most_values=limits.max_values)
+        body = RequestBody(scope, receive, limit=limits.max_body_bytes, most_values=limits.max_values)
         try:
             await self._admitted(scope, body, send)
         except ApiError as error:
@@ -40,9 +39,9 @@ class Admission:
         except GoneError:
             return
 
-    async def _admitted(self, scope: Scope, body: Body, send: Send) -> None:
+    async def _admitted(self, scope: Scope, body: RequestBody, send: Send) -> None:
         place = self._load.enter()
-        answer = Answer(send, limit_s=self._settings.request_timeout_s, on_end=place.leave)
+        answer = ResponseSender(send, limit_s=self._settings.request_timeout_s, on_end=place.leave)
         try:
             await self._answered(scope, body, answer, place=place)
         except ApiError:
@@ -51,7 +50,7 @@ class Admission:
         finally:
             place.leave()
 
-    async def _answered(self, scope: Scope, body: Body, answer: Answer, *, place: Place) -> None:
+    async def _answered(self, scope: Scope, body: RequestBody, answer: ResponseSender, *, place: Slot) -> None:
         limit_s = self._settings.request_timeout_s
         try:
             async with asyncio.timeout(limit_s) as timeout:
@@ -64,16 +63,16 @@ class Admission:
             raise _too_slow(limit_s, body) from None
 
 
-def _too_slow(limit_s: float, body: Body) -> ApiError:
+def _too_slow(limit_s: float, body: RequestBody) -> ApiError:
     if not body.complete:
         return ApiError(408, f"The body did not come within {limit_s:g} s.", code="timeout")
     message = f"There was no answer within {limit_s:g} s, and the work was given up."
     return ApiError(504, message, type="server_error", code="timeout")
 
 
-async def _refuse(error: ApiError, scope: Scope, body: Body, send: Send) -> None:
+async def _refuse(error: ApiError, scope: Scope, body: RequestBody, send: Send) -> None:
     """Answers at once, also where the body is still on its way: that connection is closed then."""
-    response = errors.response(error, scope)
+    response = error_response(error, scope)
     if body.complete:
         await response(scope, body.replay, send)
         return
@@ -84,7 +83,7 @@ async def _refuse(error: ApiError, scope: Scope, body: Body, send: Send) -> None
     await send({"type": "http.response.body", "body": b""})
 
 
-async def _while_connected(work: Awaitable[None], body: Body, answer: Answer) -> None:
+async def _while_connected(work: Awaitable[None], body: RequestBody, answer: ResponseSender) -> None:
     """Runs the request; cancels it, and raises `GoneError`, where the client goes before it is answered."""
     running = asyncio.ensure_future(work)
     watching = asyncio.ensure_future(body.until_gone())

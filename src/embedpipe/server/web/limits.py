@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from embedpipe.server.errors import ApiError
 from embedpipe.server.settings import ServerSettings
+from embedpipe.server.web.error_responses import ApiError
 
 
 def check_texts(texts: Sequence[str], settings: ServerSettings, *, param: str) -> None:

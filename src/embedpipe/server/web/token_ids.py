@@ -6,14 +6,14 @@ from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
 
-from embedpipe.server.errors import ApiError
+from embedpipe.server.web.error_responses import ApiError
 from embedpipe.text.tokens import encoding_name
 
 _DEFAULT = "cl100k_base"
 """What clients cut texts with where they do not know the model's own tokens, LangChain's among them."""
 
 
-def decoded(tokens: Sequence[Sequence[int]], model: str) -> list[str]:
+def decode_token_ids(tokens: Sequence[Sequence[int]], model: str) -> list[str]:
     """The texts; `ApiError` 400 for an id that no text has."""
     encoding = _encoding(encoding_name(model) or _DEFAULT)
     try:

@@ -9,8 +9,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from docutils import nodes
+from sphinx import addnodes
+from sphinx.errors import ExtensionError
+
 if TYPE_CHECKING:
     from sphinx.application import Sphinx
+    from sphinx.environment import BuildEnvironment
 
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT / "src"))
@@ -69,6 +74,45 @@ def as_restructured_text(_app: Sphinx, _what: str, _name: str, _object: Any, _op
     lines[:] = "\n\n".join(paragraphs(lines)).split("\n")
 
 
+SUMMARY = (
+    "Search texts on PostgreSQL with pgvector by meaning and by words (BM25) at once, and answer questions with "
+    "checked citations. A Python library with components for LangChain and LlamaIndex, a command line and a server."
+)
+
+
+def below(env: BuildEnvironment, page: str) -> Iterator[str]:
+    """Yield the page and all pages under it, in the order of the navigation."""
+    yield page
+    for child in env.toctree_includes.get(page, ()):
+        yield from below(env, child)
+
+
+def entry(env: BuildEnvironment, page: str) -> str:
+    """Return the page's line in llms.txt: its title, a link, and its first sentence.
+
+    The link leads to the page's Markdown. A page of the reference is only directives there, so its link leads to HTML.
+    """
+    first = next(iter(env.get_doctree(page).findall(nodes.paragraph)), None)
+    sentence = "" if first is None else ": " + re.split(r"(?<=[.!?])\s", " ".join(first.astext().split()))[0]
+    target = f"{page}.html" if page.startswith("reference/") else f"_sources/{page}.md.txt"
+    return f"- [{env.titles[page].astext()}]({target}){sentence}"
+
+
+def write_llms_txt(app: Sphinx, exception: Exception | None) -> None:
+    """Write llms.txt, an index of all pages for language models, beside the HTML (see llmstxt.org)."""
+    if exception is not None or app.builder.name != "html":
+        return
+    lines, listed = [f"# {project}", "", f"> {SUMMARY}"], {"index"}
+    for toctree in app.env.get_doctree("index").findall(addnodes.toctree):
+        pages = [page for top in toctree["includefiles"] for page in below(app.env, top)]
+        lines += ["", f"## {toctree['caption']}", "", *(entry(app.env, page) for page in pages)]
+        listed.update(pages)
+    if missing := app.env.found_docs - listed:
+        raise ExtensionError(f"llms.txt does not list {sorted(missing)}. Add them to a toctree.")
+    (Path(app.outdir) / "llms.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
 def setup(app: Sphinx) -> None:
     """Called by Sphinx."""
     app.connect("autodoc-process-docstring", as_restructured_text)
+    app.connect("build-finished", write_llms_txt)

@@ -19,9 +19,8 @@ from typing import Any
 import numpy as np
 
 from embedpipe.compression import BinaryQuantizer, EmbeddingCompressor, Int8Quantizer, compare
-from embedpipe.embedding import EmbeddingGenerator
-from embedpipe.embedding.cache import rounded
-from embedpipe.embedding.check import unit
+from embedpipe.embedding import EmbeddingGenerator, unit
+from embedpipe.embedding.cache.entries import rounded
 from embedpipe.evaluation import load_beir
 from embedpipe.types import Vectors
 

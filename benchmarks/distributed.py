@@ -27,7 +27,7 @@ from sqlalchemy import text
 
 from embedpipe import Document, ProcessingStats, RecursiveChunker, SemanticSearchService
 from embedpipe.distributed import Workers, from_documents, ingest
-from embedpipe.embedding.backend import Limits
+from embedpipe.embedding import Limits
 from embedpipe.storage.embedded.server import embedded_url
 from embedpipe.testing import FakeEmbeddingModel
 from embedpipe.types import Kind, Vectors

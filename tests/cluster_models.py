@@ -7,8 +7,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from embedpipe.embedding.backend import Limits
-from embedpipe.embedding.limiter import Limiter
+from embedpipe.embedding import Limiter, Limits
 from embedpipe.errors import ProviderError
 from embedpipe.testing import FakeEmbeddingModel
 from embedpipe.types import Kind, Vectors

@@ -10,8 +10,7 @@ from typing import Any
 from embedpipe._forking import Given
 from embedpipe._threads import in_thread
 from embedpipe.chunking import RecursiveChunker
-from embedpipe.embedding import EmbeddingGenerator
-from embedpipe.embedding.backend import RemoteModel
+from embedpipe.embedding import EmbeddingGenerator, RemoteModel
 from embedpipe.errors import CollectionNotFoundError, EmbedPipeError, InputError
 from embedpipe.ingest import Documents, Engine, IngestSettings, ProcessingStats, Progress, Tally
 from embedpipe.metrics.spans import Observers, Span, span

@@ -15,7 +15,7 @@ from llama_index.core.vector_stores import MetadataFilter, MetadataFilters, Vect
 
 from embedpipe import Document as CoreDocument
 from embedpipe import EmbeddingGenerator, SemanticSearchService
-from embedpipe.embedding.wrapped import WrappedModel
+from embedpipe.embedding import WrappedModel
 from embedpipe.errors import ModelMismatchError
 from embedpipe.langchain import EmbedPipeEmbeddings, EmbedPipeVectorStore, RecursiveTextSplitter
 from embedpipe.llama_index import EmbedPipeEmbedding, RecursiveNodeParser

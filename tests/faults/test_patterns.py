@@ -20,7 +20,7 @@ import pytest
 from embedpipe.answering.citations import checked_statements, find_quote
 from embedpipe.answering.extractive import ExtractiveAnswerer
 from embedpipe.chunking import MarkdownChunker, ParagraphChunker, RecursiveChunker, SentenceChunker, TokenChunker
-from embedpipe.embedding.limiter import seconds
+from embedpipe.embedding.engine.rate_limiter import seconds
 from embedpipe.errors import InputError
 from embedpipe.retrieval.context import Passage
 from embedpipe.storage.lexical.query_parser import parse_query, unquoted

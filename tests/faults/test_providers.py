@@ -34,10 +34,9 @@ from bad_provider import (
     serving,
 )
 from embedpipe import Database, Document, SemanticSearchService
-from embedpipe.embedding import EmbeddingGenerator, Limits, OpenAIModel, Retry
-from embedpipe.embedding.cache import KeyMaker, decode, encode
-from embedpipe.embedding.limiter import RateLimiter
-from embedpipe.embedding.provider import retry_after
+from embedpipe.embedding import EmbeddingGenerator, Limits, OpenAIModel, RateLimiter, Retry
+from embedpipe.embedding.cache.entries import KeyMaker, decode, encode
+from embedpipe.embedding.providers.remote import retry_after
 from embedpipe.errors import (
     AuthenticationError,
     ConfigurationError,

@@ -30,8 +30,7 @@ from embedpipe import Database, EmbeddingGenerator
 from embedpipe._private import harmless_environment
 from embedpipe._providers import Endpoint, Secret, hidden, words
 from embedpipe.answering.chat import OpenAIChat
-from embedpipe.embedding import CohereModel, FileCache, Limits, OpenAIModel, RedisCache, Retry
-from embedpipe.embedding.limiter import RateLimiter
+from embedpipe.embedding import CohereModel, FileCache, Limits, OpenAIModel, RateLimiter, RedisCache, Retry
 from embedpipe.errors import ConfigurationError, EmbedPipeError, StorageError
 from embedpipe.metrics import EmbeddingMetrics
 from embedpipe.reranking import CohereReranker

@@ -19,8 +19,7 @@ from conftest import fresh_database
 from embedpipe import Document, EmbeddingGenerator, RecursiveChunker, SemanticSearchService
 from embedpipe.distributed import Columns, Workers, from_documents, ingest, read_files
 from embedpipe.distributed.shared import SharedLimiter
-from embedpipe.embedding.backend import Limits
-from embedpipe.embedding.limiter import RateLimiter
+from embedpipe.embedding import Limits, RateLimiter
 from embedpipe.errors import ConfigurationError, InputError
 from embedpipe.files import read_document
 from embedpipe.storage import Database

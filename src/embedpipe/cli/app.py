@@ -324,9 +324,9 @@ def evaluate(
 def models(as_json: Json = False) -> None:
     """The embedding models that are known by name."""
     from embedpipe.cli.render import console, models_table, write_json
-    from embedpipe.embedding.catalogue import CATALOGUE
+    from embedpipe.embedding import catalogue
 
-    rows = [asdict(model) for model in CATALOGUE]
+    rows = [asdict(model) for model in catalogue.CATALOGUE]
     if as_json:
         write_json(rows)
     else:

@@ -12,8 +12,7 @@ from embedpipe._optional import require
 from embedpipe.distributed.shared import Claims, answered
 from embedpipe.distributed.sources import Columns
 from embedpipe.distributed.stages import CutStage, EmbedStage, Plan, WriteStage
-from embedpipe.embedding.backend import RemoteModel
-from embedpipe.embedding.limiter import RateLimiter
+from embedpipe.embedding import RateLimiter, RemoteModel
 from embedpipe.errors import ConfigurationError, EmbedPipeError, InputError
 from embedpipe.ingest import ProcessingStats, Progress, Tally
 from embedpipe.metrics.spans import span

@@ -1,32 +1,50 @@
-"""From texts to vectors, whatever the model."""
+"""From texts to vectors, whatever the model.
 
-from embedpipe.embedding.backend import Limits, Retry
-from embedpipe.embedding.cache import VectorCache
+Start with `generator`. `engine/` is its loop, `cache/` keeps vectors between calls, `providers/` finds a model by its
+name, `catalogue` lists published models. A provider is a module with the name of its prefix: `openai`, `cohere`,
+`local/`. Other packages import from here only.
+"""
+
+from embedpipe.embedding import catalogue
+from embedpipe.embedding.backend import EmbeddingResponse, LimitedModel, Limits, RemoteModel, Retry, TokenCountingModel
+from embedpipe.embedding.cache import ByteStoreCache, CacheLike, CacheStats, FileCache, RedisCache, VectorCache
 from embedpipe.embedding.catalogue import recommend
 from embedpipe.embedding.cohere import CohereModel
-from embedpipe.embedding.file_cache import CacheStats, FileCache
-from embedpipe.embedding.generator import EmbeddingGenerator
+from embedpipe.embedding.engine import EmbeddingAttempt, EmbeddingBatch, EmbeddingResult, Limiter, RateLimiter
+from embedpipe.embedding.generator import EmbeddingGenerator, checked_generator
 from embedpipe.embedding.local import LocalModel
 from embedpipe.embedding.openai import OpenAIModel
-from embedpipe.embedding.results import EmbeddingAttempt, EmbeddingBatch, EmbeddingResult
-from embedpipe.embedding.stores import ByteStoreCache, RedisCache
-from embedpipe.embedding.wrapped import WrappedModel
+from embedpipe.embedding.providers import LangChainEmbeddings, WrappedModel, check_published
+from embedpipe.embedding.vectors import parted, unit
 
 __all__ = [
     "ByteStoreCache",
+    "CacheLike",
     "CacheStats",
     "CohereModel",
     "EmbeddingAttempt",
     "EmbeddingBatch",
     "EmbeddingGenerator",
+    "EmbeddingResponse",
     "EmbeddingResult",
     "FileCache",
+    "LangChainEmbeddings",
+    "LimitedModel",
+    "Limiter",
     "Limits",
     "LocalModel",
     "OpenAIModel",
+    "RateLimiter",
     "RedisCache",
+    "RemoteModel",
     "Retry",
+    "TokenCountingModel",
     "VectorCache",
     "WrappedModel",
+    "catalogue",
+    "check_published",
+    "checked_generator",
+    "parted",
     "recommend",
+    "unit",
 ]

@@ -45,7 +45,7 @@ class Retry:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Reply:
+class EmbeddingResponse:
     """What a provider sent: (n, d) float32 vectors in the input's order, and its headers, in lower case."""
 
     vectors: Vectors
@@ -53,7 +53,7 @@ class Reply:
 
 
 @runtime_checkable
-class CountingModel(Protocol):
+class TokenCountingModel(Protocol):
     """A backend that knows its own tokenizer.
 
     `special_tokens` is what the model adds to a text, beside its prompt.
@@ -78,6 +78,6 @@ class LimitedModel(Protocol):
 class RemoteModel(Protocol):
     """A backend behind a network, natively async, which raises the errors of `embedpipe.errors` and does not retry."""
 
-    def fetch(self, texts: Sequence[str], kind: Kind) -> Reply: ...
+    def fetch(self, texts: Sequence[str], kind: Kind) -> EmbeddingResponse: ...
 
-    async def afetch(self, texts: Sequence[str], kind: Kind) -> Reply: ...
+    async def afetch(self, texts: Sequence[str], kind: Kind) -> EmbeddingResponse: ...

@@ -21,9 +21,9 @@ from embedpipe._providers import (
     unusable,
 )
 from embedpipe.embedding import catalogue
-from embedpipe.embedding.backend import Limits, Reply
-from embedpipe.embedding.check import stacked
-from embedpipe.embedding.provider import LoopClients, room, translated
+from embedpipe.embedding.backend import EmbeddingResponse, Limits
+from embedpipe.embedding.providers.remote import LoopClients, room, translated
+from embedpipe.embedding.vectors import stacked
 from embedpipe.errors import ConfigurationError, EmbeddingError, InvalidVectorsError
 from embedpipe.types import Kind, ModelSpec, Vectors
 
@@ -75,7 +75,7 @@ class CohereModel:
         """(n, d) float32, one row for each text, in order."""
         return self.fetch(texts, kind).vectors
 
-    def fetch(self, texts: Sequence[str], kind: Kind) -> Reply:
+    def fetch(self, texts: Sequence[str], kind: Kind) -> EmbeddingResponse:
         """One request."""
         made = self._sync.get(lambda: self._make("ClientV2", client))
         try:
@@ -84,7 +84,7 @@ class CohereModel:
         except _errors() as error:
             raise self._translated(error) from safe_cause(error, self._secrets)
 
-    async def afetch(self, texts: Sequence[str], kind: Kind) -> Reply:
+    async def afetch(self, texts: Sequence[str], kind: Kind) -> EmbeddingResponse:
         """One request, as `fetch`."""
         client = await self._async.get()
         try:
@@ -152,14 +152,14 @@ def _rebuild(name: str, base_url: str | None, timeout_s: float) -> CohereModel:
     return CohereModel(name, base_url=base_url, timeout_s=timeout_s)
 
 
-def _reply(response: Any, expected: int, dimensions: int | None) -> Reply:
+def _reply(response: Any, expected: int, dimensions: int | None) -> EmbeddingResponse:
     rows = response.embeddings.float_
     if not isinstance(rows, list) or len(rows) != expected:
         raise InvalidVectorsError(
             f"Cohere's reply has {len(rows) if isinstance(rows, list) else 'no'} vectors for {expected} texts. "
             "Send the request again; report it to the provider if it stays."
         )
-    return Reply(vectors=stacked(rows, dimensions))
+    return EmbeddingResponse(vectors=stacked(rows, dimensions))
 
 
 def _answered() -> tuple[type[Exception], ...]:

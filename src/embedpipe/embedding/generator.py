@@ -13,20 +13,20 @@ from embedpipe._providers import Endpoint
 from embedpipe._threads import in_thread
 from embedpipe.embedding import catalogue
 from embedpipe.embedding.backend import LimitedModel, Limits, Retry
-from embedpipe.embedding.call import Call
-from embedpipe.embedding.check import unit
-from embedpipe.embedding.compressing import Compressor, checked_compressor, compressed_spec
-from embedpipe.embedding.flow import Aside, Batch, Failed, Flow, adrive, at_once, drive
-from embedpipe.embedding.limiter import Limiter, RateLimiter
-from embedpipe.embedding.models import backend, named
-from embedpipe.embedding.outcome import attempted, merged, whole
-from embedpipe.embedding.overlong import OnTooLong
-from embedpipe.embedding.planning import Planner
-from embedpipe.embedding.recall import Recall
-from embedpipe.embedding.results import EmbeddingAttempt, EmbeddingBatch, EmbeddingResult
-from embedpipe.embedding.sending import Arrivals, Progress, Sender, Tries
-from embedpipe.embedding.stores import CacheLike, opened
-from embedpipe.embedding.wrapped import LangChainEmbeddings, LlamaIndexEmbedding
+from embedpipe.embedding.cache.caches import CacheLike, opened
+from embedpipe.embedding.engine.assembly import attempted, merged, whole
+from embedpipe.embedding.engine.cache_lookup import Recall
+from embedpipe.embedding.engine.compressing import Compressor, checked_compressor, compressed_spec
+from embedpipe.embedding.engine.flow import Aside, Failed, Flow, RequestBatch, adrive, at_once, drive
+from embedpipe.embedding.engine.planning import Planner
+from embedpipe.embedding.engine.rate_limiter import Limiter, RateLimiter
+from embedpipe.embedding.engine.request import Call
+from embedpipe.embedding.engine.results import EmbeddingAttempt, EmbeddingBatch, EmbeddingResult
+from embedpipe.embedding.engine.sending import Arrivals, Progress, Sender, Tries
+from embedpipe.embedding.engine.truncation import OnTooLong
+from embedpipe.embedding.providers.frameworks import LangChainEmbeddings, LlamaIndexEmbedding
+from embedpipe.embedding.providers.registry import backend, named
+from embedpipe.embedding.vectors import unit
 from embedpipe.errors import ConfigurationError, EmbeddingError, InputError
 from embedpipe.metrics.spans import Observers, span
 from embedpipe.text import clean as cleaning
@@ -198,14 +198,14 @@ class EmbeddingGenerator:
             with span("embed.cache", texts=len(call.texts), **self._labels) as looked_up:
                 missing = self._recall.look_up(call)
                 looked_up.note(hits=len(call.texts) - len(missing))
-        planned: Iterable[Batch] = self._planner.plan(call, missing)
+        planned: Iterable[RequestBatch] = self._planner.plan(call, missing)
         if self._planner.on_too_long == "error":
             planned = list(planned)  # all of them, before anything is sent
         if strict and call.errors:
             raise merged(call.failures)
         return call, Flow(planned)
 
-    def _send(self, call: Call, batch: Batch) -> Failed | None:
+    def _send(self, call: Call, batch: RequestBatch) -> Failed | None:
         tries, arrivals = Tries(call), Arrivals(batch)
         error: EmbeddingError | None = None
         try:
@@ -223,7 +223,7 @@ class EmbeddingGenerator:
         short = few and sum(len(text) for text in texts if isinstance(text, str)) <= _SHORT
         return at_once if short else in_thread
 
-    async def _asend(self, call: Call, aside: Aside, batch: Batch) -> Failed | None:
+    async def _asend(self, call: Call, aside: Aside, batch: RequestBatch) -> Failed | None:
         tries, arrivals = Tries(call), Arrivals(batch)
         error: EmbeddingError | None = None
         try:
@@ -245,7 +245,7 @@ class EmbeddingGenerator:
                     called.note(**self._labels)
 
     @contextmanager
-    def _requesting(self, batch: Batch, tries: Tries) -> Iterator[None]:
+    def _requesting(self, batch: RequestBatch, tries: Tries) -> Iterator[None]:
         with span("embed.request", texts=len(batch), content=batch.texts, **self._labels) as sent:
             try:
                 yield
@@ -262,7 +262,7 @@ class EmbeddingGenerator:
         known = catalogue.find(self.spec.name)
         return known.price_per_million if known else 0.0
 
-    def _take(self, call: Call, batch: Batch, vectors: Vectors) -> None:
+    def _take(self, call: Call, batch: RequestBatch, vectors: Vectors) -> None:
         complete = call.fill(batch, unit(vectors) if self._normalize else vectors)
         if self._recall and complete:
             self._recall.keep(call, complete)

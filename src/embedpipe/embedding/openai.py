@@ -27,9 +27,9 @@ from embedpipe._providers import (
     shown,
 )
 from embedpipe.embedding import catalogue
-from embedpipe.embedding.backend import Limits, Reply
-from embedpipe.embedding.check import stacked
-from embedpipe.embedding.provider import LoopClients, room, translated
+from embedpipe.embedding.backend import EmbeddingResponse, Limits
+from embedpipe.embedding.providers.remote import LoopClients, room, translated
+from embedpipe.embedding.vectors import stacked
 from embedpipe.errors import ConfigurationError, EmbeddingError, InvalidVectorsError
 from embedpipe.text.tokens import EstimatedCounter, TokenCounter, encoding_name, token_counter
 from embedpipe.types import Kind, ModelSpec, Vectors
@@ -103,7 +103,7 @@ class OpenAIModel:
         """(n, d) float32, one row for each text, in order."""
         return self.fetch(texts, kind).vectors
 
-    def fetch(self, texts: Sequence[str], kind: Kind) -> Reply:
+    def fetch(self, texts: Sequence[str], kind: Kind) -> EmbeddingResponse:
         """One request. `kind` is not used: the models embed documents and queries alike."""
         made = self._sync.get(self._make_sync)
         try:
@@ -113,7 +113,7 @@ class OpenAIModel:
             raise self._translated(error) from safe_cause(error, self._secrets)
         return self._reply(raw, len(texts))
 
-    async def afetch(self, texts: Sequence[str], kind: Kind) -> Reply:
+    async def afetch(self, texts: Sequence[str], kind: Kind) -> EmbeddingResponse:
         """One request, as `fetch`."""
         client = await self._async.get()
         try:
@@ -131,9 +131,9 @@ class OpenAIModel:
         """The dimension, where it is known without asking the provider."""
         return self._dimensions or (self._known.dimensions if self._known else None)
 
-    def _reply(self, raw: Any, expected: int) -> Reply:
+    def _reply(self, raw: Any, expected: int) -> EmbeddingResponse:
         vectors = _vectors(raw.content, expected, self._expected_dimensions)
-        return Reply(vectors=vectors, headers={name.lower(): value for name, value in raw.headers.items()})
+        return EmbeddingResponse(vectors=vectors, headers={name.lower(): value for name, value in raw.headers.items()})
 
     def _request(self, texts: Sequence[str]) -> dict[str, Any]:
         request: dict[str, Any] = {"model": self._name, "input": list(texts), "encoding_format": "base64"}

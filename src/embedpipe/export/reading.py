@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from embedpipe.compression.quantization import Int8Quantizer
+from embedpipe.compression import Int8Quantizer
 from embedpipe.errors import InputError, SchemaError
 from embedpipe.export.format import CHUNKS, DESCRIPTION, DOCUMENTS, FORMAT, arrow
 from embedpipe.storage.write.documents import StoredDocument

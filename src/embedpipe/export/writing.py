@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from sqlalchemy import Connection
 
-from embedpipe.compression.quantization import Int8Quantizer
+from embedpipe.compression import Int8Quantizer
 from embedpipe.errors import CollectionNotFoundError, InputError
 from embedpipe.export.format import CHUNKS, DESCRIPTION, DOCUMENTS, FORMAT, Stored, arrow, chunk_schema, document_schema
 from embedpipe.storage import PgVectorStore

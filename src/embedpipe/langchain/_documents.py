@@ -9,7 +9,7 @@ from typing import Any, TypeAlias, TypeGuard, cast
 from langchain_core.documents import Document
 from langchain_core.embeddings import Embeddings
 
-from embedpipe.embedding.wrapped import LangChainEmbeddings, WrappedModel
+from embedpipe.embedding import LangChainEmbeddings, WrappedModel
 from embedpipe.errors import ConfigurationError, InputError
 from embedpipe.langchain.embeddings import EmbedPipeEmbeddings
 from embedpipe.storage import PgVectorStore

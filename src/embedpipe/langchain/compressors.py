@@ -9,7 +9,7 @@ from langchain_core.documents import BaseDocumentCompressor, Document
 from pydantic import ConfigDict, Field, SkipValidation, field_validator
 
 from embedpipe._threads import in_thread
-from embedpipe.reranking.wrapped import as_reranker
+from embedpipe.reranking import as_reranker
 from embedpipe.types import Chunk, Reranker, SearchResult
 
 

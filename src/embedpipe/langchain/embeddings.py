@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from langchain_core.embeddings import Embeddings
 
-from embedpipe.embedding import EmbeddingGenerator
-from embedpipe.embedding.generator import checked_generator
+from embedpipe.embedding import EmbeddingGenerator, checked_generator
 
 
 class EmbedPipeEmbeddings(Embeddings):

@@ -12,7 +12,7 @@ from langchain_core.vectorstores import VectorStore
 
 from embedpipe._forking import Given
 from embedpipe._threads import in_thread
-from embedpipe.embedding.wrapped import check_published
+from embedpipe.embedding import check_published
 from embedpipe.langchain._documents import (
     DOCUMENT_KEYS,
     DocumentKey,

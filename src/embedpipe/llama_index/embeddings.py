@@ -7,8 +7,7 @@ from typing import Any
 from llama_index.core.base.embeddings.base import BaseEmbedding
 from llama_index.core.bridge.pydantic import Field, PrivateAttr
 
-from embedpipe.embedding import EmbeddingGenerator
-from embedpipe.embedding.generator import checked_generator
+from embedpipe.embedding import EmbeddingGenerator, checked_generator
 from embedpipe.errors import ConfigurationError
 from embedpipe.llama_index._options import check_fields
 

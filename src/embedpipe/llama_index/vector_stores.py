@@ -15,7 +15,7 @@ from llama_index.core.vector_stores.types import BasePydanticVectorStore
 
 from embedpipe._forking import Given
 from embedpipe._threads import in_thread
-from embedpipe.embedding.wrapped import WrappedModel, check_published
+from embedpipe.embedding import WrappedModel, check_published
 from embedpipe.errors import ConfigurationError, InputError
 from embedpipe.llama_index._nodes import check_repeated, embeddings_of, to_chunk, to_node
 from embedpipe.llama_index._queries import asked, id_list, objects_named, others_named, search_arguments, to_result

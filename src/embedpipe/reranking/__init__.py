@@ -2,8 +2,8 @@
 
 from embedpipe.reranking.cohere import CohereReranker
 from embedpipe.reranking.cross_encoder import CrossEncoderReranker
+from embedpipe.reranking.frameworks import as_reranker
 from embedpipe.reranking.lexical import LexicalReranker
 from embedpipe.reranking.ordering import FallbackReranker
-from embedpipe.reranking.wrapped import as_reranker
 
 __all__ = ["CohereReranker", "CrossEncoderReranker", "FallbackReranker", "LexicalReranker", "as_reranker"]

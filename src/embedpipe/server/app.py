@@ -10,7 +10,7 @@ from fastapi.security import HTTPBearer
 from fastapi_offline import FastAPIOffline
 
 from embedpipe import __version__
-from embedpipe.embedding.stores import CacheLike
+from embedpipe.embedding import CacheLike
 from embedpipe.server.resources import Resources
 from embedpipe.server.routes import ROUTERS
 from embedpipe.server.schemas.common import ERRORS

@@ -8,9 +8,7 @@ from typing import cast
 
 from fastapi import Request
 
-from embedpipe.embedding import EmbeddingGenerator, Retry
-from embedpipe.embedding.backend import RemoteModel
-from embedpipe.embedding.stores import CacheLike
+from embedpipe.embedding import CacheLike, EmbeddingGenerator, RemoteModel, Retry
 from embedpipe.errors import ModelMismatchError
 from embedpipe.rag import RAGPipeline
 from embedpipe.server.collection_search import CollectionSearch

@@ -27,12 +27,11 @@ from embedpipe.embedding import (
     WrappedModel,
     catalogue,
     recommend,
-    runtimes,
-    weights,
 )
-from embedpipe.embedding.compiled import _behind_gelu
-from embedpipe.embedding.exported import exported_folder
-from embedpipe.embedding.overlong import pieces
+from embedpipe.embedding.engine.truncation import pieces
+from embedpipe.embedding.local import model_files, runtimes
+from embedpipe.embedding.local.compiled import _behind_gelu
+from embedpipe.embedding.local.exported import exported_folder
 from embedpipe.errors import AuthenticationError, ConfigurationError, UnknownModelError
 from embedpipe.testing import EmbeddingServer, FakeEmbeddingModel, Fault
 from embedpipe.types import EmbeddingModel, Vectors
@@ -341,10 +340,10 @@ def test_pooling_is_read_where_the_modules_say_and_is_the_mean_where_there_are_n
     (elsewhere / "pooled" / "config.json").write_text('{"pooling_mode": "cls"}')
     modules = elsewhere / "modules.json"
     modules.write_text(modules.read_text().replace("1_Pooling", "pooled"))
-    assert weights.pooling_of(elsewhere) == "cls"
+    assert model_files.pooling_of(elsewhere) == "cls"
     (bare / "1_Pooling" / "config.json").write_text('{"pooling_mode": "cls"}')
     (bare / "modules.json").unlink()
-    assert weights.pooling_of(bare) == "mean"
+    assert model_files.pooling_of(bare) == "mean"
 
 
 def test_calibration_is_openvinos() -> None:

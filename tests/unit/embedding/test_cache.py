@@ -23,7 +23,7 @@ from hypothesis.extra.numpy import arrays
 from langchain_core.stores import InMemoryByteStore
 
 from embedpipe.embedding import ByteStoreCache, EmbeddingGenerator, FileCache, Limits, RedisCache, VectorCache
-from embedpipe.embedding.cache import KeyMaker, Precision, decode, encode, rounded
+from embedpipe.embedding.cache.entries import KeyMaker, Precision, decode, encode, rounded
 from embedpipe.errors import ConfigurationError
 from embedpipe.testing import EmbeddingServer, FakeEmbeddingModel
 from embedpipe.types import Kind, Vectors

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from embedpipe.embedding import EmbeddingGenerator, Limits
-from embedpipe.embedding.limiter import RateLimiter, seconds
-from embedpipe.embedding.provider import retry_after
+from embedpipe.embedding.engine.rate_limiter import RateLimiter, seconds
+from embedpipe.embedding.providers.remote import retry_after
 from embedpipe.testing import EmbeddingServer, FakeEmbeddingModel
 
 

@@ -9,8 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from embedpipe.embedding import EmbeddingGenerator
-from embedpipe.embedding.backend import Reply
+from embedpipe.embedding import EmbeddingGenerator, EmbeddingResponse
 from embedpipe.errors import EmbeddingError, InvalidVectorsError, ProviderError, RateLimitError
 from embedpipe.server import ServerSettings
 from embedpipe.server.web import batched_model
@@ -162,12 +161,12 @@ class Provider(FakeEmbeddingModel):
 
     down = False
 
-    def fetch(self, texts: Sequence[str], kind: Kind) -> Reply:
+    def fetch(self, texts: Sequence[str], kind: Kind) -> EmbeddingResponse:
         if self.down:
             raise ProviderError("out of order", status=503)
-        return Reply(vectors=self.embed(texts, kind))
+        return EmbeddingResponse(vectors=self.embed(texts, kind))
 
-    async def afetch(self, texts: Sequence[str], kind: Kind) -> Reply:
+    async def afetch(self, texts: Sequence[str], kind: Kind) -> EmbeddingResponse:
         return self.fetch(texts, kind)
 
 

@@ -9,8 +9,7 @@ from typing import Any
 from fastapi import APIRouter, Request, Response
 
 from embedpipe._threads import in_thread
-from embedpipe.embedding import catalogue
-from embedpipe.embedding.check import unit
+from embedpipe.embedding import catalogue, unit
 from embedpipe.server.resources import Resources
 from embedpipe.server.routes.paths import ANY
 from embedpipe.server.schemas.embeddings import EmbeddingsRequest, EmbeddingsResponse, Model, ModelList

@@ -10,8 +10,14 @@ from dataclasses import replace
 from time import monotonic
 
 from embedpipe._forking import PerProcess
-from embedpipe.embedding.backend import CountingModel, LimitedModel, Limits, RemoteModel, Reply
-from embedpipe.embedding.check import parted
+from embedpipe.embedding import (
+    EmbeddingResponse,
+    LimitedModel,
+    Limits,
+    RemoteModel,
+    TokenCountingModel,
+    parted,
+)
 from embedpipe.errors import EmbeddingError, EmbedPipeError, ProviderError, RateLimitError, TokenLimitError
 from embedpipe.server.settings import ServerSettings
 from embedpipe.server.web.batching import Batcher, OnBatch
@@ -53,7 +59,7 @@ class BatchedModel:
             together=settings.dynamic_batching,
             on_batch=on_batch,
         )
-        if isinstance(model, CountingModel):
+        if isinstance(model, TokenCountingModel):
             self.counter, self.special_tokens = model.counter, model.special_tokens
 
     @property
@@ -69,13 +75,13 @@ class BatchedModel:
         """(n, d) float32, past the batches: for whoever has no event loop."""
         return self._model.embed(texts, kind)
 
-    def fetch(self, texts: Sequence[str], kind: Kind) -> Reply:
+    def fetch(self, texts: Sequence[str], kind: Kind) -> EmbeddingResponse:
         """As `embed`."""
-        return Reply(vectors=self.embed(texts, kind))
+        return EmbeddingResponse(vectors=self.embed(texts, kind))
 
-    async def afetch(self, texts: Sequence[str], kind: Kind) -> Reply:
+    async def afetch(self, texts: Sequence[str], kind: Kind) -> EmbeddingResponse:
         """(n, d) float32, by way of the batches."""
-        return Reply(vectors=await self.batcher.embed(texts, kind))
+        return EmbeddingResponse(vectors=await self.batcher.embed(texts, kind))
 
     async def fault(self) -> str | None:
         """Return what kept the last batch from being embedded; None where nothing did.

@@ -11,10 +11,10 @@ import numpy as np
 import numpy.typing as npt
 
 from embedpipe._optional import require
-from embedpipe.embedding.bert_graph import graph_mark, write_graph
-from embedpipe.embedding.exported import Runtime, calibration_mark, made_once
-from embedpipe.embedding.passes import passes
-from embedpipe.embedding.weights import check
+from embedpipe.embedding.local.bert_graph import graph_mark, write_graph
+from embedpipe.embedding.local.exported import Runtime, calibration_mark, made_once
+from embedpipe.embedding.local.length_batches import length_batches
+from embedpipe.embedding.local.model_files import check
 from embedpipe.types import ModelSpec, Vectors
 
 Ids: TypeAlias = npt.NDArray[np.int64]
@@ -57,7 +57,7 @@ class CompiledEncoder:
         """Rows, input_ids and attention_mask (b, s) of each pass, texts of like length together, the longest first."""
         longest = self._longest
         encoded = [ids if len(ids) <= longest else [*ids[: longest - 1], ids[-1]] for ids in self._tokens(texts)]
-        for rows in passes([len(ids) for ids in encoded], overhead=_OVERHEAD):
+        for rows in length_batches([len(ids) for ids in encoded], overhead=_OVERHEAD):
             length = len(encoded[rows[0]])
             ids = np.zeros((len(rows), length), dtype=np.int64)
             mask = np.zeros_like(ids)

@@ -5,11 +5,12 @@ from __future__ import annotations
 import difflib
 from typing import Any
 
-from embedpipe.embedding import catalogue, weights
+from embedpipe.embedding import catalogue
 from embedpipe.embedding.cohere import CohereModel
-from embedpipe.embedding.local import LocalModel
+from embedpipe.embedding.local import model_files
+from embedpipe.embedding.local.model import LocalModel
 from embedpipe.embedding.openai import OpenAIModel
-from embedpipe.embedding.wrapped import LangChainEmbeddings, LlamaIndexEmbedding, WrappedModel
+from embedpipe.embedding.providers.frameworks import LangChainEmbeddings, LlamaIndexEmbedding, WrappedModel
 from embedpipe.errors import ConfigurationError, UnknownModelError
 from embedpipe.types import EmbeddingModel
 
@@ -60,7 +61,7 @@ def _provider(name: str, *, has_url: bool) -> tuple[str, str]:
         return "openai", name
     if known:
         return known.provider, known.name
-    if weights.is_folder(name) or _is_repository(name):
+    if model_files.is_folder(name) or _is_repository(name):
         return "local", name
     near = difflib.get_close_matches(name, catalogue.names(), n=3)
     hint = f" Did you mean {' or '.join(near)}?" if near else ""

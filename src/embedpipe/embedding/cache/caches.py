@@ -12,8 +12,8 @@ from urllib.parse import urlsplit
 
 from embedpipe._forking import Given
 from embedpipe._optional import require
-from embedpipe.embedding.cache import Precision, VectorCache, checked_precision
-from embedpipe.embedding.file_cache import FileCache
+from embedpipe.embedding.cache.entries import Precision, VectorCache, checked_precision
+from embedpipe.embedding.cache.file_cache import FileCache
 from embedpipe.errors import ConfigurationError
 
 

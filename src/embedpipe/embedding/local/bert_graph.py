@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from embedpipe._optional import require
-from embedpipe.embedding.weights import module_types, pooling_of, read_json
+from embedpipe.embedding.local.model_files import module_types, pooling_of, read_json
 from embedpipe.errors import ConfigurationError
 
 _FUSED = "com.microsoft"

@@ -8,10 +8,10 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from embedpipe.embedding.cache import Cut, KeyMaker, Precision, VectorCache, decode, encode, rounded
-from embedpipe.embedding.call import Call
-from embedpipe.embedding.check import unit, usable_rows
-from embedpipe.embedding.overlong import OnTooLong
+from embedpipe.embedding.cache.entries import Cut, KeyMaker, Precision, VectorCache, decode, encode, rounded
+from embedpipe.embedding.engine.request import Call
+from embedpipe.embedding.engine.truncation import OnTooLong
+from embedpipe.embedding.vectors import unit, usable_rows
 from embedpipe.types import Kind, ModelSpec
 
 _BLOCK = 1024  # what is read at once stays small

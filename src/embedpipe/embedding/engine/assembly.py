@@ -5,10 +5,10 @@ from __future__ import annotations
 import copy
 from collections.abc import Mapping, Sequence
 
-from embedpipe.embedding.call import Call
-from embedpipe.embedding.compressing import Compressor
-from embedpipe.embedding.flow import Flow
-from embedpipe.embedding.results import EmbeddingAttempt, EmbeddingBatch
+from embedpipe.embedding.engine.compressing import Compressor
+from embedpipe.embedding.engine.flow import Flow
+from embedpipe.embedding.engine.request import Call
+from embedpipe.embedding.engine.results import EmbeddingAttempt, EmbeddingBatch
 from embedpipe.errors import EmbeddingError, EmbedPipeError, TokenLimitError
 from embedpipe.types import ModelSpec
 

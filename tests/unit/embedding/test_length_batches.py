@@ -5,7 +5,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from embedpipe.embedding import LocalModel
-from embedpipe.embedding.passes import passes
+from embedpipe.embedding.local.length_batches import length_batches
 
 
 @given(
@@ -17,7 +17,7 @@ from embedpipe.embedding.passes import passes
 def test_every_text_is_in_one_pass_whose_padding_costs_less_than_another(
     lengths: list[int], overhead: int, most: int | None
 ) -> None:
-    groups = passes(lengths, overhead=overhead, most=most)
+    groups = length_batches(lengths, overhead=overhead, most=most)
     assert sorted(place for group in groups for place in group) == list(range(len(lengths)))
     assert [lengths[place] for group in groups for place in group] == sorted(lengths, reverse=True)
     for group in groups:
@@ -28,7 +28,7 @@ def test_every_text_is_in_one_pass_whose_padding_costs_less_than_another(
 
 
 def test_texts_of_one_length_share_a_pass() -> None:
-    assert passes([12] * 64, overhead=16) == [list(range(64))]
+    assert length_batches([12] * 64, overhead=16) == [list(range(64))]
 
 
 @pytest.mark.parametrize("runtime", ["torch", "onnx"])

@@ -7,8 +7,8 @@ import importlib.util
 import sys
 from pathlib import Path
 
-from embedpipe.embedding.bert_graph import unsupported
-from embedpipe.embedding.exported import Runtime
+from embedpipe.embedding.local.bert_graph import unsupported
+from embedpipe.embedding.local.exported import Runtime
 
 _ONNX = ("onnx", "onnxruntime", "safetensors", "tokenizers")
 _DEVICES = ("/dev/nvidiactl", "/dev/kfd", "/dev/dxg")

@@ -24,7 +24,7 @@ _IN_VAIN = 4
 
 
 @dataclass(frozen=True, slots=True)
-class Batch:
+class RequestBatch:
     """Texts of one request. `keys` are the texts' numbers within the call, `tokens` their sum.
 
     `spent`: a larger batch with these texts was tried as often as the policy says, so that this one is tried once.
@@ -37,13 +37,13 @@ class Batch:
     spent: bool = False
     probe: bool = False
 
-    def halves(self, *, spent: bool) -> tuple[Batch, Batch]:
+    def halves(self, *, spent: bool) -> tuple[RequestBatch, RequestBatch]:
         middle = len(self.keys) // 2
         return self.of(range(middle), spent=spent), self.of(range(middle, len(self.keys)), spent=spent)
 
-    def of(self, rows: Sequence[int], *, spent: bool = False) -> Batch:
+    def of(self, rows: Sequence[int], *, spent: bool = False) -> RequestBatch:
         """These rows of the batch."""
-        return Batch(
+        return RequestBatch(
             [self.keys[row] for row in rows],
             [self.texts[row] for row in rows],
             [self.tokens[row] for row in rows],
@@ -57,23 +57,23 @@ class Batch:
 class Failed(NamedTuple):
     """What of a batch could not be embedded, and why."""
 
-    rest: Batch
+    rest: RequestBatch
     error: EmbeddingError
 
 
-def batches(texts: Sequence[str], tokens: Sequence[int], limits: Limits, *, keys: Sequence[int]) -> list[Batch]:
+def batches(texts: Sequence[str], tokens: Sequence[int], limits: Limits, *, keys: Sequence[int]) -> list[RequestBatch]:
     """The texts in their order, cut where the next would exceed `limits.batch_items` or `limits.batch_tokens`."""
-    made: list[Batch] = []
+    made: list[RequestBatch] = []
     start = total = 0
     room = limits.batch_tokens
     for position, count in enumerate(tokens):
         full = position - start == limits.batch_items
         if position > start and (full or (room is not None and total + count > room)):
-            made.append(Batch(keys[start:position], texts[start:position], tokens[start:position]))
+            made.append(RequestBatch(keys[start:position], texts[start:position], tokens[start:position]))
             start, total = position, 0
         total += count
     if len(texts) > start:
-        made.append(Batch(keys[start:], texts[start:], tokens[start:]))
+        made.append(RequestBatch(keys[start:], texts[start:], tokens[start:]))
     return made
 
 
@@ -86,18 +86,18 @@ class Flow:
     Nor is it after a refused key or a redirect to another origin.
     """
 
-    def __init__(self, planned: Iterable[Batch]) -> None:
+    def __init__(self, planned: Iterable[RequestBatch]) -> None:
         self._planned = iter(planned)
-        self.waiting: deque[Batch] = deque()
+        self.waiting: deque[RequestBatch] = deque()
         self.errors: dict[int, EmbeddingError] = {}
         self.ended: EmbeddingError | None = None
         """The error after which nothing more is sent."""
         self._refused = self._in_vain = self._largest = 0  # the first two since a text last succeeded
-        self._answered: Batch | None = None
-        self._probe: Batch | None = None
+        self._answered: RequestBatch | None = None
+        self._probe: RequestBatch | None = None
         self._doubted = False
 
-    def take(self) -> Batch | None:
+    def take(self) -> RequestBatch | None:
         """The next batch to send; None where none is left, or none yet: one under way is halved, or is the probe."""
         if self._doubted:
             probe, self._probe = self._probe, None
@@ -111,7 +111,7 @@ class Flow:
             self.waiting.append(batch)
         return batch is not None
 
-    def settle(self, batch: Batch, failed: Failed | None) -> None:
+    def settle(self, batch: RequestBatch, failed: Failed | None) -> None:
         """Takes the outcome of a batch: what failed of it, or None where all of it succeeded."""
         if failed is None:
             self._trust(batch)
@@ -131,7 +131,7 @@ class Flow:
         doubtful = self._refused >= _HOPELESS or self._in_vain >= self._largest.bit_length() + _IN_VAIN
         if doubtful and self._answered and not self._doubted and not self.ended:
             self._doubted, known = True, self._answered
-            self._probe = Batch(known.keys[:1], known.texts[:1], known.tokens[:1], probe=True)
+            self._probe = RequestBatch(known.keys[:1], known.texts[:1], known.tokens[:1], probe=True)
         hopeless = doubtful and not self._answered
         if may_divide and not hopeless and not self.ended:
             self.waiting.extendleft(reversed(rest.halves(spent=not _refused(error))))
@@ -140,7 +140,7 @@ class Flow:
         if hopeless or ends(error):
             self._end(error)
 
-    def _trust(self, answered: Batch) -> None:
+    def _trust(self, answered: RequestBatch) -> None:
         """Begin the counts of failures in a row anew."""
         self._answered = answered
         self._refused = self._in_vain = 0
@@ -153,7 +153,7 @@ class Flow:
         while (following := self.take()) is not None:
             self._fail(following, error)
 
-    def _fail(self, batch: Batch, error: EmbeddingError) -> None:
+    def _fail(self, batch: RequestBatch, error: EmbeddingError) -> None:
         self.errors.update(dict.fromkeys(batch.keys, error))
 
 
@@ -176,16 +176,16 @@ def ends(error: EmbeddingError) -> bool:
     return isinstance(error, AuthenticationError) or redirected
 
 
-def drive(flow: Flow, send: Callable[[Batch], Failed | None], *, concurrency: int) -> None:
+def drive(flow: Flow, send: Callable[[RequestBatch], Failed | None], *, concurrency: int) -> None:
     """Sends every batch of the flow from a pool of threads; in this thread where one at a time is asked for."""
     if concurrency == 1:
         while (batch := flow.take()) is not None:
             flow.settle(batch, send(batch))
         return
     pool = ThreadPoolExecutor(concurrency, thread_name_prefix="embedpipe")
-    running: dict[Future[Failed | None], Batch] = {}
+    running: dict[Future[Failed | None], RequestBatch] = {}
 
-    def sent(batch: Batch) -> Failed | None:
+    def sent(batch: RequestBatch) -> Failed | None:
         failed = Failed(batch, flow.ended) if flow.ended else send(batch)
         if failed and ends(failed.error):
             flow.ended = failed.error  # before this thread takes what is queued
@@ -209,13 +209,13 @@ def drive(flow: Flow, send: Callable[[Batch], Failed | None], *, concurrency: in
 
 
 async def adrive(
-    flow: Flow, send: Callable[[Batch], Awaitable[Failed | None]], *, concurrency: int, aside: Aside
+    flow: Flow, send: Callable[[RequestBatch], Awaitable[Failed | None]], *, concurrency: int, aside: Aside
 ) -> None:
     """Sends every batch of the flow from tasks of this event loop; cancels them where it is cancelled itself.
 
     Batches are made by way of `aside`.
     """
-    running: dict[asyncio.Future[Failed | None], Batch] = {}
+    running: dict[asyncio.Future[Failed | None], RequestBatch] = {}
     try:
         while True:
             while len(running) < concurrency and (batch := await _taken(flow, aside)) is not None:
@@ -233,8 +233,8 @@ async def adrive(
         await asyncio.gather(*running, return_exceptions=True)
 
 
-async def _taken(flow: Flow, aside: Aside) -> Batch | None:
-    return flow.take() if flow.waiting else cast(Batch | None, await aside(flow.take))
+async def _taken(flow: Flow, aside: Aside) -> RequestBatch | None:
+    return flow.take() if flow.waiting else cast(RequestBatch | None, await aside(flow.take))
 
 
 async def at_once(function: Callable[..., Any], *given: Any, **named: Any) -> Any:

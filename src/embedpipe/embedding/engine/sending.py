@@ -15,21 +15,21 @@ import numpy as np
 from embedpipe._forking import PerProcess
 from embedpipe._providers import safe_cause, secrets_in, words
 from embedpipe._threads import in_thread
-from embedpipe.embedding.backend import RemoteModel, Reply, Retry
-from embedpipe.embedding.call import Call
-from embedpipe.embedding.check import parted, unusable_rows
-from embedpipe.embedding.flow import Batch, concerns_texts
-from embedpipe.embedding.limiter import Limiter
+from embedpipe.embedding.backend import EmbeddingResponse, RemoteModel, Retry
+from embedpipe.embedding.engine.flow import RequestBatch, concerns_texts
+from embedpipe.embedding.engine.rate_limiter import Limiter
+from embedpipe.embedding.engine.request import Call
+from embedpipe.embedding.vectors import parted, unusable_rows
 from embedpipe.errors import EmbeddingError, EmbedPipeError, InvalidVectorsError, ProviderError, RateLimitError
 from embedpipe.types import EmbeddingModel, Kind, ModelSpec, Vectors
 
-_PASSING = frozenset({None, 408, 409, 425, 500, 502, 503, 504, 520, 521, 522, 523, 524, 529})
+_RETRYABLE = frozenset({None, 408, 409, 425, 500, 502, 503, 504, 520, 521, 522, 523, 524, 529})
 
 
-def passes(error: Exception) -> bool:
+def is_retryable(error: Exception) -> bool:
     """Whether the same request may succeed when it is sent again."""
     if isinstance(error, ProviderError):
-        return error.status in _PASSING
+        return error.status in _RETRYABLE
     return isinstance(error, RateLimitError | InvalidVectorsError)
 
 
@@ -77,18 +77,18 @@ class Slots:
 class Arrivals:
     """A batch's vectors as they come. What is good of a reply is kept, and only the rest is asked for again."""
 
-    def __init__(self, batch: Batch) -> None:
+    def __init__(self, batch: RequestBatch) -> None:
         self.batch = batch
         self._rows: Sequence[int] = range(len(batch))
         self._vectors: Vectors | None = None
 
     @property
-    def rest(self) -> Batch:
+    def rest(self) -> RequestBatch:
         """What has no vector yet."""
         return self.batch if len(self._rows) == len(self.batch) else self.batch.of(self._rows)
 
     @property
-    def arrived(self) -> tuple[Batch, Vectors] | None:
+    def arrived(self) -> tuple[RequestBatch, Vectors] | None:
         """What has a vector, and its vectors (n, d) float32; None where nothing has."""
         if self._vectors is None:
             return None
@@ -179,7 +179,7 @@ class Sender:
             ) from safe_cause(error, secrets)
         arrivals.take(vectors, spec)
 
-    def _received(self, reply: Reply, arrivals: Arrivals, progress: Progress) -> None:
+    def _received(self, reply: EmbeddingResponse, arrivals: Arrivals, progress: Progress) -> None:
         self._limiter.learn(reply.headers)
         arrivals.take(reply.vectors, self._model.spec)
         progress.made()
@@ -192,7 +192,7 @@ class Sender:
 
         def again(error: Exception) -> bool | float:
             left = retry.deadline_s - (time.monotonic() - max(started, progress.last))
-            if not passes(error) or left <= 0.0 or (spent and concerns_texts(error)):
+            if not is_retryable(error) or left <= 0.0 or (spent and concerns_texts(error)):
                 return False
             wait = error.retry_after if isinstance(error, RateLimitError) else None
             if wait is None:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
-from embedpipe.embedding.flow import Batch
+from embedpipe.embedding.engine.flow import RequestBatch
 from embedpipe.errors import EmbeddingError, EmbedPipeError, InputError
 from embedpipe.text.validate import faults
 from embedpipe.types import Kind, Vectors
@@ -92,7 +92,7 @@ class Call:
         """The text that a number stands for, or is a piece of."""
         return number if number < len(self.texts) else self._owners[number - len(self.texts)]
 
-    def fill(self, batch: Batch, vectors: Vectors) -> Sequence[int]:
+    def fill(self, batch: RequestBatch, vectors: Vectors) -> Sequence[int]:
         """Takes a batch's vectors; the texts that have become whole by them. Safe to call from several threads."""
         if not self._owners:
             self.vectors[batch.keys] = vectors

@@ -14,7 +14,7 @@ from typing import Any
 from embedpipe._forking import UNFORKED, Lock, PerProcess, close_before
 from embedpipe._optional import require
 from embedpipe._private import private_folder, tighten
-from embedpipe.embedding.cache import KEY_SIZE, Precision, checked_precision, model_of
+from embedpipe.embedding.cache.entries import KEY_SIZE, Precision, checked_precision, model_of
 from embedpipe.errors import ConfigurationError
 from embedpipe.types import ModelSpec
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from embedpipe.embedding import catalogue
 from embedpipe.embedding.backend import Limits
-from embedpipe.embedding.check import stacked
+from embedpipe.embedding.vectors import stacked
 from embedpipe.errors import InvalidVectorsError, ModelMismatchError
 from embedpipe.types import Kind, ModelSpec, Vectors
 

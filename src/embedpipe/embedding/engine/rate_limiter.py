@@ -26,7 +26,7 @@ _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 
 
 @dataclass(frozen=True, slots=True)
-class State:
+class LimiterState:
     """When the next request may start, by each measure: seconds since the epoch."""
 
     requests: float = 0.0
@@ -35,7 +35,7 @@ class State:
 
 
 class _Store(Protocol):
-    def change(self) -> contextlib.AbstractContextManager[list[State]]:
+    def change(self) -> contextlib.AbstractContextManager[list[LimiterState]]:
         """The state in a list of one, held alone; what stands in the list at the end is kept."""
         ...
 
@@ -43,10 +43,10 @@ class _Store(Protocol):
 class _Memory:
     def __init__(self) -> None:
         self._lock = Lock()
-        self._state = [State()]
+        self._state = [LimiterState()]
 
     @contextlib.contextmanager
-    def change(self) -> Iterator[list[State]]:
+    def change(self) -> Iterator[list[LimiterState]]:
         with self._lock:
             yield self._state
 
@@ -85,7 +85,7 @@ class _File:
             ) from error
 
     @contextlib.contextmanager
-    def change(self) -> Iterator[list[State]]:
+    def change(self) -> Iterator[list[LimiterState]]:
         with self._open() as connection:
             connection.execute("BEGIN IMMEDIATE")
             row = connection.execute("SELECT requests, tokens, pause FROM state").fetchone()
@@ -98,10 +98,10 @@ class _File:
             connection.execute("COMMIT")
 
 
-def _bounded(*times: object) -> State:
+def _bounded(*times: object) -> LimiterState:
     """The state as it stands in the file: what is no time, or one further off than requests can be, is none."""
     latest = time.time() + _LONGEST_S
-    return State(*(each if isinstance(each, float) and 0.0 <= each <= latest else 0.0 for each in times))
+    return LimiterState(*(each if isinstance(each, float) and 0.0 <= each <= latest else 0.0 for each in times))
 
 
 class Limiter(Protocol):

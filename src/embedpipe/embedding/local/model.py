@@ -13,11 +13,12 @@ import numpy as np
 
 from embedpipe._forking import Lock, PerProcess, torch_computes
 from embedpipe._optional import require
-from embedpipe.embedding import catalogue, weights
+from embedpipe.embedding import catalogue
 from embedpipe.embedding.backend import Limits
-from embedpipe.embedding.exported import Runtime, calibration_mark
-from embedpipe.embedding.passes import passes
-from embedpipe.embedding.runtimes import fitting, has_torch
+from embedpipe.embedding.local import model_files
+from embedpipe.embedding.local.exported import Runtime, calibration_mark
+from embedpipe.embedding.local.length_batches import length_batches
+from embedpipe.embedding.local.runtimes import fitting, has_torch
 from embedpipe.errors import ConfigurationError
 from embedpipe.text.tokens import ModelCounter, folder_counter
 from embedpipe.types import Kind, ModelSpec, Vectors
@@ -77,13 +78,13 @@ class LocalModel:
     @cached_property
     def folder(self) -> Path:
         """Where the model's files are."""
-        return weights.locate(self._name)
+        return model_files.locate(self._name)
 
     @cached_property
     def spec(self) -> ModelSpec:
         """The published specification, else the one that the folder's files state; nothing is loaded for it."""
-        known = None if weights.is_folder(self._name) else catalogue.find(self._name)
-        spec = known.spec if known and known.weights_sha256 else weights.describe(self.folder, self._name)
+        known = None if model_files.is_folder(self._name) else catalogue.find(self._name)
+        spec = known.spec if known and known.weights_sha256 else model_files.describe(self.folder, self._name)
         calibration = self._settings["calibration"]
         if calibration is not None:
             spec = replace(spec, revision=f"{spec.revision}-int8-{calibration_mark(calibration)}", aliases=())
@@ -128,7 +129,7 @@ class LocalModel:
         return _TorchEncoder(self, device=self._settings["device"], batch_size=self._settings["batch_size"])
 
     def _compiled(self, runtime: Runtime) -> _Encoder:
-        from embedpipe.embedding.compiled import CompiledEncoder
+        from embedpipe.embedding.local.compiled import CompiledEncoder
 
         return CompiledEncoder(
             self.folder,
@@ -150,7 +151,7 @@ class _TorchEncoder:
     """sentence-transformers' own encoding, on a processor in passes of like length."""
 
     def __init__(self, local: LocalModel, *, device: str | None, batch_size: int) -> None:
-        weights.check(local.folder, local.spec)
+        model_files.check(local.folder, local.spec)
         library = require("sentence_transformers", extra="local")
         require("transformers.utils.logging", extra="local").disable_progress_bar()
         self._batch_size, self._size = batch_size, local.spec.dimensions
@@ -163,7 +164,7 @@ class _TorchEncoder:
         if len(texts) == 1 or self._model.device.type != "cpu":
             return self._encoded(texts)
         vectors = np.empty((len(texts), self._size), dtype=np.float32)
-        for rows in passes(self._count(texts), overhead=_TORCH_OVERHEAD, most=self._batch_size):
+        for rows in length_batches(self._count(texts), overhead=_TORCH_OVERHEAD, most=self._batch_size):
             vectors[rows] = self._encoded([texts[row] for row in rows])
         return vectors
 

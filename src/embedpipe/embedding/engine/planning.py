@@ -9,10 +9,10 @@ from typing import TypeAlias, cast
 
 import numpy as np
 
-from embedpipe.embedding.backend import CountingModel, Limits, RemoteModel
-from embedpipe.embedding.call import Call
-from embedpipe.embedding.flow import Batch, batches
-from embedpipe.embedding.overlong import OnTooLong, beginning, pieces, refusal
+from embedpipe.embedding.backend import Limits, RemoteModel, TokenCountingModel
+from embedpipe.embedding.engine.flow import RequestBatch, batches
+from embedpipe.embedding.engine.request import Call
+from embedpipe.embedding.engine.truncation import OnTooLong, beginning, pieces, refusal
 from embedpipe.metrics.spans import span
 from embedpipe.text.tokens import EstimatedCounter, TokenCounter
 from embedpipe.types import EmbeddingModel, Kind
@@ -35,7 +35,7 @@ class Planner:
     @cached_property
     def _counting(self) -> tuple[TokenCounter, int]:
         """The model's own counter and number of special tokens, else an estimate."""
-        if isinstance(self._model, CountingModel):
+        if isinstance(self._model, TokenCountingModel):
             return self._model.counter, self._model.special_tokens
         return EstimatedCounter(self._model.spec.name), 0
 
@@ -48,7 +48,7 @@ class Planner:
         counter, special = self._counting
         return spec.max_tokens - special - (counter.count(prompt) if prompt else 0)
 
-    def plan(self, call: Call, missing: Sequence[int]) -> Iterator[Batch]:
+    def plan(self, call: Call, missing: Sequence[int]) -> Iterator[RequestBatch]:
         """The batches for the texts of these numbers; a text that is refused goes to `call.errors` instead.
 
         A provider's are made as they are taken, so that counting goes on while others are under way. Local models get

@@ -8,7 +8,7 @@ _ROOM = 2048
 """Tokens in one pass, padding included: the fastest of 512 to 8192 on two cores."""
 
 
-def passes(lengths: Sequence[int], *, overhead: int, most: int | None = None) -> list[list[int]]:
+def length_batches(lengths: Sequence[int], *, overhead: int, most: int | None = None) -> list[list[int]]:
     """The places of texts in groups of like length, by their numbers of tokens, the longest first.
 
     A pass takes as long as if all its texts were as long as its longest, and as `overhead` tokens more. So a group ends

@@ -1,8 +1,6 @@
-"""The stages that workers run: one batch's way, cut into what happens where.
+"""The stages that workers run. A `BatchWork` is planned by one worker, embedded by another and written by a third.
 
-A batch goes the way of `batch_flow`, as in a local ingest. The cutting worker runs it up to its first request for
-vectors and hands on what it had found; the writing worker runs it again with those answers, so that nothing is cut or
-embedded twice, and on from there.
+A batch that has to be planned again, since another writer changed its documents, stays with the writing worker.
 """
 
 from __future__ import annotations
@@ -10,7 +8,7 @@ from __future__ import annotations
 import pickle
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 from functools import cached_property
 from hashlib import blake2b
 from threading import Event
@@ -18,16 +16,15 @@ from typing import Any
 
 from embedpipe.distributed.shared import SharedLimiter, answered
 from embedpipe.distributed.sources import Columns
-from embedpipe.embedding import EmbeddingAttempt, EmbeddingGenerator
+from embedpipe.embedding import EmbeddingGenerator
 from embedpipe.errors import ConfigurationError, EmbedPipeError
 from embedpipe.ingest import IngestSettings, ProcessingStats
-from embedpipe.ingest.cutting import Cut, Cutter
-from embedpipe.ingest.drivers import drive
-from embedpipe.ingest.flow import Embed, Read, batch_flow
-from embedpipe.ingest.source import Batch, SeenIds, batches
+from embedpipe.ingest.batch_work import BatchWork
+from embedpipe.ingest.drivers import run_batch
+from embedpipe.ingest.preparing import DocumentPreparer
+from embedpipe.ingest.source import SeenIds, SourceBatch, batches
 from embedpipe.storage import PgVectorStore
 from embedpipe.storage.admin.collections import made_at
-from embedpipe.storage.write.documents import DocumentBatch, DocumentRow, Known, Written
 from embedpipe.types import Document
 
 
@@ -47,29 +44,16 @@ class Plan:
     limiter: Any
 
 
-@dataclass(frozen=True, slots=True)
-class Work:
-    """A batch on its way, with the answers that its flow was given so far."""
-
-    batch: Batch
-    known: Known
-    taken: list[tuple[Document, DocumentRow]] = field(default_factory=list)
-    cut: list[Cut] = field(default_factory=list)
-    failures: dict[str, EmbedPipeError] = field(default_factory=dict)
-    texts: Sequence[str] = ()
-    attempt: EmbeddingAttempt | None = None
-
-
-def _work(row: Mapping[str, bytes]) -> Work | ProcessingStats | EmbedPipeError:
+def _work(row: Mapping[str, bytes]) -> BatchWork | ProcessingStats | EmbedPipeError:
     """What a row between two stages holds, in bytes, since Arrow has no type for it.
 
     A report goes on as it is, and so does an error, which ends the run.
     """
-    work: Work | ProcessingStats | EmbedPipeError = pickle.loads(row["work"])  # noqa: S301 - another worker of this run has written it
+    work: BatchWork | ProcessingStats | EmbedPipeError = pickle.loads(row["work"])  # noqa: S301 - another worker of this run has written it
     return work
 
 
-class _Stage:
+class WorkerStage:
     """What a worker opens at its first batch.
 
     An error of ours goes on in the batch's place, since Ray would hand over nothing but its words.
@@ -84,8 +68,8 @@ class _Stage:
         return plan.generator if plan.limiter is None else plan.generator.keeping_to(SharedLimiter(plan.limiter))
 
     @cached_property
-    def _cutter(self) -> Cutter:
-        return Cutter(self._plan.settings, self._generator.model, self._generator.spec)
+    def _preparer(self) -> DocumentPreparer:
+        return DocumentPreparer(self._plan.settings, self._generator.model, self._generator.spec)
 
     @cached_property
     def _store(self) -> PgVectorStore:
@@ -99,8 +83,8 @@ class _Stage:
         return store
 
 
-class CutStage(_Stage):
-    """Documents to `Work`: each batch up to its first request for vectors."""
+class CutStage(WorkerStage):
+    """Make `BatchWork` of documents: look each batch up and cut what is new."""
 
     def __call__(self, table: Any) -> dict[str, list[bytes]]:
         try:
@@ -108,7 +92,7 @@ class CutStage(_Stage):
         except EmbedPipeError as error:
             return {"work": [pickle.dumps(error)]}
 
-    def _works(self, table: Any) -> Iterator[Work | ProcessingStats]:
+    def _works(self, table: Any) -> Iterator[BatchWork | ProcessingStats]:
         columns = self._plan.columns
         unread = columns.errors(table)
         if unread:
@@ -117,9 +101,9 @@ class CutStage(_Stage):
         fresh = [document for document in fresh if document.id not in unread]
         with closing(SeenIds()) as seen:
             for batch in batches(fresh, self._plan.settings, seen):
-                yield self._begun(batch)
+                yield self._planned(batch)
         if repeated:
-            yield self._begun(Batch(repeated=repeated))
+            yield self._planned(SourceBatch(repeated=repeated))
 
     def _claimed(self, documents: Sequence[Document]) -> tuple[list[Document], list[str]]:
         """The documents that may be taken, and the ids of those whose id came with another content."""
@@ -129,121 +113,37 @@ class CutStage(_Stage):
         refused = {name for name, granted in zip(firsts, answers, strict=True) if not granted}
         return [d for d in documents if d.id not in refused], [d.id for d in documents if d.id in refused]
 
-    def _begun(self, batch: Batch) -> Work:
-        cutter = _Recording(self._cutter)
-        flow = batch_flow(batch, cutter)
-        asked = next(flow)
-        assert isinstance(asked, Read)  # noqa: S101 - a flow begins by it
-        known = self._store.known_documents(asked.document_ids)
-        try:
-            step = flow.send(known)
-        except StopIteration:
-            step = None
-        texts = step.texts if isinstance(step, Embed) else ()
-        return Work(batch, known, cutter.taken, cutter.cut, cutter.failures, texts)
+    def _planned(self, batch: SourceBatch) -> BatchWork:
+        work = BatchWork.of(batch, self._preparer)
+        work.plan(self._store.known_documents(work.document_ids), self._preparer)
+        return work
 
 
-class EmbedStage(_Stage):
-    """`Work` to the same with its vectors."""
+class EmbedStage(WorkerStage):
+    """Add the vectors to each `BatchWork`."""
 
     def __call__(self, row: dict[str, bytes]) -> dict[str, bytes]:
         work = _work(row)
-        if not isinstance(work, Work) or not work.texts:
+        if not isinstance(work, BatchWork) or not work.unembedded:
             return row
         try:
-            return {"work": pickle.dumps(replace(work, attempt=self._generator.attempt(work.texts)))}
+            work.take(self._generator.attempt(work.texts))
+            return {"work": pickle.dumps(work)}
         except EmbedPipeError as error:
             return {"work": pickle.dumps(error)}
 
 
-class WriteStage(_Stage):
-    """`Work` to the report on its documents, which are in the database by then."""
+class WriteStage(WorkerStage):
+    """Write each `BatchWork` and make it the report on its documents."""
 
     def __call__(self, row: dict[str, bytes]) -> dict[str, bytes]:
         work = _work(row)
-        if not isinstance(work, Work):
+        if not isinstance(work, BatchWork):
             return {"report": row["work"]}
         try:
-            return {"report": pickle.dumps(self._written(work))}
+            return {"report": pickle.dumps(run_batch(work, self._preparer, self._generator, self._store, Event()))}
         except EmbedPipeError as error:
             return {"report": pickle.dumps(error)}
-
-    def _written(self, work: Work) -> ProcessingStats:
-        flow = batch_flow(work.batch, _Replayed(work, self._cutter))
-        return drive(flow, _Embedded(work, self._generator), _Answered(work, self._store), Event())
-
-
-class _Recording:
-    """A cutter that keeps what it answered."""
-
-    def __init__(self, cutter: Cutter) -> None:
-        self.spec = cutter.spec
-        self.taken: list[tuple[Document, DocumentRow]] = []
-        self.cut: list[Cut] = []
-        self.failures: dict[str, EmbedPipeError] = {}
-        self._cutter = cutter
-
-    def rows(
-        self, documents: Sequence[Document], failures: dict[str, EmbedPipeError]
-    ) -> list[tuple[Document, DocumentRow]]:
-        self.taken = list(self._cutter.rows(documents, failures))
-        return self.taken
-
-    def cuts(
-        self, stored: Sequence[tuple[Document, DocumentRow]], known: Known, failures: dict[str, EmbedPipeError]
-    ) -> list[Cut]:
-        self.cut = list(self._cutter.cuts(stored, known, failures))
-        self.failures = dict(failures)
-        return self.cut
-
-
-class _Replayed:
-    """A cutter whose first answers were given elsewhere."""
-
-    def __init__(self, work: Work, cutter: Cutter) -> None:
-        self.spec = cutter.spec
-        self._work: Work | None = work
-        self._cutter = cutter
-
-    def rows(
-        self, documents: Sequence[Document], failures: dict[str, EmbedPipeError]
-    ) -> Sequence[tuple[Document, DocumentRow]]:
-        assert self._work is not None  # noqa: S101 - a flow asks for rows first, and once
-        failures.update(self._work.failures)
-        return self._work.taken
-
-    def cuts(
-        self, stored: Sequence[tuple[Document, DocumentRow]], known: Known, failures: dict[str, EmbedPipeError]
-    ) -> Iterator[Cut]:
-        work, self._work = self._work, None
-        return iter(work.cut) if work is not None else self._cutter.cuts(stored, known, failures)
-
-
-class _Answered:
-    """A store whose first answer was given elsewhere."""
-
-    def __init__(self, work: Work, store: PgVectorStore) -> None:
-        self._known: Known | None = work.known
-        self._store = store
-
-    def known_documents(self, document_ids: Sequence[str]) -> Known:
-        known, self._known = self._known, None
-        return known if known is not None else self._store.known_documents(document_ids)
-
-    def write_documents(self, batch: DocumentBatch) -> Written:
-        return self._store.write_documents(batch)
-
-
-class _Embedded:
-    """A generator whose first answer was given elsewhere."""
-
-    def __init__(self, work: Work, generator: EmbeddingGenerator) -> None:
-        self._attempt = work.attempt
-        self._generator = generator
-
-    def attempt(self, texts: Sequence[str]) -> EmbeddingAttempt:
-        attempt, self._attempt = self._attempt, None
-        return attempt if attempt is not None else self._generator.attempt(texts)
 
 
 def _digest(document: Document) -> bytes:

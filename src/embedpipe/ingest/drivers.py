@@ -1,186 +1,65 @@
-"""What runs the flows: one after another's steps, several of them at once, in threads or as tasks of an event loop."""
+"""The two loops that bring one batch into a store: in a thread, and on an event loop."""
 
 from __future__ import annotations
 
-import asyncio
-from collections import deque
-from collections.abc import Callable, Coroutine, Generator, Iterable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Sequence
 from threading import Event
-from types import TracebackType
-from typing import Any, Generic, Protocol, Self, TypeVar
+from typing import Protocol
 
-from embedpipe._forking import SameProcess
 from embedpipe._threads import in_thread
-from embedpipe.embedding import EmbeddingAttempt, EmbeddingGenerator
-from embedpipe.errors import EmbedPipeError, UnknownCommitError
-from embedpipe.ingest.flow import Embed, Flow, Read, Step, Write
+from embedpipe.embedding import EmbeddingGenerator
+from embedpipe.errors import UnknownCommitError
+from embedpipe.ingest.batch_work import BatchWork
+from embedpipe.ingest.preparing import DocumentPreparer
 from embedpipe.ingest.report import ProcessingStats
-from embedpipe.ingest.source import AsyncBatches, Batch
-from embedpipe.metrics.spans import carried
+from embedpipe.storage import PgVectorStore
 from embedpipe.storage.write.documents import ConcurrentChangeError, DocumentBatch, Known, Written
-
-T = TypeVar("T")
-
-
-class Store(Protocol):
-    """Where documents go, and what of them is there already."""
-
-    def known_documents(self, document_ids: Sequence[str]) -> Known: ...
-
-    def write_documents(self, batch: DocumentBatch) -> Written: ...
-
-
-class Embedder(Protocol):
-    """What makes the vectors: an `EmbeddingGenerator`."""
-
-    def attempt(self, texts: Sequence[str]) -> EmbeddingAttempt: ...
 
 
 class AsyncStore(Protocol):
-    """As `Store`."""
+    """Where documents go on an event loop: an `AsyncPgVectorStore`, or what takes them in its place."""
 
     async def known_documents(self, document_ids: Sequence[str]) -> Known: ...
 
     async def write_documents(self, batch: DocumentBatch) -> Written: ...
 
 
-def drive(flow: Flow, generator: Embedder, store: Store, stopped: Event) -> ProcessingStats:
-    """The flow's report, after this thread did what it asked for; once `stopped`, no further step is done."""
+def run_batch(
+    work: BatchWork, preparer: DocumentPreparer, generator: EmbeddingGenerator, store: PgVectorStore, stopped: Event
+) -> ProcessingStats:
+    """Bring a batch into the store and return its report. Once `stopped` is set, no further step is begun.
 
-    def answer(step: Step) -> Any:
-        match step:
-            case Read(ids):
-                return store.known_documents(ids)
-            case Embed(texts):
-                return generator.attempt(texts)
-            case Write(batch):
-                return store.write_documents(batch)
-
-    resume = _Resume(flow)
-    while (step := resume()) is not None and not stopped.is_set():
-        try:
-            resume.value = answer(step)
-        except (ConcurrentChangeError, UnknownCommitError) as error:
-            resume.error = error
-    return resume.report
-
-
-async def adrive(flow: Flow, generator: EmbeddingGenerator, store: AsyncStore) -> ProcessingStats:
-    """As `drive`, on the running event loop; cutting runs in a thread."""
-
-    async def answer(step: Step) -> Any:
-        match step:
-            case Read(ids):
-                return await store.known_documents(ids)
-            case Embed(texts):
-                return await generator.aattempt(texts)
-            case Write(batch):
-                return await store.write_documents(batch)
-
-    resume = _Resume(flow)
-    while (step := await in_thread(resume)) is not None:
-        try:
-            resume.value = await answer(step)
-        except (ConcurrentChangeError, UnknownCommitError) as error:
-            resume.error = error
-    return resume.report
-
-
-class _Resume:
-    """Runs the flow up to its next step, None at its end; what it is to be sent is set between the calls."""
-
-    def __init__(self, flow: Flow) -> None:
-        self._flow = flow
-        self.value: Any = None
-        self.error: EmbedPipeError | None = None
-        self.report = ProcessingStats()
-
-    def __call__(self) -> Step | None:
-        value, error = self.value, self.error
-        self.value = self.error = None
-        try:
-            return self._flow.throw(error) if error is not None else self._flow.send(value)
-        except StopIteration as end:
-            self.report = end.value
-            return None
-
-
-def in_threads(
-    work: Callable[[Batch, Event], T], batches: Iterable[Batch], *, at_once: int
-) -> Generator[T, None, None]:
-    """What `work` makes of each batch, in the order of the batches, up to `at_once` of which are under way.
-
-    No further batch is read before one of them is handed out. Where one fails, those under way are ended first; where
-    the program is interrupted, they are left after their present step.
+    A batch that was planned or embedded elsewhere goes on from there.
     """
-    process = SameProcess()
-    pool = ThreadPoolExecutor(at_once, thread_name_prefix="embedpipe-ingest")
-    running: deque[Future[T]] = deque()
-    stopped = Event()
-    try:
-        for batch in batches:
-            process.check()
-            running.append(pool.submit(carried(work), batch, stopped))
-            while running and (len(running) == at_once or running[0].done()):
-                yield running.popleft().result()
-                process.check()
-        while running:
-            process.check()
-            yield running.popleft().result()
-    except (KeyboardInterrupt, GeneratorExit):
-        stopped.set()
-        raise
-    finally:
-        pool.shutdown()
+    while not stopped.is_set():
+        if not work.is_planned:
+            work.plan(store.known_documents(work.document_ids), preparer)
+        elif work.unembedded:
+            work.take(generator.attempt(work.texts))
+        elif (batch := work.to_write()) is None:
+            return work.report()
+        else:
+            try:
+                work.written = store.write_documents(batch)
+            except (ConcurrentChangeError, UnknownCommitError) as error:
+                work.retry(error)
+    return ProcessingStats()
 
 
-class InTasks(Generic[T]):
-    """As `in_threads`, in tasks of an event loop, and while further batches are awaited.
-
-    Where the task within is cancelled, or leaves a stream early, so are those under way. All of them have ended when it
-    comes out.
-    """
-
-    def __init__(self, work: Callable[[Batch], Coroutine[Any, Any, T]], batches: AsyncBatches, *, at_once: int) -> None:
-        self._work = work
-        self._batches = batches
-        self._room = asyncio.Semaphore(at_once)
-        self._begun: asyncio.Queue[asyncio.Task[T] | None] = asyncio.Queue()
-        self._running: set[asyncio.Task[T]] = set()
-
-    async def __aenter__(self) -> Self:
-        self._reading = asyncio.create_task(self._read())
-        return self
-
-    async def next(self) -> T | None:
-        """Return what `work` made of the next batch; None after the last. An error of the source comes last, too."""
-        task = await self._begun.get()
-        if task is None:
-            await self._reading
-            return None
-        try:
-            return await task
-        finally:
-            self._running.discard(task)
-            self._room.release()
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._reading.cancel()
-        if isinstance(error, asyncio.CancelledError | GeneratorExit):
-            for task in self._running:
-                task.cancel()
-        await asyncio.gather(self._reading, *self._running, return_exceptions=True)
-
-    async def _read(self) -> None:
-        try:
-            await self._room.acquire()
-            while (batch := await self._batches.next()) is not None:
-                task = asyncio.create_task(self._work(batch))
-                self._running.add(task)
-                self._begun.put_nowait(task)
-                await self._room.acquire()
-        finally:
-            self._begun.put_nowait(None)
+async def arun_batch(
+    work: BatchWork, preparer: DocumentPreparer, generator: EmbeddingGenerator, store: AsyncStore
+) -> ProcessingStats:
+    """As `run_batch`, on the running event loop. Documents are prepared in a thread."""
+    while True:
+        if not work.is_planned:
+            known = await store.known_documents(work.document_ids)
+            await in_thread(work.plan, known, preparer)
+        elif work.unembedded:
+            work.take(await generator.aattempt(work.texts))
+        elif (batch := await in_thread(work.to_write)) is None:
+            return work.report()
+        else:
+            try:
+                work.written = await store.write_documents(batch)
+            except (ConcurrentChangeError, UnknownCommitError) as error:
+                work.retry(error)

@@ -12,12 +12,13 @@ import numpy as np
 from embedpipe._threads import in_thread
 from embedpipe.embedding import EmbeddingGenerator
 from embedpipe.errors import InputError
-from embedpipe.ingest.cutting import Cutter
-from embedpipe.ingest.drivers import InTasks, adrive, drive, in_threads
-from embedpipe.ingest.flow import batch_flow
+from embedpipe.ingest.batch_work import BatchWork
+from embedpipe.ingest.concurrency import InTasks, in_threads
+from embedpipe.ingest.drivers import arun_batch, run_batch
+from embedpipe.ingest.preparing import DocumentPreparer
 from embedpipe.ingest.report import ProcessedDocument, ProcessingStats, Tally
 from embedpipe.ingest.settings import IngestSettings
-from embedpipe.ingest.source import AsyncBatches, Batch, Documents, SeenIds, batches
+from embedpipe.ingest.source import AsyncBatches, Documents, SeenIds, SourceBatch, batches
 from embedpipe.metrics.spans import Observers, span
 from embedpipe.storage import AsyncPgVectorStore, PgVectorStore
 from embedpipe.storage.write.chunks import checked_rows
@@ -36,17 +37,17 @@ class Engine:
         self._settings = settings.fitted(generator.model)
         self._at_once = settings.concurrency or generator.limits.concurrency + 2
 
-    def _cutter(self) -> Cutter:
+    def _preparer(self) -> DocumentPreparer:
         """Made for each run: only then must the model's specification be known, which a server may be asked for."""
-        return Cutter(self._settings, self._generator.model, self._generator.spec)
+        return DocumentPreparer(self._settings, self._generator.model, self._generator.spec)
 
     def ingest(self, documents: Iterable[Document], store: PgVectorStore, tally: Tally, *, prune: bool) -> None:
         """Brings the documents into the store, each batch in one transaction."""
-        cutter = self._cutter()
+        preparer = self._preparer()
 
-        def work(batch: Batch, stopped: Event) -> ProcessingStats:
+        def work(batch: SourceBatch, stopped: Event) -> ProcessingStats:
             with span("ingest.batch", collection=store.name, documents=len(batch.documents)):
-                return drive(batch_flow(batch, cutter), self._generator, store, stopped)
+                return run_batch(BatchWork.of(batch, preparer), preparer, self._generator, store, stopped)
 
         store.create()  # once, before several threads ask for it
         with tally.told(), closing(SeenIds()) as seen:
@@ -59,11 +60,12 @@ class Engine:
 
     async def aingest(self, documents: Documents, store: AsyncPgVectorStore, tally: Tally, *, prune: bool) -> None:
         """As `ingest`, on the running event loop."""
-        cutter = await in_thread(self._cutter)
+        preparer = await in_thread(self._preparer)
 
-        async def work(batch: Batch) -> ProcessingStats:
+        async def work(batch: SourceBatch) -> ProcessingStats:
             with span("ingest.batch", collection=store.name, documents=len(batch.documents)):
-                return await adrive(batch_flow(batch, cutter), self._generator, store)
+                begun = await in_thread(BatchWork.of, batch, preparer)
+                return await arun_batch(begun, preparer, self._generator, store)
 
         await store.create()
         with tally.told(), closing(SeenIds()) as seen:
@@ -76,12 +78,13 @@ class Engine:
 
     async def stream(self, documents: Documents, tally: Tally) -> AsyncGenerator[ProcessedDocument, None]:
         """The documents with their vectors, in their order, as their batches are embedded."""
-        cutter = await in_thread(self._cutter)
+        preparer = await in_thread(self._preparer)
 
-        async def work(batch: Batch) -> tuple[ProcessingStats, list[ProcessedDocument]]:
-            taken = _Taken(cutter.spec.dimensions)
+        async def work(batch: SourceBatch) -> tuple[ProcessingStats, list[ProcessedDocument]]:
+            taken = _Taken(preparer.spec.dimensions)
             with span("ingest.batch", to=self._metrics, documents=len(batch.documents)):
-                report = await adrive(batch_flow(batch, cutter), self._generator, taken)
+                begun = await in_thread(BatchWork.of, batch, preparer)
+                report = await arun_batch(begun, preparer, self._generator, taken)
             return report, list(_processed(batch, report, taken.batch))
 
         with closing(SeenIds()) as seen:
@@ -109,7 +112,7 @@ class _Taken:
         return Written(0)
 
 
-def _processed(batch: Batch, report: ProcessingStats, written: DocumentBatch) -> Iterator[ProcessedDocument]:
+def _processed(batch: SourceBatch, report: ProcessingStats, written: DocumentBatch) -> Iterator[ProcessedDocument]:
     """The documents one by one, each with its rows of the batch's vectors; repeated ones last."""
     of = {name: list(group) for name, group in groupby(written.new.chunks, lambda chunk: chunk.document_id)}
     start = 0

@@ -17,7 +17,7 @@ Documents: TypeAlias = Iterable[Document] | AsyncIterable[Document]
 
 
 @dataclass(slots=True)
-class Batch:
+class SourceBatch:
     """Documents that are cut, embedded and written together, and the ids of those that came once more."""
 
     documents: list[Document] = field(default_factory=list)
@@ -69,9 +69,9 @@ class _Gathering:
     def __init__(self, settings: IngestSettings, seen: SeenIds) -> None:
         self._settings = settings
         self._seen = seen
-        self._batch = Batch()
+        self._batch = SourceBatch()
 
-    def add(self, document: object) -> Batch | None:
+    def add(self, document: object) -> SourceBatch | None:
         """The batch, where the document filled it."""
         checked, batch = _checked(document), self._batch
         if not self._seen.add(checked.id):
@@ -85,13 +85,13 @@ class _Gathering:
         )
         return self.rest() if full else None
 
-    def rest(self) -> Batch | None:
+    def rest(self) -> SourceBatch | None:
         """What was gathered, if anything."""
-        batch, self._batch = self._batch, Batch()
+        batch, self._batch = self._batch, SourceBatch()
         return batch if batch.documents or batch.repeated else None
 
 
-def batches(documents: Iterable[Document], settings: IngestSettings, seen: SeenIds) -> Iterator[Batch]:
+def batches(documents: Iterable[Document], settings: IngestSettings, seen: SeenIds) -> Iterator[SourceBatch]:
     """The documents in batches, in their order. Raises `InputError` for what is no `Document` or has no id to name."""
     gathering = _Gathering(settings, seen)
     for document in _several(documents):
@@ -116,7 +116,7 @@ class AsyncBatches:
         else:
             self._made = batches(documents, settings, seen)
 
-    async def next(self) -> Batch | None:
+    async def next(self) -> SourceBatch | None:
         """Read the next batch; None at the end. Who is cancelled waits for the document that is being read."""
         if self._made is not None:
             return await in_thread(next, self._made, None)

@@ -6,7 +6,7 @@ import copy
 import hashlib
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,7 +14,7 @@ from embedpipe._threads import check_stopped
 from embedpipe.errors import EmbeddingError, EmbedPipeError, InputError
 from embedpipe.ingest.headers import Headers
 from embedpipe.ingest.settings import IngestSettings
-from embedpipe.ingest.source import Batch
+from embedpipe.ingest.source import SourceBatch
 from embedpipe.storage.types.jsonb import dumps, storable_text
 from embedpipe.storage.types.key_order import order_record
 from embedpipe.storage.write.chunks import ChunkRows, check_size, checked_id, checked_rows
@@ -27,7 +27,7 @@ _REFUSED = re.compile(r"[\x00\ud800-\udfff]")
 
 
 @dataclass(frozen=True, slots=True)
-class Cut:
+class PreparedDocument:
     """A document that is new or changed, with its chunks."""
 
     row: DocumentRow
@@ -38,7 +38,7 @@ class Cut:
         return self.stored.chunks
 
 
-def repetitions(batch: Batch) -> dict[str, EmbedPipeError]:
+def repetitions(batch: SourceBatch) -> dict[str, EmbedPipeError]:
     """The error of each document that came once more."""
     return {
         name: InputError(f"{named(document_id)} came twice in one ingest; its first text was taken.")
@@ -46,21 +46,22 @@ def repetitions(batch: Batch) -> dict[str, EmbedPipeError]:
     }
 
 
-class Cutter:
-    """Cuts documents as the settings say, for one model."""
+class DocumentPreparer:
+    """Prepares documents as the settings say, for one model."""
 
     def __init__(self, settings: IngestSettings, model: EmbeddingModel, spec: ModelSpec) -> None:
         self.spec = spec
         self._settings = settings
         self._headers = Headers.of(model) if settings.headers else None
-        self._cutting = f"{spec.fingerprint} {settings.chunker!r} {settings.clean_text} {settings.keep_text}"
+        self._recipe = f"{spec.fingerprint} {settings.chunker!r} {settings.clean_text} {settings.keep_text}"
         if settings.headers:
-            self._cutting += " headers"
+            self._recipe += " headers"
 
     def rows(
         self, documents: Sequence[Document], failures: dict[str, EmbedPipeError]
-    ) -> Iterator[tuple[Document, DocumentRow]]:
-        """Each document that can be stored, with its row; the errors of the others go to `failures`."""
+    ) -> list[tuple[Document, DocumentRow]]:
+        """Return each document that can be stored with its row. The errors of the others go to `failures`."""
+        rows = []
         clean, keep = self._settings.clean_text, self._settings.keep_text
         for document in documents:
             what = named(document.id)
@@ -73,30 +74,25 @@ class Cutter:
             except InputError as error:
                 failures[document.id] = error
                 continue
-            digest = _digest(self._cutting, metadata, text)
-            yield (
-                document,
-                DocumentRow(
-                    document.id,
-                    text if keep else None,
-                    digest,
-                    metadata,
-                    order_record(what, metadata=document.metadata),
-                ),
-            )
+            digest = _digest(self._recipe, metadata, text)
+            order = order_record(what, metadata=document.metadata)
+            rows.append((document, DocumentRow(document.id, text if keep else None, digest, metadata, order)))
+        return rows
 
-    def cuts(
+    def prepare(
         self, stored: Sequence[tuple[Document, DocumentRow]], known: Known, failures: dict[str, EmbedPipeError]
-    ) -> Iterator[Cut]:
-        """The documents that are new or changed, cut into chunks; the errors of those that cannot go to `failures`."""
+    ) -> list[PreparedDocument]:
+        """Cut the documents that are new or changed into chunks. The errors of those that fail go to `failures`."""
+        prepared = []
         for document, row in stored:
             check_stopped()
             if known.hashes.get(row.id) == row.hash or row.id in failures:
                 continue
             try:
-                yield Cut(row, checked_rows(_identified(document, self._chunks(document))))
+                prepared.append(PreparedDocument(row, checked_rows(_identified(document, self._chunks(document)))))
             except EmbedPipeError as error:
                 failures[row.id] = about(row.id, error)
+        return prepared
 
     def _chunks(self, document: Document) -> Sequence[Chunk]:
         chunker, text = self._settings.chunker, document.text

@@ -1,0 +1,99 @@
+"""Several batches under way at once: in threads, or as tasks of an event loop."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Coroutine, Generator, Iterable
+from concurrent.futures import Future, ThreadPoolExecutor
+from threading import Event
+from types import TracebackType
+from typing import Any, Generic, Self, TypeVar
+
+from embedpipe._forking import SameProcess
+from embedpipe.ingest.source import AsyncBatches, SourceBatch
+from embedpipe.metrics.spans import carried
+
+T = TypeVar("T")
+
+
+def in_threads(
+    work: Callable[[SourceBatch, Event], T], batches: Iterable[SourceBatch], *, at_once: int
+) -> Generator[T, None, None]:
+    """What `work` makes of each batch, in the order of the batches, up to `at_once` of which are under way.
+
+    No further batch is read before one of them is handed out. Where one fails, those under way are ended first; where
+    the program is interrupted, they are left after their present step.
+    """
+    process = SameProcess()
+    pool = ThreadPoolExecutor(at_once, thread_name_prefix="embedpipe-ingest")
+    running: deque[Future[T]] = deque()
+    stopped = Event()
+    try:
+        for batch in batches:
+            process.check()
+            running.append(pool.submit(carried(work), batch, stopped))
+            while running and (len(running) == at_once or running[0].done()):
+                yield running.popleft().result()
+                process.check()
+        while running:
+            process.check()
+            yield running.popleft().result()
+    except (KeyboardInterrupt, GeneratorExit):
+        stopped.set()
+        raise
+    finally:
+        pool.shutdown()
+
+
+class InTasks(Generic[T]):
+    """As `in_threads`, in tasks of an event loop, and while further batches are awaited.
+
+    Where the task within is cancelled, or leaves a stream early, so are those under way. All of them have ended when it
+    comes out.
+    """
+
+    def __init__(
+        self, work: Callable[[SourceBatch], Coroutine[Any, Any, T]], batches: AsyncBatches, *, at_once: int
+    ) -> None:
+        self._work = work
+        self._batches = batches
+        self._room = asyncio.Semaphore(at_once)
+        self._begun: asyncio.Queue[asyncio.Task[T] | None] = asyncio.Queue()
+        self._running: set[asyncio.Task[T]] = set()
+
+    async def __aenter__(self) -> Self:
+        self._reading = asyncio.create_task(self._read())
+        return self
+
+    async def next(self) -> T | None:
+        """Return what `work` made of the next batch; None after the last. An error of the source comes last, too."""
+        task = await self._begun.get()
+        if task is None:
+            await self._reading
+            return None
+        try:
+            return await task
+        finally:
+            self._running.discard(task)
+            self._room.release()
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._reading.cancel()
+        if isinstance(error, asyncio.CancelledError | GeneratorExit):
+            for task in self._running:
+                task.cancel()
+        await asyncio.gather(self._reading, *self._running, return_exceptions=True)
+
+    async def _read(self) -> None:
+        try:
+            await self._room.acquire()
+            while (batch := await self._batches.next()) is not None:
+                task = asyncio.create_task(self._work(batch))
+                self._running.add(task)
+                self._begun.put_nowait(task)
+                await self._room.acquire()
+        finally:
+            self._begun.put_nowait(None)

@@ -18,7 +18,7 @@ from psycopg import sql
 
 from embedpipe import Document, SemanticSearchService
 from embedpipe.embedding import Limits
-from embedpipe.embedding import limiter as limiting
+from embedpipe.embedding.engine import rate_limiter as limiting
 from embedpipe.errors import (
     CollectionNotFoundError,
     ConfigurationError,

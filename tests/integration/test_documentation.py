@@ -21,15 +21,29 @@ PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 FENCE = re.compile(r"^(`{3,})([^\n`]*)\n(.*?)^\1$", re.DOTALL | re.MULTILINE)
 SHELL = ("sh", "bash", "shell", "console")
 SHOWN = "{code-block} python"
+PRINTED = re.compile(r"\n```text\n(.*?)^```$", re.DOTALL | re.MULTILINE)
+NUMBER = re.compile(r"\d[\d,]*(\.\d+)?(e-?\d+)?")
 OPERATORS = {"|", "||", "&&", ";", ">", "<"}
 
 
-def blocks(page: Path, *languages: str) -> Iterator[tuple[int, str]]:
-    """The line on which each fenced block begins, and what stands in it."""
+def fences(page: Path, *languages: str) -> Iterator[tuple[int, str, str | None]]:
+    """The line on which each fenced block begins, what is in it, and what the page says directly below it prints."""
     text = page.read_text(encoding="utf-8")
     for fence in FENCE.finditer(text):
         if fence[2].strip() in languages:
-            yield text.count("\n", 0, fence.start(3)), re.sub(r"^:.*\n", "", fence[3], flags=re.MULTILINE)
+            printed = PRINTED.match(text, fence.end() + 1)
+            code = re.sub(r"^:.*\n", "", fence[3], flags=re.MULTILINE)
+            yield text.count("\n", 0, fence.start(3)), code, printed and printed[1]
+
+
+def blocks(page: Path, *languages: str) -> Iterator[tuple[int, str]]:
+    for line, code, _ in fences(page, *languages):
+        yield line, code
+
+
+def without_numbers(printed: str) -> list[str]:
+    """The words of each line: times differ from run to run, and the last digits of scores between machines."""
+    return [" ".join(NUMBER.sub("0", line).split()) for line in printed.strip().splitlines()]
 
 
 def with_blocks(*languages: str) -> list[Any]:
@@ -63,9 +77,11 @@ def test_the_code_of_a_page_runs_from_top_to_bottom(
     monkeypatch.setenv("EMBEDPIPE_DATABASE_URL", database_url)
     monkeypatch.chdir(tmp_path)
     names = {"__name__": "page"}
-    for line, code in blocks(page, "python"):
+    for line, code, stated in fences(page, "python"):
         exec(compile("\n" * line + code, str(page), "exec"), names)  # noqa: S102 - our own page
-        assert "print" not in code or capsys.readouterr().out.strip()
+        printed = capsys.readouterr().out
+        assert "print" not in code or printed.strip()
+        assert stated is None or without_numbers(printed) == without_numbers(stated), f"line {line}"
 
 
 @pytest.mark.parametrize("page", with_blocks(SHOWN))

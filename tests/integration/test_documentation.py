@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import importlib
+import os
 import re
 import shlex
 import tomllib
@@ -23,6 +24,7 @@ SHELL = ("sh", "bash", "shell", "console")
 SHOWN = "{code-block} python"
 PRINTED = re.compile(r"\n```text\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 NUMBER = re.compile(r"\d[\d,]*(\.\d+)?(e-?\d+)?")
+UPDATE = bool(os.environ.get("EMBEDPIPE_UPDATE_PAGES"))
 OPERATORS = {"|", "||", "&&", ";", ">", "<"}
 
 
@@ -39,6 +41,10 @@ def fences(page: Path, *languages: str) -> Iterator[tuple[int, str, str | None]]
 def blocks(page: Path, *languages: str) -> Iterator[tuple[int, str]]:
     for line, code, _ in fences(page, *languages):
         yield line, code
+
+
+def _shown(code: str, printed: str) -> str:
+    return f"{code}```\n\n```text\n{printed}```"
 
 
 def without_numbers(printed: str) -> list[str]:
@@ -81,7 +87,10 @@ def test_the_code_of_a_page_runs_from_top_to_bottom(
         exec(compile("\n" * line + code, str(page), "exec"), names)  # noqa: S102 - our own page
         printed = capsys.readouterr().out
         assert "print" not in code or printed.strip()
-        assert stated is None or without_numbers(printed) == without_numbers(stated), f"line {line}"
+        if stated is None or without_numbers(printed) == without_numbers(stated):
+            continue
+        assert UPDATE, f"below line {line} it prints {printed!r}. EMBEDPIPE_UPDATE_PAGES=1 writes that into the page."
+        page.write_text(page.read_text("utf-8").replace(_shown(code, stated), _shown(code, printed)), "utf-8")
 
 
 @pytest.mark.parametrize("page", with_blocks(SHOWN))

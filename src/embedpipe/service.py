@@ -17,12 +17,8 @@ from embedpipe.metrics.spans import Observers, Span, span
 from embedpipe.reranking import as_reranker
 from embedpipe.retrieval.duplicates import NearDuplicate, near_duplicates
 from embedpipe.retrieval.surroundings import with_surroundings
-from embedpipe.storage import AsyncPgVectorStore, Database, PgVectorStore
-from embedpipe.storage.admin.diagnosis import Finding
-from embedpipe.storage.admin.health import Health
-from embedpipe.storage.plans import Condition
-from embedpipe.storage.reembed.run import ReembedProgress
-from embedpipe.storage.types.vector_index import INDEX_FROM
+from embedpipe.storage import INDEX_FROM, AsyncPgVectorStore, Condition, Database, PgVectorStore, ReembedProgress
+from embedpipe.storage.admin import Finding, Health
 from embedpipe.types import Chunker, Document, EmbeddingModel, Parent, SearchMode, SearchResult
 
 logger = logging.getLogger(__name__)

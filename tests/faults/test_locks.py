@@ -21,8 +21,8 @@ import loading
 from conftest import as_ordinary, opened_as_ordinary
 from embedpipe import Document, SemanticSearchService
 from embedpipe.storage import Database, Field, PgVectorStore, VectorIndex
+from embedpipe.storage.tables import lexical_tables
 from embedpipe.storage.tables.collection import Collection
-from embedpipe.storage.tables.lexical import tables as lexical_tables
 from embedpipe.testing import FakeEmbeddingModel
 from embedpipe.types import Chunk
 from soaking import scaled

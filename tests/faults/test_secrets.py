@@ -34,7 +34,7 @@ from embedpipe.embedding import CohereModel, FileCache, Limits, OpenAIModel, Rat
 from embedpipe.errors import ConfigurationError, EmbedPipeError, StorageError
 from embedpipe.metrics import EmbeddingMetrics
 from embedpipe.reranking import CohereReranker
-from embedpipe.storage.admin import dump as dumping
+from embedpipe.storage.admin import pg_dump
 from embedpipe.storage.embedded.server import embedded_url, stop_embedded
 from soaking import scaled
 
@@ -330,12 +330,12 @@ def recorded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         f"shutil.copy('/proc/self/environ', {str(record / 'environment')!r})\n"
         "if service := os.environ.get('PGSERVICEFILE'):\n"
         f"    shutil.copy2(service, {str(record / 'service')!r})\n"
-        f"real = {dumping._pg_dump()!r}\n"
+        f"real = {pg_dump._pg_dump()!r}\n"
         "os.execv(real, [real, *sys.argv[1:]])\n",
         encoding="utf-8",
     )
     script.chmod(0o755)
-    monkeypatch.setattr(dumping, "_pg_dump", lambda: str(script))
+    monkeypatch.setattr(pg_dump, "_pg_dump", lambda: str(script))
     return record
 
 

@@ -16,7 +16,7 @@ from sqlalchemy import func, select, text, true
 from embedpipe.errors import ConfigurationError, InputError
 from embedpipe.storage import BM25, Database, Field, Filter, PgVectorStore
 from embedpipe.storage.lexical import index as lexical
-from embedpipe.storage.tables import lexical as lexical_schema
+from embedpipe.storage.tables import lexical_tables
 from embedpipe.types import Chunk, ModelSpec
 
 SPEC = ModelSpec(name="unit-test", dimensions=2)
@@ -159,7 +159,7 @@ def refresh(store: PgVectorStore) -> int:
 
 def assert_statistics(store: PgVectorStore, texts: Mapping[str, str]) -> None:
     """What is folded and what came since add up to what the rows hold, and the rows to the texts."""
-    of = lexical_schema.tables(store.collection)
+    of = lexical_tables(store.collection)
     with store.database.engine.connect() as connection:
         entry = func.unnest(of.deltas.c.terms, of.deltas.c.chunks).table_valued("term", "chunks").render_derived()
         counts = Counter[int]()

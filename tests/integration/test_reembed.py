@@ -19,8 +19,8 @@ from embedpipe.errors import (
     StorageError,
 )
 from embedpipe.storage import Database, PgVectorStore, VectorIndex
-from embedpipe.storage.admin.collections import has_index
 from embedpipe.storage.admin.setup import run, setup_statements
+from embedpipe.storage.indexes import has_index
 from embedpipe.storage.tables.catalogue import vector_sets
 from embedpipe.testing import FakeEmbeddingModel
 from embedpipe.types import Chunk, Vectors

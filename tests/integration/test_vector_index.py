@@ -15,7 +15,7 @@ from sqlalchemy import Engine, event, text
 from embedpipe import Document, SemanticSearchService
 from embedpipe.errors import ConfigurationError
 from embedpipe.storage import AsyncPgVectorStore, Database, IndexProgress, PgVectorStore, VectorIndex
-from embedpipe.storage.admin.collections import index_states
+from embedpipe.storage.indexes import index_states
 from embedpipe.storage.types.pg_types import Precision
 from embedpipe.testing import FakeEmbeddingModel
 from embedpipe.types import Chunk, ModelSpec, SearchMode, SearchResult, Vectors

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import ast
+import importlib
 import inspect
 import pickle
+import pkgutil
 import subprocess
 import sys
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -19,6 +24,7 @@ from embedpipe import (
     RAGPipeline,
     SemanticSearchService,
     errors,
+    storage,
 )
 
 HEAVY = (
@@ -106,3 +112,39 @@ def test_every_public_name_is_there_and_documented() -> None:
         assert getattr(embedpipe, name).__doc__
     with pytest.raises(AttributeError, match="nothing"):
         embedpipe.nothing  # noqa: B018 - the access is the test
+
+
+STORAGE = "embedpipe.storage"
+FACES = [STORAGE, *(f"{STORAGE}.{each.name}" for each in pkgutil.iter_modules(storage.__path__) if each.ispkg)]
+"""Packages of which others import only what is in `__all__`."""
+
+
+def imported(path: Path) -> Iterator[tuple[int, str, list[str]]]:
+    """Line, module and names of each `from ... import ...` of embedpipe in a file."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith("embedpipe."):
+            yield node.lineno, node.module, [alias.name for alias in node.names]
+
+
+def past_a_face(importer: str, module: str, names: list[str]) -> list[str]:
+    """What an import takes of a package besides its face, as seen from outside of that package."""
+    taken = []
+    for face in FACES:
+        if not f"{importer}.".startswith(f"{face}."):
+            if module == face:
+                exported = importlib.import_module(face).__all__
+                taken += [name for name in names if name not in exported and f"{face}.{name}" not in FACES]
+            elif module.startswith(f"{face}.") and module not in FACES:
+                taken += names
+    return taken
+
+
+def test_storage_is_imported_through_faces() -> None:
+    # The contracts know modules alone: not whether a name of a face is one that it exports.
+    source = Path(embedpipe.__file__).parent
+    found = []
+    for path in source.rglob("*.py"):
+        importer = ".".join(path.relative_to(source.parent).with_suffix("").parts).removesuffix(".__init__")
+        for line, module, names in imported(path):
+            found += [f"{path}:{line}: {module}.{name}" for name in past_a_face(importer, module, names)]
+    assert not found, "\n".join(found)

@@ -16,11 +16,8 @@ from rich.text import Text
 from embedpipe.cli.commands import check_exists, confirm
 from embedpipe.cli.render import console, errors, states_table, write_json
 from embedpipe.errors import InputError
-from embedpipe.storage import Database, PgVectorStore
-from embedpipe.storage.admin.setup import run, script, setup_statements
-from embedpipe.storage.tables import catalogue
-from embedpipe.storage.tables.catalogue import CollectionSettings
-from embedpipe.storage.transfer import snapshot
+from embedpipe.storage import CollectionSettings, Database, PgVectorStore, admin
+from embedpipe.storage.transfer import in_snapshot, read_documents
 
 
 def migrate(
@@ -43,13 +40,15 @@ def migrate(
         spec = EmbeddingGenerator(model).spec
     settings = CollectionSettings(spec, language, lexical=None if lexical else False, tenants=tenants or None)
     with closing(Database(url)) as database:
-        lacking = partial(setup_statements, schema=database.schema, collection=collection, settings=settings, role=role)
+        lacking = partial(
+            admin.setup_statements, schema=database.schema, collection=collection, settings=settings, role=role
+        )
         if as_sql:
-            sql = script(database.read(lacking))
+            sql = admin.script(database.read(lacking))
             write_json({"sql": sql}) if as_json else sys.stdout.write(sql)
             return
-        database.run(catalogue.migrate, database.schema)
-        database.run(lambda connection: run(connection, lacking(connection)))
+        database.run(admin.migrate, database.schema)
+        database.run(lambda connection: admin.run(connection, lacking(connection)))
     if as_json:
         write_json({"schema": database.schema, "collection": collection})
 
@@ -103,9 +102,7 @@ def _meant(store: PgVectorStore, given: Sequence[str]) -> dict[str, set[str]]:
 
 
 def _document_ids(store: PgVectorStore) -> list[str]:
-    return snapshot.in_snapshot(
-        store, lambda *place: [name for [names, *_] in snapshot.documents(*place) for name in names]
-    )
+    return in_snapshot(store, lambda *place: [name for [names, *_] in read_documents(*place) for name in names])
 
 
 def drop_collection(url: str | None, collection: str, *, yes: bool, as_json: bool) -> None:

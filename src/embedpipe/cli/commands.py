@@ -11,7 +11,7 @@ import typer
 from embedpipe.cli.render import console, show_answer, show_citations, write_json
 from embedpipe.errors import CollectionNotFoundError, InputError
 from embedpipe.rag import RAGPipeline
-from embedpipe.storage.filters.notation import parse_filter
+from embedpipe.storage.filters import parse_filter
 
 if TYPE_CHECKING:
     from embedpipe.storage import Database

@@ -93,7 +93,7 @@ def db_dump(
 def db_url(as_json: Json = False) -> None:
     """The embedded server's URL; it stops with its last user, maybe this command: `db start` keeps it running."""
     from embedpipe.cli.render import write_fact
-    from embedpipe.storage.embedded.server import embedded_url
+    from embedpipe.storage.embedded import embedded_url
 
     write_fact("url", embedded_url(), as_json=as_json)
 
@@ -102,7 +102,7 @@ def db_url(as_json: Json = False) -> None:
 def db_start(as_json: Json = False) -> None:
     """Start the embedded server, which then runs until `db stop`, and print its URL."""
     from embedpipe.cli.render import write_fact
-    from embedpipe.storage.embedded.server import start_embedded
+    from embedpipe.storage.embedded import start_embedded
 
     write_fact("url", start_embedded(), as_json=as_json)
 
@@ -111,7 +111,7 @@ def db_start(as_json: Json = False) -> None:
 def db_stop(as_json: Json = False) -> None:
     """Stop the embedded server, whoever still uses it."""
     from embedpipe.cli.render import write_json
-    from embedpipe.storage.embedded.server import stop_embedded
+    from embedpipe.storage.embedded import stop_embedded
 
     stopped = stop_embedded()
     if as_json:

@@ -13,7 +13,7 @@ from embedpipe._optional import require
 from embedpipe.cli.render import console, errors, progress_bar, write_json
 from embedpipe.embedding import EmbeddingGenerator
 from embedpipe.storage import Database, PgVectorStore
-from embedpipe.storage.transfer.importers import ImportReport
+from embedpipe.storage.transfer import ImportReport
 
 Kind = Literal["langchain", "langchain-table", "llama-index"]
 Import = Callable[[PgVectorStore, Callable[[ImportReport], None]], ImportReport]

@@ -9,8 +9,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsed
 from embedpipe.cli.commands import check_exists
 from embedpipe.cli.render import console, progress_bar, write_json
 from embedpipe.embedding import EmbeddingGenerator
-from embedpipe.storage import Database, PgVectorStore
-from embedpipe.storage.reembed.run import ReembedProgress
+from embedpipe.storage import Database, PgVectorStore, ReembedProgress
 
 
 def reembed_collection(url: str | None, collection: str, model: str, *, drop: bool, as_json: bool) -> None:

@@ -15,7 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from embedpipe.rag import Citation, RAGResponse
-from embedpipe.storage.admin.diagnosis import CollectionState
+from embedpipe.storage.admin import CollectionState
 from embedpipe.types import SearchResult
 
 _UNBOUNDED = 1_000_000

@@ -17,7 +17,7 @@ from embedpipe.errors import ConfigurationError, EmbedPipeError, InputError
 from embedpipe.ingest import ProcessingStats, Progress, Tally
 from embedpipe.metrics.spans import span
 from embedpipe.service import SemanticSearchService, settle
-from embedpipe.storage.admin.collections import made_at
+from embedpipe.storage.admin import made_at
 
 if TYPE_CHECKING:
     from ray.data import Dataset

@@ -24,7 +24,7 @@ from embedpipe.ingest.drivers import run_batch
 from embedpipe.ingest.preparing import DocumentPreparer
 from embedpipe.ingest.source import SeenIds, SourceBatch, batches
 from embedpipe.storage import PgVectorStore
-from embedpipe.storage.admin.collections import made_at
+from embedpipe.storage.admin import made_at
 from embedpipe.types import Document
 
 

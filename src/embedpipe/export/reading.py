@@ -13,8 +13,8 @@ import numpy as np
 from embedpipe.compression import Int8Quantizer
 from embedpipe.errors import InputError, SchemaError
 from embedpipe.export.format import CHUNKS, DESCRIPTION, DOCUMENTS, FORMAT, arrow
-from embedpipe.storage.write.documents import StoredDocument
-from embedpipe.storage.write.records import from_record
+from embedpipe.storage.types import from_record
+from embedpipe.storage.write import StoredDocument
 from embedpipe.types import Chunk, ModelSpec, Vectors
 
 _ROWS = 2000

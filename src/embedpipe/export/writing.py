@@ -16,10 +16,8 @@ from sqlalchemy import Connection
 from embedpipe.compression import Int8Quantizer
 from embedpipe.errors import CollectionNotFoundError, InputError
 from embedpipe.export.format import CHUNKS, DESCRIPTION, DOCUMENTS, FORMAT, Stored, arrow, chunk_schema, document_schema
-from embedpipe.storage import PgVectorStore
-from embedpipe.storage.tables.collection import Collection
-from embedpipe.storage.transfer import snapshot
-from embedpipe.storage.transfer.snapshot import in_snapshot
+from embedpipe.storage import Collection, PgVectorStore
+from embedpipe.storage.transfer import in_snapshot, read_chunks, read_documents
 from embedpipe.types import Vectors
 
 Progress = Callable[[int], None]
@@ -101,7 +99,7 @@ class _Writer:
         schema = chunk_schema(collection.model.dimensions, self.vectors, description)
         with (
             pa.parquet.ParquetWriter(self.folder / CHUNKS, schema, compression="zstd") as writer,
-            closing(snapshot.chunks(connection, collection)) as batches,
+            closing(read_chunks(connection, collection)) as batches,
         ):
             for columns, vectors in batches:
                 numbers: Any = vectors if quantizer is None else quantizer.quantize(vectors)
@@ -117,7 +115,7 @@ class _Writer:
         pa, written = arrow(), 0
         schema = document_schema()
         with pa.parquet.ParquetWriter(self.folder / DOCUMENTS, schema, compression="zstd") as writer:
-            for columns in snapshot.documents(connection, collection):
+            for columns in read_documents(connection, collection):
                 writer.write_table(
                     pa.Table.from_arrays([pa.array(column, pa.string()) for column in columns], schema=schema)
                 )
@@ -129,7 +127,7 @@ def _quantizer(connection: Connection, collection: Collection) -> Int8Quantizer:
     """For the ranges of all vectors."""
     dimensions = collection.model.dimensions
     low, high = np.full(dimensions, np.inf, np.float32), np.full(dimensions, -np.inf, np.float32)
-    for _, vectors in snapshot.chunks(connection, collection):
+    for _, vectors in read_chunks(connection, collection):
         low, high = np.minimum(low, vectors.min(axis=0)), np.maximum(high, vectors.max(axis=0))
     ranges: Vectors = np.stack([low, high]) if np.isfinite(low).all() else np.zeros((1, dimensions), np.float32)
     return Int8Quantizer.fit(ranges)

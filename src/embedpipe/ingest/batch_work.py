@@ -19,8 +19,7 @@ from embedpipe.ingest.preparing import DocumentPreparer, PreparedDocument, about
 from embedpipe.ingest.report import ProcessingStats
 from embedpipe.ingest.source import SourceBatch
 from embedpipe.metrics.spans import span
-from embedpipe.storage.write.chunks import ChunkRows, take
-from embedpipe.storage.write.documents import DocumentBatch, DocumentRow, Known, Written
+from embedpipe.storage.write import ChunkRows, DocumentBatch, DocumentRow, Known, Written, take
 from embedpipe.types import Chunk, Document, Vectors
 
 logger = logging.getLogger(__name__)

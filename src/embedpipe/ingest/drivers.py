@@ -13,7 +13,7 @@ from embedpipe.ingest.batch_work import BatchWork
 from embedpipe.ingest.preparing import DocumentPreparer
 from embedpipe.ingest.report import ProcessingStats
 from embedpipe.storage import PgVectorStore
-from embedpipe.storage.write.documents import ConcurrentChangeError, DocumentBatch, Known, Written
+from embedpipe.storage.write import ConcurrentChangeError, DocumentBatch, Known, Written
 
 
 class AsyncStore(Protocol):

@@ -21,8 +21,7 @@ from embedpipe.ingest.settings import IngestSettings
 from embedpipe.ingest.source import AsyncBatches, Documents, SeenIds, SourceBatch, batches
 from embedpipe.metrics.spans import Observers, span
 from embedpipe.storage import AsyncPgVectorStore, PgVectorStore
-from embedpipe.storage.write.chunks import checked_rows
-from embedpipe.storage.write.documents import DocumentBatch, Known, Written
+from embedpipe.storage.write import DocumentBatch, Known, Written, checked_rows
 from embedpipe.types import Document
 
 

@@ -15,10 +15,8 @@ from embedpipe.errors import EmbeddingError, EmbedPipeError, InputError
 from embedpipe.ingest.headers import Headers
 from embedpipe.ingest.settings import IngestSettings
 from embedpipe.ingest.source import SourceBatch
-from embedpipe.storage.types.jsonb import dumps, storable_text
-from embedpipe.storage.types.key_order import order_record
-from embedpipe.storage.write.chunks import ChunkRows, check_size, checked_id, checked_rows
-from embedpipe.storage.write.documents import DocumentRow, Known
+from embedpipe.storage.types import dumps, order_record, storable_text
+from embedpipe.storage.write import ChunkRows, DocumentRow, Known, check_size, checked_id, checked_rows
 from embedpipe.text.clean import clean_text
 from embedpipe.text.pages import PAGE_BREAK, pages_at
 from embedpipe.types import Chunk, Document, EmbeddingModel, ModelSpec

@@ -13,8 +13,8 @@ from embedpipe.embedding import LangChainEmbeddings, WrappedModel
 from embedpipe.errors import ConfigurationError, InputError
 from embedpipe.langchain.embeddings import EmbedPipeEmbeddings
 from embedpipe.storage import PgVectorStore
-from embedpipe.storage.types.jsonb import dumps, storable_text
-from embedpipe.storage.write.chunks import checked_id
+from embedpipe.storage.types import dumps, storable_text
+from embedpipe.storage.write import checked_id
 from embedpipe.text.validate import faults
 from embedpipe.types import Chunk, Metadata, ModelSpec, SearchResult
 

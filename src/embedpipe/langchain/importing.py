@@ -6,10 +6,10 @@ from collections.abc import Callable
 
 from embedpipe.langchain._documents import DOCUMENT_KEYS, DocumentKey, Placing
 from embedpipe.storage import Database, PgVectorStore
-from embedpipe.storage.transfer.importers import (
-    ForeignRow,
+from embedpipe.storage.transfer import (
     ImportReport,
     Source,
+    SourceRow,
     import_rows,
     langchain_collection,
     langchain_table,
@@ -75,7 +75,7 @@ def _import(
 ) -> ImportReport:
     placing = Placing(key)
 
-    def chunk(row: ForeignRow) -> Chunk:
+    def chunk(row: SourceRow) -> Chunk:
         return placing.chunk(f"Row {row.id!r:.200}", row.text, row.metadata, row.id)
 
     return import_rows(store, rows, chunk, database=source, on_progress=on_progress)

@@ -33,8 +33,7 @@ from embedpipe.langchain._documents import (
 )
 from embedpipe.langchain.embeddings import EmbedPipeEmbeddings
 from embedpipe.retrieval.diversity import diversified
-from embedpipe.storage import AsyncPgVectorStore, PgVectorStore
-from embedpipe.storage.for_model import bound, bound_where_new
+from embedpipe.storage import AsyncPgVectorStore, PgVectorStore, bound, bound_where_new
 from embedpipe.types import Chunk, SearchResult
 
 _WRITE_OPTIONS = ("ids", "batch_size")

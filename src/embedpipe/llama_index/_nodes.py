@@ -25,8 +25,7 @@ from pydantic_core import PydanticSerializationError, to_jsonable_python
 
 from embedpipe.errors import InputError
 from embedpipe.llama_index._plain import plain
-from embedpipe.storage.types.jsonb import dumps
-from embedpipe.storage.types.key_order import in_jsonb_order
+from embedpipe.storage.types import dumps, in_jsonb_order
 from embedpipe.types import Chunk, SearchResult
 
 logger = logging.getLogger(__name__)

@@ -12,9 +12,8 @@ from embedpipe.errors import InputError
 from embedpipe.llama_index._nodes import OBJECT_KINDS, to_node
 from embedpipe.llama_index.filters import to_condition
 from embedpipe.retrieval.diversity import diversified
-from embedpipe.storage.filters.fields import Among, And, Filter, OfPayload
-from embedpipe.storage.plans import MAX_K
-from embedpipe.storage.search.hybrid import Fusion
+from embedpipe.storage import MAX_K, Fusion
+from embedpipe.storage.filters import Among, And, Filter, OfPayload
 from embedpipe.types import SearchMode, SearchResult
 
 _MMR_PREFETCH_FACTOR = 4

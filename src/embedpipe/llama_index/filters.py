@@ -15,8 +15,7 @@ from llama_index.core.vector_stores import FilterCondition, FilterOperator, Meta
 
 from embedpipe.errors import InputError
 from embedpipe.storage import Field, Filter
-from embedpipe.storage.filters.fields import And, Or
-from embedpipe.storage.filters.notation import parse_filter
+from embedpipe.storage.filters import And, Or, parse_filter
 
 E = TypeVar("E", bound=Enum)
 

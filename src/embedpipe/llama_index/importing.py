@@ -10,7 +10,7 @@ from llama_index.core.vector_stores.utils import metadata_dict_to_node
 from embedpipe.errors import InputError
 from embedpipe.llama_index._nodes import to_chunk
 from embedpipe.storage import Database, PgVectorStore
-from embedpipe.storage.transfer.importers import ForeignRow, ImportReport, import_rows, llama_index_table
+from embedpipe.storage.transfer import ImportReport, SourceRow, import_rows, llama_index_table
 from embedpipe.types import Chunk
 
 
@@ -33,7 +33,7 @@ def import_table(
     return import_rows(store, rows, _chunk, database=source, on_progress=on_progress)
 
 
-def _chunk(row: ForeignRow) -> Chunk:
+def _chunk(row: SourceRow) -> Chunk:
     if "_node_content" not in row.metadata:  # of an early version
         return to_chunk(TextNode(id_=row.id, text=row.text, metadata=dict(row.metadata)))
     try:

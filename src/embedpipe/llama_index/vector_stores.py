@@ -21,9 +21,8 @@ from embedpipe.llama_index._nodes import check_repeated, embeddings_of, to_chunk
 from embedpipe.llama_index._queries import asked, id_list, objects_named, others_named, search_arguments, to_result
 from embedpipe.llama_index.embeddings import EmbedPipeEmbedding
 from embedpipe.llama_index.filters import to_condition
-from embedpipe.storage import AsyncPgVectorStore, Filter, PgVectorStore
-from embedpipe.storage.filters.fields import Among, And
-from embedpipe.storage.for_model import bound, bound_where_new
+from embedpipe.storage import AsyncPgVectorStore, Filter, PgVectorStore, bound, bound_where_new
+from embedpipe.storage.filters import Among, And
 from embedpipe.types import Chunk, ModelSpec
 
 

@@ -1,19 +1,29 @@
-"""Chunks and vectors in PostgreSQL: `PgVectorStore`, its async twin, and the conditions that searches take."""
+"""Chunks and vectors in PostgreSQL: `PgVectorStore`, its async twin, and the conditions that searches take.
 
-from embedpipe.storage.admin.health import Health
+Other packages import from here, and from the folders `admin`, `embedded`, `filters`, `transfer`, `types` and `write`.
+All else is private.
+"""
+
+from embedpipe.storage.admin import Health
 from embedpipe.storage.async_store import AsyncPgVectorStore
-from embedpipe.storage.database.pool import Database
-from embedpipe.storage.filters.fields import Field, Filter
-from embedpipe.storage.indexes.metadata import MetadataIndex
-from embedpipe.storage.indexes.vector import IndexProgress
-from embedpipe.storage.search.hybrid import Fusion
+from embedpipe.storage.database import Database
+from embedpipe.storage.filters import Field, Filter
+from embedpipe.storage.for_model import bound, bound_where_new
+from embedpipe.storage.indexes import IndexProgress, MetadataIndex
+from embedpipe.storage.plans import MAX_K, Condition
+from embedpipe.storage.reembed import ReembedProgress
+from embedpipe.storage.search import Fusion
 from embedpipe.storage.store import PgVectorStore
-from embedpipe.storage.tables.collection import BM25
-from embedpipe.storage.types.vector_index import VectorIndex
+from embedpipe.storage.tables import BM25, INDEX_FROM, Collection, CollectionSettings, VectorIndex
 
 __all__ = [
     "BM25",
+    "INDEX_FROM",
+    "MAX_K",
     "AsyncPgVectorStore",
+    "Collection",
+    "CollectionSettings",
+    "Condition",
     "Database",
     "Field",
     "Filter",
@@ -22,5 +32,8 @@ __all__ = [
     "IndexProgress",
     "MetadataIndex",
     "PgVectorStore",
+    "ReembedProgress",
     "VectorIndex",
+    "bound",
+    "bound_where_new",
 ]

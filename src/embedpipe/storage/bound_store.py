@@ -22,15 +22,10 @@ from embedpipe.errors import (
     StorageError,
 )
 from embedpipe.metrics.spans import Observers, Span, span
-from embedpipe.storage.admin import health
-from embedpipe.storage.database import locks
-from embedpipe.storage.database.pool import Database
-from embedpipe.storage.database.retrying import RaceError, lasting
-from embedpipe.storage.tables import catalogue
-from embedpipe.storage.tables.catalogue import CollectionSettings
-from embedpipe.storage.tables.collection import BM25, Collection
-from embedpipe.storage.tables.tenancy import checked_tenant, scoped
-from embedpipe.storage.types.pg_types import Precision
+from embedpipe.storage.admin import drop_collection, health
+from embedpipe.storage.database import Database, RaceError, lasting, locks
+from embedpipe.storage.tables import BM25, Collection, CollectionSettings, catalogue, checked_tenant, scoped
+from embedpipe.storage.types import Precision
 from embedpipe.types import ModelSpec
 
 T = TypeVar("T")
@@ -139,7 +134,7 @@ class BoundStore:
         locks.claim(connection, found)
         if catalogue.find_collection(connection, self.database.schema, self.name) != found:
             raise RaceError(f"Collection {self.name!r} was changed while it was to be dropped. Run it again.")
-        catalogue.drop_collection(connection, found)
+        drop_collection(connection, found)
 
     def _scoped(self, plan: Callable[..., T]) -> Callable[..., T]:
         """The plan, for this store's tenant where it has one."""

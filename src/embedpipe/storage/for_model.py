@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from embedpipe.errors import CollectionNotFoundError, ModelMismatchError
 from embedpipe.storage.store import PgVectorStore
-from embedpipe.storage.tables.catalogue import describe
+from embedpipe.storage.tables import describe
 from embedpipe.types import ModelSpec
 
 

@@ -9,18 +9,16 @@ from sqlalchemy import Connection
 
 from embedpipe.errors import ConfigurationError, InputError
 from embedpipe.storage.database import locks, session
-from embedpipe.storage.filters.fields import Filter, ValueType, restricts
-from embedpipe.storage.filters.notation import parse_filter
+from embedpipe.storage.filters import Filter, ValueType, parse_filter, restricts
+from embedpipe.storage.indexes import MetadataIndex
 from embedpipe.storage.indexes import metadata as metadata_index
 from embedpipe.storage.indexes import vector as index_building
-from embedpipe.storage.indexes.metadata import MetadataIndex
 from embedpipe.storage.lexical import index as lexical
-from embedpipe.storage.lexical.query_parser import parse_query
+from embedpipe.storage.lexical import parse_query
+from embedpipe.storage.search import Fusion, FusionMethod, Search, as_fusion, hybrid
 from embedpipe.storage.search import similar as nearby
-from embedpipe.storage.search.hybrid import Fusion, FusionMethod, Search, as_fusion
-from embedpipe.storage.search.hybrid import search as run_search
-from embedpipe.storage.tables.collection import Collection
-from embedpipe.storage.types.jsonb import storable_text
+from embedpipe.storage.tables import Collection
+from embedpipe.storage.types import storable_text
 from embedpipe.storage.write import chunks as operations
 from embedpipe.storage.write import documents
 from embedpipe.types import Chunk, Parent, SearchMode, SearchResult
@@ -126,7 +124,7 @@ def search(
             fusion=fused,
             exact=exact,
         )
-        return run_search(connection, collection, wanted)
+        return hybrid.search(connection, collection, wanted)
 
     return plan
 

@@ -11,25 +11,18 @@ from sqlalchemy import Connection
 
 from embedpipe.errors import InputError, SchemaError, StorageError, UnknownCommitError
 from embedpipe.storage import plans
-from embedpipe.storage.admin import health
-from embedpipe.storage.admin.health import Health
+from embedpipe.storage.admin import Health, health
 from embedpipe.storage.bound_store import RENEWALS, BoundStore, check_outdated, operation_of, replaced
-from embedpipe.storage.filters.fields import ValueType
+from embedpipe.storage.filters import ValueType
+from embedpipe.storage.indexes import IndexProgress, MetadataIndex
 from embedpipe.storage.indexes import vector as index_building
-from embedpipe.storage.indexes.metadata import MetadataIndex
-from embedpipe.storage.indexes.vector import IndexProgress
 from embedpipe.storage.plans import Condition, Plan
-from embedpipe.storage.reembed import embedding_versions as vector_sets
-from embedpipe.storage.reembed.run import Reembedding, ReembedProgress
-from embedpipe.storage.search.hybrid import Fusion, FusionMethod
-from embedpipe.storage.search.similar import StoredVectors
-from embedpipe.storage.tables import catalogue
-from embedpipe.storage.tables.collection import Collection
-from embedpipe.storage.types.pg_types import Precision
-from embedpipe.storage.types.vector_index import VectorIndex
+from embedpipe.storage.reembed import Reembedding, ReembedProgress, drop_idle
+from embedpipe.storage.search import Fusion, FusionMethod, StoredVectors
+from embedpipe.storage.tables import Collection, VectorIndex, catalogue
+from embedpipe.storage.types import Precision
+from embedpipe.storage.write import DocumentBatch, Known, StoredDocument, Written, refusals
 from embedpipe.storage.write import chunks as operations
-from embedpipe.storage.write import refusals
-from embedpipe.storage.write.documents import DocumentBatch, Known, StoredDocument, Written
 from embedpipe.types import Chunk, ModelSpec, Parent, SearchMode, SearchResult
 
 if TYPE_CHECKING:
@@ -348,7 +341,7 @@ class PgVectorStore(BoundStore):
 
     def drop_vector_sets(self) -> int:
         """How many sets of vectors went: those of all models but the present one."""
-        return self.database.run(vector_sets.drop_idle, self.database.schema, self.name)
+        return self.database.run(drop_idle, self.database.schema, self.name)
 
     def exists(self) -> bool:
         """Whether the collection is there; looking does not make it."""

@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from embedpipe.service import SemanticSearchService
 from embedpipe.storage import Health
-from embedpipe.storage.admin.diagnosis import Finding
+from embedpipe.storage.admin import Finding
 
 logger = logging.getLogger(__name__)
 

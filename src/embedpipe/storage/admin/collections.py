@@ -6,15 +6,23 @@ from dataclasses import dataclass
 from datetime import UTC
 from typing import Any
 
-from sqlalchemy import BigInteger, Connection, ScalarSelect, Table, cast, column, func, inspect, select, table, text
+from sqlalchemy import BigInteger, Connection, ScalarSelect, Table, cast, column, delete, func, inspect, select, table
 from sqlalchemy.dialects.postgresql import REGCLASS
+from sqlalchemy.schema import DropTable
 
-from embedpipe.storage.database.retrying import lasting
-from embedpipe.storage.tables import lexical as lexical_schema
-from embedpipe.storage.tables.catalogue import find_collection, vector_sets
-from embedpipe.storage.tables.collection import Catalogue, Collection
-from embedpipe.storage.tables.view import readable_view
-from embedpipe.storage.types.pg_types import Precision
+from embedpipe.storage.database import lasting, locks
+from embedpipe.storage.indexes import has_index
+from embedpipe.storage.tables import (
+    Catalogue,
+    Collection,
+    DropView,
+    find_collection,
+    lexical_tables,
+    quoted,
+    readable_view,
+    vector_sets,
+)
+from embedpipe.storage.types import Precision
 from embedpipe.types import ModelSpec
 
 
@@ -57,7 +65,7 @@ def list_collections(connection: Connection, schema: str) -> list[CollectionInfo
 
 
 def _info(connection: Connection, collection: Collection) -> CollectionInfo:
-    words = lexical_schema.tables(collection)
+    words = lexical_tables(collection)
     sets = vector_sets(connection, collection.schema, collection.name)
     held = [collection.documents, collection.chunks, *(found.vectors for found in sets)]
     held += [words.index, words.terms, words.deltas] if collection.lexical else []
@@ -85,24 +93,16 @@ def _count(connection: Connection, collection: Collection, counted: Table) -> Sc
     return select(known).where(estimates.c.oid == func.to_regclass(quoted(connection, counted))).scalar_subquery()
 
 
-def has_index(connection: Connection, collection: Collection) -> bool:
-    """Whether the vector index is there and valid."""
-    return index_states(connection, collection).get(collection.vector_index, False)
-
-
-def index_states(connection: Connection, collection: Collection) -> dict[str, bool]:
-    """Whether each index on the vectors is valid, by its name; without the primary key and what others made.
-
-    Raises the server's UndefinedTable where the vectors are gone.
-    """
-    statement = text(
-        "SELECT relname, indisvalid FROM pg_index JOIN pg_class ON pg_class.oid = indexrelid "
-        "JOIN pg_am ON pg_am.oid = relam WHERE indrelid = CAST(:vectors AS regclass) AND amname IN ('hnsw', 'ivfflat')"
-    )
-    rows = connection.execute(statement, {"vectors": quoted(connection, collection.vectors)})
-    return {name: valid for name, valid in rows if name.startswith(collection.index_prefix)}
-
-
-def quoted(connection: Connection, table: Table) -> str:
-    """The table's name as `to_regclass` reads it."""
-    return connection.dialect.identifier_preparer.format_table(table)
+def drop_collection(connection: Connection, collection: Collection) -> None:
+    """Remove the collection, which is claimed, with all it holds."""
+    words = lexical_tables(collection)
+    of_words = [words.index, words.terms, words.deltas] if collection.lexical else []
+    sets = [found.vectors for found in vector_sets(connection, collection.schema, collection.name)]
+    tables = [collection.chunks, *sets, *of_words]
+    locks.take(connection, collection.documents, mode="ACCESS EXCLUSIVE")
+    connection.execute(DropView(collection))
+    locks.lock(connection, *tables, mode="ACCESS EXCLUSIVE")
+    for each in (*reversed(tables), collection.documents):
+        connection.execute(DropTable(each, if_exists=True))
+    collections = Catalogue(collection.schema).collections
+    connection.execute(delete(collections).where(collections.c.number == collection.number))

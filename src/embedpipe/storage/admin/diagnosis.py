@@ -24,15 +24,22 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import ARRAY, TEXT
 
 from embedpipe.errors import SchemaError
-from embedpipe.storage.admin.collections import has_index, index_states, quoted
-from embedpipe.storage.database import network, session
-from embedpipe.storage.database.retrying import lasting
-from embedpipe.storage.tables import lexical as lexical_schema
-from embedpipe.storage.tables.catalogue import find_collection, pending_migrations, vector_sets
-from embedpipe.storage.tables.collection import Catalogue, Collection
-from embedpipe.storage.tables.lexical import CHUNKS, LENGTHS, LexicalTables, total
-from embedpipe.storage.types.pg_types import bound_vector
-from embedpipe.storage.types.vector_index import INDEX_FROM
+from embedpipe.storage.database import lasting, network, session
+from embedpipe.storage.indexes import has_index, index_states
+from embedpipe.storage.lexical import CHUNKS, LENGTHS, total
+from embedpipe.storage.tables import (
+    INDEX_FROM,
+    Catalogue,
+    Collection,
+    LexicalTables,
+    find_collection,
+    lexical_tables,
+    pending_migrations,
+    quoted,
+    vector_sets,
+    written_tables,
+)
+from embedpipe.storage.types import bound_vector
 from embedpipe.storage.write import statements
 
 _SEES_ALL = text("SELECT rolsuper OR rolbypassrls FROM pg_roles WHERE rolname = current_user")
@@ -202,7 +209,7 @@ def of_making(connection: Connection, schema: str) -> Iterator[Finding]:
 
 
 def _of_privileges(connection: Connection, collection: Collection, *privileges: str) -> Iterator[Finding]:
-    names = [quoted(connection, table) for table in lexical_schema.written(collection)]
+    names = [quoted(connection, table) for table in written_tables(collection)]
     lacking = connection.execute(_LACKING, {"tables": names, "privileges": list(privileges)}).all()
     if lacking:
         what = ", ".join(f"{privilege} on {table}" for table, privilege in lacking)
@@ -253,7 +260,7 @@ def _counts(collection: Collection) -> Select[Any]:
         "without_vector": _count(chunks, lacking),
     }
     if collection.lexical:
-        of = lexical_schema.tables(collection)
+        of = lexical_tables(collection)
         numbers |= {
             "indexed": _count(of.index),
             "without_words": _count(chunks, ~exists().where(of.index.c.key == chunks.c.key)),
@@ -347,7 +354,7 @@ def index_serves(connection: Connection, collection: Collection) -> bool:
 
 def _space(connection: Connection, collection: Collection, others: Sequence[Collection]) -> Any:
     """Bytes of all tables and of the vector index, and what is unused of them."""
-    words = lexical_schema.tables(collection)
+    words = lexical_tables(collection)
     tables = [collection.documents, collection.chunks, collection.vectors, *(each.vectors for each in others)]
     tables += [words.index, words.terms, words.deltas] if collection.lexical else []
     statement = text(

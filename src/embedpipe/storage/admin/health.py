@@ -21,9 +21,7 @@ from embedpipe.storage.admin.diagnosis import (
     of_session,
     of_writing,
 )
-from embedpipe.storage.tables.catalogue import CollectionSettings, check_same
-from embedpipe.storage.tables.collection import Catalogue, Collection
-from embedpipe.storage.types.vector_index import INDEX_FROM
+from embedpipe.storage.tables import INDEX_FROM, Catalogue, Collection, CollectionSettings, check_same
 
 FULL_S = 60.0
 """How long a full disk is believed in, so that whoever sends no writes while it is tries again in the end."""

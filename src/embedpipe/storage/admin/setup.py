@@ -10,10 +10,7 @@ from sqlalchemy.dialects.postgresql.base import PGDialect
 from sqlalchemy.schema import CreateSchema, CreateTable
 
 from embedpipe.errors import CollectionNotFoundError
-from embedpipe.storage.tables import catalogue
-from embedpipe.storage.tables import lexical as lexical_schema
-from embedpipe.storage.tables.catalogue import CollectionSettings
-from embedpipe.storage.tables.collection import Catalogue, Collection
+from embedpipe.storage.tables import Catalogue, Collection, CollectionSettings, catalogue, written_tables
 
 _DIALECT: Any = PGDialect(paramstyle="named")  # type: ignore[no-untyped-call]  # SQLAlchemy leaves it untyped
 _AS_USUAL = CollectionSettings()
@@ -108,7 +105,7 @@ def _grants(connection: Connection, schema: str, collection: Collection | None, 
     yield f"GRANT SELECT ON ALL TABLES IN SCHEMA {_name(schema)} {to}"
     if collection is None:
         return
-    written = lexical_schema.written(collection)
+    written = written_tables(collection)
     names = ", ".join(_DIALECT.identifier_preparer.format_table(table) for table in written)
     yield f"GRANT INSERT, UPDATE, DELETE ON {names} {to}"
 

@@ -1,1 +1,22 @@
-"""Connections, their settings, locks and retries: how a statement reaches PostgreSQL and what its errors mean."""
+"""Connections: pools for threads and event loops, their sessions, locks, retries, and errors of the driver."""
+
+from embedpipe.storage.database import locks, network, session
+from embedpipe.storage.database.errors import reason_of, translated_errors
+from embedpipe.storage.database.locks import by_id
+from embedpipe.storage.database.pool import SECRET_OPTIONS, Database
+from embedpipe.storage.database.retrying import RaceError, lasting
+from embedpipe.storage.database.session import aside
+
+__all__ = [
+    "SECRET_OPTIONS",
+    "Database",
+    "RaceError",
+    "aside",
+    "by_id",
+    "lasting",
+    "locks",
+    "network",
+    "reason_of",
+    "session",
+    "translated_errors",
+]

@@ -42,7 +42,7 @@ from sqlalchemy.dialects.postgresql import REGCLASS
 
 from embedpipe.storage.database import network
 from embedpipe.storage.database.retrying import InUseError
-from embedpipe.storage.tables.collection import Collection
+from embedpipe.storage.tables import Collection
 
 _CLAIM = 0x656D6265
 """What the advisory locks of collections are filed under, beside the collection's number."""

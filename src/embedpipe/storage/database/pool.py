@@ -22,18 +22,16 @@ from sqlalchemy.exc import ArgumentError, DBAPIError
 from embedpipe._forking import Lock, PerProcess, leave, register
 from embedpipe._threads import cancelled_once, check_stopped
 from embedpipe.errors import ConfigurationError, UnknownCommitError
-from embedpipe.storage.admin.collections import CollectionInfo, list_collections
-from embedpipe.storage.admin.diagnosis import Diagnosis, diagnose
-from embedpipe.storage.admin.dump import SECRET_OPTIONS, dump
 from embedpipe.storage.database import network
 from embedpipe.storage.database.errors import reason_of, translated_errors
 from embedpipe.storage.database.retrying import InUseError, RaceError, Tries
 from embedpipe.storage.database.session import DRIVERS, SessionSettings, listen, run_on, set_locally
-from embedpipe.storage.embedded.role import SUPERUSER
-from embedpipe.storage.embedded.server import embedded_url
+from embedpipe.storage.embedded import SUPERUSER, embedded_url
 
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+    from embedpipe.storage.admin import CollectionInfo, Diagnosis
 
 T = TypeVar("T")
 E = TypeVar("E")
@@ -50,6 +48,8 @@ _POOL: dict[str, Any] = {
     "pool_recycle": network.MAX_AGE_S,
     "hide_parameters": True,
 }
+SECRET_OPTIONS = frozenset({"password", "sslpassword", "oauth_client_secret", "scram_client_key", "scram_server_key"})
+"""libpq's options that are secrets."""
 _COMMIT_UNKNOWN = ("08007", "40003")  # what a pooler or a server says that lost the answer itself
 
 
@@ -360,14 +360,20 @@ class Database:
 
     def collections(self) -> list[CollectionInfo]:
         """Every collection of the schema with its model and size, in the order of the names."""
+        from embedpipe.storage.admin import list_collections  # which stands on this module
+
         return self.read(list_collections, self.schema)
 
     async def acollections(self) -> list[CollectionInfo]:
         """As `collections`, on the running event loop."""
+        from embedpipe.storage.admin import list_collections  # which stands on this module
+
         return await self.aread(list_collections, self.schema)
 
     def dump(self, path: Path) -> None:
         """Writes a copy of the schema to a file: SQL, or what pg_restore reads where its name ends in `.dump`."""
+        from embedpipe.storage.admin import dump  # which stands on this module
+
         url = self._resolved_url().update_query_dict(self._limits())
         if self._embedded:
             url = url.set(username=SUPERUSER)  # as pg_dump refuses to leave out what row security hides from a role
@@ -375,10 +381,14 @@ class Database:
 
     def diagnose(self) -> Diagnosis:
         """What the schema holds, whether it is whole, and whether indexes serve its searches; nothing is changed."""
+        from embedpipe.storage.admin import diagnose  # which stands on this module
+
         return self.read(diagnose, self.schema)
 
     async def adiagnose(self) -> Diagnosis:
         """As `diagnose`, on the running event loop."""
+        from embedpipe.storage.admin import diagnose  # which stands on this module
+
         return await self.aread(diagnose, self.schema)
 
     def close(self) -> None:

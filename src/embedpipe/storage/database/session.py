@@ -12,8 +12,8 @@ from embedpipe._forking import cut_in_children
 from embedpipe._threads import in_thread
 from embedpipe.errors import ConfigurationError
 from embedpipe.storage.database import network
-from embedpipe.storage.tables.collection import Collection
-from embedpipe.storage.types.pg_types import register_types
+from embedpipe.storage.tables import Collection
+from embedpipe.storage.types import register_types
 
 T = TypeVar("T")
 

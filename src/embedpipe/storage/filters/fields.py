@@ -17,8 +17,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias
 
 from embedpipe.errors import InputError
-from embedpipe.storage.types.jsonb import dumps, dumps_value, storable_text
-from embedpipe.storage.types.pg_types import JsonbArray
+from embedpipe.storage.types import JsonbArray, dumps, dumps_value, storable_text
 
 Operator: TypeAlias = Literal[
     "==", "<", "<=", ">", ">=", "exists", "like", "ilike", "contains", "substring", "isubstring"

@@ -40,8 +40,7 @@ from embedpipe.storage.filters.fields import (
     Or,
     ValueType,
 )
-from embedpipe.storage.types.jsonb import dumps
-from embedpipe.storage.types.pg_types import TextArray
+from embedpipe.storage.types import TextArray, dumps
 
 INDEXED_CHARACTERS = 600
 """Of a text, in an index for ranges: a B-tree entry takes 2,704 bytes, and a character has up to four."""

@@ -9,10 +9,9 @@ from sqlalchemy.schema import CreateIndex, DropIndex
 
 from embedpipe.errors import ConfigurationError
 from embedpipe.storage.database import locks
-from embedpipe.storage.filters.fields import Field, ValueType
-from embedpipe.storage.filters.sql import ordered_by
-from embedpipe.storage.tables.collection import Catalogue, Collection
-from embedpipe.storage.write.records import from_record
+from embedpipe.storage.filters import Field, ValueType, ordered_by
+from embedpipe.storage.tables import Catalogue, Collection
+from embedpipe.storage.types import from_record
 
 
 @dataclass(frozen=True, slots=True)

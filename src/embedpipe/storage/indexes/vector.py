@@ -34,13 +34,9 @@ from sqlalchemy.schema import CreateIndex, DropIndex
 
 from embedpipe._threads import Stopped, check_stopped, is_stoppable
 from embedpipe.metrics.spans import carried
-from embedpipe.storage.admin.collections import has_index, index_states, quoted
-from embedpipe.storage.database import locks, network
-from embedpipe.storage.database.pool import Database
-from embedpipe.storage.tables import catalogue
-from embedpipe.storage.tables import lexical as lexical_schema
-from embedpipe.storage.tables.collection import Collection
-from embedpipe.storage.types.vector_index import VectorIndex
+from embedpipe.storage.database import Database, locks, network
+from embedpipe.storage.indexes.states import has_index, index_states
+from embedpipe.storage.tables import Collection, VectorIndex, catalogue, lexical_tables, quoted
 from embedpipe.storage.write import chunks as operations
 
 logger = logging.getLogger(__name__)
@@ -286,7 +282,7 @@ def analyze(connection: Connection, collection: Collection) -> None:
 
 def _analyze(connection: Connection, collection: Collection, option: str = "") -> None:
     tables = [collection.chunks, collection.vectors]
-    for table in [*tables, lexical_schema.tables(collection).index] if collection.lexical else tables:
+    for table in [*tables, lexical_tables(collection).index] if collection.lexical else tables:
         connection.execute(_CLEAN, {"indexed": quoted(connection, table)})
         statement: Any = DDL("ANALYZE %(option)s%(fullname)s", context={"option": option})  # type: ignore[no-untyped-call]  # SQLAlchemy leaves DDL untyped
         connection.execute(statement.against(table))

@@ -38,24 +38,19 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects import postgresql
 
-from embedpipe.storage.filters.fields import Filter
-from embedpipe.storage.filters.sql import where
-from embedpipe.storage.tables.collection import Collection
-from embedpipe.storage.tables.lexical import (
+from embedpipe.storage.filters import Filter, where
+from embedpipe.storage.lexical.terms import (
     CHUNKS,
-    DIMENSIONS,
     LENGTHS,
-    LexicalTables,
     bucket_of,
     language_of,
     occurrences,
     segmented,
-    tables,
     tsvector,
     weighing,
 )
-from embedpipe.storage.types.once import once
-from embedpipe.storage.write.statements import bound_count
+from embedpipe.storage.tables import DIMENSIONS, Collection, LexicalTables, lexical_tables, once
+from embedpipe.storage.types import bound_count
 
 MAX_TERMS = 16_000
 """What a sparsevec holds: of a longer query the terms that weigh most count."""
@@ -94,7 +89,7 @@ def candidates(
         few = _few(collection, condition)
         is_few = select(func.count() <= _FEW_CHUNKS).select_from(few).scalar_subquery()
         parts.append(_kept(_of_few(collection, few, [is_few, *restrictions]), ties))
-        chunks, key = collection.chunks, tables(collection).index.c.key
+        chunks, key = collection.chunks, lexical_tables(collection).index.c.key
         meets = exists().where(chunks.c.key == key, where(condition, chunks.c.metadata))
         restrictions = [not_(is_few), meets, *restrictions]
     first = _kept(_first(collection, restrictions), ties).cte("lexical_first")
@@ -108,14 +103,14 @@ def candidates(
 
 def _first(collection: Collection, restrictions: list[ColumnElement[bool]]) -> Select[Any]:
     """The chunks with one of the heaviest terms."""
-    index, asked = tables(collection).index, _asked(collection)
+    index, asked = lexical_tables(collection).index, _asked(collection)
     rows = select(index.c.key, score(collection).label("score"))
     return rows.where(index.c.terms.overlap(_scalar(asked.c.first)), *restrictions)
 
 
 def _second(collection: Collection, first: CTE, restrictions: list[ColumnElement[bool]]) -> Select[Any]:
     """Those that the first round left out and that could still be among the best of all."""
-    index, needed = tables(collection).index, _needed(collection, first)
+    index, needed = lexical_tables(collection).index, _needed(collection, first)
     has_both = and_(index.c.terms.overlap(needed.c.heads), index.c.terms.overlap(needed.c.partners))
     rows = select(index.c.key, score(collection).label("score")).where(has_both, *restrictions)
     found = rows.correlate(needed).lateral("found")
@@ -156,7 +151,7 @@ def _few(collection: Collection, condition: Filter) -> CTE:
 
 
 def _of_few(collection: Collection, few: CTE, restrictions: list[ColumnElement[bool]]) -> Select[Any]:
-    index = tables(collection).index
+    index = lexical_tables(collection).index
     rows = select(index.c.key, score(collection).label("score")).join_from(few, index, index.c.key == few.c.key)
     scored = rows.where(*restrictions).subquery("scored")
     return select(scored.c.key, scored.c.score).where(scored.c.score > 0)
@@ -164,7 +159,7 @@ def _of_few(collection: Collection, few: CTE, restrictions: list[ColumnElement[b
 
 def constrained_keys(collection: Collection) -> Select[tuple[int]]:
     """Keys of the chunks that meet the bound `constraint`, whatever words they have."""
-    return select(tables(collection).index.c.key).where(_meets(collection))
+    return select(lexical_tables(collection).index.c.key).where(_meets(collection))
 
 
 def score(collection: Collection) -> ColumnElement[float]:
@@ -172,7 +167,7 @@ def score(collection: Collection) -> ColumnElement[float]:
 
     Weights are stored relative to one occurrence, which alone makes (k1 + 1) / (1 + K).
     """
-    columns, asked = tables(collection).index.c, _asked(collection)
+    columns, asked = lexical_tables(collection).index.c, _asked(collection)
     product = -columns.weights.op("<#>", return_type=Float())(_scalar(asked.c.vector))
     of = weighing(collection)
     k: ColumnElement[float] = literal(of.k1 * (1 - of.b), Float()) + columns.length * _scalar(asked.c.slope)
@@ -197,8 +192,8 @@ def _limit() -> BindParameter[int]:
 
 def _meets(collection: Collection) -> ColumnElement[bool]:
     """Whether a chunk meets the constraint: by its terms, and by its text only where these leave it open."""
-    terms, chunks, asked = tables(collection).index.c.terms, collection.chunks, _constraint(collection)
-    key = tables(collection).index.c.key
+    terms, chunks, asked = lexical_tables(collection).index.c.terms, collection.chunks, _constraint(collection)
+    key = lexical_tables(collection).index.c.key
     reads = tsvector(collection, collection.embedded_text).op("@@")(_scalar(asked.c.constraint))
     # No EXISTS: for that, the planner would read the text of every chunk beforehand.
     in_text = select(reads).where(chunks.c.key == key).scalar_subquery()
@@ -248,7 +243,7 @@ def _asked(collection: Collection) -> CTE:
 @once
 def _ranked(collection: Collection) -> CTE:
     """The query's terms that occur, heaviest first, with what they and all lighter ones could add to a score."""
-    of = tables(collection)
+    of = lexical_tables(collection)
     words = occurrences(collection, bindparam("words", type_=Text())).cte("lexical_words").prefix_with("MATERIALIZED")
     counts = _counts(of, words)
     total = _count(counts, CHUNKS)

@@ -1,6 +1,6 @@
 """The lexical leg: keeps its index in step with the chunks, whoever writes them, and searches it.
 
-The tables are in `lexical_schema`, the search in `bm25`, the reading of a query in `websearch`.
+The tables are in `lexical_index`, the search in `bm25`, the reading of a query in `websearch`.
 """
 
 from __future__ import annotations
@@ -35,23 +35,18 @@ from sqlalchemy.dialects.postgresql import ARRAY, Insert, insert
 from sqlalchemy.exc import DBAPIError
 
 from embedpipe.errors import InputError
-from embedpipe.storage.database import locks
-from embedpipe.storage.database.locks import by_id
-from embedpipe.storage.tables.collection import BM25, Collection
-from embedpipe.storage.tables.lexical import (
+from embedpipe.storage.database import by_id, locks
+from embedpipe.storage.lexical.terms import (
     CHUNKS,
-    DIMENSIONS,
     LENGTHS,
-    LexicalTables,
     bucket_of,
     occurrences,
     saturation,
-    tables,
     total,
     weighing,
 )
-from embedpipe.storage.types.once import once
-from embedpipe.storage.types.pg_types import TextArray
+from embedpipe.storage.tables import BM25, DIMENSIONS, Collection, LexicalTables, lexical_tables, once
+from embedpipe.storage.types import TextArray
 
 _FOLD_AFTER = 32
 _LOCK = 0x6C657869
@@ -97,7 +92,7 @@ def refresh(connection: Connection, collection: Collection, *, tolerance: float 
     Folds what writers appended, too. Only the weight of a word that is repeated in its chunk goes by the average length
     at the time of writing, and with the usual k1 and b it is off by at most 0.41 of what the average has moved since.
     """
-    of, chunks = tables(collection), collection.chunks
+    of, chunks = lexical_tables(collection), collection.chunks
     locks.lock(connection, chunks, mode="ROW SHARE")  # before the words, as every writer does
     connection.execute(_fold(collection, after=0))
     average = func.greatest(total(of, LENGTHS) / func.greatest(total(of, CHUNKS), 1.0), 1.0)
@@ -115,14 +110,14 @@ def _keys_of_ids(collection: Collection) -> Select[Any]:
 
 
 def _removal(collection: Collection, keys: Select[Any]) -> Insert:
-    of = tables(collection)
+    of = lexical_tables(collection)
     gone = delete(of.index).where(of.index.c.key.in_(keys)).returning(of.index.c.length, of.index.c.terms)
     return _append(of, gone.cte("gone"), sign=-1)
 
 
 @once
 def _indexing(collection: Collection) -> Insert:
-    of = tables(collection)
+    of = lexical_tables(collection)
     parsed = _parsed(collection)
     totals = select(
         (total(of, LENGTHS) + func.coalesce(func.sum(parsed.c.length), 0)).label("length"),
@@ -188,7 +183,7 @@ def _append(of: LexicalTables, changed: CTE, *, sign: int) -> Insert:
 
 def _fold(collection: Collection, *, after: int) -> Insert:
     """Moves the deltas into the terms where there are more than `after` writes of them and nobody else is at it."""
-    of = tables(collection)
+    of = lexical_tables(collection)
     alone = func.pg_try_advisory_xact_lock(_LOCK, collection.number)
     sees_others = func.current_setting("transaction_isolation") == "read committed"
     every_write = of.deltas.c.bucket == bucket_of(literal_column(str(CHUNKS), Integer))

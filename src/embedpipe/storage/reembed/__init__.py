@@ -1,1 +1,6 @@
-"""Changing the model of a collection: a second set of vectors, filled while the first serves."""
+"""A change of model: the collection's chunks embedded anew, and the vectors of each model they were embedded with."""
+
+from embedpipe.storage.reembed.embedding_versions import drop_idle
+from embedpipe.storage.reembed.run import Reembedding, ReembedProgress
+
+__all__ = ["ReembedProgress", "Reembedding", "drop_idle"]

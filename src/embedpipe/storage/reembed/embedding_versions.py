@@ -28,13 +28,18 @@ from sqlalchemy import (
 from sqlalchemy.schema import DropTable
 
 from embedpipe.errors import CollectionNotFoundError, ConfigurationError, StorageError
-from embedpipe.storage.admin.collections import quoted
 from embedpipe.storage.database import locks
-from embedpipe.storage.tables import catalogue
-from embedpipe.storage.tables.collection import Catalogue, Collection, default_precision
-from embedpipe.storage.tables.view import CreateView
-from embedpipe.storage.types.pg_types import Precision, TextArray, checked_vectors, vector_array
-from embedpipe.storage.types.vector_index import VectorIndex, default_index
+from embedpipe.storage.tables import (
+    Catalogue,
+    Collection,
+    CreateView,
+    VectorIndex,
+    catalogue,
+    default_index,
+    default_precision,
+    quoted,
+)
+from embedpipe.storage.types import Precision, TextArray, checked_vectors, vector_array
 from embedpipe.storage.write import statements
 from embedpipe.types import ModelSpec
 

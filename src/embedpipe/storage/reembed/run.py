@@ -11,13 +11,13 @@ import numpy.typing as npt
 
 from embedpipe._threads import check_stopped
 from embedpipe.errors import EmbeddingError, EmbedPipeError
-from embedpipe.storage.admin import collections as inventory
-from embedpipe.storage.database.pool import Database
+from embedpipe.storage.database import Database
+from embedpipe.storage.indexes import has_index
 from embedpipe.storage.indexes import vector as index_building
 from embedpipe.storage.reembed import embedding_versions as vector_sets
 from embedpipe.storage.reembed.embedding_versions import Embed, VectorSets
-from embedpipe.storage.tables.collection import Collection
-from embedpipe.storage.types.pg_types import Precision
+from embedpipe.storage.tables import Collection
+from embedpipe.storage.types import Precision
 from embedpipe.types import ModelSpec
 
 logger = logging.getLogger(__name__)
@@ -87,5 +87,5 @@ class Reembedding:
 
     def _build_index(self, sets: VectorSets) -> None:
         """Builds the new vectors' index where the present ones have one."""
-        if self.database.read(inventory.has_index, sets.active):
+        if self.database.read(has_index, sets.active):
             index_building.create_index(self.database, sets.wanted, None, concurrently=True, on_progress=None)

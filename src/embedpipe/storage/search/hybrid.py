@@ -29,18 +29,12 @@ from sqlalchemy import (
 )
 
 from embedpipe.errors import ConfigurationError, InputError
-from embedpipe.storage.database.session import aside
-from embedpipe.storage.filters.fields import Filter, parts_of
-from embedpipe.storage.filters.sql import where
-from embedpipe.storage.lexical import bm25
-from embedpipe.storage.lexical.query_parser import parse_query, unquoted
-from embedpipe.storage.tables import lexical as lexical_schema
-from embedpipe.storage.tables.collection import Collection
-from embedpipe.storage.types.key_order import ordered
-from embedpipe.storage.types.once import once
-from embedpipe.storage.types.pg_types import Precision, bound_vector, unpack_vector
+from embedpipe.storage.database import aside
+from embedpipe.storage.filters import Filter, parts_of, where
+from embedpipe.storage.lexical import bm25, parse_query, unquoted
+from embedpipe.storage.tables import Collection, lexical_tables, once
+from embedpipe.storage.types import Precision, bound_count, bound_vector, ordered, unpack_vector
 from embedpipe.storage.write import statements
-from embedpipe.storage.write.statements import Rows
 from embedpipe.types import Chunk, SearchMode, SearchResult, Vectors
 
 FusionMethod: TypeAlias = Literal["scores", "ranks"]
@@ -222,7 +216,7 @@ def _parts(condition: Filter | None) -> int:
 def _compile(shape: _Shape, dialect: Dialect) -> tuple[str, dict[str, Any]]:
     """The statement's text and its constants, without the filter's values."""
     builders = {"dense": dense, "lexical": words, "hybrid": hybrid}
-    statement = builders[shape.mode](shape).limit(statements.bound_count("k"))
+    statement = builders[shape.mode](shape).limit(bound_count("k"))
     expanded = statement.compile(dialect=dialect).construct_expanded_state(
         dict.fromkeys(_BOUND_LATER) | dict(shape.counts)
     )
@@ -264,12 +258,12 @@ def _counts(wanted: Search, collection: Collection, *, ties: bool) -> tuple[tupl
     )
 
 
-def dense(shape: _Shape) -> Rows:
+def dense(shape: _Shape) -> statements.Rows:
     """The chunks nearest to the bound `vector`, with their similarity."""
     near = statements.dense_candidates(shape.collection, _restriction(shape), exact=shape.exact, ties=shape.ties)
     cut: ColumnElement[bool] = false()
     if not shape.ties:  # one more than k came
-        k = statements.bound_count("k")
+        k = bound_count("k")
         shared = and_(near.c.distance == func.max(near.c.distance).over(), func.count().over() > k)
         near = select(near, shared.label("cut")).order_by(near.c.distance).limit(k).subquery("nearest")
         cut = near.c.cut
@@ -277,7 +271,7 @@ def dense(shape: _Shape) -> Rows:
     return _results(near, scores, shape).order_by(near.c.distance, shape.collection.chunks.c.id)
 
 
-def words(shape: _Shape) -> Rows:
+def words(shape: _Shape) -> statements.Rows:
     """The chunks that match the bound words best, with lexical score, and similarity where a `vector` is bound too."""
     collection = shape.collection
     found = bm25.candidates(collection, shape.condition, constrained=shape.has_constraint, ties=shape.ties)
@@ -290,13 +284,13 @@ def words(shape: _Shape) -> Rows:
     return statement.order_by(found.c.score.desc(), collection.chunks.c.id)
 
 
-def hybrid(shape: _Shape) -> Rows:
+def hybrid(shape: _Shape) -> statements.Rows:
     """Both legs' candidates, each with both scores, by their fused score."""
     both, cut = _both_scores(shape)
     names = ("similarity", "lexical_score", "dense_rank", "lexical_rank")
     fused = select(both.c.key, *[both.c[name] for name in names], _fused(both, shape.method).label("score"))
     every = fused.subquery("fused")
-    best = select(every).order_by(every.c.score.desc()).fetch(statements.bound_count("k"), with_ties=True)
+    best = select(every).order_by(every.c.score.desc()).fetch(bound_count("k"), with_ties=True)
     if shape.has_threshold:
         best = best.where(every.c.similarity >= _bound("threshold"))
     results = best.subquery("best")  # the chunks are read for these alone
@@ -316,12 +310,12 @@ def _both_scores(shape: _Shape) -> tuple[CTE, ColumnElement[bool]]:
     found = _ranked(leg, "score", "found")
     cut: ColumnElement[bool] = false()
     if not shape.ties:
-        one_more, last = near, statements.bound_count("candidates")
+        one_more, last = near, bound_count("candidates")
         near = select(one_more).where(one_more.c.rank < last).cte("nearest")
         shared = select(and_(func.count() == last, func.max(one_more.c.rank) < last)).select_from(one_more)
         cut = or_(shared.scalar_subquery(), func.coalesce(select(func.bool_or(found.c.cut)).scalar_subquery(), false()))
     pool = union(select(near.c.key), select(found.c.key)).cte("pool")
-    vectors, words = collection.vectors, lexical_schema.tables(collection).index
+    vectors, words = collection.vectors, lexical_tables(collection).index
     rows = (
         select(
             pool.c.key,
@@ -388,7 +382,7 @@ def _results(
     shape: _Shape,
     *,
     distances: bool = False,
-) -> Rows:
+) -> statements.Rows:
     """The chunks of the hits with their scores, and with their vectors where these are asked for."""
     collection = shape.collection
     chunks, vectors = collection.chunks, collection.vectors

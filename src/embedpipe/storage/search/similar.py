@@ -10,13 +10,11 @@ import numpy as np
 from sqlalchemy import BindParameter, Connection, LargeBinary, and_, bindparam, func, select
 
 from embedpipe.errors import InputError
-from embedpipe.storage.filters.fields import Filter
-from embedpipe.storage.filters.sql import where
+from embedpipe.storage.filters import Filter, where
 from embedpipe.storage.search.hybrid import Search, search
-from embedpipe.storage.tables.collection import Collection
-from embedpipe.storage.types.pg_types import TextArray, unpack_vector
-from embedpipe.storage.write import statements
-from embedpipe.storage.write.chunks import chunk_of
+from embedpipe.storage.tables import Collection
+from embedpipe.storage.types import TextArray, unpack_vector
+from embedpipe.storage.write import chunk_of, statements
 from embedpipe.types import Chunk, Parent, SearchResult, Vectors
 
 

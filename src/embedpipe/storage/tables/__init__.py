@@ -1,1 +1,54 @@
-"""The catalogue and the tables of a collection: their definition, migration and row-level security."""
+"""The tables as SQLAlchemy objects, the catalogue that records them, and its migrations."""
+
+from embedpipe.storage.tables import catalogue
+from embedpipe.storage.tables.catalogue import (
+    CollectionSettings,
+    check_same,
+    describe,
+    find_collection,
+    migrate,
+    pending_migrations,
+    vector_sets,
+)
+from embedpipe.storage.tables.collection import BM25, Catalogue, Collection, default_precision, quoted
+from embedpipe.storage.tables.lexical_index import (
+    DIMENSIONS,
+    LexicalTables,
+    create_lexical_statements,
+    lexical_tables,
+    written_tables,
+)
+from embedpipe.storage.tables.once import once
+from embedpipe.storage.tables.tenancy import checked_tenant, scoped
+from embedpipe.storage.tables.vector_index import INDEX_FROM, VectorIndex, default_index
+from embedpipe.storage.tables.view import CreateView, DropView, readable_view
+
+__all__ = [
+    "BM25",
+    "DIMENSIONS",
+    "INDEX_FROM",
+    "Catalogue",
+    "Collection",
+    "CollectionSettings",
+    "CreateView",
+    "DropView",
+    "LexicalTables",
+    "VectorIndex",
+    "catalogue",
+    "check_same",
+    "checked_tenant",
+    "create_lexical_statements",
+    "default_index",
+    "default_precision",
+    "describe",
+    "find_collection",
+    "lexical_tables",
+    "migrate",
+    "once",
+    "pending_migrations",
+    "quoted",
+    "readable_view",
+    "scoped",
+    "vector_sets",
+    "written_tables",
+]

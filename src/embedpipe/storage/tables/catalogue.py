@@ -16,7 +16,6 @@ from sqlalchemy import (
     Text,
     and_,
     cast,
-    delete,
     func,
     insert,
     inspect,
@@ -27,18 +26,15 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import JSONB, REGCONFIG
 from sqlalchemy.exc import DBAPIError
-from sqlalchemy.schema import CreateSchema, CreateTable, DropTable
+from sqlalchemy.schema import CreateSchema, CreateTable
 from sqlalchemy.sql.base import Executable
 
 from embedpipe.errors import CollectionNotFoundError, ConfigurationError, ModelMismatchError, SchemaError
-from embedpipe.storage.database import locks
-from embedpipe.storage.tables import lexical as lexical_schema
 from embedpipe.storage.tables.collection import BM25, Catalogue, Collection, default_precision
-from embedpipe.storage.tables.view import CreateView, DropView
-from embedpipe.storage.types.jsonb import storable_text
-from embedpipe.storage.types.pg_types import Precision
-from embedpipe.storage.types.vector_index import VectorIndex, default_index
-from embedpipe.storage.write.records import from_record, newer
+from embedpipe.storage.tables.lexical_index import create_lexical_statements
+from embedpipe.storage.tables.vector_index import VectorIndex, default_index
+from embedpipe.storage.tables.view import CreateView
+from embedpipe.storage.types import Precision, from_record, newer, storable_text
 from embedpipe.types import ModelSpec
 
 logger = logging.getLogger(__name__)
@@ -246,21 +242,6 @@ def set_index(connection: Connection, collection: Collection, index: VectorIndex
     return replace(collection, index=index)
 
 
-def drop_collection(connection: Connection, collection: Collection) -> None:
-    """Remove the collection, which is claimed, with all it holds."""
-    words = lexical_schema.tables(collection)
-    of_words = [words.index, words.terms, words.deltas] if collection.lexical else []
-    sets = [found.vectors for found in vector_sets(connection, collection.schema, collection.name)]
-    tables = [collection.chunks, *sets, *of_words]
-    locks.take(connection, collection.documents, mode="ACCESS EXCLUSIVE")
-    connection.execute(DropView(collection))
-    locks.lock(connection, *tables, mode="ACCESS EXCLUSIVE")
-    for table in (*reversed(tables), collection.documents):
-        connection.execute(DropTable(table, if_exists=True))
-    collections = Catalogue(collection.schema).collections
-    connection.execute(delete(collections).where(collections.c.number == collection.number))
-
-
 def _create(
     connection: Connection, schema: str, name: str, model: ModelSpec, settings: CollectionSettings
 ) -> Collection:
@@ -301,7 +282,7 @@ def creation(collection: Collection) -> list[Executable]:
         lexical=None if collection.lexical is None else _json(collection.lexical),
         tenants=collection.tenants,
     )
-    words = lexical_schema.create_statements(collection) if collection.lexical else []
+    words = create_lexical_statements(collection) if collection.lexical else []
     return [row, _vector_set_row(collection), *collection.create_statements(), CreateView(collection), *words]
 
 

@@ -22,6 +22,7 @@ from sqlalchemy import (
     Boolean,
     Column,
     ColumnElement,
+    Connection,
     DateTime,
     ForeignKeyConstraint,
     Identity,
@@ -40,10 +41,10 @@ from sqlalchemy.schema import CreateIndex, CreateTable
 from sqlalchemy.sql.base import Executable
 
 from embedpipe.errors import ConfigurationError
+from embedpipe.storage.tables.once import once_property
 from embedpipe.storage.tables.tenancy import security, tenant_columns
-from embedpipe.storage.types.once import once_property
-from embedpipe.storage.types.pg_types import Precision, vector_column
-from embedpipe.storage.types.vector_index import VectorIndex
+from embedpipe.storage.tables.vector_index import VectorIndex
+from embedpipe.storage.types import Precision, vector_column
 from embedpipe.types import ModelSpec
 
 _STORAGE_PLAIN: Any = DDL("ALTER TABLE %(fullname)s ALTER COLUMN embedding SET STORAGE PLAIN")  # type: ignore[no-untyped-call]  # SQLAlchemy leaves DDL untyped
@@ -269,3 +270,8 @@ def _tables_of(collection: Collection) -> CollectionTables:
 def default_precision(dimensions: int) -> Precision:
     """float32, but float16 past 2,000 dimensions, where an index on float32 cannot be built."""
     return "float32" if dimensions <= 2000 else "float16"
+
+
+def quoted(connection: Connection, table: Table) -> str:
+    """The table's name as `to_regclass` reads it."""
+    return connection.dialect.identifier_preparer.format_table(table)

@@ -15,7 +15,7 @@ from sqlalchemy import DDL, Column, Connection, Table, Text, text
 from sqlalchemy.sql.base import Executable
 
 from embedpipe.errors import ConfigurationError, InputError
-from embedpipe.storage.types.jsonb import storable_text
+from embedpipe.storage.types import storable_text
 
 T = TypeVar("T")
 

@@ -12,7 +12,7 @@ from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.schema import ExecutableDDLElement
 
 from embedpipe.storage.tables.collection import Collection
-from embedpipe.storage.types.pg_types import VectorColumn
+from embedpipe.storage.types import VectorColumn
 
 _COLUMNS = (
     "id",

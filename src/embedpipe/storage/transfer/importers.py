@@ -29,11 +29,11 @@ from sqlalchemy import (
 )
 
 from embedpipe.errors import CollectionNotFoundError, EmbedPipeError, InputError, ModelMismatchError, SchemaError
-from embedpipe.storage.database.pool import Database
+from embedpipe.storage.database import Database
 from embedpipe.storage.store import PgVectorStore
-from embedpipe.storage.types.pg_types import VectorColumn, unpack_vector
-from embedpipe.storage.types.vector_index import INDEX_FROM
-from embedpipe.storage.write.chunks import checked_rows
+from embedpipe.storage.tables import INDEX_FROM
+from embedpipe.storage.types import VectorColumn, unpack_vector
+from embedpipe.storage.write import checked_rows
 from embedpipe.types import Chunk, ModelSpec, Vectors
 
 BATCH_ROWS = 1000
@@ -44,7 +44,7 @@ _NOT_METADATA = ("tsvector", "vector", "halfvec", "sparsevec")
 
 
 @dataclass(frozen=True, slots=True)
-class ForeignRow:
+class SourceRow:
     """A row of another library's table; `vector` is (d,) float32."""
 
     id: str
@@ -68,7 +68,7 @@ Source: TypeAlias = Callable[[Connection], "Select[*tuple[Any, ...]]"]
 def import_rows(
     store: PgVectorStore,
     source: Source,
-    convert: Callable[[ForeignRow], Chunk],
+    convert: Callable[[SourceRow], Chunk],
     *,
     database: Database | str | None = None,
     on_progress: Callable[[ImportReport], None] | None = None,
@@ -104,7 +104,7 @@ def import_rows(
 
 
 def _write(
-    store: PgVectorStore, rows: Iterable[Any], convert: Callable[[ForeignRow], Chunk], report: ImportReport
+    store: PgVectorStore, rows: Iterable[Any], convert: Callable[[SourceRow], Chunk], report: ImportReport
 ) -> None:
     model = store.settings.model or store.collection.model
     chunks, vectors = [], []
@@ -125,7 +125,7 @@ def _write(
     report.rows += len(chunks)
 
 
-def _read(row: Any, model: ModelSpec) -> ForeignRow:
+def _read(row: Any, model: ModelSpec) -> SourceRow:
     """The row. Raises `InputError` for one without an id, a text or a vector that can be compared."""
     row_id, content, metadata, packed, *values = row
     vector = unpack_vector(packed, "float32")
@@ -140,7 +140,7 @@ def _read(row: Any, model: ModelSpec) -> ForeignRow:
             "that the rows were embedded with."
         )
     further = dict(zip(row._fields[4:], values, strict=True))
-    return ForeignRow(row_id, content, {**(metadata or {}), **further}, vector)
+    return SourceRow(row_id, content, {**(metadata or {}), **further}, vector)
 
 
 def langchain_collection(name: str, *, schema: str) -> Source:

@@ -10,13 +10,10 @@ import numpy as np
 from sqlalchemy import Connection, LargeBinary, Select, Text, cast, func, select
 
 from embedpipe.errors import StorageError
-from embedpipe.storage.database.errors import translated_errors
+from embedpipe.storage.database import translated_errors
 from embedpipe.storage.store import PgVectorStore
-from embedpipe.storage.tables.collection import Collection
-from embedpipe.storage.tables.tenancy import scoped
-from embedpipe.storage.types.jsonb import dumps
-from embedpipe.storage.types.key_order import ordered
-from embedpipe.storage.types.pg_types import unpack_vector
+from embedpipe.storage.tables import Collection, scoped
+from embedpipe.storage.types import dumps, ordered, unpack_vector
 from embedpipe.storage.write import statements
 from embedpipe.types import Vectors
 
@@ -49,7 +46,7 @@ def in_snapshot(store: PgVectorStore, operation: Callable[[Connection, Collectio
             return store.database.run(plan, collection, connection=reader)
 
 
-def chunks(connection: Connection, collection: Collection) -> Generator[ChunkBatch]:
+def read_chunks(connection: Connection, collection: Collection) -> Generator[ChunkBatch]:
     """All chunks in the order they were written; to be closed where they are not read to the end.
 
     Raises `StorageError` for one that has no vector.
@@ -64,8 +61,8 @@ def chunks(connection: Connection, collection: Collection) -> Generator[ChunkBat
         )
 
 
-def documents(connection: Connection, collection: Collection) -> Generator[Sequence[Sequence[Any]]]:
-    """As `chunks`: columns of all documents by `DOCUMENT_COLUMNS`, metadata as JSON, in the order of the ids."""
+def read_documents(connection: Connection, collection: Collection) -> Generator[Sequence[Sequence[Any]]]:
+    """As `read_chunks`: columns of all documents by `DOCUMENT_COLUMNS`, metadata as JSON, in the order of the ids."""
     table = collection.documents
     rows = select(table.c.key_order, *_columns(table, DOCUMENT_COLUMNS)).order_by(table.c.id)
     yield from _batches(connection, rows, DOCUMENT_COLUMNS)

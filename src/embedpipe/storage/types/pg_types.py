@@ -15,7 +15,7 @@ from pgvector.sqlalchemy import HALFVEC, VECTOR
 from psycopg.adapt import AdaptersMap, Dumper
 from psycopg.pq import Format
 from psycopg.types import TypeInfo
-from sqlalchemy import Dialect
+from sqlalchemy import BindParameter, Dialect, Integer, bindparam
 
 from embedpipe.errors import InputError, ModelMismatchError
 from embedpipe.types import Vectors
@@ -56,6 +56,14 @@ def vector_column(dimensions: int, precision: Precision) -> VectorColumn | HalfV
 def bound_vector(vector: Vectors, precision: Precision) -> Vectors | HalfVector:
     """(d,) float32 as the driver binds it for a column of that precision."""
     return vector if precision == "float32" else HalfVector(vector)
+
+
+def bound_count(name: str) -> BindParameter[int]:
+    """A number of rows that the statement's text holds when it is run.
+
+    The planner then knows it ahead, and plans a prepared statement once and not for each run.
+    """
+    return bindparam(name, type_=Integer(), literal_execute=True)
 
 
 def unpack_vector(data: bytes | None, precision: Precision) -> Vectors | None:

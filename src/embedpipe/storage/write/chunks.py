@@ -24,18 +24,19 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import ARRAY
 
 from embedpipe.errors import InputError
-from embedpipe.storage.filters.fields import Filter
-from embedpipe.storage.filters.sql import where
+from embedpipe.storage.filters import Filter, where
 from embedpipe.storage.lexical import index as lexical
-from embedpipe.storage.tables.collection import Collection
-from embedpipe.storage.types.jsonb import dumps, storable_text
-from embedpipe.storage.types.key_order import order_record, ordered
-from embedpipe.storage.types.pg_types import (
+from embedpipe.storage.tables import Collection
+from embedpipe.storage.types import (
     BoundArray,
     IntegerArray,
     JsonbArray,
     TextArray,
     checked_vectors,
+    dumps,
+    order_record,
+    ordered,
+    storable_text,
     vector_array,
 )
 from embedpipe.storage.write import statements

@@ -9,9 +9,8 @@ from typing import NamedTuple
 from sqlalchemy import Connection, bindparam, func, select
 
 from embedpipe.errors import EmbedPipeError, InputError
-from embedpipe.storage.tables.collection import Collection
-from embedpipe.storage.types.key_order import ordered
-from embedpipe.storage.types.pg_types import BytesArray, JsonbArray, TextArray
+from embedpipe.storage.tables import Collection
+from embedpipe.storage.types import BytesArray, JsonbArray, TextArray, ordered
 from embedpipe.storage.write import chunks as operations
 from embedpipe.storage.write import statements
 from embedpipe.storage.write.refusals import Refused, by_halves

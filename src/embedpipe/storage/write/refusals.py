@@ -12,7 +12,7 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
 from embedpipe.errors import EmbedPipeError, InputError, StorageError
-from embedpipe.storage.database.errors import reason_of
+from embedpipe.storage.database import reason_of
 
 T = TypeVar("T")
 R = TypeVar("R")

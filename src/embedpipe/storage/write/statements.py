@@ -29,8 +29,9 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import JSONB, Insert, insert
 from sqlalchemy.types import TypeEngine
 
-from embedpipe.storage.database.locks import by_id
-from embedpipe.storage.tables.collection import Collection
+from embedpipe.storage.database import by_id
+from embedpipe.storage.tables import Collection
+from embedpipe.storage.types import bound_count
 
 Rows: TypeAlias = "Select[*tuple[Any, ...]]"
 
@@ -185,14 +186,6 @@ def dense_candidates(
         exactly = cosine_distance(near.c.embedding)
         nearest = select(near.c.key, exactly.label("distance")).order_by(exactly)
     return nearest.fetch(bound_count("candidates"), with_ties=ties).subquery("dense")
-
-
-def bound_count(name: str) -> BindParameter[int]:
-    """A number of rows that the statement's text holds when it is run.
-
-    The planner then knows it ahead, and plans a prepared statement once and not for each run.
-    """
-    return bindparam(name, type_=Integer(), literal_execute=True)
 
 
 def cosine_distance(embedding: ColumnElement[Any]) -> ColumnElement[float]:

@@ -18,10 +18,8 @@ from sqlalchemy import URL
 from embedpipe._private import harmless_environment, private_file
 from embedpipe._providers import hidden
 from embedpipe.errors import ConfigurationError, MissingExtraError, StorageError
-from embedpipe.storage.embedded.cluster import packaged_binaries, tail
-
-SECRET_OPTIONS = frozenset({"password", "sslpassword", "oauth_client_secret", "scram_client_key", "scram_server_key"})
-"""libpq's options that are secrets."""
+from embedpipe.storage.database import SECRET_OPTIONS
+from embedpipe.storage.embedded import packaged_binaries, tail
 
 
 def dump(url: URL, path: Path, schema: str, *, lock_timeout_s: float) -> None:

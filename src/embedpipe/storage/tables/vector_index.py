@@ -21,7 +21,7 @@ from pgvector.sqlalchemy import BIT
 from sqlalchemy import ColumnElement, Float, cast, func, literal_column
 
 from embedpipe.errors import ConfigurationError
-from embedpipe.storage.types.pg_types import HalfVectorColumn, Precision, VectorColumn
+from embedpipe.storage.types import HalfVectorColumn, Precision, VectorColumn
 
 IndexKind: TypeAlias = Literal["full", "half", "prefix", "binary"]
 IndexMethod: TypeAlias = Literal["hnsw", "ivfflat"]

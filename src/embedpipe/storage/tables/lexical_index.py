@@ -1,0 +1,104 @@
+"""The lexical index: what BM25 needs to know of every chunk, kept with the chunks in plain PostgreSQL.
+
+c<n>_lexical           key, length, and the chunk's words: as term numbers, and with their weights
+c<n>_lexical_terms     how many chunks hold a term, as of the last fold
+c<n>_lexical_deltas    what has changed since, one row a write and bucket
+
+A term is a hash of the lexeme that the collection's text search configuration makes; length and frequencies are those
+of `to_tsvector`. Two lexemes with one hash count as one word: of 100,000 words about ten pairs do. Writers only append
+to the deltas, so that none waits for another; readers add them up, so that counts are those of the reader's snapshot.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from pgvector.sqlalchemy import SPARSEVEC
+from sqlalchemy import (
+    DDL,
+    REAL,
+    BigInteger,
+    Column,
+    Index,
+    Integer,
+    MetaData,
+    SmallInteger,
+    Table,
+)
+from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy.schema import CreateIndex, CreateTable
+from sqlalchemy.sql.base import Executable
+
+from embedpipe.storage.tables.collection import Collection
+from embedpipe.storage.tables.once import once
+from embedpipe.storage.tables.tenancy import security, tenant_columns
+
+DIMENSIONS = 1 << 29
+
+
+@dataclass(frozen=True, slots=True)
+class LexicalTables:
+    index: Table
+    terms: Table
+    deltas: Table
+
+
+def lexical_tables(collection: Collection) -> LexicalTables:
+    """The tables of a collection's lexical index."""
+    return _tables(collection.schema, collection.number, collection.tenants)
+
+
+def written_tables(collection: Collection) -> list[Table]:
+    """Return every table that a write of the collection touches."""
+    words = lexical_tables(collection)
+    lexical = [words.index, words.terms, words.deltas] if collection.lexical else []
+    return [collection.documents, collection.chunks, collection.vectors, *lexical]
+
+
+@once
+def _tables(schema: str, number: int, tenants: bool) -> LexicalTables:
+    metadata, name = MetaData(schema=schema), f"c{number}_lexical"
+    index = Table(
+        name,
+        metadata,
+        *tenant_columns(tenants),
+        Column("key", BigInteger, primary_key=True, autoincrement=False),
+        Column("length", Integer, nullable=False),
+        Column("reference", REAL, nullable=False),
+        Column("weights", SPARSEVEC(DIMENSIONS), nullable=False),
+        Column("terms", ARRAY(Integer), nullable=False),
+    )
+    if not tenants:
+        Index(f"{name}_gin", index.c.terms, postgresql_using="gin")
+    terms = Table(
+        f"{name}_terms",
+        metadata,
+        *tenant_columns(tenants),
+        Column("term", Integer, primary_key=True, autoincrement=False),
+        Column("chunks", BigInteger, nullable=False),
+    )
+    deltas = Table(
+        f"{name}_deltas",
+        metadata,
+        *tenant_columns(tenants, primary_key=False),
+        Column("bucket", SmallInteger, nullable=False),
+        Column("terms", ARRAY(Integer), nullable=False),
+        Column("chunks", ARRAY(BigInteger), nullable=False),
+    )
+    Index(f"{name}_deltas_bucket", *([deltas.c.tenant] if tenants else []), deltas.c.bucket)
+    return LexicalTables(index, terms, deltas)
+
+
+def create_lexical_statements(collection: Collection) -> list[Executable]:
+    """DDL for the tables of the index."""
+    made = lexical_tables(collection)
+    statements: list[Executable] = []
+    for table in (made.index, made.terms, made.deltas):
+        statements.append(CreateTable(table))
+        statements += [CreateIndex(index) for index in table.indexes]
+        statements += security(table) if collection.tenants else []
+    # Queries read the weights of many rows and the terms of none: those of a long chunk may lie elsewhere.
+    storage: Any = DDL("ALTER TABLE %(fullname)s ALTER weights SET STORAGE MAIN, ALTER terms SET STORAGE EXTERNAL")  # type: ignore[no-untyped-call]  # SQLAlchemy leaves DDL untyped
+    statements.append(storage.against(made.index))
+    return statements

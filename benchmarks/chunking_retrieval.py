@@ -29,7 +29,7 @@ from embedpipe.chunking import ParagraphChunker, RecursiveChunker, SemanticChunk
 from embedpipe.embedding import EmbeddingGenerator
 from embedpipe.evaluation import ExcerptSet, excerpt_scores, load_excerpts
 from embedpipe.evaluation.datasets import Excerpt
-from embedpipe.text.tokens import TokenCounter, token_counter
+from embedpipe.text import TokenCounter, token_counter
 from embedpipe.types import Chunk
 
 DATA = Path(__file__).parents[2] / "shared" / "data" / "chunking"

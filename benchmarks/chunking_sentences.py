@@ -27,7 +27,7 @@ import pysbd
 import syntok.segmenter
 from nltk.tokenize import PunktTokenizer
 
-from embedpipe.text.sentences import sentence_spans
+from embedpipe.text import sentence_spans
 
 DATA = Path(__file__).parents[2] / "shared" / "data" / "sentences"
 PUNKT = {"en": "english", "fr": "french", "de": "german", "es": "spanish"}

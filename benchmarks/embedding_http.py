@@ -25,7 +25,7 @@ from embedpipe import Document, ProcessingStats, RecursiveChunker, SemanticSearc
 from embedpipe.embedding import EmbeddingGenerator, Limits
 from embedpipe.storage.embedded.server import stop_embedded
 from embedpipe.testing import EmbeddingServer, FakeEmbeddingModel
-from embedpipe.text.tokens import token_counter
+from embedpipe.text import token_counter
 from embedpipe.types import Kind, Vectors
 
 MODEL = "text-embedding-3-small"

@@ -22,7 +22,7 @@ import numpy as np
 from embedpipe.answering.extractive import ExtractiveAnswerer
 from embedpipe.embedding import EmbeddingGenerator
 from embedpipe.retrieval.context import ContextSettings, Passage, build_context
-from embedpipe.text.sentences import sentence_spans
+from embedpipe.text import sentence_spans
 from embedpipe.types import Chunk, SearchResult, Vectors
 
 DATA = Path(__file__).parents[2] / "shared" / "data" / "retrieval" / "squad_v11_dev"

@@ -12,19 +12,25 @@ from embedpipe._threads import in_thread
 from embedpipe.chunking import RecursiveChunker
 from embedpipe.embedding import EmbeddingGenerator, RemoteModel
 from embedpipe.errors import CollectionNotFoundError, EmbedPipeError, InputError
-from embedpipe.ingest import Documents, Engine, IngestSettings, ProcessingStats, Progress, Tally
+from embedpipe.ingest import (
+    Documents,
+    Ingestor,
+    IngestSettings,
+    ProcessingStats,
+    Progress,
+    StatsAccumulator,
+    aafter_ingest,
+    after_ingest,
+)
 from embedpipe.metrics.spans import Observers, Span, span
 from embedpipe.reranking import as_reranker
 from embedpipe.retrieval.duplicates import NearDuplicate, near_duplicates
 from embedpipe.retrieval.surroundings import with_surroundings
-from embedpipe.storage import INDEX_FROM, AsyncPgVectorStore, Condition, Database, PgVectorStore, ReembedProgress
+from embedpipe.storage import AsyncPgVectorStore, Condition, Database, PgVectorStore, ReembedProgress
 from embedpipe.storage.admin import Finding, Health
 from embedpipe.types import Chunker, Document, EmbeddingModel, Parent, SearchMode, SearchResult
 
 logger = logging.getLogger(__name__)
-
-_SHARE = 0.05
-"""An ingest that embeds more of the collection than this brings its statistics up to date."""
 
 _RERANKED = 50
 
@@ -86,26 +92,21 @@ class SemanticSearchService:
         that were ingested before and did not come now. A document that fails is in the report's `failures` and in the
         log, and costs no other. Raises `InputError` for what is no `Document`, and `StorageError`s.
         """
-        tally = Tally(on_progress)
+        accumulator = StatsAccumulator(on_progress)
         with self._span("ingest"):
-            Engine(self.generator, self.settings).ingest(documents, self.store, tally, prune=prune)
-            stats = tally.stats
-            settle(self.store, stats)
-        return stats
+            Ingestor(self.generator, self.settings).ingest(documents, self.store, accumulator, prune=prune)
+            after_ingest(self.store, accumulator.stats)
+        return accumulator.stats
 
     async def aingest(
         self, documents: Documents, *, prune: bool = False, on_progress: Progress | None = None
     ) -> ProcessingStats:
         """As `ingest`, on the running event loop; `documents` may be an async iterable as well."""
-        tally = Tally(on_progress)
+        accumulator = StatsAccumulator(on_progress)
         with self._span("ingest"):
-            await Engine(self.generator, self.settings).aingest(documents, self.async_store, tally, prune=prune)
-            stats = tally.stats
-            if stats.chunks_embedded > _SHARE * await self.async_store.count():
-                await self.async_store.refresh_statistics()
-            if stats.chunks_embedded:
-                await self.async_store.ensure_index(min_rows=INDEX_FROM)
-        return stats
+            await Ingestor(self.generator, self.settings).aingest(documents, self.async_store, accumulator, prune=prune)
+            await aafter_ingest(self.async_store, accumulator.stats)
+        return accumulator.stats
 
     def search(
         self,
@@ -306,11 +307,3 @@ class SemanticSearchService:
 
 def _generator(model: str | EmbeddingModel | EmbeddingGenerator, metrics: Observers | None) -> EmbeddingGenerator:
     return model if isinstance(model, EmbeddingGenerator) else EmbeddingGenerator(model, metrics=metrics)
-
-
-def settle(store: PgVectorStore, stats: ProcessingStats) -> None:
-    """What follows an ingest: statistics are brought up to date where it embedded much, and a large load is indexed."""
-    if stats.chunks_embedded > _SHARE * store.count():
-        store.refresh_statistics()
-    if stats.chunks_embedded:
-        store.ensure_index(min_rows=INDEX_FROM)

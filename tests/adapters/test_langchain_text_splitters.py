@@ -22,7 +22,7 @@ from embedpipe.langchain.text_splitters import (
     TokenTextSplitter,
 )
 from embedpipe.testing import FakeEmbeddingModel
-from embedpipe.text.tokens import token_counter
+from embedpipe.text import token_counter
 
 TEXT = "same words again. " * 40
 

@@ -24,9 +24,7 @@ from embedpipe.embedding.engine.rate_limiter import seconds
 from embedpipe.errors import InputError
 from embedpipe.retrieval.context import Passage
 from embedpipe.storage.lexical.query_parser import parse_query, unquoted
-from embedpipe.text.clean import clean_text
-from embedpipe.text.sentences import sentence_spans
-from embedpipe.text.words import words
+from embedpipe.text import clean_text, sentence_spans, words
 from embedpipe.types import Chunk, SearchResult
 from soaking import scaled
 

@@ -18,7 +18,7 @@ from cluster_models import REFUSED, TracedModel, reservations
 from conftest import fresh_database
 from embedpipe import Document, EmbeddingGenerator, RecursiveChunker, SemanticSearchService
 from embedpipe.distributed import Columns, Workers, from_documents, ingest, read_files
-from embedpipe.distributed.shared import SharedLimiter
+from embedpipe.distributed.actors import SharedLimiter
 from embedpipe.embedding import Limits, RateLimiter
 from embedpipe.errors import ConfigurationError, InputError
 from embedpipe.files import read_document

@@ -35,7 +35,7 @@ from embedpipe.errors import (
 from embedpipe.ingest import ProcessingStats
 from embedpipe.storage import Database
 from embedpipe.testing import EmbeddingServer, FakeEmbeddingModel, Fault
-from embedpipe.text.clean import clean_text
+from embedpipe.text import clean_text
 from embedpipe.types import Kind, ModelSpec, Vectors
 
 PARAGRAPHS = [f"Paragraph {i} speaks of {word}. " * 12 for i, word in enumerate(["cats", "dogs", "birds", "fish"])]

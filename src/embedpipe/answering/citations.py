@@ -11,8 +11,7 @@ from functools import cached_property
 from typing import Literal, TypeAlias
 
 from embedpipe.retrieval.context import Passage
-from embedpipe.text.sentences import sentence_spans
-from embedpipe.text.words import SPACED_LETTER, words
+from embedpipe.text import SPACED_LETTER, sentence_spans, words
 
 Status: TypeAlias = Literal["quoted", "paraphrased", "unsupported", "misquoted", "unknown_source"]
 

@@ -11,8 +11,7 @@ from dataclasses import dataclass
 from embedpipe.answering.citations import Citation, Statement
 from embedpipe.errors import ConfigurationError
 from embedpipe.retrieval.context import Passage
-from embedpipe.text.sentences import sentence_spans
-from embedpipe.text.words import words
+from embedpipe.text import sentence_spans, words
 
 _SIMILARITY_WEIGHT = 2.0
 _MIN_WORDS = 3

@@ -1,13 +1,13 @@
 """Chunkers: text in, spans of it out, each with its exact offsets."""
 
-from embedpipe.chunking.limits import for_model
+from embedpipe.chunking._model_limit import for_model
 from embedpipe.chunking.markdown import MarkdownChunker
 from embedpipe.chunking.paragraph import ParagraphChunker
 from embedpipe.chunking.recursive import RecursiveChunker
 from embedpipe.chunking.semantic import SemanticChunker
 from embedpipe.chunking.sentence import SentenceChunker
 from embedpipe.chunking.separators import SEPARATORS, Separator
-from embedpipe.chunking.tokens import TokenChunker
+from embedpipe.chunking.token import TokenChunker
 
 __all__ = [
     "SEPARATORS",

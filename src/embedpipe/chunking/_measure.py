@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from embedpipe.chunking._spans import check_count
 from embedpipe.errors import ConfigurationError
-from embedpipe.text.tokens import TokenCounter, Tokenizer, token_counter
+from embedpipe.text import TokenCounter, Tokenizer, token_counter
 
 _NOT_SPACE = re.compile(r"\S")
 _BLOCK = 1 << 16

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from embedpipe.chunking._descent import Descent
 from embedpipe.chunking._measure import Measure
+from embedpipe.chunking._recursive_split import RecursiveSplit
 from embedpipe.chunking._spans import Span
 from embedpipe.chunking.separators import Separator
 
@@ -19,7 +19,7 @@ def cut_units(text: str, units: Iterable[Span], measure: Measure | None, separat
         if measure.reach(start, end) >= end:
             cut.append((start, end))
         else:
-            cut.extend(Descent(text, separators, measure, overlap=False).run(start, end))
+            cut.extend(RecursiveSplit(text, separators, measure, overlap=False).run(start, end))
     return cut
 
 

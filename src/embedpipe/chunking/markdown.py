@@ -11,7 +11,7 @@ from embedpipe.chunking._measure import Size, Unit, check_size, check_unit, meas
 from embedpipe.chunking._spans import Span, check_text, make_chunks
 from embedpipe.chunking._units import cut_units, join_units
 from embedpipe.chunking.separators import separators_for
-from embedpipe.text.tokens import Tokenizer
+from embedpipe.text import Tokenizer
 from embedpipe.types import Chunk
 
 _LINE = re.compile(r"[^\n]*\n?")

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from embedpipe.chunking._descent import Descent
+from embedpipe.chunking._fast_split import FastSplit
 from embedpipe.chunking._measure import Size, Unit, check_size, check_unit, measure_of
-from embedpipe.chunking._plain import PlainDescent
+from embedpipe.chunking._recursive_split import RecursiveSplit
 from embedpipe.chunking._spans import check_text, make_chunks
 from embedpipe.chunking.separators import Separator, as_separators, separators_for
-from embedpipe.text.tokens import Tokenizer
+from embedpipe.text import Tokenizer
 from embedpipe.types import Chunk
 
 
@@ -50,6 +50,6 @@ class RecursiveChunker:
         separators = separators_for(self.language) if self.separators is None else as_separators(self.separators)
         plain = not any(separator.regex for separator in separators)
         if self.unit == "characters" and not overlap and size != "model" and plain:
-            return make_chunks(text, PlainDescent(text, separators, size).run())
+            return make_chunks(text, FastSplit(text, separators, size).run())
         measure = measure_of(text, unit=self.unit, tokenizer=self.tokenizer, size=size, overlap=overlap)
-        return make_chunks(text, Descent(text, separators, measure, overlap=overlap > 0).run())
+        return make_chunks(text, RecursiveSplit(text, separators, measure, overlap=overlap > 0).run())

@@ -14,8 +14,7 @@ from embedpipe.chunking._spans import Span, check_count, check_text, make_chunks
 from embedpipe.chunking._units import cut_units, join_units
 from embedpipe.chunking.separators import separators_for
 from embedpipe.errors import ConfigurationError, InputError
-from embedpipe.text.sentences import sentence_spans
-from embedpipe.text.tokens import Tokenizer, without_surrogates
+from embedpipe.text import Tokenizer, sentence_spans, without_surrogates
 from embedpipe.types import Chunk, EmbeddingModel, Vectors
 
 Method: TypeAlias = Literal["dynamic", "percentile"]

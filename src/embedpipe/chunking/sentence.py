@@ -9,8 +9,7 @@ from embedpipe.chunking._spans import check_count, check_text, make_chunks
 from embedpipe.chunking._units import cut_units, join_units
 from embedpipe.chunking.separators import separators_for
 from embedpipe.errors import ConfigurationError
-from embedpipe.text.sentences import sentence_spans
-from embedpipe.text.tokens import Tokenizer
+from embedpipe.text import Tokenizer, sentence_spans
 from embedpipe.types import Chunk
 
 

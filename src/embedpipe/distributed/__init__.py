@@ -10,7 +10,7 @@ ended early is finished by the next. Workers read EMBEDPIPE_DATABASE_URL and the
 environment: neither a URL nor a key travels.
 """
 
-from embedpipe.distributed.run import Workers, ingest
+from embedpipe.distributed.pipeline import Workers, ingest
 from embedpipe.distributed.sources import Columns, from_documents, read_files
 
 __all__ = ["Columns", "Workers", "from_documents", "ingest", "read_files"]

@@ -14,15 +14,20 @@ from hashlib import blake2b
 from threading import Event
 from typing import Any
 
-from embedpipe.distributed.shared import SharedLimiter, answered
+from embedpipe.distributed.actors import SharedLimiter, answered
 from embedpipe.distributed.sources import Columns
 from embedpipe.embedding import EmbeddingGenerator
 from embedpipe.errors import ConfigurationError, EmbedPipeError
-from embedpipe.ingest import IngestSettings, ProcessingStats
-from embedpipe.ingest.batch_work import BatchWork
-from embedpipe.ingest.drivers import run_batch
-from embedpipe.ingest.preparing import DocumentPreparer
-from embedpipe.ingest.source import SeenIds, SourceBatch, batches
+from embedpipe.ingest import (
+    BatchWork,
+    DocumentPreparer,
+    IngestSettings,
+    ProcessingStats,
+    SeenIds,
+    SourceBatch,
+    batches,
+    run_batch,
+)
 from embedpipe.storage import PgVectorStore
 from embedpipe.storage.admin import made_at
 from embedpipe.types import Document

@@ -6,7 +6,7 @@ name, `catalogue` lists published models. A provider is a module with the name o
 """
 
 from embedpipe.embedding import catalogue
-from embedpipe.embedding.backend import EmbeddingResponse, LimitedModel, Limits, RemoteModel, Retry, TokenCountingModel
+from embedpipe.embedding.backend import EmbeddingResponse, LimitedModel, Limits, RemoteModel, Retry
 from embedpipe.embedding.cache import ByteStoreCache, CacheLike, CacheStats, FileCache, RedisCache, VectorCache
 from embedpipe.embedding.catalogue import recommend
 from embedpipe.embedding.cohere import CohereModel
@@ -16,6 +16,7 @@ from embedpipe.embedding.local import LocalModel
 from embedpipe.embedding.openai import OpenAIModel
 from embedpipe.embedding.providers import LangChainEmbeddings, WrappedModel, check_published
 from embedpipe.embedding.vectors import parted, unit
+from embedpipe.text import TokenCountingModel
 
 __all__ = [
     "ByteStoreCache",

@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
-from embedpipe.text.tokens import TokenCounter
 from embedpipe.types import Kind, Vectors
 
 
@@ -50,20 +49,6 @@ class EmbeddingResponse:
 
     vectors: Vectors
     headers: Mapping[str, str] = field(default_factory=dict)
-
-
-@runtime_checkable
-class TokenCountingModel(Protocol):
-    """A backend that knows its own tokenizer.
-
-    `special_tokens` is what the model adds to a text, beside its prompt.
-    """
-
-    @property
-    def counter(self) -> TokenCounter: ...
-
-    @property
-    def special_tokens(self) -> int: ...
 
 
 @runtime_checkable

@@ -31,7 +31,7 @@ from embedpipe.embedding.backend import EmbeddingResponse, Limits
 from embedpipe.embedding.providers.remote import LoopClients, room, translated
 from embedpipe.embedding.vectors import stacked
 from embedpipe.errors import ConfigurationError, EmbeddingError, InvalidVectorsError
-from embedpipe.text.tokens import EstimatedCounter, TokenCounter, encoding_name, token_counter
+from embedpipe.text import EstimatedCounter, TokenCounter, encoding_name, token_counter
 from embedpipe.types import Kind, ModelSpec, Vectors
 
 

@@ -4,6 +4,6 @@
 """
 
 from embedpipe.files.documents import document_of, found_files, known_suffixes, read_document
-from embedpipe.text.pages import page_at
+from embedpipe.text import page_at
 
 __all__ = ["document_of", "found_files", "known_suffixes", "page_at", "read_document"]

@@ -10,7 +10,7 @@ from embedpipe._forking import Lock
 from embedpipe._optional import require
 from embedpipe.errors import InputError
 from embedpipe.files.parsed import Parsed
-from embedpipe.text.pages import PAGE_BREAK
+from embedpipe.text import PAGE_BREAK
 
 logger = logging.getLogger(__name__)
 

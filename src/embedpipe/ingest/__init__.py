@@ -1,23 +1,35 @@
-"""Chunking, embedding and storage wired: documents stream in, chunks with vectors come out, one report."""
+"""Documents in, chunks with their vectors out, one report: chunking, embedding and storage wired.
 
-from embedpipe.ingest.engine import Engine
-from embedpipe.ingest.headers import Headers
+`Ingestor` runs it. It gathers documents into batches (`source`) and has each taken through the steps of `BatchWork`.
+"""
+
+from embedpipe.ingest.batch_work import BatchWork
+from embedpipe.ingest.drivers import run_batch
+from embedpipe.ingest.ingest_settings import IngestSettings
+from embedpipe.ingest.ingestor import Ingestor, aafter_ingest, after_ingest
+from embedpipe.ingest.preparing import DocumentPreparer
 from embedpipe.ingest.processor import AsyncBatchProcessor, Collector
-from embedpipe.ingest.progress import ProgressBar
-from embedpipe.ingest.report import ProcessedDocument, ProcessingStats, Progress, Tally
-from embedpipe.ingest.settings import IngestSettings
-from embedpipe.ingest.source import Documents
+from embedpipe.ingest.progress_bar import ProgressBar
+from embedpipe.ingest.source import Documents, SeenIds, SourceBatch, batches
+from embedpipe.ingest.stats import ProcessedDocument, ProcessingStats, Progress, StatsAccumulator
 
 __all__ = [
     "AsyncBatchProcessor",
+    "BatchWork",
     "Collector",
+    "DocumentPreparer",
     "Documents",
-    "Engine",
-    "Headers",
     "IngestSettings",
+    "Ingestor",
     "ProcessedDocument",
     "ProcessingStats",
     "Progress",
     "ProgressBar",
-    "Tally",
+    "SeenIds",
+    "SourceBatch",
+    "StatsAccumulator",
+    "aafter_ingest",
+    "after_ingest",
+    "batches",
+    "run_batch",
 ]

@@ -16,8 +16,8 @@ import numpy as np
 from embedpipe.embedding import EmbeddingAttempt
 from embedpipe.errors import AuthenticationError, EmbedPipeError, UnknownCommitError
 from embedpipe.ingest.preparing import DocumentPreparer, PreparedDocument, about, repetitions
-from embedpipe.ingest.report import ProcessingStats
 from embedpipe.ingest.source import SourceBatch
+from embedpipe.ingest.stats import ProcessingStats
 from embedpipe.metrics.spans import span
 from embedpipe.storage.write import ChunkRows, DocumentBatch, DocumentRow, Known, Written, take
 from embedpipe.types import Chunk, Document, Vectors

@@ -11,7 +11,7 @@ from embedpipe.embedding import EmbeddingGenerator
 from embedpipe.errors import UnknownCommitError
 from embedpipe.ingest.batch_work import BatchWork
 from embedpipe.ingest.preparing import DocumentPreparer
-from embedpipe.ingest.report import ProcessingStats
+from embedpipe.ingest.stats import ProcessingStats
 from embedpipe.storage import PgVectorStore
 from embedpipe.storage.write import ConcurrentChangeError, DocumentBatch, Known, Written
 

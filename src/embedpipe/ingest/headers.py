@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from embedpipe.chunking.limits import CountingModel
-from embedpipe.text.tokens import EstimatedCounter, TokenCounter
+from embedpipe.text import EstimatedCounter, TokenCounter, TokenCountingModel
 from embedpipe.types import Chunk, Document, EmbeddingModel
 
 HEADER_TOKENS = 64
@@ -27,7 +26,7 @@ class Headers:
     @classmethod
     def of(cls, model: EmbeddingModel) -> Headers:
         """Headers whose length is counted by the model's own tokenizer, or an estimate where it has none."""
-        return cls(model.counter if isinstance(model, CountingModel) else EstimatedCounter(model.spec.name))
+        return cls(model.counter if isinstance(model, TokenCountingModel) else EstimatedCounter(model.spec.name))
 
     def add(self, document: Document, chunks: Sequence[Chunk]) -> list[Chunk]:
         """The chunks, each with its header, or None where it has neither title nor heading."""

@@ -13,12 +13,11 @@ from typing import Any
 from embedpipe._threads import check_stopped
 from embedpipe.errors import EmbeddingError, EmbedPipeError, InputError
 from embedpipe.ingest.headers import Headers
-from embedpipe.ingest.settings import IngestSettings
+from embedpipe.ingest.ingest_settings import IngestSettings
 from embedpipe.ingest.source import SourceBatch
 from embedpipe.storage.types import dumps, order_record, storable_text
 from embedpipe.storage.write import ChunkRows, DocumentRow, Known, check_size, checked_id, checked_rows
-from embedpipe.text.clean import clean_text
-from embedpipe.text.pages import PAGE_BREAK, pages_at
+from embedpipe.text import PAGE_BREAK, clean_text, pages_at
 from embedpipe.types import Chunk, Document, EmbeddingModel, ModelSpec
 
 _REFUSED = re.compile(r"[\x00\ud800-\udfff]")

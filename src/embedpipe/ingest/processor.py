@@ -9,10 +9,10 @@ from typing import Protocol
 from embedpipe.chunking import RecursiveChunker
 from embedpipe.embedding import EmbeddingGenerator
 from embedpipe.errors import InputError
-from embedpipe.ingest.engine import Engine
-from embedpipe.ingest.report import ProcessedDocument, ProcessingStats, Progress, Tally
-from embedpipe.ingest.settings import IngestSettings
+from embedpipe.ingest.ingest_settings import IngestSettings
+from embedpipe.ingest.ingestor import Ingestor
 from embedpipe.ingest.source import Documents
+from embedpipe.ingest.stats import ProcessedDocument, ProcessingStats, Progress, StatsAccumulator
 from embedpipe.metrics.spans import Observers, span
 from embedpipe.storage import AsyncPgVectorStore, PgVectorStore
 from embedpipe.types import Chunker, EmbeddingModel
@@ -56,7 +56,7 @@ class AsyncBatchProcessor:
             batch_characters=batch_characters,
         )
         self._metrics = metrics
-        self._engine = Engine(self.generator, self.settings, metrics=metrics)
+        self._engine = Ingestor(self.generator, self.settings, metrics=metrics)
 
     def stream(
         self, documents: Documents, *, on_progress: Progress | None = None
@@ -66,7 +66,7 @@ class AsyncBatchProcessor:
         `documents` is an iterable, read in a thread, or an async one. A document whose id came before is an error of
         its own. Raises `InputError` for what is no `Document`, and `AuthenticationError` for a refused key.
         """
-        return self._engine.stream(documents, Tally(on_progress))
+        return self._engine.stream(documents, StatsAccumulator(on_progress))
 
     async def process(
         self,
@@ -81,20 +81,20 @@ class AsyncBatchProcessor:
         by batch, each in one transaction, and embeds only chunks that it does not have. Errors as `stream`, and
         `StorageError`s of the store.
         """
-        tally = Tally(on_progress)
+        accumulator = StatsAccumulator(on_progress)
         if isinstance(sink, PgVectorStore | AsyncPgVectorStore):
             store = sink.to_async() if isinstance(sink, PgVectorStore) else sink
             with span("ingest", to=self._metrics, collection=store.name):
-                await self._engine.aingest(documents, store, tally, prune=False)
-            return tally.stats
+                await self._engine.aingest(documents, store, accumulator, prune=False)
+            return accumulator.stats
         if not callable(getattr(sink, "append", None)):
             raise InputError(f"sink expected a store or what has append(), such as a list, got {type(sink).__name__}.")
-        with tally.told(), span("ingest", to=self._metrics):
-            async with aclosing(self._engine.stream(documents, tally)) as processed:
+        with accumulator.logged(), span("ingest", to=self._metrics):
+            async with aclosing(self._engine.stream(documents, accumulator)) as processed:
                 async for document in processed:
                     if document.error is None:
                         sink.append(document)
-        return tally.stats
+        return accumulator.stats
 
     def __repr__(self) -> str:
         return f"AsyncBatchProcessor(model={self.generator.spec.name!r}, chunker={self.settings.chunker!r})"

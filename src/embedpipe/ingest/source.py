@@ -10,7 +10,7 @@ from typing import Any, TypeAlias
 from embedpipe._forking import UNFORKED
 from embedpipe._threads import check_stopped, in_thread
 from embedpipe.errors import InputError
-from embedpipe.ingest.settings import IngestSettings
+from embedpipe.ingest.ingest_settings import IngestSettings
 from embedpipe.types import Document
 
 Documents: TypeAlias = Iterable[Document] | AsyncIterable[Document]

@@ -15,7 +15,7 @@ from embedpipe.langchain.embeddings import EmbedPipeEmbeddings
 from embedpipe.storage import PgVectorStore
 from embedpipe.storage.types import dumps, storable_text
 from embedpipe.storage.write import checked_id
-from embedpipe.text.validate import faults
+from embedpipe.text import faults
 from embedpipe.types import Chunk, Metadata, ModelSpec, SearchResult
 
 _MAX_OFFSET = 2**31 - 1

@@ -25,7 +25,7 @@ from embedpipe.chunking import (
 from embedpipe.embedding import EmbeddingGenerator
 from embedpipe.errors import ConfigurationError, InputError, unknown_option
 from embedpipe.langchain._documents import CHUNK_INDEX, DOCUMENT_ID, START_INDEX, checked_documents, is_offset
-from embedpipe.text.tokens import Tokenizer, counter_of_transformers, encoding_name
+from embedpipe.text import Tokenizer, counter_of_transformers, encoding_name
 from embedpipe.types import Chunk, Chunker
 
 _ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+")

@@ -25,7 +25,7 @@ from embedpipe.chunking import (
 from embedpipe.embedding import EmbeddingGenerator
 from embedpipe.errors import ConfigurationError
 from embedpipe.llama_index._options import check_fields
-from embedpipe.text.tokens import token_counter
+from embedpipe.text import token_counter
 from embedpipe.types import Chunk, Chunker
 
 _TOKENIZER = "cl100k_base"

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from embedpipe.errors import ConfigurationError
 from embedpipe.reranking.ordering import reordered
-from embedpipe.text.words import words
+from embedpipe.text import words
 from embedpipe.types import SearchResult
 
 

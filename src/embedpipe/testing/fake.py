@@ -8,7 +8,7 @@ from functools import cached_property
 
 import numpy as np
 
-from embedpipe.text.tokens import EstimatedCounter, TokenCounter
+from embedpipe.text import EstimatedCounter, TokenCounter
 from embedpipe.types import Kind, ModelSpec, Vectors
 
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)

@@ -1,0 +1,46 @@
+"""Work on plain text: cleaning and checks, counting tokens, and finding words, sentences and pages."""
+
+from embedpipe.text.clean import clean_text
+from embedpipe.text.pages import PAGE_BREAK, page_at, pages_at
+from embedpipe.text.sentences import sentence_spans
+from embedpipe.text.token_counters import (
+    BYTES_PER_ESTIMATED_TOKEN,
+    EstimatedCounter,
+    ModelCounter,
+    TokenCounter,
+    TokenCountingModel,
+    Tokenizer,
+    counter_of_transformers,
+    encoding_name,
+    folder_counter,
+    packaged_folder,
+    token_counter,
+    without_surrogates,
+)
+from embedpipe.text.validate import fault, faults, validate_input
+from embedpipe.text.words import SPACED_LETTER, words
+
+__all__ = [
+    "BYTES_PER_ESTIMATED_TOKEN",
+    "PAGE_BREAK",
+    "SPACED_LETTER",
+    "EstimatedCounter",
+    "ModelCounter",
+    "TokenCounter",
+    "TokenCountingModel",
+    "Tokenizer",
+    "clean_text",
+    "counter_of_transformers",
+    "encoding_name",
+    "fault",
+    "faults",
+    "folder_counter",
+    "packaged_folder",
+    "page_at",
+    "pages_at",
+    "sentence_spans",
+    "token_counter",
+    "validate_input",
+    "without_surrogates",
+    "words",
+]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from embedpipe.errors import InputError, TokenLimitError
-from embedpipe.text.tokens import token_counter
+from embedpipe.text.token_counters import token_counter
 
 
 def fault(text: object) -> str | None:
@@ -20,7 +20,7 @@ def fault(text: object) -> str | None:
     except UnicodeEncodeError as error:
         return (
             f"valid Unicode was expected, and a lone surrogate came at character {error.start}; "
-            "clean it with embedpipe.text.clean.clean_text, or decode its source again"
+            "clean it with embedpipe.text.clean_text, or decode its source again"
         )
     return None
 

@@ -27,7 +27,7 @@ from embedpipe.chunking import (
 from embedpipe.chunking._measure import check_size
 from embedpipe.errors import ConfigurationError, InputError
 from embedpipe.testing import FakeEmbeddingModel
-from embedpipe.text.tokens import token_counter
+from embedpipe.text import token_counter
 from embedpipe.types import Chunker
 
 MODEL = FakeEmbeddingModel(16)

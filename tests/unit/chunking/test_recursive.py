@@ -9,9 +9,9 @@ from langchain_text_splitters import Language, RecursiveCharacterTextSplitter
 
 from chunking_samples import texts
 from embedpipe.chunking import RecursiveChunker, Separator
-from embedpipe.chunking._descent import Descent
+from embedpipe.chunking._fast_split import FastSplit
 from embedpipe.chunking._measure import CharacterMeasure, Unit
-from embedpipe.chunking._plain import PlainDescent
+from embedpipe.chunking._recursive_split import RecursiveSplit
 from embedpipe.chunking.separators import separators_for
 from embedpipe.errors import ConfigurationError, InputError
 
@@ -45,8 +45,8 @@ def test_same_texts_as_langchain_on_prose(size: int) -> None:
 @given(text=texts, size=st.integers(1, 30), language=st.sampled_from(["prose", "markdown", "html", "python"]))
 def test_both_descents_agree(text: str, size: int, language: str) -> None:
     separators = separators_for(language)
-    general = Descent(text, separators, CharacterMeasure(size, 0), overlap=False).run()
-    assert list(PlainDescent(text, separators, size).run()) == general
+    general = RecursiveSplit(text, separators, CharacterMeasure(size, 0), overlap=False).run()
+    assert list(FastSplit(text, separators, size).run()) == general
 
 
 def test_a_separator_may_stay_with_the_chunk_before() -> None:

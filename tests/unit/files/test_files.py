@@ -17,7 +17,7 @@ from reportlab.lib.pdfencrypt import StandardEncryption
 from embedpipe.chunking import MarkdownChunker, RecursiveChunker
 from embedpipe.errors import InputError
 from embedpipe.files import document_of, found_files, page_at, read_document
-from embedpipe.text.pages import pages_at
+from embedpipe.text import pages_at
 from office import part, pdf, with_part, word
 
 WORD = "word/document.xml"

@@ -7,8 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from embedpipe.errors import InputError, TokenLimitError
-from embedpipe.text.clean import clean_text
-from embedpipe.text.validate import fault, faults, validate_input
+from embedpipe.text import clean_text, fault, faults, validate_input
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 
 from chunking_samples import LONG, texts
-from embedpipe.text.sentences import sentence_spans
+from embedpipe.text import sentence_spans
 
 GOLDEN_RULES = Path(__file__).parents[4] / "shared" / "data" / "sentences" / "golden_rules.jsonl"
 

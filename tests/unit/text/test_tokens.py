@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from chunking_samples import NAUGHTY, texts
 from embedpipe.chunking._measure import TokenMeasure
 from embedpipe.errors import ConfigurationError
-from embedpipe.text.tokens import BYTES_PER_ESTIMATED_TOKEN, EstimatedCounter, TokenCounter, token_counter
+from embedpipe.text import BYTES_PER_ESTIMATED_TOKEN, EstimatedCounter, TokenCounter, token_counter
 
 COUNTERS: dict[str, TokenCounter] = {
     "cl100k_base": token_counter("cl100k_base"),

@@ -4,8 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from embedpipe.text.sentences import sentence_spans
-from embedpipe.text.words import words
+from embedpipe.text import sentence_spans, words
 
 
 @pytest.mark.parametrize(

@@ -9,12 +9,12 @@ from typing import TypeAlias, cast
 
 import numpy as np
 
-from embedpipe.embedding.backend import Limits, RemoteModel, TokenCountingModel
+from embedpipe.embedding.backend import Limits, RemoteModel
 from embedpipe.embedding.engine.flow import RequestBatch, batches
 from embedpipe.embedding.engine.request import Call
 from embedpipe.embedding.engine.truncation import OnTooLong, beginning, pieces, refusal
 from embedpipe.metrics.spans import span
-from embedpipe.text.tokens import EstimatedCounter, TokenCounter
+from embedpipe.text import EstimatedCounter, TokenCounter, TokenCountingModel
 from embedpipe.types import EmbeddingModel, Kind
 
 _BLOCK = 512

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from embedpipe.embedding.engine.flow import RequestBatch
 from embedpipe.errors import EmbeddingError, EmbedPipeError, InputError
-from embedpipe.text.validate import faults
+from embedpipe.text import faults
 from embedpipe.types import Kind, Vectors
 
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Literal, TypeAlias
 
 from embedpipe.errors import TokenLimitError
-from embedpipe.text.tokens import TokenCounter
+from embedpipe.text import TokenCounter
 
 OnTooLong: TypeAlias = Literal["split", "error", "truncate"]
 

@@ -20,7 +20,7 @@ from embedpipe.embedding.local.exported import Runtime, calibration_mark
 from embedpipe.embedding.local.length_batches import length_batches
 from embedpipe.embedding.local.runtimes import fitting, has_torch
 from embedpipe.errors import ConfigurationError
-from embedpipe.text.tokens import ModelCounter, folder_counter
+from embedpipe.text import ModelCounter, folder_counter
 from embedpipe.types import Kind, ModelSpec, Vectors
 
 logger = logging.getLogger(__name__)

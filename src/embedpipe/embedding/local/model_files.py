@@ -13,7 +13,7 @@ from typing import Any, Literal
 from embedpipe._optional import require
 from embedpipe.embedding import catalogue
 from embedpipe.errors import ConfigurationError, UnknownModelError
-from embedpipe.text.tokens import packaged_folder
+from embedpipe.text import packaged_folder
 from embedpipe.types import ModelSpec
 
 _FILES = ("*.json", "*.txt", "*.model", "*.safetensors", "**/config.json", "**/*.safetensors")

@@ -7,7 +7,7 @@ from functools import lru_cache
 from typing import Any
 
 from embedpipe.server.web.error_responses import ApiError
-from embedpipe.text.tokens import encoding_name
+from embedpipe.text import encoding_name
 
 _DEFAULT = "cl100k_base"
 """What clients cut texts with where they do not know the model's own tokens, LangChain's among them."""

@@ -3,27 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any, Protocol, TypeVar, cast, runtime_checkable
+from typing import Any, TypeVar, cast
 
 from embedpipe.errors import ConfigurationError
-from embedpipe.text.tokens import TokenCounter
-from embedpipe.types import ModelSpec
+from embedpipe.text import TokenCountingModel
+from embedpipe.types import EmbeddingModel
 
 AnyChunker = TypeVar("AnyChunker")
-
-
-@runtime_checkable
-class CountingModel(Protocol):
-    """An embedding backend that knows its tokenizer; `special_tokens` is what it adds to each text."""
-
-    @property
-    def spec(self) -> ModelSpec: ...
-
-    @property
-    def counter(self) -> TokenCounter: ...
-
-    @property
-    def special_tokens(self) -> int: ...
 
 
 def for_model(chunker: AnyChunker, model: object, *, reserved: int = 0) -> AnyChunker:
@@ -35,7 +21,7 @@ def for_model(chunker: AnyChunker, model: object, *, reserved: int = 0) -> AnyCh
     """
     if getattr(chunker, "chunk_size", None) != "model":
         return chunker
-    if not isinstance(model, CountingModel):
+    if not (isinstance(model, EmbeddingModel) and isinstance(model, TokenCountingModel)):
         raise ConfigurationError(
             f"Expected a model that counts its tokens for chunk_size='model', and {type(model).__name__} has no "
             "counter. Set chunk_size to a number."

@@ -8,7 +8,7 @@ from bisect import bisect_right
 from embedpipe.chunking.separators import Separator
 
 
-class PatternPlaces:
+class PatternCutPoints:
     """The cuts where a regular expression matches, read from left to right in the stretch alone, as if it were a text.
 
     What stands around the stretch is not looked at, so that a chunk depends on what it is a part of alone.
@@ -29,12 +29,12 @@ class PatternPlaces:
         return self._starts[place] if place < len(self._starts) else stop
 
 
-def places_of(text: str, separator: Separator, start: int, stop: int) -> Places | PatternPlaces:
+def cut_points_of(text: str, separator: Separator, start: int, stop: int) -> CutPoints | PatternCutPoints:
     """Return the cuts at the separator in that stretch of the text."""
-    return PatternPlaces(text, separator, start, stop) if separator.regex else Places(text, separator)
+    return PatternCutPoints(text, separator, start, stop) if separator.regex else CutPoints(text, separator)
 
 
-class Places:
+class CutPoints:
     """The cuts at a separator. Its occurrences are read from left to right and do not overlap."""
 
     def __init__(self, text: str, separator: Separator) -> None:

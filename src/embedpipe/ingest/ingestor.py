@@ -15,17 +15,20 @@ from embedpipe.errors import InputError
 from embedpipe.ingest.batch_work import BatchWork
 from embedpipe.ingest.concurrency import InTasks, in_threads
 from embedpipe.ingest.drivers import arun_batch, run_batch
+from embedpipe.ingest.ingest_settings import IngestSettings
 from embedpipe.ingest.preparing import DocumentPreparer
-from embedpipe.ingest.report import ProcessedDocument, ProcessingStats, Tally
-from embedpipe.ingest.settings import IngestSettings
 from embedpipe.ingest.source import AsyncBatches, Documents, SeenIds, SourceBatch, batches
+from embedpipe.ingest.stats import ProcessedDocument, ProcessingStats, StatsAccumulator
 from embedpipe.metrics.spans import Observers, span
-from embedpipe.storage import AsyncPgVectorStore, PgVectorStore
+from embedpipe.storage import INDEX_FROM, AsyncPgVectorStore, PgVectorStore
 from embedpipe.storage.write import DocumentBatch, Known, Written, checked_rows
 from embedpipe.types import Document
 
+_STATISTICS_FROM = 0.05
+"""An ingest that embeds a larger share of the collection than this has PostgreSQL's statistics updated."""
 
-class Engine:
+
+class Ingestor:
     """Takes documents with one model and one set of settings."""
 
     def __init__(
@@ -40,7 +43,9 @@ class Engine:
         """Made for each run: only then must the model's specification be known, which a server may be asked for."""
         return DocumentPreparer(self._settings, self._generator.model, self._generator.spec)
 
-    def ingest(self, documents: Iterable[Document], store: PgVectorStore, tally: Tally, *, prune: bool) -> None:
+    def ingest(
+        self, documents: Iterable[Document], store: PgVectorStore, accumulator: StatsAccumulator, *, prune: bool
+    ) -> None:
         """Brings the documents into the store, each batch in one transaction."""
         preparer = self._preparer()
 
@@ -49,15 +54,17 @@ class Engine:
                 return run_batch(BatchWork.of(batch, preparer), preparer, self._generator, store, stopped)
 
         store.create()  # once, before several threads ask for it
-        with tally.told(), closing(SeenIds()) as seen:
+        with accumulator.logged(), closing(SeenIds()) as seen:
             source = batches(documents, self._settings, seen)
             with closing(in_threads(work, source, at_once=self._at_once)) as reports:
                 for report in reports:
-                    tally.add(report)
+                    accumulator.add(report)
             if prune:
-                tally.pruned(*store.prune_documents(_some(seen)))
+                accumulator.add_pruned(*store.prune_documents(_some(seen)))
 
-    async def aingest(self, documents: Documents, store: AsyncPgVectorStore, tally: Tally, *, prune: bool) -> None:
+    async def aingest(
+        self, documents: Documents, store: AsyncPgVectorStore, accumulator: StatsAccumulator, *, prune: bool
+    ) -> None:
         """As `ingest`, on the running event loop."""
         preparer = await in_thread(self._preparer)
 
@@ -67,15 +74,17 @@ class Engine:
                 return await arun_batch(begun, preparer, self._generator, store)
 
         await store.create()
-        with tally.told(), closing(SeenIds()) as seen:
+        with accumulator.logged(), closing(SeenIds()) as seen:
             source = AsyncBatches(documents, self._settings, seen)
             async with InTasks(work, source, at_once=self._at_once) as reports:
                 while (report := await reports.next()) is not None:
-                    tally.add(report)
+                    accumulator.add(report)
             if prune:
-                tally.pruned(*await store.prune_documents(await in_thread(_some, seen)))
+                accumulator.add_pruned(*await store.prune_documents(await in_thread(_some, seen)))
 
-    async def stream(self, documents: Documents, tally: Tally) -> AsyncGenerator[ProcessedDocument, None]:
+    async def stream(
+        self, documents: Documents, accumulator: StatsAccumulator
+    ) -> AsyncGenerator[ProcessedDocument, None]:
         """The documents with their vectors, in their order, as their batches are embedded."""
         preparer = await in_thread(self._preparer)
 
@@ -91,7 +100,7 @@ class Engine:
             async with InTasks(work, source, at_once=self._at_once) as finished:
                 while (batch := await finished.next()) is not None:
                     report, processed = batch
-                    tally.add(report)
+                    accumulator.add(report)
                     for document in processed:
                         yield document
 
@@ -120,6 +129,22 @@ def _processed(batch: SourceBatch, report: ProcessingStats, written: DocumentBat
         vectors = written.vectors[start : start + len(chunks)]
         start += len(chunks)
         yield ProcessedDocument(document_id=name, chunks=chunks, vectors=vectors, error=report.failures.get(name))
+
+
+def after_ingest(store: PgVectorStore, stats: ProcessingStats) -> None:
+    """Update the planner's statistics if the ingest embedded much of the collection, and index a large load."""
+    if stats.chunks_embedded > _STATISTICS_FROM * store.count():
+        store.refresh_statistics()
+    if stats.chunks_embedded:
+        store.ensure_index(min_rows=INDEX_FROM)
+
+
+async def aafter_ingest(store: AsyncPgVectorStore, stats: ProcessingStats) -> None:
+    """Do the same as `after_ingest`, on the running event loop."""
+    if stats.chunks_embedded > _STATISTICS_FROM * await store.count():
+        await store.refresh_statistics()
+    if stats.chunks_embedded:
+        await store.ensure_index(min_rows=INDEX_FROM)
 
 
 def _some(seen: SeenIds) -> list[str]:

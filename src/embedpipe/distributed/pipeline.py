@@ -9,14 +9,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
 from embedpipe._optional import require
-from embedpipe.distributed.shared import Claims, answered
+from embedpipe.distributed.actors import Claims, answered
 from embedpipe.distributed.sources import Columns
 from embedpipe.distributed.stages import CutStage, EmbedStage, Plan, WriteStage
 from embedpipe.embedding import RateLimiter, RemoteModel
 from embedpipe.errors import ConfigurationError, EmbedPipeError, InputError
-from embedpipe.ingest import ProcessingStats, Progress, Tally
+from embedpipe.ingest import ProcessingStats, Progress, StatsAccumulator, after_ingest
 from embedpipe.metrics.spans import span
-from embedpipe.service import SemanticSearchService, settle
+from embedpipe.service import SemanticSearchService
 from embedpipe.storage.admin import made_at
 
 if TYPE_CHECKING:
@@ -80,7 +80,7 @@ def ingest(
     for what is no dataset, columns that are not there and rows without an id; and what the workers raise, such as
     `StorageError`.
     """
-    tally = Tally(on_progress)
+    accumulator = StatsAccumulator(on_progress)
     ray = require("ray", extra="ray")
     if not isinstance(documents, require("ray.data", extra="ray").Dataset):
         raise InputError(f"ingest expected a dataset of Ray Data, got {type(documents).__name__}. See from_documents.")
@@ -89,13 +89,13 @@ def ingest(
     remote = isinstance(service.generator.model, RemoteModel)
     resources = ray.cluster_resources()
     placed = (workers or Workers()).placed(cpus=resources.get("CPU", 0), gpus=resources.get("GPU", 0), remote=remote)
-    with span("ingest", to=service.metrics, collection=service.store.name), tally.told():
+    with span("ingest", to=service.metrics, collection=service.store.name), accumulator.logged():
         for report in _reports(_pipeline(documents, plan, placed)):
-            tally.add(report)
+            accumulator.add(report)
         if prune:
-            tally.pruned(*service.store.prune_documents(_seen(plan)))
-        settle(service.store, tally.stats)
-    return tally.stats
+            accumulator.add_pruned(*service.store.prune_documents(_seen(plan)))
+        after_ingest(service.store, accumulator.stats)
+    return accumulator.stats
 
 
 def _plan(ray: Any, service: SemanticSearchService, columns: Columns) -> Plan:

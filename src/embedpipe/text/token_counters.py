@@ -53,6 +53,19 @@ class TokenCounter(Protocol):
         ...
 
 
+@runtime_checkable
+class TokenCountingModel(Protocol):
+    """An embedding model that knows its own tokenizer."""
+
+    @property
+    def counter(self) -> TokenCounter: ...
+
+    @property
+    def special_tokens(self) -> int:
+        """Return how many tokens the model adds to a text, beside its prompt."""
+        ...
+
+
 Tokenizer: TypeAlias = str | TokenCounter
 """A tokenizer by its name or folder, or what counts with it."""
 

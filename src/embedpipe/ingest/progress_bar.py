@@ -6,7 +6,7 @@ from types import TracebackType
 from typing import Self
 
 from embedpipe._optional import require
-from embedpipe.ingest.report import ProcessingStats
+from embedpipe.ingest.stats import ProcessingStats
 
 
 class ProgressBar:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from embedpipe.chunking._descent import Descent
 from embedpipe.chunking._measure import Size, check_size, measure_of
+from embedpipe.chunking._recursive_split import RecursiveSplit
 from embedpipe.chunking._spans import check_text, make_chunks
-from embedpipe.text.tokens import Tokenizer, token_counter
+from embedpipe.text import Tokenizer, token_counter
 from embedpipe.types import Chunk
 
 
@@ -35,4 +35,4 @@ class TokenChunker:
         check_text(text)
         size, overlap = self.chunk_size, self.chunk_overlap
         measure = measure_of(text, unit="tokens", tokenizer=self.tokenizer, size=size, overlap=overlap)
-        return make_chunks(text, Descent(text, (), measure, overlap=overlap > 0).run())
+        return make_chunks(text, RecursiveSplit(text, (), measure, overlap=overlap > 0).run())

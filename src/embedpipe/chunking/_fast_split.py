@@ -5,19 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
-from embedpipe.chunking._places import Places
+from embedpipe.chunking._cut_points import CutPoints
+from embedpipe.chunking._graphemes import cluster_ceiling, cluster_floor
 from embedpipe.chunking._spans import Span
-from embedpipe.chunking.clusters import cluster_ceiling, cluster_floor
 from embedpipe.chunking.separators import Separator
 
 
-class PlainDescent:
-    """What `Descent` does with a `CharacterMeasure`, with its calls written out where every chunk passes."""
+class FastSplit:
+    """What `RecursiveSplit` does with a `CharacterMeasure`, with its calls written out where every chunk passes."""
 
     def __init__(self, text: str, separators: Sequence[Separator], size: int) -> None:
         self._text = text
         self._size = size
-        self._places = [Places(text, separator) for separator in separators if separator.text]
+        self._places = [CutPoints(text, separator) for separator in separators if separator.text]
         self._clusters = len(self._places) == len(separators)
         self._cuts = [0]
 

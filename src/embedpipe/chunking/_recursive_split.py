@@ -5,14 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
+from embedpipe.chunking._cut_points import cut_points_of
+from embedpipe.chunking._graphemes import cluster_ceiling, cluster_floor
 from embedpipe.chunking._measure import Measure
-from embedpipe.chunking._places import places_of
 from embedpipe.chunking._spans import Span
-from embedpipe.chunking.clusters import cluster_ceiling, cluster_floor
 from embedpipe.chunking.separators import Separator
 
 
-class Descent:
+class RecursiveSplit:
     """Spans of a text in order, each within the measure, cut at the first separator that has a place for it.
 
     At each level the text is cut at that separator alone and neighbouring pieces are joined while they fit; a piece
@@ -38,7 +38,7 @@ class Descent:
         if level == len(self._separators) or not self._separators[level].text:
             self._hard(cursor, stop, clusters=level == len(self._separators))
             return
-        places = places_of(self._text, self._separators[level], cursor, stop)
+        places = cut_points_of(self._text, self._separators[level], cursor, stop)
         reach, fits = self._measure.reach, self._measure.fits
         while (limit := reach(self._start, stop)) < stop:
             cut = places.last(cursor, limit, stop)

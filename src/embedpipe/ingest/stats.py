@@ -97,7 +97,7 @@ Progress: TypeAlias = Callable[[ProcessingStats], object]
 _COUNTS = [name.name for name in fields(ProcessingStats) if name.name not in ("seconds", "failures")]
 
 
-class Tally:
+class StatsAccumulator:
     """The report of a run, added up from those of its batches."""
 
     def __init__(self, on_progress: Progress | None = None) -> None:
@@ -114,13 +114,13 @@ class Tally:
         if self._on_progress is not None:
             self._on_progress(self.stats)
 
-    def pruned(self, documents: int, chunks: int) -> None:
+    def add_pruned(self, documents: int, chunks: int) -> None:
         """Takes how many documents and chunks went."""
         self.stats.removed += documents
         self.stats.chunks_removed += chunks
 
     @contextmanager
-    def told(self) -> Iterator[None]:
+    def logged(self) -> Iterator[None]:
         """Names in the log each document that failed, and says what an end before the last document means."""
         try:
             yield

@@ -5,6 +5,7 @@
 
 from embedpipe.ingest.batch_work import BatchWork
 from embedpipe.ingest.drivers import run_batch
+from embedpipe.ingest.headers import Headers
 from embedpipe.ingest.ingest_settings import IngestSettings
 from embedpipe.ingest.ingestor import Ingestor, aafter_ingest, after_ingest
 from embedpipe.ingest.preparing import DocumentPreparer
@@ -19,6 +20,7 @@ __all__ = [
     "Collector",
     "DocumentPreparer",
     "Documents",
+    "Headers",
     "IngestSettings",
     "Ingestor",
     "ProcessedDocument",

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Sequence
 
 from fastapi import Depends, FastAPI
 from fastapi.security import HTTPBearer
@@ -12,19 +11,16 @@ from fastapi_offline import FastAPIOffline
 from embedpipe import __version__
 from embedpipe.embedding import CacheLike
 from embedpipe.server.resources import Resources
-from embedpipe.server.routes import ROUTERS
+from embedpipe.server.routes import ALL_ROUTES
 from embedpipe.server.schemas.common import ERRORS
 from embedpipe.server.settings import ServerSettings
 from embedpipe.server.web import (
-    ICON,
-    PAGE_PATHS,
     ApiKeys,
     AuthMiddleware,
     BackpressureMiddleware,
     MonitoringMiddleware,
+    RouteTable,
     add_error_handlers,
-    add_page,
-    is_open,
 )
 from embedpipe.storage import Database
 from embedpipe.types import EmbeddingModel
@@ -62,38 +58,33 @@ def create_app(
         llm=llm,
     )
 
-    @asynccontextmanager
-    async def lifespan(app: FastAPI) -> AsyncGenerator[None, None]:
-        await resources.start()
-        try:
-            yield
-        finally:
-            await resources.aclose()
-
-    app = FastAPIOffline(
-        title="embedpipe",
-        version=__version__,
-        summary="Embeddings, hybrid search and cited answers over PostgreSQL with pgvector.",
-        lifespan=lifespan,
-        redoc_url=None,
-        redirect_slashes=False,  # to the name that the client called it by, which may be any
-        static_url=f"{PAGE_PATHS}swagger",
-        favicon_url=ICON,
-        responses=ERRORS,
-        dependencies=[Depends(HTTPBearer(auto_error=False))] if keys else [],  # the guard checks; this documents
-    )
-    app.state.resources = resources
+    app = _documented_app(resources, has_keys=bool(keys))
+    table = RouteTable(app)
+    for routes in ALL_ROUTES:
+        table.include(routes)
+    table.check()
     add_error_handlers(app)
-    for router in ROUTERS:
-        app.include_router(router)
-    add_page(app)
-    # The last one added is the first one that a request meets.
-    app.add_middleware(BackpressureMiddleware, settings=settings, is_open=_is_always_answered)
-    app.add_middleware(AuthMiddleware, keys=keys, any_host=any_host, hosts=hosts)
+    # The middleware added last is the first to see a request.
+    app.add_middleware(BackpressureMiddleware, settings=settings)
+    app.add_middleware(AuthMiddleware, routes=table, keys=keys, any_host=any_host, hosts=hosts)
     app.add_middleware(MonitoringMiddleware, monitor=resources.monitor)
     return app
 
 
-def _is_always_answered(path: str) -> bool:
-    """What must be answered under load too, and costs next to nothing."""
-    return is_open(path) or path == "/metrics"
+def _documented_app(resources: Resources, *, has_keys: bool) -> FastAPI:
+    """Return an application that has no routes but those of its own documentation."""
+    app = FastAPIOffline(
+        title="embedpipe",
+        version=__version__,
+        summary="Embeddings, hybrid search and cited answers over PostgreSQL with pgvector.",
+        lifespan=resources.lifespan,
+        redoc_url=None,
+        redirect_slashes=False,  # a redirect would quote the Host header, and a client may send any
+        static_url="/page/swagger",
+        favicon_url="/page/icon.svg",
+        responses=ERRORS,
+        # `AuthMiddleware` checks the keys. This dependency only describes them in /openapi.json.
+        dependencies=[Depends(HTTPBearer(auto_error=False))] if has_keys else [],
+    )
+    app.state.resources = resources
+    return app

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from typing import cast
 
-from fastapi import Request
+from fastapi import FastAPI, Request
 
 from embedpipe.embedding import CacheLike, EmbeddingGenerator, RemoteModel, Retry
 from embedpipe.errors import ModelMismatchError
@@ -107,12 +109,13 @@ class Resources:
         documents, chunks = (0, 0) if found is None else (found.documents, found.chunks)
         return ServerState(model=spec.name, collection=self.collection, documents=documents, chunks=chunks)
 
-    async def start(self) -> None:
-        """Loads the model, so that the first request does not wait for it."""
+    @asynccontextmanager
+    async def lifespan(self, app: FastAPI) -> AsyncGenerator[None, None]:
+        """Load the model before the first request. At the end, finish its batches and close the connections."""
         await self.generator.agenerate("warm")
-
-    async def aclose(self) -> None:
-        """Finishes what is at the model, and closes the connections of this event loop."""
-        await self.model.aclose()
-        self.reranking.close()
-        await self.database.aclose()
+        try:
+            yield
+        finally:
+            await self.model.aclose()
+            self.reranking.close()
+            await self.database.aclose()

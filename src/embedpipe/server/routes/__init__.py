@@ -1,7 +1,9 @@
-"""The routes, one module a resource. A new module is added to `ROUTERS`."""
+"""The routes, one module a resource. A new module is added to `ALL_ROUTES`."""
 
-from embedpipe.server.routes import answers, documents, embeddings, openai, operations, search
+from embedpipe.server.routes import answers, documents, embeddings, openai, operations, search, static_page
 
-ROUTERS = tuple(module.router for module in (search, answers, documents, embeddings, openai, operations))
+ALL_ROUTES = tuple(
+    module.routes for module in (search, answers, documents, embeddings, openai, operations, static_page)
+)
 
-__all__ = ["ROUTERS"]
+__all__ = ["ALL_ROUTES"]

@@ -7,7 +7,7 @@ import json
 from collections.abc import AsyncGenerator
 from typing import Any
 
-from fastapi import APIRouter, Request, Response
+from fastapi import Request, Response
 from starlette.responses import StreamingResponse
 
 from embedpipe.errors import EmbedPipeError
@@ -16,8 +16,10 @@ from embedpipe.server.resources import Resources
 from embedpipe.server.schemas.answers import AnswerRequest, AnswerResponse
 from embedpipe.server.web import (
     REQUEST_ID,
+    Access,
     ApiError,
     JsonResponse,
+    Routes,
     as_api_error,
     check_k,
     check_texts,
@@ -26,7 +28,7 @@ from embedpipe.server.web import (
 )
 from embedpipe.types import Metadata
 
-router = APIRouter(tags=["answers"])
+routes = Routes("answers")
 
 _EVENT = {
     "type": "object",
@@ -39,7 +41,7 @@ _EVENTS = {
 }
 
 
-@router.post("/answer", response_model=AnswerResponse, responses={200: _EVENTS})
+@routes.add("POST", "/answer", Access.READ, response_model=AnswerResponse, responses={200: _EVENTS})
 async def answer(body: AnswerRequest, request: Request) -> Response:
     """An answer with checked citations; without a language model, in sentences quoted from the sources."""
     resources = Resources.of(request)

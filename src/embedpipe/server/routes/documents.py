@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter, Request
+from fastapi import Request
 
 from embedpipe.server.resources import Resources
-from embedpipe.server.routes.paths import ANY
 from embedpipe.server.schemas.documents import (
     DeleteRequest,
     DeleteResponse,
@@ -13,13 +12,13 @@ from embedpipe.server.schemas.documents import (
     IngestResponse,
     StoredDocumentBody,
 )
-from embedpipe.server.web import ApiError, check_count, check_metadata, public_message
+from embedpipe.server.web import ANY_TEXT, Access, ApiError, Routes, check_count, check_metadata, public_message
 from embedpipe.types import Document
 
-router = APIRouter(tags=["documents"])
+routes = Routes("documents")
 
 
-@router.post("/documents")
+@routes.add("POST", "/documents", Access.WRITE)
 async def ingest(body: IngestRequest, request: Request) -> IngestResponse:
     """Stores documents under their ids; what is unchanged since the last time is not embedded again.
 
@@ -48,7 +47,7 @@ async def ingest(body: IngestRequest, request: Request) -> IngestResponse:
     )
 
 
-@router.get(f"/documents/{{document_id:{ANY}}}")
+@routes.add("GET", f"/documents/{{document_id:{ANY_TEXT}}}", Access.READ)
 async def read(document_id: str, request: Request, collection: str | None = None) -> StoredDocumentBody:
     """A document as it was stored: the text that the offsets of its chunks point into."""
     resources = Resources.of(request)
@@ -58,7 +57,7 @@ async def read(document_id: str, request: Request, collection: str | None = None
     return StoredDocumentBody(id=found[0].id, text=found[0].text, metadata=dict(found[0].metadata))
 
 
-@router.delete("/documents")
+@routes.add("DELETE", "/documents", Access.WRITE)
 async def delete(body: DeleteRequest, request: Request) -> DeleteResponse:
     """Removes the chunks of documents, or what meets a condition."""
     resources = Resources.of(request)
@@ -68,7 +67,7 @@ async def delete(body: DeleteRequest, request: Request) -> DeleteResponse:
     return DeleteResponse(collection=body.collection or resources.collection, chunks_removed=removed)
 
 
-@router.delete(f"/documents/{{document_id:{ANY}}}")
+@routes.add("DELETE", f"/documents/{{document_id:{ANY_TEXT}}}", Access.WRITE)
 async def delete_one(document_id: str, request: Request, collection: str | None = None) -> DeleteResponse:
     """Removes a document's chunks."""
     resources = Resources.of(request)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from fastapi import APIRouter, Request, Response
+from fastapi import Request, Response
 
 from embedpipe._threads import in_thread
 from embedpipe.chunking import RecursiveChunker
@@ -13,12 +13,12 @@ from embedpipe.embedding import EmbeddingBatch
 from embedpipe.errors import InputError
 from embedpipe.server.resources import Resources
 from embedpipe.server.schemas.embeddings import EmbedBatchRequest, EmbedBatchResponse, EmbedRequest, EmbedResponse
-from embedpipe.server.web import check_count, check_texts, list_response
+from embedpipe.server.web import Access, Routes, check_count, check_texts, list_response
 
-router = APIRouter(tags=["embeddings"])
+routes = Routes("embeddings")
 
 
-@router.post("/embed", response_model=EmbedResponse)
+@routes.add("POST", "/embed", Access.READ, response_model=EmbedResponse)
 async def embed(body: EmbedRequest, request: Request) -> Response:
     """A document's chunks with their vectors: one chunk where it is short."""
     resources = Resources.of(request)
@@ -32,7 +32,7 @@ async def embed(body: EmbedRequest, request: Request) -> Response:
     return await list_response("chunks", _embedded(batch), {"success": True, "totalChunks": len(chunks)})
 
 
-@router.post("/embed/batch", response_model=EmbedBatchResponse)
+@routes.add("POST", "/embed/batch", Access.READ, response_model=EmbedBatchResponse)
 async def embed_batch(body: EmbedBatchRequest, request: Request) -> Response:
     """A vector for each text, in their order."""
     resources = Resources.of(request)

@@ -6,20 +6,22 @@ import base64
 from collections.abc import Iterator
 from typing import Any
 
-from fastapi import APIRouter, Request, Response
+from fastapi import Request, Response
 
 from embedpipe._threads import in_thread
 from embedpipe.embedding import catalogue, unit
 from embedpipe.server.resources import Resources
-from embedpipe.server.routes.paths import ANY
 from embedpipe.server.schemas.embeddings import EmbeddingsRequest, EmbeddingsResponse, Model, ModelList
-from embedpipe.server.web import ApiError, check_texts, decode_token_ids, list_response
+from embedpipe.server.web import ANY_TEXT, Access, ApiError, Routes, check_texts, decode_token_ids, list_response
 from embedpipe.types import ModelSpec, Vectors
 
-router = APIRouter(prefix="/v1", tags=["OpenAI's interface"])
+routes = Routes("OpenAI's interface")
+
+_TOKEN_WEIGHT = 0.1
+"""Token ids come by the hundred thousand. Ten of them take as long to parse as one other value."""
 
 
-@router.post("/embeddings", response_model=EmbeddingsResponse)
+@routes.add("POST", "/v1/embeddings", Access.READ, number_weight=_TOKEN_WEIGHT, response_model=EmbeddingsResponse)
 async def embeddings(body: EmbeddingsRequest, request: Request) -> Response:
     """A vector for each input, in their order."""
     resources = Resources.of(request)
@@ -36,14 +38,14 @@ async def embeddings(body: EmbeddingsRequest, request: Request) -> Response:
     return await list_response("data", items, {"object": "list", "model": body.model, "usage": usage})
 
 
-@router.get("/models")
+@routes.add("GET", "/v1/models", Access.READ)
 async def models(request: Request) -> ModelList:
     """The model that the server has, under each of its names."""
     names = _names(Resources.of(request))
     return ModelList(object="list", data=[_model(name) for name in names])
 
 
-@router.get(f"/models/{{model:{ANY}}}")
+@routes.add("GET", f"/v1/models/{{model:{ANY_TEXT}}}", Access.READ)
 async def model(model: str, request: Request) -> Model:
     """One model."""
     _check_model(model, Resources.of(request))

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import Literal, TypeAlias
 
-from fastapi import APIRouter, Request, Response
+from fastapi import Request, Response
 
 from embedpipe.server.resources import Resources
 from embedpipe.server.schemas.common import ResponseModel
+from embedpipe.server.web import Access, Routes
 from embedpipe.storage import Health
 
-router = APIRouter(tags=["operations"])
+routes = Routes("operations")
 
 State: TypeAlias = Literal["ok", "failing"]
 Part: TypeAlias = Literal["reading", "writing", "model"]
@@ -41,13 +42,13 @@ class PartBody(ResponseModel):
 _NOT_READY = "Requests cannot be answered."
 
 
-@router.get("/healthz")
+@routes.add("GET", "/healthz", Access.PROBE)
 async def healthz(request: Request) -> AliveBody:
     """Whether the process lives: for what restarts it where it does not. Nothing else is asked."""
     return AliveBody(status="ok", model=Resources.of(request).generator.spec.name)
 
 
-@router.get("/readyz", responses={503: {"model": ReadyBody, "description": _NOT_READY}})
+@routes.add("GET", "/readyz", Access.PROBE, responses={503: {"model": ReadyBody, "description": _NOT_READY}})
 async def readyz(request: Request, response: Response) -> ReadyBody:
     """Whether searches and ingests can be answered now: for what sends requests elsewhere where they cannot."""
     health = await Resources.of(request).watch.health()
@@ -57,7 +58,7 @@ async def readyz(request: Request, response: Response) -> ReadyBody:
     return ReadyBody(status=status, reading=reading, writing=writing, model=model)
 
 
-@router.get("/readyz/{part}", responses={503: {"model": PartBody, "description": _NOT_READY}})
+@routes.add("GET", "/readyz/{part}", Access.PROBE, responses={503: {"model": PartBody, "description": _NOT_READY}})
 async def ready_part(part: Part, request: Request, response: Response) -> PartBody:
     """Whether the database can be searched, whether it can be written, or whether the model embeds."""
     status = _state(await Resources.of(request).watch.health(), part)
@@ -70,7 +71,9 @@ def _state(health: Health, part: Part) -> State:
     return "ok" if well[part] else "failing"
 
 
-@router.get("/metrics", response_class=Response, responses={200: {"content": {"text/plain": {}}}})
+@routes.add(
+    "GET", "/metrics", Access.METRICS, response_class=Response, responses={200: {"content": {"text/plain": {}}}}
+)
 async def metrics(request: Request) -> Response:
     """Counts and times as Prometheus reads them."""
     return Response(Resources.of(request).monitor.exposition(), media_type="text/plain; version=0.0.4; charset=utf-8")

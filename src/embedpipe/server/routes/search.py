@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
-from fastapi import APIRouter, Request
+from fastapi import Request
 
 from embedpipe.server.resources import Resources
 from embedpipe.server.schemas.search import (
@@ -18,13 +18,13 @@ from embedpipe.server.schemas.search import (
     SearchRequest,
     SearchResponse,
 )
-from embedpipe.server.web import check_k, check_texts
+from embedpipe.server.web import Access, Routes, check_k, check_texts
 from embedpipe.types import Chunk, SearchResult
 
-router = APIRouter(tags=["search"])
+routes = Routes("search")
 
 
-@router.post("/search")
+@routes.add("POST", "/search", Access.READ)
 async def search(body: SearchRequest, request: Request) -> SearchResponse:
     """The chunks that answer the query best, each with the scores and ranks that brought it up."""
     resources = Resources.of(request)
@@ -49,7 +49,7 @@ async def search(body: SearchRequest, request: Request) -> SearchResponse:
     )
 
 
-@router.get("/collections")
+@routes.add("GET", "/collections", Access.READ)
 async def collections(request: Request) -> CollectionsResponse:
     """What collections there are, with their models and sizes."""
     resources = Resources.of(request)
@@ -73,7 +73,7 @@ async def collections(request: Request) -> CollectionsResponse:
     )
 
 
-@router.post("/rerank")
+@routes.add("POST", "/rerank", Access.READ)
 async def rerank(body: RerankRequest, request: Request) -> RerankResponse:
     """The texts in the order of how well they answer the query."""
     resources = Resources.of(request)

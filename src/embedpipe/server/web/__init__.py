@@ -1,7 +1,7 @@
 """HTTP around the routes: who may call, limits, batching, backpressure, errors and metrics. It knows no route."""
 
 from embedpipe.server.web.api_keys import ApiKeys, check_address
-from embedpipe.server.web.auth import PAGE_PATHS, AuthMiddleware, is_open
+from embedpipe.server.web.auth import AuthMiddleware
 from embedpipe.server.web.backpressure import BackpressureMiddleware
 from embedpipe.server.web.batched_model import BatchedModel
 from embedpipe.server.web.error_responses import (
@@ -17,13 +17,13 @@ from embedpipe.server.web.health_watch import HealthWatch
 from embedpipe.server.web.json_response import JsonResponse, list_response
 from embedpipe.server.web.limits import check_count, check_k, check_metadata, check_texts
 from embedpipe.server.web.monitoring import Monitor, MonitoringMiddleware
-from embedpipe.server.web.static_page import ICON, add_page
+from embedpipe.server.web.routing import ANY_TEXT, Access, Routes, RouteTable
 from embedpipe.server.web.token_ids import decode_token_ids
 
 __all__ = [
-    "ICON",
-    "PAGE_PATHS",
+    "ANY_TEXT",
     "REQUEST_ID",
+    "Access",
     "ApiError",
     "ApiKeys",
     "AuthMiddleware",
@@ -33,8 +33,9 @@ __all__ = [
     "JsonResponse",
     "Monitor",
     "MonitoringMiddleware",
+    "RouteTable",
+    "Routes",
     "add_error_handlers",
-    "add_page",
     "as_api_error",
     "check_address",
     "check_count",
@@ -43,7 +44,6 @@ __all__ = [
     "check_texts",
     "decode_token_ids",
     "error_body",
-    "is_open",
     "list_response",
     "log_error",
     "public_message",

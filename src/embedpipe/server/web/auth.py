@@ -9,21 +9,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from embedpipe.server.web.api_keys import ApiKeys
 from embedpipe.server.web.cross_site import is_called, is_foreign, is_local, name_of
 from embedpipe.server.web.error_responses import ApiError, error_response
-
-READY_PATHS = ("/readyz", "/readyz/reading", "/readyz/writing", "/readyz/model")
-PROBED_PATHS = ("/healthz", *READY_PATHS)
-OPEN_PATHS = ("/", "/docs", "/openapi.json", *PROBED_PATHS)
-"""Those that need no key: they hold nothing of the collections."""
-
-PAGE_PATHS = "/page/"
-
-_READING_POSTS = ("/answer", "/embed", "/embed/batch", "/rerank", "/search", "/v1/embeddings")
-"""What is asked by POST and changes nothing."""
-
-
-def is_open(path: str) -> bool:
-    """Whether the path needs no key."""
-    return path in OPEN_PATHS or path.startswith(PAGE_PATHS)
+from embedpipe.server.web.routing import RULES, Access, RouteTable
 
 
 class AuthMiddleware:
@@ -35,8 +21,11 @@ class AuthMiddleware:
     its present address: they get its health under any name, and its metrics with a key.
     """
 
-    def __init__(self, app: ASGIApp, *, keys: ApiKeys, any_host: bool = False, hosts: Sequence[str] = ()) -> None:
+    def __init__(
+        self, app: ASGIApp, *, routes: RouteTable, keys: ApiKeys, any_host: bool = False, hosts: Sequence[str] = ()
+    ) -> None:
         self._app = app
+        self._routes = routes
         self._keys = keys
         self._looked_after = any_host or bool(keys)
         self._any_host = not hosts and self._looked_after
@@ -46,26 +35,29 @@ class AuthMiddleware:
         if scope["type"] == "websocket":  # no route takes one, and a browser opens one to any origin
             await send({"type": "websocket.close", "code": 1008})
             return
-        refusal = self._refusal(scope) if scope["type"] == "http" else None
+        refusal = None
+        if scope["type"] == "http":
+            scope[RULES] = rules = self._routes.find(scope)
+            refusal = self._refusal(scope, rules.access)
         if refusal is None:
             await self._app(scope, receive, send)
         else:
             await error_response(refusal, scope)(scope, receive, send)
 
-    def _refusal(self, scope: Scope) -> ApiError | None:
+    def _refusal(self, scope: Scope, access: Access) -> ApiError | None:
         key = _key(scope)
         has_key = bool(self._keys) and self._keys.holds(key)
-        watched = scope["path"] in PROBED_PATHS or (has_key and scope["path"] == "/metrics")
+        watched = access is Access.PROBE or (has_key and access is Access.METRICS)
         any_host = self._any_host or (self._looked_after and watched)
         if not (any_host or is_local(scope) or is_called(scope, self._hosts)):
             return _WRONG_HOST
-        if is_foreign(scope, self._hosts, has_key=has_key):
+        if is_foreign(scope, self._hosts, has_key=has_key, is_page=access is Access.PAGE):
             return _WRONG_ORIGIN
-        if not self._keys or is_open(scope["path"]):
+        if not self._keys or not access.needs_key:
             return None
         if not has_key:
             return _NO_KEY
-        return None if _only_reads(scope) or self._keys.may_write(key) else _NO_RIGHT
+        return _NO_RIGHT if access is Access.WRITE and not self._keys.may_write(key) else None
 
 
 def _key(scope: Scope) -> str:
@@ -73,10 +65,6 @@ def _key(scope: Scope) -> str:
     given = next((value for name, value in scope["headers"] if name == b"authorization"), b"").decode("latin-1")
     scheme, _, key = given.partition(" ")
     return key.strip() if scheme.lower() == "bearer" else ""
-
-
-def _only_reads(scope: Scope) -> bool:
-    return scope["method"] in ("GET", "HEAD", "OPTIONS") or scope["path"] in _READING_POSTS
 
 
 _NO_KEY = ApiError(

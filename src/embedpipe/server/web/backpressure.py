@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -11,6 +11,7 @@ from embedpipe.server.settings import ServerSettings
 from embedpipe.server.web.body import GoneError, RequestBody, ResponseSender
 from embedpipe.server.web.capacity import Capacity, Slot
 from embedpipe.server.web.error_responses import ApiError, error_response
+from embedpipe.server.web.routing import RULES
 
 
 class BackpressureMiddleware:
@@ -20,14 +21,13 @@ class BackpressureMiddleware:
     let in whatever the load.
     """
 
-    def __init__(self, app: ASGIApp, *, settings: ServerSettings, is_open: Callable[[str], bool]) -> None:
+    def __init__(self, app: ASGIApp, *, settings: ServerSettings) -> None:
         self._app = app
         self._settings = settings
         self._load = Capacity(settings)
-        self._is_open = is_open
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or self._is_open(scope["path"]):
+        if scope["type"] != "http" or not scope[RULES].access.is_limited:
             await self._app(scope, receive, send)
             return
         limits = self._settings

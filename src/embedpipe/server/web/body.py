@@ -12,11 +12,10 @@ from embedpipe._threads import in_thread
 from embedpipe.server.web.cross_site import header
 from embedpipe.server.web.error_responses import ApiError
 from embedpipe.server.web.json_size import is_utf8, values_in
+from embedpipe.server.web.routing import RULES
 
 _DRAIN_S = 5.0
 _FEW_BYTES = 65_536
-_TAKES_TOKENS, _TOKEN = "/v1/embeddings", 0.1
-"""Token ids come by the hundred thousand, and are read as quickly as ten of them are one value."""
 _JSON = re.compile(r"application/([^\s/]+\+)?json")
 
 
@@ -31,7 +30,7 @@ class RequestBody:
         self._receive = receive
         self._limit = limit
         self._most_values = most_values
-        self._number_weight = _TOKEN if scope["path"] == _TAKES_TOKENS else 1.0
+        self._number_weight = scope[RULES].number_weight
         self._declared = _declared(scope)
         self._is_json = _is_json(scope)
         self._chunks: list[bytes] = []

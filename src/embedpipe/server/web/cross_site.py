@@ -10,8 +10,6 @@ from embedpipe.server.web.api_keys import is_loopback
 
 _OWN = ("same-origin", "none")
 """What `Sec-Fetch-Site` says of the server's own page, and of an address that a person typed."""
-_NAVIGATED = ("/", "/docs")
-"""The pages for people. A link elsewhere may lead to them, and whoever links reads nothing of them."""
 
 
 def is_local(scope: Scope) -> bool:
@@ -26,7 +24,7 @@ def is_called(scope: Scope, names: Collection[str]) -> bool:
     return bool(hosts) and all(name_of(host) in names for host in hosts)
 
 
-def is_foreign(scope: Scope, names: Collection[str], *, has_key: bool) -> bool:
+def is_foreign(scope: Scope, names: Collection[str], *, has_key: bool, is_page: bool) -> bool:
     """Return whether a web page of another origin than the server's own has sent the request.
 
     Programs send neither `Origin` nor `Sec-Fetch-Site`; a page cannot change what its browser says there. Pages at one
@@ -37,7 +35,7 @@ def is_foreign(scope: Scope, names: Collection[str], *, has_key: bool) -> bool:
     if origins and all(name_of(_place(origin)) in names for origin in origins):
         return False
     if any(site not in _OWN for site in sites):
-        return not _is_navigation(scope)
+        return not (is_page and _is_navigation(scope))
     own = header(scope, b"host")
     return any(_place(origin) not in own for origin in origins) and not (has_key and sites)
 
@@ -50,7 +48,6 @@ def header(scope: Scope, name: bytes) -> list[str]:
 def _is_navigation(scope: Scope) -> bool:
     return (
         scope["method"] in ("GET", "HEAD")
-        and scope["path"] in _NAVIGATED
         and header(scope, b"sec-fetch-mode") == ["navigate"]
         and header(scope, b"sec-fetch-dest") == ["document"]
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from embedpipe.retrieval.surroundings import with_surroundings
+from embedpipe.retrieval.neighbors import with_neighbors
 from embedpipe.types import Chunk, SearchResult
 
 DOCUMENT = """\
@@ -55,7 +55,7 @@ class HandedOut:
         """The results, then all that were not handed out, as what stands around them."""
         self.calls.append(("expand", len(results), options))
         rest = [found.chunk for found in self.results if found not in results]
-        return with_surroundings(results, {results[0].id: rest})
+        return with_neighbors(results, {results[0].id: rest})
 
     async def aexpand(self, results: list[SearchResult], **options: Any) -> list[SearchResult]:
         return self.expand(results, **options)

@@ -12,7 +12,7 @@ from functools import partial
 from typing import Any, Protocol
 
 from embedpipe._forking import Given
-from embedpipe.answering.chat import Message, OpenAIChat, Reply
+from embedpipe.answering.chat import ChatReply, Message, OpenAIChat
 from embedpipe.answering.citations import Citation, Statement, checked_statements
 from embedpipe.answering.extractive import ExtractiveAnswerer, answer_text
 from embedpipe.answering.prompt import Prompt, PromptBuilder
@@ -151,7 +151,7 @@ class RAGPipeline:
                 if self._llm is None or not prepared.sources:
                     yield from _in_pieces(self._extract(prepared, answering))
                     return
-                replies: list[Reply] = []
+                replies: list[ChatReply] = []
                 with closing(self._llm.stream(self._messages(prepared))) as stream:
                     for reply in stream:
                         replies.append(reply)
@@ -168,7 +168,7 @@ class RAGPipeline:
                     for piece in _in_pieces(self._extract(prepared, answering)):
                         await tell(piece)
                     return
-                replies: list[Reply] = []
+                replies: list[ChatReply] = []
                 async with aclosing(self._llm.astream(self._messages(prepared))) as stream:
                     async for reply in stream:
                         replies.append(reply)
@@ -222,7 +222,7 @@ class RAGPipeline:
         answering.note(content=(answer,))
         return _response(prepared, answer=answer, statements=statements)
 
-    def _finish(self, prepared: _Prepared, replies: Sequence[Reply], answering: Span) -> RAGResponse:
+    def _finish(self, prepared: _Prepared, replies: Sequence[ChatReply], answering: Span) -> RAGResponse:
         assert self._llm is not None  # noqa: S101 - there is a reply
         answer = "".join(reply.text for reply in replies)
         used = next((reply.tokens_used for reply in reversed(replies) if reply.tokens_used), None)

@@ -25,7 +25,7 @@ from embedpipe.ingest import (
 from embedpipe.metrics.spans import Observers, Span, span
 from embedpipe.reranking import as_reranker
 from embedpipe.retrieval.duplicates import NearDuplicate, near_duplicates
-from embedpipe.retrieval.surroundings import with_surroundings
+from embedpipe.retrieval.neighbors import with_neighbors
 from embedpipe.storage import AsyncPgVectorStore, Condition, Database, PgVectorStore, ReembedProgress
 from embedpipe.storage.admin import Finding, Health
 from embedpipe.types import Chunker, Document, EmbeddingModel, Parent, SearchMode, SearchResult
@@ -230,14 +230,14 @@ class SemanticSearchService:
         `MarkdownChunker`) or its "document".
         """
         around = self.store.around([result.id for result in results], window=window, parent=parent)
-        return with_surroundings(results, around)
+        return with_neighbors(results, around)
 
     async def aexpand(
         self, results: Sequence[SearchResult], *, window: int = 1, parent: Parent | None = None
     ) -> list[SearchResult]:
         """As `expand`, on the running event loop."""
         around = await self.async_store.around([result.id for result in results], window=window, parent=parent)
-        return with_surroundings(results, around)
+        return with_neighbors(results, around)
 
     def health(self) -> Health:
         """Whether searches and ingests can be answered now, in milliseconds once the model is loaded.

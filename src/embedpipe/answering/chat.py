@@ -33,7 +33,7 @@ class Message(NamedTuple):
     content: str
 
 
-class Reply(NamedTuple):
+class ChatReply(NamedTuple):
     """A model's text, or a piece of it while it streams.
 
     `tokens_used` counts prompt and answer, `output_tokens` the answer alone; None where the model did not say, and for
@@ -54,17 +54,17 @@ class ChatModel(Protocol):
     @property
     def name(self) -> str: ...
 
-    def complete(self, messages: Sequence[Message]) -> Reply:
+    def complete(self, messages: Sequence[Message]) -> ChatReply:
         """The whole answer."""
         ...
 
-    def stream(self, messages: Sequence[Message]) -> Generator[Reply, None, None]:
+    def stream(self, messages: Sequence[Message]) -> Generator[ChatReply, None, None]:
         """The answer in pieces, whose texts joined are the whole."""
         ...
 
-    async def acomplete(self, messages: Sequence[Message]) -> Reply: ...
+    async def acomplete(self, messages: Sequence[Message]) -> ChatReply: ...
 
-    def astream(self, messages: Sequence[Message]) -> AsyncGenerator[Reply, None]: ...
+    def astream(self, messages: Sequence[Message]) -> AsyncGenerator[ChatReply, None]: ...
 
 
 class OpenAIChat:
@@ -114,21 +114,21 @@ class OpenAIChat:
     def name(self) -> str:
         return self._model
 
-    def complete(self, messages: Sequence[Message]) -> Reply:
+    def complete(self, messages: Sequence[Message]) -> ChatReply:
         with self._translated():
             client = self._client
             with allowing(self._allowance()):
                 completion = client.chat.completions.create(**self._request(messages))
             return self._reply(completion)
 
-    async def acomplete(self, messages: Sequence[Message]) -> Reply:
+    async def acomplete(self, messages: Sequence[Message]) -> ChatReply:
         with self._translated():
             async with self._async_client() as client:
                 with allowing(self._allowance()):
                     completion = await client.chat.completions.create(**self._request(messages))
                 return self._reply(completion)
 
-    def stream(self, messages: Sequence[Message]) -> Generator[Reply, None, None]:
+    def stream(self, messages: Sequence[Message]) -> Generator[ChatReply, None, None]:
         with self._translated():
             progress = _Progress(self._allowance())
             client = self._client
@@ -140,7 +140,7 @@ class OpenAIChat:
                     progress.resume()
             self._check_finished(progress.finished)
 
-    async def astream(self, messages: Sequence[Message]) -> AsyncGenerator[Reply, None]:
+    async def astream(self, messages: Sequence[Message]) -> AsyncGenerator[ChatReply, None]:
         with self._translated():
             progress = _Progress(self._allowance())
             async with self._async_client() as client:
@@ -226,14 +226,16 @@ class OpenAIChat:
             return f"the provider {onward}"
         return f"the request failed with status {status}: {words(response.content, secrets=secrets)}"
 
-    def _reply(self, completion: Any) -> Reply:
+    def _reply(self, completion: Any) -> ChatReply:
         if not completion.choices:
             raise GenerationError(f"{self._model}: the reply holds no text (no choices).")
         choice = completion.choices[0]
         text = _text(choice.message.content)
         if not text:
             raise GenerationError(f"{self._model}: the reply holds no text ({shown(choice.finish_reason)}).")
-        return Reply(text, _count(completion, "total_tokens"), choice.finish_reason == "length", _output(completion))
+        return ChatReply(
+            text, _count(completion, "total_tokens"), choice.finish_reason == "length", _output(completion)
+        )
 
     def _check_finished(self, finished: bool) -> None:
         if not finished:
@@ -256,7 +258,7 @@ class _Progress:
         self.finished = False
         self._got_on = False
 
-    def piece(self, event: Any) -> Reply:
+    def piece(self, event: Any) -> ChatReply:
         choice = event.choices[0] if event.choices else None
         delta = choice.delta if choice else None
         reason = choice.finish_reason if choice else None
@@ -264,7 +266,7 @@ class _Progress:
         fields: dict[str, Any] = {} if delta is None else dict(delta)
         self._got_on = reason is not None or any(value for name, value in fields.items() if name != "role")
         text = _text(fields.get("content"))
-        return Reply(text, _count(event, "total_tokens"), reason == "length", _output(event))
+        return ChatReply(text, _count(event, "total_tokens"), reason == "length", _output(event))
 
     def resume(self) -> None:
         """Count the time anew where the stream got on. What the reader of the pieces took is not the provider's."""

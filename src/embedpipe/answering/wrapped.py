@@ -8,7 +8,7 @@ from typing import Any
 
 from embedpipe._optional import require
 from embedpipe._providers import safe_cause, secrets_in, words
-from embedpipe.answering.chat import ChatModel, Message, Reply
+from embedpipe.answering.chat import ChatModel, ChatReply, Message
 from embedpipe.errors import ConfigurationError, EmbedPipeError, GenerationError
 
 _LONGEST = 16 << 20
@@ -49,7 +49,7 @@ class _Streamed:
         self._name = name
         self._characters = 0
 
-    def counted(self, reply: Reply) -> Reply:
+    def counted(self, reply: ChatReply) -> ChatReply:
         self._characters += len(reply.text)
         if self._characters > _LONGEST:
             raise GenerationError(
@@ -69,21 +69,21 @@ class LangChainChat:
     def name(self) -> str:
         return _model_name(self._model, "model_name", "model") or type(self._model).__name__
 
-    def complete(self, messages: Sequence[Message]) -> Reply:
+    def complete(self, messages: Sequence[Message]) -> ChatReply:
         with _translated(self.name, self._model):
             return _langchain_reply(self._model.invoke(_pairs(messages)))
 
-    async def acomplete(self, messages: Sequence[Message]) -> Reply:
+    async def acomplete(self, messages: Sequence[Message]) -> ChatReply:
         with _translated(self.name, self._model):
             return _langchain_reply(await self._model.ainvoke(_pairs(messages)))
 
-    def stream(self, messages: Sequence[Message]) -> Generator[Reply, None, None]:
+    def stream(self, messages: Sequence[Message]) -> Generator[ChatReply, None, None]:
         with _translated(self.name, self._model):
             streamed = _Streamed(self.name)
             for piece in self._model.stream(_pairs(messages)):
                 yield streamed.counted(_langchain_reply(piece))
 
-    async def astream(self, messages: Sequence[Message]) -> AsyncGenerator[Reply, None]:
+    async def astream(self, messages: Sequence[Message]) -> AsyncGenerator[ChatReply, None]:
         with _translated(self.name, self._model):
             streamed = _Streamed(self.name)
             async for piece in self._model.astream(_pairs(messages)):
@@ -100,21 +100,21 @@ class LlamaIndexChat:
     def name(self) -> str:
         return _model_name(getattr(self._llm, "metadata", None), "model_name") or type(self._llm).__name__
 
-    def complete(self, messages: Sequence[Message]) -> Reply:
+    def complete(self, messages: Sequence[Message]) -> ChatReply:
         with _translated(self.name, self._llm):
             return _llama_reply(self._llm.chat(_llama_messages(messages)), whole=True)
 
-    async def acomplete(self, messages: Sequence[Message]) -> Reply:
+    async def acomplete(self, messages: Sequence[Message]) -> ChatReply:
         with _translated(self.name, self._llm):
             return _llama_reply(await self._llm.achat(_llama_messages(messages)), whole=True)
 
-    def stream(self, messages: Sequence[Message]) -> Generator[Reply, None, None]:
+    def stream(self, messages: Sequence[Message]) -> Generator[ChatReply, None, None]:
         with _translated(self.name, self._llm):
             streamed = _Streamed(self.name)
             for piece in self._llm.stream_chat(_llama_messages(messages)):
                 yield streamed.counted(_llama_reply(piece, whole=False))
 
-    async def astream(self, messages: Sequence[Message]) -> AsyncGenerator[Reply, None]:
+    async def astream(self, messages: Sequence[Message]) -> AsyncGenerator[ChatReply, None]:
         with _translated(self.name, self._llm):
             streamed = _Streamed(self.name)
             async for piece in await self._llm.astream_chat(_llama_messages(messages)):
@@ -130,12 +130,12 @@ def _pairs(messages: Sequence[Message]) -> list[tuple[str, str]]:
     return [(message.role, message.content) for message in messages]
 
 
-def _langchain_reply(message: Any) -> Reply:
+def _langchain_reply(message: Any) -> ChatReply:
     if isinstance(message, str):
-        return Reply(message)
+        return ChatReply(message)
     usage = getattr(message, "usage_metadata", None) or {}
     reason = getattr(message, "response_metadata", {}).get("finish_reason")
-    return Reply(str(message.text), usage.get("total_tokens"), reason == "length", usage.get("output_tokens"))
+    return ChatReply(str(message.text), usage.get("total_tokens"), reason == "length", usage.get("output_tokens"))
 
 
 def _llama_messages(messages: Sequence[Message]) -> list[Any]:
@@ -143,11 +143,11 @@ def _llama_messages(messages: Sequence[Message]) -> list[Any]:
     return [types.ChatMessage(role=message.role, content=message.content) for message in messages]
 
 
-def _llama_reply(response: Any, *, whole: bool) -> Reply:
+def _llama_reply(response: Any, *, whole: bool) -> ChatReply:
     text = response.message.content if whole else response.delta
     usage = getattr(response.raw, "usage", None)
     choices = getattr(response.raw, "choices", None) or [None]
-    return Reply(
+    return ChatReply(
         text or "",
         getattr(usage, "total_tokens", None),
         getattr(choices[0], "finish_reason", "") == "length",

@@ -21,11 +21,11 @@ from embedpipe.cli.ingesting import ingest_with_progress, summary
 from embedpipe.cli.render import console, errors, new_table, progress_bar, write_json
 from embedpipe.embedding import EmbeddingGenerator
 from embedpipe.evaluation import (
-    Comparison,
     EvaluationSet,
     ExcerptSet,
     Grid,
     Run,
+    RunComparison,
     compare,
     evaluate,
     load_beir,
@@ -192,7 +192,7 @@ def runs_table(runs: Sequence[Run]) -> Table:
     return table
 
 
-def _sentence(comparison: Comparison, *, earlier: bool) -> str:
+def _sentence(comparison: RunComparison, *, earlier: bool) -> str:
     base = f"{comparison.base} before" if earlier else comparison.base
     return (
         f"{comparison.other} against {base}: {comparison.difference:+.4f} {comparison.measure} "

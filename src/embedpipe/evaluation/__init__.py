@@ -4,16 +4,16 @@ from embedpipe.evaluation.datasets import EvaluationSet, ExcerptSet, load_beir, 
 from embedpipe.evaluation.grid import Grid
 from embedpipe.evaluation.measures import DEFAULT_MEASURES, excerpt_scores, measure
 from embedpipe.evaluation.report import Report
-from embedpipe.evaluation.runs import Comparison, Run, compare, evaluate, load_runs, save_runs
+from embedpipe.evaluation.runs import Run, RunComparison, compare, evaluate, load_runs, save_runs
 
 __all__ = [
     "DEFAULT_MEASURES",
-    "Comparison",
     "EvaluationSet",
     "ExcerptSet",
     "Grid",
     "Report",
     "Run",
+    "RunComparison",
     "compare",
     "evaluate",
     "excerpt_scores",

@@ -11,7 +11,7 @@ import numpy as np
 
 from embedpipe._optional import require
 from embedpipe.errors import InputError
-from embedpipe.evaluation.runs import Comparison, Run, compare
+from embedpipe.evaluation.runs import Run, RunComparison, compare
 
 _SIGNIFICANT = 0.05
 _RESAMPLES = 1000
@@ -44,7 +44,7 @@ class Report:
         """The runs, best first."""
         return sorted(self.runs, key=lambda run: -run.mean(self.measure))
 
-    def compared(self, run: Run) -> Comparison:
+    def compared(self, run: Run) -> RunComparison:
         """The run beside the first one given, by the measure."""
         return compare(self.runs[0], run, self.measure)
 

@@ -80,7 +80,7 @@ def _scores(
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Comparison:
+class RunComparison:
     """`difference` is the mean of `other` less that of `base`; `p_value` is two-sided, paired by query."""
 
     measure: str
@@ -93,7 +93,7 @@ class Comparison:
     queries: int
 
 
-def compare(base: Run, other: Run, name: str) -> Comparison:
+def compare(base: Run, other: Run, name: str) -> RunComparison:
     """The two runs on the queries that both have.
 
     The p-value is that of Fisher's paired randomisation test with 10,000 sign flips (Smucker et al. 2007), the same
@@ -103,7 +103,7 @@ def compare(base: Run, other: Run, name: str) -> Comparison:
     if base.dataset != other.dataset or not shared:
         raise InputError(f"{base.name} ({base.dataset}) and {other.name} ({other.dataset}) share no query with {name}.")
     differences = np.array([other.scores[name][query_id] - base.scores[name][query_id] for query_id in shared])
-    return Comparison(
+    return RunComparison(
         measure=name,
         base=base.name,
         other=other.name,

@@ -72,7 +72,7 @@ class MetricsSummary:
 
 
 @dataclass(slots=True)
-class _Stage:
+class _StageTotals:
     """What is kept of one stage."""
 
     count: int = 0
@@ -103,14 +103,14 @@ class EmbeddingMetrics:
 
     def __init__(self, prices: Mapping[str, float] | None = None) -> None:
         self.prices = dict(prices or {})
-        self._stages: dict[str, _Stage] = {}
+        self._stages: dict[str, _StageTotals] = {}
         self._cost = 0.0
         self._lock = Lock()
 
     def __call__(self, event: Event) -> None:
         """Adds an event."""
         with self._lock:
-            self._stages.setdefault(event.stage, _Stage()).add(event)
+            self._stages.setdefault(event.stage, _StageTotals()).add(event)
             tokens = event.tokens + event.output_tokens
             self._cost += tokens * self.prices.get(event.model, event.price_per_million) / 1e6
 
@@ -118,7 +118,7 @@ class EmbeddingMetrics:
         """The totals so far."""
         with self._lock:
             embed, cache, request, ingest, retrieve, answer = (
-                self._stages.get(name, _Stage())
+                self._stages.get(name, _StageTotals())
                 for name in ("embed", "embed.cache", "embed.request", "ingest.batch", "retrieve", "answer")
             )
             hits, asked = cache.amounts["hits"], cache.amounts["texts"]

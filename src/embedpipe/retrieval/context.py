@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Literal, Protocol
 
 from embedpipe.errors import ConfigurationError
-from embedpipe.retrieval.surroundings import check_surroundings
+from embedpipe.retrieval.neighbors import check_neighbors
 from embedpipe.types import Metadata, Parent, SearchResult
 
 _MAX_GAP = 8
@@ -88,7 +88,7 @@ class ContextSettings:
     order: Literal["score", "edges"] = "score"
 
     def __post_init__(self) -> None:
-        check_surroundings(self.window, self.parent)
+        check_neighbors(self.window, self.parent)
         if self.max_tokens is not None and self.max_tokens < 1:
             raise ConfigurationError(f"max_tokens must be 1 or more, or None for no limit; got {self.max_tokens}.")
         if self.order not in ("score", "edges"):

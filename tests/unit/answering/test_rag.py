@@ -12,7 +12,7 @@ from langchain_core.language_models import FakeListChatModel
 from llama_index.core.llms import MockLLM
 
 from chat_server import Behaviour, running
-from embedpipe.answering.chat import Message, Reply
+from embedpipe.answering.chat import ChatReply, Message
 from embedpipe.answering.wrapped import as_chat_model
 from embedpipe.errors import ConfigurationError, GenerationError, InputError
 from embedpipe.rag import ContextSettings, OpenAIChat, Prompt, RAGPipeline, RAGResponse
@@ -190,17 +190,17 @@ async def test_a_stream_that_is_left_early_ends_its_request(service: HandedOut) 
     class Endless:
         name = "endless"
 
-        def stream(self, messages: list[Message]) -> Generator[Reply, None, None]:
+        def stream(self, messages: list[Message]) -> Generator[ChatReply, None, None]:
             try:
                 while True:
-                    yield Reply("again ")
+                    yield ChatReply("again ")
             finally:
                 closed.append("stream")
 
-        async def astream(self, messages: list[Message]) -> AsyncGenerator[Reply, None]:
+        async def astream(self, messages: list[Message]) -> AsyncGenerator[ChatReply, None]:
             try:
                 while True:
-                    yield Reply("again ")
+                    yield ChatReply("again ")
             finally:
                 closed.append("astream")
 
@@ -270,8 +270,8 @@ def test_a_callable_prompt(service: HandedOut) -> None:
     class Echo:
         name = "echo"
 
-        def complete(self, messages: list[Message]) -> Reply:
-            return Reply(messages[0].content)
+        def complete(self, messages: list[Message]) -> ChatReply:
+            return ChatReply(messages[0].content)
 
         stream = acomplete = astream = complete
 

@@ -8,7 +8,7 @@ from embedpipe.errors import ConfigurationError
 from embedpipe.types import Chunk, Parent, SearchResult
 
 
-def check_surroundings(window: int, parent: Parent | None) -> None:
+def check_neighbors(window: int, parent: Parent | None) -> None:
     """Raises `ConfigurationError` unless these say which chunks around a result are meant."""
     if type(window) is not int or window < 0:
         raise ConfigurationError(f"window expected a whole number of chunks from 0 on, got {window!r}.")
@@ -18,7 +18,7 @@ def check_surroundings(window: int, parent: Parent | None) -> None:
         raise ConfigurationError(f"The parent {parent!r} holds every chunk of the window already; give one of the two.")
 
 
-def with_surroundings(results: Sequence[SearchResult], around: Mapping[str, Sequence[Chunk]]) -> list[SearchResult]:
+def with_neighbors(results: Sequence[SearchResult], around: Mapping[str, Sequence[Chunk]]) -> list[SearchResult]:
     """The results as they are, then once each chunk around them that is no result itself.
 
     `around[id]` holds the chunks around the result of that id. Each takes the score of the best result that it stands

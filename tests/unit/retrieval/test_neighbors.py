@@ -8,14 +8,14 @@ import pytest
 
 from embedpipe.errors import ConfigurationError
 from embedpipe.retrieval.context import ContextSettings, build_context
-from embedpipe.retrieval.surroundings import with_surroundings
+from embedpipe.retrieval.neighbors import with_neighbors
 from embedpipe.types import Chunk
 from searching import DOCUMENT, paragraphs, result
 
 
 def test_each_chunk_around_the_results_comes_once_with_the_best_score_it_stands_around() -> None:
     first, second, third = paragraphs(scores=(0.3, 0.9, 0.6))
-    extended = with_surroundings(
+    extended = with_neighbors(
         [first, third], {first.id: [second.chunk, third.chunk], third.id: [first.chunk, second.chunk]}
     )
     assert extended[:2] == [first, third]
@@ -29,7 +29,7 @@ def test_each_chunk_around_the_results_comes_once_with_the_best_score_it_stands_
 def test_a_hit_and_the_chunks_around_it_become_one_passage_under_the_hit_s_metadata() -> None:
     before, hit, after = paragraphs()
     around = [before.chunk._replace(metadata={"title": "before"}), after.chunk]
-    [passage], left_out = build_context(with_surroundings([hit], {hit.id: around}), ContextSettings(max_tokens=None))
+    [passage], left_out = build_context(with_neighbors([hit], {hit.id: around}), ContextSettings(max_tokens=None))
     assert passage.text == DOCUMENT.rstrip()
     assert passage.metadata == hit.metadata
     assert passage.score == hit.score
@@ -43,15 +43,15 @@ def test_hits_have_their_place_in_the_budget_before_what_stands_around_them() ->
         def count_many(self, texts: Any) -> list[int]:
             return [1] * len(texts)
 
-    results = with_surroundings([first, third], {first.id: [second.chunk]})
+    results = with_neighbors([first, third], {first.id: [second.chunk]})
     _, left_out = build_context(results, ContextSettings(max_tokens=2), Ones())
     assert [found.id for found in left_out] == [second.id]
 
 
 def test_a_result_without_neighbours_stays_alone() -> None:
     alone = result(0, 5)
-    assert with_surroundings([alone], {}) == [alone]
-    assert with_surroundings([], {"x": [Chunk.whole("text", id="y")]}) == []
+    assert with_neighbors([alone], {}) == [alone]
+    assert with_neighbors([], {"x": [Chunk.whole("text", id="y")]}) == []
 
 
 @pytest.mark.parametrize(
@@ -63,6 +63,6 @@ def test_a_result_without_neighbours_stays_alone() -> None:
         ({"window": 1, "parent": "document"}, "give one of the two"),
     ],
 )
-def test_surroundings_that_mean_nothing_are_refused(settings: dict[str, Any], message: str) -> None:
+def test_neighbors_that_mean_nothing_are_refused(settings: dict[str, Any], message: str) -> None:
     with pytest.raises(ConfigurationError, match=message):
         ContextSettings(**settings)

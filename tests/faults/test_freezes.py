@@ -206,7 +206,7 @@ async def test_what_goes_by_the_size_of_a_request_is_done_beside_the_loop(
     loop = threading.get_ident()
     small = threads.pop("_check_values")
     assert small - {loop}, "the large bodies were counted on the loop"
-    assert threads.keys() == {"__post_init__", "_compile", "chunk", "_listing", "_texts"}
+    assert threads.keys() == {"__post_init__", "_compile", "chunk", "_list_body", "_texts"}
     compiled = threads.pop("_compile")
     assert compiled - {loop}
     for name, ran in threads.items():

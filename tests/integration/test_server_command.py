@@ -85,7 +85,7 @@ def said(arguments: Sequence[str], monkeypatch: pytest.MonkeyPatch, capsys: pyte
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [
-        (["--host", "0.0.0.0"], "listens on this machine alone"),  # noqa: S104 - what is to be refused
+        (["--host", "0.0.0.0"], "only listens on 127.0.0.1"),  # noqa: S104 - what is to be refused
         (["--host", "nowhere.invalid", "--insecure"], "cannot listen on nowhere.invalid"),
         (["--api-key-file", "missing"], "cannot be read"),
         (["--llm-url", "http://127.0.0.1"], "--llm-url needs --llm"),

@@ -80,7 +80,7 @@ def test_who_comes_to_a_full_server_is_told_when_to_come_again(database_url: str
         assert model.arrived.wait(10)
         wait_for(lambda: "embedpipe_http_requests_under_way 4.0" in client.get("/metrics").text)  # and its own
         refused = embed(client, "one more")
-        assert "3 requests are under way" in check_error(refused, 429, "overloaded")
+        assert "3 requests are in progress" in check_error(refused, 429, "overloaded")
         assert int(refused.headers["retry-after"]) >= 1
         assert client.get("/healthz").status_code == 200
         model.gate.set()

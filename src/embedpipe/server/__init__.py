@@ -1,4 +1,7 @@
-"""The HTTP server: embeddings, search, ingest and answers, over one model and one database."""
+"""The HTTP server: embeddings, search, ingest and answers over one model and one database.
+
+`create_app` builds the application, `listen` and `run` serve it.
+"""
 
 from embedpipe.server import _required as _required
 from embedpipe.server.app import create_app

@@ -1,4 +1,4 @@
-"""The application: the routes over what they share, behind the door."""
+"""Build the application: the routes, what they share, and the middleware in front of them."""
 
 from __future__ import annotations
 
@@ -39,14 +39,27 @@ def create_app(
     any_host: bool = False,
     hosts: Sequence[str] = (),
 ) -> FastAPI:
-    """An ASGI application over one model and one database.
+    """Build an ASGI application over one model and one database.
 
-    `model`, `database`, `collection` and `reranker` are as for `SemanticSearchService`, `cache` as for
-    `EmbeddingGenerator`, `llm` as for `RAGPipeline`; `collection` is searched where a request names none. Without
-    `keys` only requests to a loopback name are answered, unless `any_host`. `hosts` are further names that the server
-    is called by; where there are any, no others are answered, and pages at these names may ask it. Pages of other
-    origins may not. The model is loaded when the server starts. Raises `ConfigurationError` and `UnknownModelError`
-    for what cannot work.
+    The model is loaded when the server starts. Web pages of other origins are refused.
+
+    Args:
+        model: The embedding model, as for `SemanticSearchService`.
+        database: A `Database`, a postgresql:// URL, or None for the embedded PostgreSQL.
+        collection: The collection for requests that name none.
+        keys: The API keys. Without keys, only requests to a loopback name (127.0.0.1, localhost) are answered,
+            unless `any_host` is true.
+        settings: Limits and batching.
+        cache: The cache of vectors, as for `EmbeddingGenerator`.
+        reranker: The reranker, as for `SemanticSearchService`. None combines similarity with shared words.
+        llm: The language model of `/answer`, as for `RAGPipeline`. None quotes sentences from the sources.
+        any_host: Whether requests may call the server by any host name.
+        hosts: Further host names of the server. If there are any, requests to other names are refused. Pages served
+            under these names may call the server.
+
+    Raises:
+        ConfigurationError: If the settings cannot work together.
+        UnknownModelError: If no model has that name.
     """
     resources = Resources(
         model,

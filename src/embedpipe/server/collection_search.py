@@ -1,4 +1,4 @@
-"""A collection's search with a reranker that each request may ask for."""
+"""Search one collection, with the server's reranker if a request asks for it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _CANDIDATES = 50
 
 
 class CollectionSearch:
-    """Searches of one collection, as an answer's pipeline and the route both ask for them."""
+    """The search of one collection, used by the search route and by the pipeline that answers questions."""
 
     def __init__(self, service: SemanticSearchService, reranking: RerankThreads) -> None:
         self._service = service
@@ -22,7 +22,7 @@ class CollectionSearch:
     def search(
         self, query: str, k: int = 5, *, rerank: bool = False, candidates: int | None = None, **options: Any
     ) -> list[SearchResult]:
-        """The k best chunks; with `rerank` out of so many candidates (50, or k if more)."""
+        """Return the k best chunks. With `rerank`, choose from `candidates` results (default: 50, or k if larger)."""
         if not rerank:
             return self._service.search(query, k, **options)
         found = self._service.search(query, max(k, candidates or _CANDIDATES), **options)
@@ -31,16 +31,16 @@ class CollectionSearch:
     async def asearch(
         self, query: str, k: int = 5, *, rerank: bool = False, candidates: int | None = None, **options: Any
     ) -> list[SearchResult]:
-        """As `search`, on the running event loop."""
+        """Search on the running event loop. See `search`."""
         if not rerank:
             return await self._service.asearch(query, k, **options)
         found = await self._service.asearch(query, max(k, candidates or _CANDIDATES), **options)
         return (await self._reranking.arerank(query, found))[:k]
 
     def expand(self, results: Sequence[SearchResult], **options: Any) -> list[SearchResult]:
-        """As the service's."""
+        """Return the results with their neighboring chunks. See `SemanticSearchService.expand`."""
         return self._service.expand(results, **options)
 
     async def aexpand(self, results: Sequence[SearchResult], **options: Any) -> list[SearchResult]:
-        """As `expand`, on the running event loop."""
+        """Expand on the running event loop. See `expand`."""
         return await self._service.aexpand(results, **options)

@@ -1,4 +1,4 @@
-"""Reranking in threads of its own, so that slow ones keep nobody else waiting."""
+"""Rerank in a thread pool of its own, so that a slow reranker does not block other requests."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _THREADS = 4
 
 
 class RerankThreads:
-    """The server's reranker: the one given, else similarity weighed with the words that query and text share."""
+    """The server's reranker and its threads. By default it combines similarity with the words shared with the query."""
 
     def __init__(self, reranker: object | None) -> None:
         self.reranker: Reranker = LexicalReranker() if reranker is None else as_reranker(reranker)
@@ -25,21 +25,21 @@ class RerankThreads:
 
     @property
     def needs_similarity(self) -> bool:
-        """Whether the reranker looks at the results' similarity."""
+        """Return whether the reranker reads the results' similarity."""
         return isinstance(self.reranker, LexicalReranker)
 
     def rerank(self, query: str, results: Sequence[SearchResult]) -> list[SearchResult]:
-        """As the reranker's."""
+        """Return the results in the reranker's order."""
         with span("rerank", texts=len(results)):
             return self.reranker.rerank(query, results)
 
     async def arerank(self, query: str, results: Sequence[SearchResult]) -> list[SearchResult]:
-        """As `rerank`, on the running event loop."""
-        run = copy_context().run  # with whoever listens to its stages
+        """Rerank in the thread pool. See `rerank`."""
+        run = copy_context().run  # so that the observers of this request see the stage
         return await asyncio.get_running_loop().run_in_executor(self._pool(), run, self.rerank, query, results)
 
     def close(self) -> None:
-        """Waits for what is under way."""
+        """Wait for the rerankings in progress, then stop the threads."""
         self._pool().shutdown()
 
     def _pool(self) -> ThreadPoolExecutor:

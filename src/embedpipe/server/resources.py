@@ -1,4 +1,4 @@
-"""What the routes share: one model, one database, and the collections as they are asked for."""
+"""What the routes share: one model, one database, and a service for each collection in use."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _BATCHES_OF_AN_INGEST = 2
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServerState:
-    """What a server starts with."""
+    """The model and the collection that a server starts with."""
 
     model: str
     collection: str
@@ -64,11 +64,11 @@ class Resources:
 
     @classmethod
     def of(cls, request: Request) -> Resources:
-        """Those of the application that a request came to."""
+        """Return the resources of the application that received the request."""
         return cast(Resources, request.app.state.resources)
 
     def service(self, collection: str | None = None) -> SemanticSearchService:
-        """The service of that collection, by default the server's own; nothing is made by asking."""
+        """Return the service of a collection, by default the server's own. This creates no collection."""
         name = self.collection if collection is None else collection
         service = self._services.pop(name, None)
         if service is None:
@@ -80,30 +80,32 @@ class Resources:
         return service
 
     def store(self, collection: str | None = None) -> AsyncPgVectorStore:
-        """The chunks of that collection, which is not made where it is not there."""
+        """Return the store of a collection, by default the server's own. This creates no collection."""
         return AsyncPgVectorStore(self.database, collection=collection or self.collection)
 
     def search(self, collection: str | None = None) -> CollectionSearch:
-        """What searches that collection, and reranks."""
+        """Return the search of a collection, with the server's reranker."""
         return CollectionSearch(self.service(collection), self.reranking)
 
     def rag(self, collection: str | None, *, k: int) -> RAGPipeline:
-        """What answers questions from that collection."""
+        """Return the pipeline that answers questions from a collection."""
         return RAGPipeline(self.search(collection), self._llm, k=k)
 
     def check(self) -> ServerState:
-        """What the server will stand on, once the database has answered and the model has been loaded.
+        """Connect to the database, load the model, and return what the server starts with.
 
-        Raises what would otherwise fail later: an error of the model or the database, and `ModelMismatchError` where
-        the collection has another model's vectors.
+        Errors of the model or the database come up here instead of at the first request.
+
+        Raises:
+            ModelMismatchError: If the collection holds another model's vectors.
         """
         spec = self.generator.spec
         found = {info.name: info for info in self.database.collections()}.get(self.collection)
-        self.database.close()  # what is served is read on the event loop
+        self.database.close()  # these connections were for this thread; the server opens its own on the event loop
         if found is not None and not found.model.is_same(spec):
             raise ModelMismatchError(
-                f"The collection {self.collection!r} has vectors of {found.model.name}, and {spec.name} was to be "
-                "served. Serve that model, or name another collection."
+                f"The collection {self.collection!r} holds vectors of {found.model.name}, not of {spec.name}. "
+                "Serve that model, or choose another collection."
             )
         self.model.embed(["warm"], "query")
         documents, chunks = (0, 0) if found is None else (found.documents, found.chunks)

@@ -1,4 +1,4 @@
-"""A server on an address, until it is told to stop."""
+"""Run the application on an address until a signal stops it."""
 
 from __future__ import annotations
 
@@ -18,11 +18,19 @@ _GRACE_S = 5.0
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _BACKLOG = 2048
 _KEEP_ALIVE_S = 75
-"""Longer than clients keep a connection (5 to 60 s), or a request may meet one that is being closed."""
+"""Longer than clients keep idle connections (5 to 60 s). Otherwise a request may arrive as the server closes one."""
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """A socket on that address, of a free port where the port is 0; `ConfigurationError` where it cannot be had."""
+    """Open a listening socket.
+
+    Args:
+        host: A host name or address.
+        port: The port. 0 takes a free one.
+
+    Raises:
+        ConfigurationError: If the address cannot be used.
+    """
     try:
         family, *_, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
         listener = socket.socket(family, socket.SOCK_STREAM)
@@ -40,29 +48,30 @@ def listen(host: str, port: int) -> socket.socket:
 
 
 def address_of(listener: socket.socket) -> str:
-    """The URL that a client on this machine or another calls it by."""
+    """Return the URL by which clients call the server."""
     host, port = listener.getsockname()[:2]
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
 def spare_machine() -> None:
-    """Has a local model leave processor and memory to the rest; to be called before it is loaded.
+    """Make a local model leave processor time and memory to the requests. Call this before the model is loaded.
 
-    Else its threads spin while they wait for each other, which takes the processor from the requests; and PyTorch's
-    oneDNN keeps a program for each shape of batch that it meets: hundreds of megabytes in a minute, for no more speed.
+    Otherwise the model's threads spin while they wait for each other, which takes processor time from the requests.
+    PyTorch's oneDNN would also keep a compiled program for each batch shape: hundreds of megabytes within a minute,
+    without being faster.
     """
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "0")
 
 
 class Server(uvicorn.Server):
-    """uvicorn's, with a word when it is ready."""
+    """uvicorn's server, which calls `on_ready` when it can answer the first request."""
 
     def __init__(self, app: FastAPI, *, timeout_s: float, on_ready: Callable[[], object] | None = None) -> None:
         super().__init__(
             uvicorn.Config(
                 app,
-                loop="asyncio",  # not whatever happens to be installed: uvloop raises where a client has gone
+                loop="asyncio",  # not uvloop if installed: it raises when a client has disconnected
                 http="h11",
                 log_config=None,
                 access_log=False,
@@ -75,15 +84,22 @@ class Server(uvicorn.Server):
         self._on_ready = on_ready
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Start listening, then call `on_ready`."""
         await super().startup(sockets)
         if self._on_ready is not None and self.started:
             self._on_ready()
 
 
 def run(app: FastAPI, listener: socket.socket, *, timeout_s: float, on_ready: Callable[[], object]) -> None:
-    """Serves until SIGINT or SIGTERM: then nothing new is taken, and what was taken is answered within `timeout_s`.
+    """Serve until SIGINT or SIGTERM, then finish the requests in progress.
 
-    A second SIGINT ends it at once. `on_ready` is called when the first request can be answered.
+    A second SIGINT stops the server at once.
+
+    Args:
+        app: The application, from `create_app`.
+        listener: The socket, from `listen`.
+        timeout_s: Seconds that the requests in progress get to finish.
+        on_ready: Called when the first request can be answered.
     """
     with _ended_by_signals():
         Server(app, timeout_s=timeout_s, on_ready=on_ready).run(sockets=[listener])
@@ -91,7 +107,7 @@ def run(app: FastAPI, listener: socket.socket, *, timeout_s: float, on_ready: Ca
 
 @contextmanager
 def _ended_by_signals() -> Iterator[None]:
-    """uvicorn raises the signal that stopped it once more when it is done, which would look like a crash."""
+    """Ignore the signal that uvicorn raises again after it has stopped. It would look like a crash."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return

@@ -1,4 +1,4 @@
-"""What a server allows, and how it batches."""
+"""The limits and the batching of a server."""
 
 from __future__ import annotations
 
@@ -8,23 +8,29 @@ from dataclasses import dataclass, fields
 from embedpipe.errors import ConfigurationError
 
 MOST_ITEMS = 50_000
-"""Items of one list in a request, whatever the settings."""
+"""The most items of one list in a request, whatever the settings say."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServerSettings:
     """The limits of a server.
 
-    At most `max_requests` requests and `max_pending_bytes` of their bodies are under way at once; who comes then gets
-    429 with a Retry-After. A body has at most `max_body_bytes` and about `max_values` texts, keys, numbers, lists and
-    objects (ten token ids count as one), a request at most `max_texts` texts of at most `max_text_characters`
-    characters (a document's own text has no bound but the body's), and `request_timeout_s` seconds until its answer
-    begins. A document's metadata has at most `max_metadata_characters`. `max_k` bounds the results of a search.
+    Texts that wait for the model at the same time are embedded in one batch, whichever requests they came with.
 
-    Texts that wait for the model at the same time go through it together, whichever requests they came with: with a
-    local model at most `batch_texts` of `batch_characters` characters in all, with a provider's as many as it takes.
-    With `dynamic_batching` False each request's texts go through it by themselves. `aliases` are further names that
-    the model is served under.
+    Attributes:
+        max_requests: The most requests in progress at once. Further requests get status 429 with a Retry-After.
+        max_pending_bytes: The most bytes of request bodies held at once. Further requests get status 429.
+        max_body_bytes: The most bytes of one body.
+        max_values: About how many texts, keys, numbers, lists and objects a body may hold. Ten token ids count as one.
+        max_texts: The most texts of one request.
+        max_text_characters: The most characters of one text. A document's text is limited by the body alone.
+        max_metadata_characters: The most characters of a document's metadata as JSON.
+        max_k: The most results of a search.
+        request_timeout_s: Seconds until an answer begins.
+        batch_texts: The most texts of a local model's batch. A provider's batch is as large as the provider allows.
+        batch_characters: The most characters of a local model's batch.
+        dynamic_batching: Whether texts of different requests share a batch.
+        aliases: Further names for the model in requests.
     """
 
     max_requests: int = 256
@@ -45,11 +51,11 @@ class ServerSettings:
         for each in fields(self):
             value = getattr(self, each.name)
             if each.name not in ("aliases", "dynamic_batching") and not value > 0:
-                raise ConfigurationError(f"{each.name} expected a positive number, got {value!r}.")
+                raise ConfigurationError(f"{each.name} is {value!r}. Pass a positive number.")
         if self.max_texts > MOST_ITEMS:
-            raise ConfigurationError(f"max_texts expected at most {MOST_ITEMS}, got {self.max_texts}.")
+            raise ConfigurationError(f"max_texts is {self.max_texts}. Pass at most {MOST_ITEMS}.")
         if self.max_pending_bytes < self.max_body_bytes:
             raise ConfigurationError(
-                f"max_pending_bytes expected at least max_body_bytes ({self.max_body_bytes}), or a large body would "
-                f"never be taken; got {self.max_pending_bytes}."
+                f"max_pending_bytes is {self.max_pending_bytes}, less than max_body_bytes ({self.max_body_bytes}): the "
+                "largest bodies would always be refused. Raise it, or lower max_body_bytes."
             )

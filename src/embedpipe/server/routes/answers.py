@@ -1,4 +1,4 @@
-"""`/answer`: a question answered from a collection, whole or as it is written."""
+"""`/answer`: answer a question from a collection, at once or as a stream."""
 
 from __future__ import annotations
 
@@ -36,14 +36,14 @@ _EVENT = {
     "required": ["event", "data"],
 }
 _EVENTS = {
-    "description": "The answer; with `stream` the events `text` (pieces), then `answer` (the whole) or `error`.",
+    "description": "The answer. With `stream`: `text` events with its pieces, then one `answer` or `error`.",
     "content": {"text/event-stream": {"schema": _EVENT}},
 }
 
 
 @routes.add("POST", "/answer", Access.READ, response_model=AnswerResponse, responses={200: _EVENTS})
 async def answer(body: AnswerRequest, request: Request) -> Response:
-    """An answer with checked citations; without a language model, in sentences quoted from the sources."""
+    """Answer a question with checked citations. Without a language model, quote sentences from the sources."""
     resources = Resources.of(request)
     check_texts([body.question], resources.settings, param="question")
     check_k(body.k, resources.settings)
@@ -58,7 +58,7 @@ async def answer(body: AnswerRequest, request: Request) -> Response:
         return JsonResponse((await rag.aquery(body.question, **options)).to_dict())
     stream = rag.astream(body.question, **options)
     pieces = aiter(stream)
-    first = await anext(pieces)  # what fails before it has a status of its own
+    first = await anext(pieces)  # an error before the first piece still gets its own status
     events = _events(first, pieces, stream, request=request, limit_s=resources.settings.request_timeout_s)
     return StreamingResponse(events, media_type="text/event-stream", headers={"Cache-Control": "no-store"})
 
@@ -66,7 +66,7 @@ async def answer(body: AnswerRequest, request: Request) -> Response:
 async def _events(
     first: str, rest: AsyncGenerator[str, None], stream: AsyncAnswerStream, *, request: Request, limit_s: float
 ) -> AsyncGenerator[str, None]:
-    """The pieces as they come, each within the time limit, and the whole answer at the end."""
+    """Yield the pieces as they arrive, each within the time limit, then the whole answer."""
     try:
         yield _event("text", {"text": first})
         while True:
@@ -84,7 +84,9 @@ async def _events(
 
 def _failed(error: Exception, request: Request, limit_s: float) -> dict[str, Any]:
     if isinstance(error, TimeoutError):
-        error = ApiError(504, f"Nothing more came within {limit_s:g} s.", type="server_error", code="timeout")
+        error = ApiError(
+            504, f"The answer stopped for {limit_s:g} s. Send the question again.", type="server_error", code="timeout"
+        )
     log_error(error, request.scope)
     return error_body(as_api_error(error), request.scope[REQUEST_ID])
 

@@ -1,4 +1,4 @@
-"""`/documents`: taking documents in, giving them back, and removing them."""
+"""`/documents`: store, return and remove documents."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ routes = Routes("documents")
 
 @routes.add("POST", "/documents", Access.WRITE)
 async def ingest(body: IngestRequest, request: Request) -> IngestResponse:
-    """Stores documents under their ids; what is unchanged since the last time is not embedded again.
+    """Store documents under their ids. Unchanged chunks are not embedded again.
 
-    Where some cannot be taken, the others are, and `failures` says why; where none can, that is an error. The
-    collection is made with its first documents.
+    If some documents fail, the others are stored, and `failures` has the reasons. If all fail, the request fails.
+    The first documents create the collection.
     """
     resources = Resources.of(request)
     check_count(len(body.documents), resources.settings, param="documents")
@@ -49,17 +49,17 @@ async def ingest(body: IngestRequest, request: Request) -> IngestResponse:
 
 @routes.add("GET", f"/documents/{{document_id:{ANY_TEXT}}}", Access.READ)
 async def read(document_id: str, request: Request, collection: str | None = None) -> StoredDocumentBody:
-    """A document as it was stored: the text that the offsets of its chunks point into."""
+    """Return a document as it was stored. The offsets of its chunks point into this text."""
     resources = Resources.of(request)
     found = await resources.store(collection).documents([document_id])
     if not found:
-        raise ApiError(404, "The collection has no document of that id.", code="document_not_found")
+        raise ApiError(404, "The collection has no document with this id.", code="document_not_found")
     return StoredDocumentBody(id=found[0].id, text=found[0].text, metadata=dict(found[0].metadata))
 
 
 @routes.add("DELETE", "/documents", Access.WRITE)
 async def delete(body: DeleteRequest, request: Request) -> DeleteResponse:
-    """Removes the chunks of documents, or what meets a condition."""
+    """Remove chunks by document, by id, or by a condition on their metadata."""
     resources = Resources.of(request)
     removed = await resources.store(body.collection).delete(
         body.ids, document_ids=body.document_ids, filter=body.filter
@@ -69,7 +69,7 @@ async def delete(body: DeleteRequest, request: Request) -> DeleteResponse:
 
 @routes.add("DELETE", f"/documents/{{document_id:{ANY_TEXT}}}", Access.WRITE)
 async def delete_one(document_id: str, request: Request, collection: str | None = None) -> DeleteResponse:
-    """Removes a document's chunks."""
+    """Remove a document's chunks."""
     resources = Resources.of(request)
     removed = await resources.store(collection).delete(document_ids=[document_id])
     return DeleteResponse(collection=collection or resources.collection, chunks_removed=removed)

@@ -1,4 +1,4 @@
-"""`/embed` and `/embed/batch`: texts in, vectors out, plainly."""
+"""`/embed` and `/embed/batch`: embed a long text in chunks, or several texts."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ routes = Routes("embeddings")
 
 @routes.add("POST", "/embed", Access.READ, response_model=EmbedResponse)
 async def embed(body: EmbedRequest, request: Request) -> Response:
-    """A document's chunks with their vectors: one chunk where it is short."""
+    """Split a text into chunks and embed them. A short text is one chunk."""
     resources = Resources.of(request)
     check_texts([body.text], resources.settings, param="text")
     chunker = RecursiveChunker(chunk_size=body.chunkSize)
     chunks = [chunk.text for chunk in await in_thread(chunker.chunk, body.text)]
     if not chunks:
-        raise InputError("text expected at least one visible character, and white space alone came.")
+        raise InputError("text: the text is blank. Send a text with at least one visible character.")
     check_count(len(chunks), resources.settings, param="text (in chunks)")
     batch = await resources.generator.agenerate_batch(chunks, body.kind)
     return await list_response("chunks", _embedded(batch), {"success": True, "totalChunks": len(chunks)})
@@ -34,7 +34,7 @@ async def embed(body: EmbedRequest, request: Request) -> Response:
 
 @routes.add("POST", "/embed/batch", Access.READ, response_model=EmbedBatchResponse)
 async def embed_batch(body: EmbedBatchRequest, request: Request) -> Response:
-    """A vector for each text, in their order."""
+    """Return a vector for each text, in their order."""
     resources = Resources.of(request)
     check_texts(body.texts, resources.settings, param="texts")
     batch = await resources.generator.agenerate_batch(body.texts, body.kind)

@@ -1,4 +1,4 @@
-"""`/v1/embeddings` and `/v1/models`, as OpenAI's clients expect them."""
+"""`/v1/embeddings` and `/v1/models`, as in OpenAI's API."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _TOKEN_WEIGHT = 0.1
 
 @routes.add("POST", "/v1/embeddings", Access.READ, number_weight=_TOKEN_WEIGHT, response_model=EmbeddingsResponse)
 async def embeddings(body: EmbeddingsRequest, request: Request) -> Response:
-    """A vector for each input, in their order."""
+    """Return a vector for each input, in their order."""
     resources = Resources.of(request)
     spec = resources.generator.spec
     _check_model(body.model, resources)
@@ -40,14 +40,14 @@ async def embeddings(body: EmbeddingsRequest, request: Request) -> Response:
 
 @routes.add("GET", "/v1/models", Access.READ)
 async def models(request: Request) -> ModelList:
-    """The model that the server has, under each of its names."""
+    """List the server's model under each of its names."""
     names = _names(Resources.of(request))
     return ModelList(object="list", data=[_model(name) for name in names])
 
 
 @routes.add("GET", f"/v1/models/{{model:{ANY_TEXT}}}", Access.READ)
 async def model(model: str, request: Request) -> Model:
-    """One model."""
+    """Return one model."""
     _check_model(model, Resources.of(request))
     return _model(model)
 
@@ -57,7 +57,7 @@ def _model(name: str) -> Model:
 
 
 def _names(resources: Resources) -> list[str]:
-    """The model's name, that of its repository, and the aliases."""
+    """Return the model's name, its repository's name and the aliases."""
     spec = resources.generator.spec
     known = catalogue.find(spec.name)
     published = [known.repository] if known and known.repository else []
@@ -69,7 +69,7 @@ def _check_model(name: str, resources: Resources) -> None:
     if name not in names:
         raise ApiError(
             404,
-            f"The model {name[:200]!r} is not here. This server has: {', '.join(names)}.",
+            f"This server has no model {name[:200]!r}. It has: {', '.join(names)}.",
             param="model",
             code="model_not_found",
         )
@@ -81,16 +81,16 @@ def _check_dimensions(dimensions: int | None, spec: ModelSpec) -> None:
     known = catalogue.find(spec.name)
     least = known.min_dimensions if known else None
     if least is None:
-        message = f"dimensions: {spec.name} has {spec.dimensions}, which cannot be shortened. Leave it out."
+        message = f"dimensions: the {spec.dimensions} dimensions of {spec.name} cannot be shortened. Leave it out."
     elif not least <= dimensions <= spec.dimensions:
-        message = f"dimensions: {least} to {spec.dimensions} were expected for {spec.name}, got {dimensions}."
+        message = f"dimensions: {spec.name} allows {least} to {spec.dimensions}, not {dimensions}."
     else:
         return
     raise ApiError(400, message, param="dimensions", code="invalid_value")
 
 
 def _texts(given: Any, model: str) -> list[str]:
-    """The texts of an input, which may be one or several, as text or as token ids."""
+    """Return the texts of an input: one or several, as text or as token ids."""
     if isinstance(given, str):
         return [given]
     if isinstance(given[0], str):

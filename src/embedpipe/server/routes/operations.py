@@ -1,4 +1,4 @@
-"""`/healthz`, `/readyz` and `/metrics`: for whoever runs the server."""
+"""`/healthz`, `/readyz` and `/metrics`: for those who run the server."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ Part: TypeAlias = Literal["reading", "writing", "model"]
 
 
 class AliveBody(ResponseModel):
-    """The process answers; that says nothing of the database."""
+    """The process answers. This says nothing about the database."""
 
     status: Literal["ok"]
     model: str
 
 
 class ReadyBody(ResponseModel):
-    """Whether requests can be answered; the log says why where they cannot."""
+    """Whether requests can be answered. The log has the reason if not."""
 
     status: State
     reading: State
@@ -34,7 +34,7 @@ class ReadyBody(ResponseModel):
 
 
 class PartBody(ResponseModel):
-    """Whether requests of one kind can be answered; the log says why where they cannot."""
+    """Whether one kind of request can be answered. The log has the reason if not."""
 
     status: State
 
@@ -44,13 +44,13 @@ _NOT_READY = "Requests cannot be answered."
 
 @routes.add("GET", "/healthz", Access.PROBE)
 async def healthz(request: Request) -> AliveBody:
-    """Whether the process lives: for what restarts it where it does not. Nothing else is asked."""
+    """Return that the process is alive. For supervisors that restart it if not. Nothing else is checked."""
     return AliveBody(status="ok", model=Resources.of(request).generator.spec.name)
 
 
 @routes.add("GET", "/readyz", Access.PROBE, responses={503: {"model": ReadyBody, "description": _NOT_READY}})
 async def readyz(request: Request, response: Response) -> ReadyBody:
-    """Whether searches and ingests can be answered now: for what sends requests elsewhere where they cannot."""
+    """Return whether searches and ingests work now. For load balancers that send requests elsewhere if not."""
     health = await Resources.of(request).watch.health()
     reading, writing, model = (_state(health, part) for part in ("reading", "writing", "model"))
     status: State = "ok" if health.healthy and reading == writing == model == "ok" else "failing"
@@ -60,7 +60,7 @@ async def readyz(request: Request, response: Response) -> ReadyBody:
 
 @routes.add("GET", "/readyz/{part}", Access.PROBE, responses={503: {"model": PartBody, "description": _NOT_READY}})
 async def ready_part(part: Part, request: Request, response: Response) -> PartBody:
-    """Whether the database can be searched, whether it can be written, or whether the model embeds."""
+    """Return whether one part works: reading the database, writing it, or embedding with the model."""
     status = _state(await Resources.of(request).watch.health(), part)
     response.status_code = 200 if status == "ok" else 503
     return PartBody(status=status)
@@ -75,5 +75,5 @@ def _state(health: Health, part: Part) -> State:
     "GET", "/metrics", Access.METRICS, response_class=Response, responses={200: {"content": {"text/plain": {}}}}
 )
 async def metrics(request: Request) -> Response:
-    """Counts and times as Prometheus reads them."""
+    """Return counts and times in Prometheus's text format."""
     return Response(Resources.of(request).monitor.exposition(), media_type="text/plain; version=0.0.4; charset=utf-8")

@@ -26,7 +26,7 @@ routes = Routes("search")
 
 @routes.add("POST", "/search", Access.READ)
 async def search(body: SearchRequest, request: Request) -> SearchResponse:
-    """The chunks that answer the query best, each with the scores and ranks that brought it up."""
+    """Return the chunks that match the query best, with their scores and ranks."""
     resources = Resources.of(request)
     check_texts([body.query], resources.settings, param="query")
     check_k(body.k, resources.settings)
@@ -51,7 +51,7 @@ async def search(body: SearchRequest, request: Request) -> SearchResponse:
 
 @routes.add("GET", "/collections", Access.READ)
 async def collections(request: Request) -> CollectionsResponse:
-    """What collections there are, with their models and sizes."""
+    """List the collections with their models and sizes."""
     resources = Resources.of(request)
     spec = resources.generator.spec
     return CollectionsResponse(
@@ -75,7 +75,7 @@ async def collections(request: Request) -> CollectionsResponse:
 
 @routes.add("POST", "/rerank", Access.READ)
 async def rerank(body: RerankRequest, request: Request) -> RerankResponse:
-    """The texts in the order of how well they answer the query."""
+    """Order texts by how well they answer the query."""
     resources = Resources.of(request)
     check_texts([body.query], resources.settings, param="query")
     check_texts(body.documents, resources.settings, param="documents")
@@ -97,12 +97,14 @@ async def rerank(body: RerankRequest, request: Request) -> RerankResponse:
 
 
 def _result(text: str, place: int) -> SearchResult:
-    chunk = Chunk(text, 0, len(text), place, {}, id=f"{place:09}")  # so that ties stay in the request's order
+    chunk = Chunk(
+        text, 0, len(text), place, {}, id=f"{place:09}"
+    )  # ids that sort, so that ties keep the order of the request
     return SearchResult(chunk=chunk, score=0.0)
 
 
 async def _with_similarity(query: str, found: list[SearchResult], resources: Resources) -> list[SearchResult]:
-    """The results with the cosine of their text and the query."""
+    """Return the results with the cosine similarity of their text to the query."""
     of_query = (await resources.generator.agenerate(query, "query")).embedding
     texts = [result.text for result in found]
     vectors = (await resources.generator.agenerate_batch(texts)).vectors

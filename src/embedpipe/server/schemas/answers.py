@@ -1,4 +1,4 @@
-"""Bodies of answers."""
+"""The bodies of `/answer`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from embedpipe.server.schemas.common import Collection, Filter, K, Mode, Request
 
 
 class AnswerRequest(RequestModel):
-    """A question to the collection."""
+    """A question to a collection."""
 
     question: Annotated[Text, Field(examples=["How do I close a file?"])]
     k: K = 5
@@ -19,13 +19,14 @@ class AnswerRequest(RequestModel):
     threshold: Threshold = None
     rerank: bool = False
     collection: Collection = None
-    stream: Annotated[bool, Field(description="Whether the answer comes in pieces, as server-sent events.")] = False
+    stream: Annotated[bool, Field(description="Whether to send the answer in pieces, as server-sent events.")] = False
 
 
 class AnswerResponse(ResponseModel):
     """The answer, its statements with their checked citations, and its numbered sources.
 
-    `model` is null where sentences are quoted from the sources; `left_out` holds the ids of chunks that had no room.
+    `model` is null if the answer quotes sentences from the sources. `left_out` has the ids of chunks without room in
+    the context.
     """
 
     question: str

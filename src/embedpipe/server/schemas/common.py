@@ -1,4 +1,4 @@
-"""What several resources' bodies have in common."""
+"""What the bodies of several resources share."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ _MOST_KEYS = 100
 
 
 class RequestModel(BaseModel):
-    """A request's body: every key is known, and no value is taken for another type's."""
+    """A request's body. Unknown keys are errors, and values are not converted to other types."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
     @model_validator(mode="before")
     @classmethod
     def _few_keys(cls, data: Any) -> Any:
-        if isinstance(data, dict) and len(data) > _MOST_KEYS:  # each unknown one would become an error
-            raise ValueError(f"at most {len(cls.model_fields)} keys were expected, and {len(data)} came")
+        if isinstance(data, dict) and len(data) > _MOST_KEYS:  # otherwise each unknown key would become an error
+            raise ValueError(f"there are {len(data)} keys, and the limit is {len(cls.model_fields)}")
         return data
 
 
@@ -35,35 +35,35 @@ class ResponseModel(BaseModel):
 
 
 def _shallow(value: Any) -> Any:
-    """The value; `ValueError` where it is nested deeper than anything that reads it goes."""
+    """Return the value. Raise `ValueError` if it is nested too deeply for those who read it later."""
     level, depth = [value], 0
     while level:
         depth += 1
         if depth > _DEEPEST:
-            raise ValueError(f"at most {_DEEPEST} levels of nesting were expected")
+            raise ValueError(f"the value is nested over {_DEEPEST} levels deep")
         inner = [each.values() if isinstance(each, dict) else each for each in level if isinstance(each, dict | list)]
         level = [each for group in inner for each in group]
     return value
 
 
 def _few_conditions(value: Any) -> Any:
-    """The filter; `ValueError` where it holds more conditions or values than a statement is to be made of."""
+    """Return the filter. Raise `ValueError` if it has too many conditions or values for one SQL statement."""
     conditions = values = 0
     level = [value]
     while level:
         conditions += sum(len(each) for each in level if isinstance(each, dict))
         values += sum(map(len, level))
         if conditions > _MOST_CONDITIONS:
-            raise ValueError(f"at most {_MOST_CONDITIONS} conditions were expected; $in takes a list of values")
+            raise ValueError(f"there are over {_MOST_CONDITIONS} conditions; use $in with a list of values")
         if values > MOST_ITEMS:
-            raise ValueError(f"at most {MOST_ITEMS} values were expected, and more came")
+            raise ValueError(f"there are over {MOST_ITEMS} values")
         inner = [each.values() if isinstance(each, dict) else each for each in level]
         level = [each for group in inner for each in group if isinstance(each, dict | list)]
     return value
 
 
 Several = Annotated[list[T], Field(min_length=1, max_length=MOST_ITEMS, fail_fast=True)]
-"""A list that is given up at its first wrong item, and that no request can make a server read for long."""
+"""A list that is refused at its first wrong item, so that no request keeps the server busy with a long wrong list."""
 JsonObject = Annotated[dict[str, Any], AfterValidator(_shallow)]
 
 Text = Annotated[str, Field(min_length=1)]
@@ -71,7 +71,7 @@ Mode = Literal["dense", "lexical", "hybrid"]
 Kind = Literal["document", "query"]
 
 Collection = Annotated[
-    str | None, Field(min_length=1, max_length=200, description="Where the chunks lie; by default the server's own.")
+    str | None, Field(min_length=1, max_length=200, description="The collection; by default the server's own.")
 ]
 Filter = Annotated[
     Annotated[JsonObject, AfterValidator(_few_conditions)] | None,
@@ -80,31 +80,33 @@ Filter = Annotated[
         examples=[{"year": {"$gte": 2020}}],
     ),
 ]
-K = Annotated[int, Field(ge=1, description="How many results, at most.")]
+K = Annotated[int, Field(ge=1, description="The most results to return.")]
 Threshold = Annotated[
     float | None,
-    Field(ge=-1.0, le=1.0, allow_inf_nan=False, description="The least cosine similarity to the query, in every mode."),
+    Field(
+        ge=-1.0, le=1.0, allow_inf_nan=False, description="The lowest cosine similarity to the query, in every mode."
+    ),
 ]
 
 
 class ErrorDetail(ResponseModel):
-    """What went wrong."""
+    """Details of an error."""
 
-    message: str = Field(description="What was expected, what came, and what to do.")
+    message: str = Field(description="What is wrong, and what to do.")
     type: str
-    param: str | None = Field(description="The field that it is about.")
+    param: str | None = Field(description="The field with the error.")
     code: str | None
-    request_id: str = Field(description="The id that the server's log has it under.")
+    request_id: str = Field(description="The request's id in the server's log.")
 
 
 class ErrorBody(ResponseModel):
-    """The body of every response that is no success."""
+    """The body of every error response."""
 
     error: ErrorDetail
 
 
 ERRORS: dict[int | str, dict[str, Any]] = {
-    "4XX": {"model": ErrorBody, "description": "The request cannot be answered as it is."},
-    "5XX": {"model": ErrorBody, "description": "The server, or what it stands on, failed."},
+    "4XX": {"model": ErrorBody, "description": "The request is wrong."},
+    "5XX": {"model": ErrorBody, "description": "The server, its database or its model failed."},
 }
 """Every error has one shape."""

@@ -1,4 +1,4 @@
-"""Bodies of taking documents in and removing them."""
+"""The bodies of `/documents`."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ Ids = Several[Text] | None
 
 
 class DocumentBody(RequestModel):
-    """A document under an id that stays the same from one time to the next."""
+    """A document. Its id must stay the same from one ingest to the next."""
 
     id: Text
     text: Text
@@ -20,16 +20,16 @@ class DocumentBody(RequestModel):
 
 
 class IngestRequest(RequestModel):
-    """Documents to be stored; of those that are there already, only what changed is embedded."""
+    """Documents to store. Chunks that are stored already are not embedded again."""
 
     documents: Several[DocumentBody]
     collection: Collection = None
 
 
 class IngestResponse(ResponseModel):
-    """What became of the documents, and of their chunks.
+    """Counts of the documents and chunks.
 
-    `failures` holds the message for each document that could not be taken, by its id: nothing of it was written.
+    `failures` has a message for each document that failed, by its id. Nothing of such a document is written.
     """
 
     collection: str
@@ -45,7 +45,7 @@ class IngestResponse(ResponseModel):
 
 
 class StoredDocumentBody(ResponseModel):
-    """A document; `text` is null where the collection does not keep it."""
+    """A document. `text` is null if the collection does not store texts of documents."""
 
     id: str
     text: str | None
@@ -53,7 +53,7 @@ class StoredDocumentBody(ResponseModel):
 
 
 class DeleteRequest(RequestModel):
-    """Which chunks are to be removed: those that meet every restriction given, of which there must be one."""
+    """Which chunks to remove: those that meet all restrictions. At least one is required."""
 
     document_ids: Ids = None
     ids: Ids = None
@@ -63,12 +63,12 @@ class DeleteRequest(RequestModel):
     @model_validator(mode="after")
     def _restricted(self) -> Self:
         if self.document_ids is None and self.ids is None and not self.filter:
-            raise ValueError("expected document_ids, ids or a filter")
+            raise ValueError("pass document_ids, ids or a filter")
         return self
 
 
 class DeleteResponse(ResponseModel):
-    """How many chunks were removed."""
+    """The number of chunks removed."""
 
     collection: str
     chunks_removed: int

@@ -1,4 +1,4 @@
-"""Bodies of the two ways to embed: the plain one and OpenAI's."""
+"""The bodies of `/embed`, `/embed/batch` and `/v1`."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ Tokens = Several[Token]
 
 
 class EmbedRequest(RequestModel):
-    """A text, which is cut into chunks where it is longer than one."""
+    """A text to split into chunks and embed."""
 
     text: Text
-    chunkSize: Annotated[int, Field(ge=1, le=1_000_000, description="Characters of a chunk, at most.")] = 1000  # noqa: N815 - the interface's name
+    chunkSize: Annotated[int, Field(ge=1, le=1_000_000, description="The most characters of a chunk.")] = 1000  # noqa: N815 - the interface's name
     kind: Kind = "document"
 
 
 class EmbedBatchRequest(RequestModel):
-    """Texts, each of which gets one vector."""
+    """Texts to embed, one vector each."""
 
     texts: Several[Text]
     kind: Kind = "document"
 
 
 class EmbeddedText(ResponseModel):
-    """A text with its vector, and its number of tokens in the model."""
+    """A text with its vector and its number of the model's tokens."""
 
     text: str
     embedding: list[float]
@@ -36,7 +36,7 @@ class EmbeddedText(ResponseModel):
 
 
 class EmbedResponse(ResponseModel):
-    """The chunks of the text, in its order."""
+    """The chunks in the order of the text."""
 
     success: Literal[True]
     chunks: list[EmbeddedText]
@@ -44,28 +44,28 @@ class EmbedResponse(ResponseModel):
 
 
 class EmbedBatchResponse(ResponseModel):
-    """The texts, in the request's order."""
+    """The texts in the order of the request."""
 
     success: Literal[True]
     embeddings: list[EmbeddedText]
 
 
 class EmbeddingsRequest(RequestModel):
-    """As OpenAI's; `input_type` is an extension for models that embed questions in another way than documents."""
+    """OpenAI's request. `input_type` is an extension for models that embed queries differently from documents."""
 
     input: Annotated[
         Text | Several[Text] | Tokens | Several[Tokens],
-        Field(description="A text, texts, a text's token ids, or several texts' token ids."),
+        Field(description="A text, several texts, the token ids of a text, or those of several texts."),
     ]
     model: Annotated[Text, Field(examples=["all-MiniLM-L6-v2"])]
     encoding_format: Literal["float", "base64"] | None = "float"
-    dimensions: Annotated[int | None, Field(ge=1, description="For models whose vectors can be shortened.")] = None
+    dimensions: Annotated[int | None, Field(ge=1, description="Shorter vectors, if the model supports them.")] = None
     user: str | None = None
     input_type: Kind = "document"
 
 
 class Embedding(ResponseModel):
-    """A vector: numbers, or the base64 of its little-endian float32s."""
+    """A vector: numbers, or little-endian float32 values in base64."""
 
     object: Literal["embedding"]
     index: int
@@ -73,14 +73,14 @@ class Embedding(ResponseModel):
 
 
 class Usage(ResponseModel):
-    """Tokens in the model."""
+    """Numbers of the model's tokens."""
 
     prompt_tokens: int
     total_tokens: int
 
 
 class EmbeddingsResponse(ResponseModel):
-    """As OpenAI's."""
+    """OpenAI's response with embeddings."""
 
     object: Literal["list"]
     data: list[Embedding]
@@ -89,7 +89,7 @@ class EmbeddingsResponse(ResponseModel):
 
 
 class Model(ResponseModel):
-    """A model that the server has."""
+    """A model of the server."""
 
     id: str
     object: Literal["model"]
@@ -98,7 +98,7 @@ class Model(ResponseModel):
 
 
 class ModelList(ResponseModel):
-    """As OpenAI's."""
+    """OpenAI's list of models."""
 
     object: Literal["list"]
     data: list[Model]

@@ -1,4 +1,4 @@
-"""Bodies of searching and reranking."""
+"""The bodies of `/search`, `/collections` and `/rerank`."""
 
 from __future__ import annotations
 
@@ -21,24 +21,26 @@ from embedpipe.types import SearchResult
 
 
 class SearchRequest(RequestModel):
-    """A search for chunks by meaning ("dense"), by words ("lexical") or by both."""
+    """A search for chunks by meaning ("dense"), by words ("lexical") or by both ("hybrid")."""
 
     query: Annotated[Text, Field(examples=["how do I close a file?"])]
     k: K = 5
     mode: Mode = "hybrid"
     filter: Filter = None
     threshold: Threshold = None
-    rerank: Annotated[bool, Field(description="Whether a closer look orders the candidates.")] = False
-    candidates: Annotated[int | None, Field(ge=1, description="What a reranker chooses from; 50 by default.")] = None
+    rerank: Annotated[bool, Field(description="Whether the reranker orders the candidates.")] = False
+    candidates: Annotated[
+        int | None, Field(ge=1, description="How many results the reranker chooses from; 50 by default.")
+    ] = None
     collection: Collection = None
 
 
 class FoundChunk(ResponseModel):
-    """A chunk with the scores that brought it up; for each, higher is better.
+    """A chunk with its scores. Higher is better.
 
-    `text` stands at `start` to `end` (code points) of its document. `similarity` is the cosine to the query,
-    `lexical_score` BM25. A rank counts from 1, and is null where that search did not bring the chunk. `score` is what
-    the results are ordered by.
+    `start` and `end` are the chunk's place in its document, in code points. `similarity` is the cosine similarity to
+    the query, `lexical_score` is BM25. Ranks count from 1, and are null if that leg of the search did not find the
+    chunk. Results are ordered by `score`.
     """
 
     id: str
@@ -56,7 +58,7 @@ class FoundChunk(ResponseModel):
 
     @classmethod
     def of(cls, result: SearchResult) -> Self:
-        """A search's result."""
+        """Build the body from a search result."""
         return cls(
             id=result.id,
             text=result.text,
@@ -84,7 +86,7 @@ class SearchResponse(ResponseModel):
 
 
 class CollectionBody(ResponseModel):
-    """A collection; `current` says whether the server's model is the one that it was made with."""
+    """A collection. `current` says whether it holds vectors of the server's model."""
 
     name: str
     model: str
@@ -99,23 +101,25 @@ class CollectionBody(ResponseModel):
 
 
 class CollectionsResponse(ResponseModel):
-    """The collections in the order of their names."""
+    """The collections, ordered by name."""
 
     collections: list[CollectionBody]
 
 
 class RerankRequest(RequestModel):
-    """Texts to be ordered by how well they answer the query."""
+    """Texts to order by how well they answer the query."""
 
     query: Text
     documents: Several[Text]
-    top_n: Annotated[int | None, Field(ge=1, description="Only so many of the best.")] = None
+    top_n: Annotated[int | None, Field(ge=1, description="How many of the best to return; all by default.")] = None
     return_documents: bool = False
-    model: Annotated[str | None, Field(description="The name that `/rerank` answers with; no other is there.")] = None
+    model: Annotated[str | None, Field(description="The reranker's name, as in the response. There is only one.")] = (
+        None
+    )
 
 
 class RerankedDocument(ResponseModel):
-    """A text by its place in the request."""
+    """A text, by its index in the request."""
 
     index: int
     relevance_score: float

@@ -1,4 +1,4 @@
-"""At the door: the key, the name that the server was called by, and the page that a request comes from."""
+"""Check a request's API key, its host name, and the web page that it comes from."""
 
 from __future__ import annotations
 
@@ -13,12 +13,15 @@ from embedpipe.server.web.routing import RULES, Access, RouteTable
 
 
 class AuthMiddleware:
-    """Refuses whoever brings no key of these, and what a page of another origin sends, before a byte of the body.
+    """Refuse requests without a valid key and requests from web pages of other origins, before the body is read.
 
-    Where `hosts` are given the server is called by these names and by loopback ones alone, so that a web page that has
-    its own name point to it (DNS rebinding) gets nothing. Without them that holds where there are no keys, unless
-    `any_host`. Where there are keys, or `any_host`, others than this machine may look after the server, and call it by
-    its present address: they get its health under any name, and its metrics with a key.
+    Host names protect against DNS rebinding, where an attacker's domain points to this server:
+
+    - With `hosts`, only these names and loopback names are answered.
+    - Without `hosts`, any name is answered if there are keys or if `any_host` is true. Otherwise only loopback names.
+
+    Monitoring calls a server by its current address. So if there are keys, or with `any_host`, probes are answered
+    under any name, and so are metrics with a key.
     """
 
     def __init__(
@@ -27,12 +30,12 @@ class AuthMiddleware:
         self._app = app
         self._routes = routes
         self._keys = keys
-        self._looked_after = any_host or bool(keys)
-        self._any_host = not hosts and self._looked_after
+        self._is_monitored = any_host or bool(keys)
+        self._any_host = not hosts and self._is_monitored
         self._hosts = frozenset(map(name_of, hosts))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "websocket":  # no route takes one, and a browser opens one to any origin
+        if scope["type"] == "websocket":  # no route takes one, and browsers let any page open one
             await send({"type": "websocket.close", "code": 1008})
             return
         refusal = None
@@ -47,8 +50,8 @@ class AuthMiddleware:
     def _refusal(self, scope: Scope, access: Access) -> ApiError | None:
         key = _key(scope)
         has_key = bool(self._keys) and self._keys.holds(key)
-        watched = access is Access.PROBE or (has_key and access is Access.METRICS)
-        any_host = self._any_host or (self._looked_after and watched)
+        is_monitoring = access is Access.PROBE or (has_key and access is Access.METRICS)
+        any_host = self._any_host or (self._is_monitored and is_monitoring)
         if not (any_host or is_local(scope) or is_called(scope, self._hosts)):
             return _WRONG_HOST
         if is_foreign(scope, self._hosts, has_key=has_key, is_page=access is Access.PAGE):
@@ -61,7 +64,7 @@ class AuthMiddleware:
 
 
 def _key(scope: Scope) -> str:
-    """The key of a request as it was written; "" where it has none."""
+    """Return the bearer token of a request, "" if it has none."""
     given = next((value for name, value in scope["headers"] if name == b"authorization"), b"").decode("latin-1")
     scheme, _, key = given.partition(" ")
     return key.strip() if scheme.lower() == "bearer" else ""
@@ -69,28 +72,28 @@ def _key(scope: Scope) -> str:
 
 _NO_KEY = ApiError(
     401,
-    "A valid API key was expected in the header `Authorization: Bearer ...`.",
+    "The API key is missing or not valid. Send it in the header `Authorization: Bearer KEY`.",
     type="authentication_error",
     code="invalid_api_key",
     headers={"WWW-Authenticate": "Bearer"},
 )
 _NO_RIGHT = ApiError(
     403,
-    "This API key may only read: search, ask, embed and rerank. Changes need a key that may do everything.",
+    "This API key may only read: search, ask, embed and rerank. Use a key with all rights to change documents.",
     type="permission_error",
     code="read_only_key",
 )
 _WRONG_HOST = ApiError(
     403,
-    "The server does not answer to the name that it was called by. Call it by 127.0.0.1 or localhost, or start it with "
-    "--allow-host and that name.",
+    "The server does not answer under this host name. Call it by 127.0.0.1 or localhost, or start it with "
+    "--allow-host and this name.",
     type="permission_error",
     code="wrong_host",
 )
 _WRONG_ORIGIN = ApiError(
     403,
-    "A web page of another origin sent this, and the server answers its own page and programs alone. Where the page is "
-    "yours, start the server with --allow-host and the name in the page's address.",
+    "A web page of another origin sent this request. The server only answers its own page and programs. If the page is "
+    "yours, start the server with --allow-host and the host name in the page's address.",
     type="permission_error",
     code="wrong_origin",
 )

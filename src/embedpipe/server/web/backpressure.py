@@ -1,4 +1,4 @@
-"""Who is let in, and for how long."""
+"""Limit the requests in progress, their bodies, and the time until each is answered."""
 
 from __future__ import annotations
 
@@ -8,23 +8,23 @@ from collections.abc import Awaitable
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from embedpipe.server.settings import ServerSettings
-from embedpipe.server.web.body import GoneError, RequestBody, ResponseSender
+from embedpipe.server.web.body import ClientGoneError, RequestBody, ResponseSender
 from embedpipe.server.web.capacity import Capacity, Slot
 from embedpipe.server.web.error_responses import ApiError, error_response
 from embedpipe.server.web.routing import RULES
 
 
 class BackpressureMiddleware:
-    """Runs a request once its whole body is there, until it is answered, its time is up or its client has gone.
+    """Run a request once its whole body has arrived. Cancel it when its time is up or its client disconnects.
 
-    What is cancelled holds no place, no memory and no turn at the model any longer. `is_open` says which paths are
-    let in whatever the load.
+    A cancelled request frees its slot, its memory and its turn at the model at once. Routes whose `Access` is not
+    limited pass through, whatever the load.
     """
 
     def __init__(self, app: ASGIApp, *, settings: ServerSettings) -> None:
         self._app = app
         self._settings = settings
-        self._load = Capacity(settings)
+        self._capacity = Capacity(settings)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http" or not scope[RULES].access.is_limited:
@@ -36,25 +36,25 @@ class BackpressureMiddleware:
             await self._admitted(scope, body, send)
         except ApiError as error:
             await _refuse(error, scope, body, send)
-        except GoneError:
+        except ClientGoneError:
             return
 
     async def _admitted(self, scope: Scope, body: RequestBody, send: Send) -> None:
-        place = self._load.enter()
-        answer = ResponseSender(send, limit_s=self._settings.request_timeout_s, on_end=place.leave)
+        slot = self._capacity.enter()
+        answer = ResponseSender(send, limit_s=self._settings.request_timeout_s, on_end=slot.leave)
         try:
-            await self._answered(scope, body, answer, place=place)
+            await self._answered(scope, body, answer, slot=slot)
         except ApiError:
             if not answer.started:
                 raise
         finally:
-            place.leave()
+            slot.leave()
 
-    async def _answered(self, scope: Scope, body: RequestBody, answer: ResponseSender, *, place: Slot) -> None:
+    async def _answered(self, scope: Scope, body: RequestBody, answer: ResponseSender, *, slot: Slot) -> None:
         limit_s = self._settings.request_timeout_s
         try:
             async with asyncio.timeout(limit_s) as timeout:
-                await body.read(place.hold)
+                await body.read(slot.hold)
                 answer.timeout = timeout
                 await _while_connected(self._app(scope, body.replay, answer), body, answer)
         except TimeoutError:
@@ -65,13 +65,13 @@ class BackpressureMiddleware:
 
 def _too_slow(limit_s: float, body: RequestBody) -> ApiError:
     if not body.complete:
-        return ApiError(408, f"The body did not come within {limit_s:g} s.", code="timeout")
-    message = f"There was no answer within {limit_s:g} s, and the work was given up."
+        return ApiError(408, f"The body did not arrive within {limit_s:g} s.", code="timeout")
+    message = f"There was no answer within {limit_s:g} s, and the server stopped working on it. Ask for less at once."
     return ApiError(504, message, type="server_error", code="timeout")
 
 
 async def _refuse(error: ApiError, scope: Scope, body: RequestBody, send: Send) -> None:
-    """Answers at once, also where the body is still on its way: that connection is closed then."""
+    """Send the refusal at once. If the body is still arriving, close the connection afterwards."""
     response = error_response(error, scope)
     if body.complete:
         await response(scope, body.replay, send)
@@ -84,13 +84,13 @@ async def _refuse(error: ApiError, scope: Scope, body: RequestBody, send: Send) 
 
 
 async def _while_connected(work: Awaitable[None], body: RequestBody, answer: ResponseSender) -> None:
-    """Runs the request; cancels it, and raises `GoneError`, where the client goes before it is answered."""
+    """Run the request. If the client disconnects before the answer, cancel it and raise `ClientGoneError`."""
     running = asyncio.ensure_future(work)
     watching = asyncio.ensure_future(body.until_gone())
     try:
         await asyncio.wait((running, watching), return_when=asyncio.FIRST_COMPLETED)
         if not running.done() and not answer.complete:
-            raise GoneError
+            raise ClientGoneError
         await running
     finally:
         running.cancel()

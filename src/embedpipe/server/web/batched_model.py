@@ -1,4 +1,4 @@
-"""A backend whose calls are batched with each other, so that all of a server's requests share the model's passes."""
+"""An embedding model whose calls are batched with each other, so that all requests of a server share its batches."""
 
 from __future__ import annotations
 
@@ -25,21 +25,21 @@ from embedpipe.types import EmbeddingModel, Kind, ModelSpec, Vectors
 
 _PROVIDER_CHARACTERS = 400_000
 FAULT_S = 60.0
-"""How long a provider's fault is believed in. Who sends no requests meanwhile would else never see that it is over."""
+"""How long a provider's fault is reported. Without requests nothing else would show that it is over."""
 
 
 def _concerns_all(error: EmbeddingError) -> bool:
-    """Whether the model fails, and not with these texts alone or for being busy."""
+    """Return whether the model itself fails. False for errors of these texts alone and for a busy provider."""
     if isinstance(error, ProviderError):
         return error.status not in (400, 413, 422)
     return not isinstance(error, RateLimitError | TokenLimitError) and not error.inputs
 
 
 class BatchedModel:
-    """`model` as a backend for event loops, whose calls go through it in batches.
+    """A model for event loops that puts texts of several calls into one batch.
 
-    A local model runs in a thread of its own, one batch at a time; a provider's gets as many at once as its own limits
-    say. Limits and token counts are the model's own.
+    A local model runs in a thread of its own, one batch at a time. A provider gets as many batches at once as its
+    limits allow. Limits and token counts are those of `model`.
     """
 
     def __init__(self, model: EmbeddingModel, settings: ServerSettings, *, on_batch: OnBatch | None = None) -> None:
@@ -68,26 +68,26 @@ class BatchedModel:
 
     @property
     def limits(self) -> Limits:
-        """The model's own; calls are as many at once as come, since the batches are what is bounded."""
+        """Return the model's limits, but without a limit of concurrent calls: the batches are limited instead."""
         return replace(self._limits, concurrency=2**16)
 
     def embed(self, texts: Sequence[str], kind: Kind) -> Vectors:
-        """(n, d) float32, past the batches: for whoever has no event loop."""
+        """Return (n, d) float32 vectors without batching, for callers without an event loop."""
         return self._model.embed(texts, kind)
 
     def fetch(self, texts: Sequence[str], kind: Kind) -> EmbeddingResponse:
-        """As `embed`."""
+        """Embed without batching. See `embed`."""
         return EmbeddingResponse(vectors=self.embed(texts, kind))
 
     async def afetch(self, texts: Sequence[str], kind: Kind) -> EmbeddingResponse:
-        """(n, d) float32, by way of the batches."""
+        """Return (n, d) float32 vectors, embedded together with the texts of other calls."""
         return EmbeddingResponse(vectors=await self.batcher.embed(texts, kind))
 
     async def fault(self) -> str | None:
-        """Return what kept the last batch from being embedded; None where nothing did.
+        """Return the error of the last batch, None if it succeeded.
 
-        An idle local model embeds a word for it. Of a provider's, which is paid by the word, nothing is asked; its
-        fault is forgotten after a minute.
+        An idle local model is tried with one word. A provider bills each word, so it is not tried. Its error is
+        forgotten after a minute.
         """
         if self._remote and monotonic() - self._failed_at > FAULT_S:
             return None
@@ -97,7 +97,7 @@ class BatchedModel:
         return self._fault
 
     async def aclose(self) -> None:
-        """Waits for what is at the model."""
+        """Wait for the batches in progress, then stop the threads."""
         await self.batcher.aclose()
         self._pool().shutdown()
 
@@ -130,11 +130,11 @@ class BatchedModel:
         return _shaped(vectors, texts, self.spec)
 
     async def _send(self, texts: Sequence[str], kind: Kind) -> Vectors:
-        assert isinstance(self._model, RemoteModel)  # noqa: S101 - chosen for these alone
+        assert isinstance(self._model, RemoteModel)  # noqa: S101 - the constructor has checked it
         reply = await self._model.afetch(texts, kind)
         return _shaped(reply.vectors, texts, self.spec)
 
 
 def _shaped(vectors: Vectors, texts: Sequence[str], spec: ModelSpec) -> Vectors:
-    """Leave a text's bad vector to the request that it belongs to, so that it costs no other one."""
+    """Keep bad vectors as they are. The request that one belongs to fails, and the others do not."""
     return parted(vectors, expected=len(texts), spec=spec)[0]

@@ -1,4 +1,4 @@
-"""Dynamic batching: what waits for the model at the same time goes through it together, whoever asked."""
+"""Dynamic batching: texts that wait for the model at the same time are embedded together."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from embedpipe.errors import AuthenticationError, EmbedPipeError, ProviderError,
 from embedpipe.types import Kind, Vectors
 
 Run: TypeAlias = Callable[[Sequence[str], Kind], Awaitable[Vectors]]
-"""What embeds a batch; an `EmbedPipeError` where it fails."""
+"""Embeds one batch. Raises an `EmbedPipeError` on failure."""
 
 OnBatch: TypeAlias = Callable[[int, int], object]
-"""Told of each batch how many texts it holds, and of how many requests."""
+"""Called after each batch with its number of texts and of requests."""
 
 _SHARE = 8
-"""How many texts a request has in a batch before the next one's turn comes."""
+"""How many texts of one request enter a batch before the next request's turn."""
 
 
 @dataclass(slots=True, eq=False)
 class _Request:
-    """Texts that wait; `taken` of them are at the model or back, and `missing` are not back yet."""
+    """Texts that wait. `taken` texts are at the model or done. `missing` texts have no vector yet."""
 
     texts: Sequence[str]
     kind: Kind
@@ -61,14 +61,14 @@ class _Part:
 
 
 def _may_concern_one(error: EmbedPipeError) -> bool:
-    """Whether another request's texts may be at fault; not where the provider is busy, down or refuses the key."""
+    """Return whether one text may have caused the error. False if the provider is busy, down or refuses the key."""
     if isinstance(error, ProviderError):
         return error.status in (400, 413, 422, 424, 500)
     return not isinstance(error, RateLimitError | AuthenticationError)
 
 
 def _taken(request: _Request, *, texts: int, room: int) -> _Part:
-    """The request's next texts, so many at most, until their characters fill the room; one at least."""
+    """Take the next texts of a request: at least one, at most `texts`, until they exceed `room` characters."""
     start = stop = request.taken
     while stop < len(request.texts) and stop - start < texts and room > 0:
         room -= len(request.texts[stop])
@@ -79,10 +79,11 @@ def _taken(request: _Request, *, texts: int, room: int) -> _Part:
 
 @dataclass(slots=True, kw_only=True)
 class Batcher:
-    """Runs batches, at most `concurrency` at once, out of what requests wait with.
+    """Collects the texts of waiting requests into batches and runs at most `concurrency` batches at once.
 
-    Nobody waits for a batch to fill: it holds what came while the model was at work. Requests take turns, so that a
-    small one is not behind a large one. `together` False gives each request batches of its own. For one event loop.
+    No request waits for a batch to fill: a batch holds the texts that arrived while the model was busy. Requests take
+    turns within a batch, so a small request does not wait for a large one. With `together` False, each request has
+    batches of its own. Use one `Batcher` per event loop.
     """
 
     run: Run
@@ -95,7 +96,10 @@ class Batcher:
     _tasks: set[asyncio.Task[None]] = field(default_factory=set)
 
     async def embed(self, texts: Sequence[str], kind: Kind) -> Vectors:
-        """(n, d) float32 in the texts' order. Who is cancelled leaves the queue; what is at the model goes on."""
+        """Return (n, d) float32 vectors in the order of the texts.
+
+        A cancelled call leaves the queue. Its texts that are already at the model are still embedded.
+        """
         request = _Request(texts, kind, asyncio.get_running_loop().create_future(), len(texts))
         self._waiting.setdefault(kind, deque()).append(request)
         self._start()
@@ -106,16 +110,16 @@ class Batcher:
 
     @property
     def waiting(self) -> int:
-        """How many texts are not at the model yet."""
+        """Return the number of texts that are not at the model yet."""
         return sum(len(each.texts) - each.taken for lane in self._waiting.values() for each in lane)
 
     @property
     def idle(self) -> bool:
-        """Whether nothing is at the model, and nothing waits for it."""
+        """Return whether no text is at the model and none waits for it."""
         return not self._tasks and not self._waiting
 
     async def aclose(self) -> None:
-        """Waits for the batches under way."""
+        """Wait for the batches in progress."""
         await asyncio.gather(*self._tasks)
 
     def _leave(self, request: _Request) -> None:
@@ -136,7 +140,7 @@ class Batcher:
         self._start()
 
     def _next(self) -> list[_Part]:
-        """The next batch: of one kind, the kinds by turns, and within it the requests by turns."""
+        """Return the next batch. It has one kind of text; kinds take turns, and so do requests within a kind."""
         kind, lane = next(iter(self._waiting.items()))
         parts: list[_Part] = []
         room = self.batch_texts
@@ -161,7 +165,7 @@ class Batcher:
         try:
             vectors = await self.run(texts, parts[0].request.kind)
         except EmbedPipeError as error:
-            await self._alone(parts, error, apart=len(requests) > 1 and _may_concern_one(error))
+            await self._fail(parts, error, retry=len(requests) > 1 and _may_concern_one(error))
             return
         if self.on_batch is not None:
             self.on_batch(len(texts), len(requests))
@@ -171,10 +175,10 @@ class Batcher:
             part.request.receive(part.start, vectors[start:stop])
             start = stop
 
-    async def _alone(self, parts: Sequence[_Part], error: Exception, *, apart: bool) -> None:
-        """Runs each request's texts by themselves, so that what failed for one costs nobody else."""
+    async def _fail(self, parts: Sequence[_Part], error: Exception, *, retry: bool) -> None:
+        """Fail the requests. With `retry`, run each by itself first, so that one bad text fails its request alone."""
         for part in parts:
-            if apart:
+            if retry:
                 await self._work([part])
             else:
                 part.request.fail(error)

@@ -1,4 +1,4 @@
-"""The two ways of one request: its body from the client, and its answer to the client."""
+"""Read a request's body within its limits, and send its answer."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ _FEW_BYTES = 65_536
 _JSON = re.compile(r"application/([^\s/]+\+)?json")
 
 
-class GoneError(Exception):
-    """The client has gone."""
+class ClientGoneError(Exception):
+    """The client has disconnected."""
 
 
 class RequestBody:
-    """A request's body, read within its limit before the request runs, and then handed on in one piece."""
+    """A request's body. It is read within its limits before the request runs, and then passed on in one piece."""
 
     def __init__(self, scope: Scope, receive: Receive, *, limit: int, most_values: int) -> None:
         self._receive = receive
@@ -40,10 +40,12 @@ class RequestBody:
         self.complete = False
 
     async def read(self, hold: Callable[[int], None]) -> None:
-        """Reads it, and tells `hold` of every piece.
+        """Read the body, and call `hold` with the size of each piece.
 
-        `ApiError` 413 as soon as it is known to be too large, and 400 for what holds too many values, and for what is
-        not sent as JSON: a browser sends such a body to any address without asking first.
+        Raises:
+            ApiError: With status 413 as soon as the body is known to be too large, and with 400 if it holds too many
+                values or is not sent as JSON. (Browsers send other content types to any address without asking first,
+                so those may come from any web page.)
         """
         self._check(self._declared)
         while not self.complete:
@@ -63,7 +65,7 @@ class RequestBody:
             self._check_values()
 
     async def replay(self) -> Message:
-        """The body, and from then on nothing until the client has gone."""
+        """Return the body. Later calls wait until the client disconnects."""
         if self._handed_on:
             await self._gone.wait()
             return {"type": "http.disconnect"}
@@ -73,24 +75,24 @@ class RequestBody:
         return {"type": "http.request", "body": body, "more_body": False}
 
     async def until_gone(self) -> None:
-        """Returns when the client has gone."""
+        """Wait until the client disconnects."""
         while (await self._receive())["type"] != "http.disconnect":
             continue
         self._gone.set()
 
     async def drain(self) -> None:
-        """Reads on for a while and throws away, since a client that still sends would not see its refusal."""
+        """Read and discard the rest for a while. A client that is still sending would not see its refusal."""
         try:
             async with asyncio.timeout(_DRAIN_S):
                 while not self.complete:
                     await self._next()
-        except (TimeoutError, GoneError):
+        except (TimeoutError, ClientGoneError):
             return
 
     async def _next(self) -> Message:
         message = await self._receive()
         if message["type"] == "http.disconnect":
-            raise GoneError
+            raise ClientGoneError
         self.complete = not message.get("more_body", False)
         return message
 
@@ -102,8 +104,8 @@ class RequestBody:
         if count > self._most_values:
             raise ApiError(
                 400,
-                f"The body holds about {count} values, and at most {self._most_values} are taken: each text, key, "
-                "number, list and object is one. Send it in parts.",
+                f"The body holds about {count} values (texts, keys, numbers, lists and objects). The limit is "
+                f"{self._most_values}. Send it in parts.",
                 code="too_many",
             )
 
@@ -111,15 +113,15 @@ class RequestBody:
         if size > self._limit:
             raise ApiError(
                 413,
-                f"A body of at most {self._limit} bytes was expected, and a larger one came. Send it in parts.",
+                f"The body is larger than {self._limit} bytes. Send it in parts.",
                 code="body_too_large",
             )
 
 
 class ResponseSender:
-    """The way to the client: knows whether the answer has begun, and says when it ends.
+    """Sends the answer to the client, and knows whether it has started and ended.
 
-    `GoneError` where the client takes nothing for `limit_s` seconds.
+    Raises `ClientGoneError` if the client reads nothing for `limit_s` seconds.
     """
 
     def __init__(self, send: Send, *, limit_s: float, on_end: Callable[[], None]) -> None:
@@ -137,16 +139,16 @@ class ResponseSender:
                 self.timeout.reschedule(None)
         elif not message.get("more_body", False):
             self.complete = True
-            self._on_end()  # before the client can send its next request
+            self._on_end()  # before the client can send its next request, which would not find a free slot
         try:
             async with asyncio.timeout(self._limit_s):
                 await self._send(message)
         except TimeoutError:
-            raise GoneError from None
+            raise ClientGoneError from None
 
 
 def _declared(scope: Scope) -> int:
-    """The body's size as its header states it; 0 where it does not."""
+    """Return the Content-Length, 0 if there is none."""
     for name, value in scope["headers"]:
         if name == b"content-length" and value.isdigit():
             return int(value)

@@ -1,4 +1,4 @@
-"""How much is under way at once, and who is refused for it."""
+"""Count the requests in progress and refuse those beyond the limits."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _LONGEST_WAIT_S = 60
 
 
 class Capacity:
-    """The requests under way and the bytes of their bodies, within bounds; who does not fit is refused with 429."""
+    """The requests in progress and the bytes of their bodies. A request beyond the limits gets status 429."""
 
     def __init__(self, settings: ServerSettings) -> None:
         self._settings = settings
@@ -22,26 +22,28 @@ class Capacity:
         self._seconds = 0.0
 
     def enter(self) -> Slot:
-        """A place for one request."""
+        """Take a slot for one request. Raise `ApiError` 429 if none is free."""
         if self._requests >= self._settings.max_requests:
-            raise self._refusal(f"{self._requests} requests are under way")
+            raise self._refusal(f"{self._requests} requests are in progress")
         self._requests += 1
         return Slot(self)
 
     def hold(self, count: int) -> None:
-        """Takes room for so many bytes of a body."""
+        """Reserve `count` bytes for a body. Raise `ApiError` 429 if there is no room."""
         if self._bytes + count > self._settings.max_pending_bytes:
-            raise self._refusal(f"{self._bytes} bytes of requests are under way")
+            raise self._refusal(f"the bodies of requests in progress hold {self._bytes} bytes")
         self._bytes += count
 
     def leave(self, seconds: float, held: int) -> None:
-        """Gives a place and its bytes back."""
+        """Release a slot that was held for `seconds`, and its bytes."""
         self._requests -= 1
         self._bytes -= held
         self._seconds += _SMOOTHING * (seconds - self._seconds)
 
     def _refusal(self, reason: str) -> ApiError:
-        wait = min(max(math.ceil(self._seconds), 1), _LONGEST_WAIT_S)  # by then, most will have been answered
+        wait = min(
+            max(math.ceil(self._seconds), 1), _LONGEST_WAIT_S
+        )  # by then, most of the requests in progress will have been answered
         return ApiError(
             429,
             f"The server is at its limit: {reason}. Send the request again in {wait} s.",
@@ -52,21 +54,21 @@ class Capacity:
 
 
 class Slot:
-    """One request's share of the load."""
+    """The share of the capacity that one request holds."""
 
-    def __init__(self, load: Capacity) -> None:
-        self._load = load
+    def __init__(self, capacity: Capacity) -> None:
+        self._capacity = capacity
         self._started = time.monotonic()
         self._held = 0
         self._left = False
 
     def hold(self, count: int) -> None:
-        """Takes room for so many more bytes of the body; `ApiError` 429 where there is none."""
-        self._load.hold(count)
+        """Reserve `count` more bytes for the body. Raise `ApiError` 429 if there is no room."""
+        self._capacity.hold(count)
         self._held += count
 
     def leave(self) -> None:
-        """Gives everything back, once."""
+        """Release everything. Later calls do nothing."""
         if not self._left:
             self._left = True
-            self._load.leave(time.monotonic() - self._started, self._held)
+            self._capacity.leave(time.monotonic() - self._started, self._held)

@@ -1,4 +1,4 @@
-"""Every error as a response: one shape, that of OpenAI's interface, and nothing in it of the server's inside."""
+"""Turn every error into a response in the form of OpenAI's errors, without internal details of the server."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from embedpipe import errors
 logger = logging.getLogger(__name__)
 
 REQUEST_ID = "embedpipe.request_id"
-"""Where an ASGI scope holds the request's id."""
+"""The key of an ASGI scope that holds the request's id."""
 
 
 class ApiError(Exception):
-    """A refusal with its HTTP status; `type`, `param` and `code` as OpenAI's errors have them."""
+    """An error for the client, with its HTTP status and the `type`, `param` and `code` of OpenAI's errors."""
 
     def __init__(
         self,
@@ -46,7 +46,7 @@ class _Answer:
     type: str
     code: str
     message: str | None = None
-    """None where the error's own words are meant for whoever asked."""
+    """None sends the error's own message, which is meant for the client."""
 
 
 _ANSWERS: dict[type[Exception], _Answer] = {
@@ -60,11 +60,16 @@ _ANSWERS: dict[type[Exception], _Answer] = {
     errors.EmbeddingError: _Answer(502, "server_error", "embedding_failed", "The texts could not be embedded."),
     errors.GenerationError: _Answer(502, "server_error", "generation_failed", "The language model failed."),
     errors.DatabaseUnavailableError: _Answer(503, "server_error", "database", "The database cannot be reached."),
-    errors.DatabaseReadOnlyError: _Answer(503, "server_error", "read_only", "The database takes no writes now."),
+    errors.DatabaseReadOnlyError: _Answer(503, "server_error", "read_only", "The database is read-only now."),
     errors.DatabaseFullError: _Answer(507, "server_error", "disk_full", "The database's disk is full."),
-    errors.LockTimeoutError: _Answer(503, "server_error", "locked", "Another operation holds what this one needs."),
+    errors.LockTimeoutError: _Answer(
+        503, "server_error", "locked", "Another operation holds a lock that this one needs."
+    ),
     errors.UnknownCommitError: _Answer(
-        503, "server_error", "unknown_commit", "Whether this was written is not known. Send it again."
+        503,
+        "server_error",
+        "unknown_commit",
+        "The connection broke during the commit, so this may or may not be written. Send it again.",
     ),
     errors.EmbeddedServerError: _Answer(503, "server_error", "database", "The database cannot be reached."),
 }
@@ -72,13 +77,13 @@ _UNKNOWN = _Answer(500, "server_error", "internal_error", "The server failed.")
 
 
 def as_api_error(error: Exception) -> ApiError:
-    """The refusal that an error becomes."""
+    """Return the error as clients see it."""
     if isinstance(error, ApiError):
         return error
     answer = next((_ANSWERS[cls] for cls in type(error).__mro__ if cls in _ANSWERS), _UNKNOWN)
     message = answer.message or str(error)
     if answer.message:
-        message += " The server's log says why, under this request's id."
+        message += " The server's log has the cause under this request's id."
     headers = {}
     if answer.status in (429, 503):
         wait = error.retry_after if isinstance(error, errors.RateLimitError) else None
@@ -87,7 +92,7 @@ def as_api_error(error: Exception) -> ApiError:
 
 
 def error_body(error: ApiError, request_id: str) -> dict[str, Any]:
-    """What the response holds."""
+    """Return the body of an error response."""
     return {
         "error": {
             "message": error.message,
@@ -100,7 +105,7 @@ def error_body(error: ApiError, request_id: str) -> dict[str, Any]:
 
 
 def error_response(error: Exception, scope: Mapping[str, Any]) -> Response:
-    """The error as a response, logged where it is the server's."""
+    """Return the response to an error. Log it if it is the server's fault."""
     answer = as_api_error(error)
     log_error(error, scope)
     content = json.dumps(error_body(answer, scope[REQUEST_ID]))  # ASCII: a message may quote invalid Unicode
@@ -108,7 +113,7 @@ def error_response(error: Exception, scope: Mapping[str, Any]) -> Response:
 
 
 def log_error(error: Exception, scope: Mapping[str, Any]) -> None:
-    """Writes the error to the log where it is the server's, under the request's id."""
+    """Log an error under the request's id if it is the server's fault (status 500 or higher)."""
     if as_api_error(error).status >= 500:
         logger.error(
             "request %s (%.20r %.200r) failed", scope[REQUEST_ID], scope["method"], scope["path"], exc_info=error
@@ -116,13 +121,13 @@ def log_error(error: Exception, scope: Mapping[str, Any]) -> None:
 
 
 def public_message(error: Exception, scope: Mapping[str, Any]) -> str:
-    """What a response may say of an error that is one among several; the log has it where it is the server's."""
+    """Return what a client may see of one error among several. Log it if it is the server's fault."""
     log_error(error, scope)
     return as_api_error(error).message
 
 
 def add_error_handlers(app: FastAPI) -> None:
-    """Has the application answer every error this way."""
+    """Make the application answer every error this way."""
 
     async def known(request: Request, error: Exception) -> Response:
         return error_response(error, request.scope)
@@ -144,26 +149,26 @@ def _validation(error: Exception) -> ApiError:
     first = found[0]
     if first["type"] == "json_invalid":
         reason = first.get("ctx", {}).get("error", "")
-        return ApiError(400, f"The body expected JSON, and it cannot be read: {reason}.", code="invalid_json")
+        return ApiError(400, f"The body is not valid JSON: {reason}.", code="invalid_json")
     param = ".".join(str(part) for part in first["loc"][1:])[:200] or None  # a key may be as long as the body
-    if first["type"] == "value_error":  # one of our own checks, of the body or of a field
+    if first["type"] == "value_error":  # raised by a validator of schemas/
         message = f"{param or 'The body'}: {first['ctx']['error']}."
     elif param is None:
-        message = "The body expected a JSON object, sent as application/json."
+        message = "The body is not a JSON object. Send one with Content-Type: application/json."
     else:
         message = f"{param}: {first['msg']}."
     if len(found) > 1:
-        message += f" ({len(found)} faults in all.)"
+        message += f" ({len(found)} errors in all.)"
     return ApiError(400, message, param=param, code="invalid_value")
 
 
 def _http(error: Exception, request: Request) -> ApiError:
-    assert isinstance(error, HTTPException)  # noqa: S101 - the handler is for these alone
+    assert isinstance(error, HTTPException)  # noqa: S101 - the handler is registered for this class only
     method, path = request.method, request.url.path
     if error.status_code == 404:
-        message = f"There is nothing at {path:.200}. See /docs for what there is."
+        message = f"There is nothing at {path:.200}. See /docs for the routes."
         return ApiError(404, message, code="unknown_path")
     if error.status_code == 405:
-        message = f"{path:.200} does not take {method:.20}. See /docs for what it takes."
+        message = f"{path:.200} does not support {method:.20}. See /docs for its methods."
         return ApiError(405, message, code="method_not_allowed", headers=error.headers)
     return ApiError(error.status_code, str(error.detail), headers=error.headers)

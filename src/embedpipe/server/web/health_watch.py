@@ -1,4 +1,4 @@
-"""Whether requests can be answered, looked at once a second however many ask."""
+"""Check whether requests can be answered, at most once a second however many clients ask."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ async def _no_fault() -> str | None:
 
 
 class HealthWatch:
-    """The health of one service, which all who ask within a second share. For one event loop.
+    """The health of one service. Calls within one second share one check. Use one per event loop.
 
-    `model_fault` says what keeps the model from embedding, where the service cannot tell.
+    `model_fault` returns the reason why the model does not embed, or None. The service itself cannot tell.
     """
 
     def __init__(
@@ -36,7 +36,7 @@ class HealthWatch:
         self._until = 0.0
 
     async def health(self) -> Health:
-        """As the service's; where the database does not answer in time, it is not well."""
+        """Return the service's health. A database that does not answer within 5 s counts as not healthy."""
         now = asyncio.get_running_loop().time()
         if self._looked is None or (self._looked.done() and now > self._until):
             self._looked, self._until = asyncio.create_task(self._look()), now + _KEPT_S

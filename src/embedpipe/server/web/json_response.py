@@ -1,4 +1,4 @@
-"""JSON of many numbers, faster than by way of a model for each."""
+"""Write JSON with many numbers faster than pydantic models do."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from embedpipe._threads import in_thread
 
 
 class JsonResponse(Response):
-    """Dicts, lists, texts and numbers as JSON, without a check of what they are."""
+    """A response of dicts, lists, texts and numbers as JSON, which are not validated."""
 
     media_type = "application/json"
 
@@ -21,9 +21,9 @@ class JsonResponse(Response):
 
 
 async def list_response(name: str, items: Iterator[Any], others: Mapping[str, Any]) -> JsonResponse:
-    """Return an object of a list that may be long, under its name, and of other fields.
+    """Return a JSON object with a list of `items` under `name`, followed by the `others`.
 
-    The items are made and written one by one in a thread: at once they would hold up all other requests.
+    The items are created and written one by one in a thread, since a long list would block the event loop.
     """
     return JsonResponse(await in_thread(_list_body, name, items, others))
 

@@ -1,7 +1,7 @@
-"""How much a body of JSON makes a reader do, counted before anybody reads it.
+"""Count the values in a JSON body before it is parsed.
 
-Reading JSON holds up every other thread until it is done. Its time goes by the number of values, and not by the bytes:
-ten megabytes of empty lists take a hundred times as long as ten megabytes of text.
+Parsing JSON blocks all other threads until it is done. Its time depends on the number of values, not of bytes: ten
+megabytes of empty lists take a hundred times as long as ten megabytes of text.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ _QUOTE, _COMMA, _LIST, _OBJECT = (ord(sign) for sign in '",[{')
 
 
 def values_in(body: bytes, *, number_weight: float = 1.0) -> int:
-    """Return about how many texts, keys, numbers, lists and objects the JSON holds, in time that goes by its size.
+    """Return about how many texts, keys, numbers, lists and objects the JSON holds. Takes linear time.
 
-    A number counts `number_weight`. What is no JSON is counted up to where a reader of it stops, or further.
+    A number counts `number_weight`. The count is also an upper bound for what a parser reads of invalid JSON.
     """
-    if b"\\" in body:  # outside of texts there is none
+    if b"\\" in body:  # JSON has backslashes inside texts only
         body = body.replace(b"\\\\", b"  ").replace(b'\\"', b"  ")
     signs = np.frombuffer(body, dtype=np.uint8)
     texts = commas = opened = 0
@@ -36,5 +36,5 @@ def values_in(body: bytes, *, number_weight: float = 1.0) -> int:
 
 
 def is_utf8(body: bytes) -> bool:
-    """Return whether the body is not one of the other encodings that Python's reader guesses: they hold zero bytes."""
+    """Return whether the body is not UTF-16 or UTF-32, which Python's parser would guess. Both hold zero bytes."""
     return b"\0" not in body[:4]

@@ -1,4 +1,4 @@
-"""Bounds of what a request may ask for, beyond those of its body."""
+"""Check the limits of a request that its schema cannot express, since they depend on the settings."""
 
 from __future__ import annotations
 
@@ -10,53 +10,51 @@ from embedpipe.server.web.error_responses import ApiError
 
 
 def check_texts(texts: Sequence[str], settings: ServerSettings, *, param: str) -> None:
-    """`ApiError` 400 for more texts, or a longer one, than the server takes in one request."""
+    """Raise `ApiError` 400 if there are too many texts for one request, or if one is too long."""
     check_count(len(texts), settings, param=param)
     for place, text in enumerate(texts):
         if len(text) > settings.max_text_characters:
             raise ApiError(
                 400,
-                f"{param}: a text of at most {settings.max_text_characters} characters was expected, and number "
-                f"{place} has {len(text)}. Cut it into chunks.",
+                f"{param}: text number {place} has {len(text)} characters. The limit is "
+                f"{settings.max_text_characters}. Cut it into chunks.",
                 param=param,
                 code="text_too_long",
             )
 
 
 def check_count(count: int, settings: ServerSettings, *, param: str) -> None:
-    """`ApiError` 400 for more items than the server takes in one request."""
+    """Raise `ApiError` 400 if there are too many items for one request."""
     if count > settings.max_texts:
         raise ApiError(
             400,
-            f"{param}: at most {settings.max_texts} were expected, and {count} came. Send them in several requests.",
+            f"{param}: there are {count}, and the limit is {settings.max_texts}. Send them in several requests.",
             param=param,
             code="too_many",
         )
 
 
 def check_k(k: int, settings: ServerSettings, *, param: str = "k") -> None:
-    """`ApiError` 400 for more results than the server gives."""
+    """Raise `ApiError` 400 if more results are asked for than the server returns."""
     if k > settings.max_k:
-        raise ApiError(
-            400, f"{param}: at most {settings.max_k} was expected, and {k} came.", param=param, code="too_many"
-        )
+        raise ApiError(400, f"{param}: {k} is over the limit of {settings.max_k}.", param=param, code="too_many")
 
 
 def check_metadata(metadata: Mapping[str, Any], settings: ServerSettings, *, place: int) -> None:
-    """`ApiError` 400 for more metadata than a document may have: each of its chunks is stored with it."""
+    """Raise `ApiError` 400 if a document has too much metadata. Each of its chunks stores a copy."""
     most = settings.max_metadata_characters
     if _characters(metadata) > most:
         raise ApiError(
             400,
-            f"documents.{place}.metadata: at most {most} characters of JSON are taken. Each chunk is stored with the "
-            "metadata, so put what is long into the text.",
+            f"documents.{place}.metadata: the limit is {most} characters of JSON. Each chunk stores a copy of the "
+            "metadata. Put long values into the text.",
             param="documents",
             code="metadata_too_long",
         )
 
 
 def _characters(value: Any) -> int:
-    """About how long the value is as JSON."""
+    """Return about how long the value is as JSON."""
     total, level = 0, [value]
     while level:
         total += sum(len(each) if isinstance(each, str) else 2 for each in level)

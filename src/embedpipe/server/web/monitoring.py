@@ -1,4 +1,4 @@
-"""What a server is seen by: a line in the log and the metrics of every request, under its id."""
+"""Give each request an id, log it, and count it in the metrics."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ logger = logging.getLogger(__name__)
 _GIVEN_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 _BATCHES = (1, 2, 4, 8, 16, 32, 64, 128, 256)
 _HUNG_UP = 499
-"""As nginx calls a request whose client went before it was answered."""
+"""nginx's status for a request whose client disconnected before the answer."""
 
 
 class Monitor:
-    """The metrics of one server, in a registry of its own."""
+    """The Prometheus metrics of one server, in a registry of its own."""
 
     def __init__(self) -> None:
         self._prometheus = require("prometheus_client", extra="server")
@@ -35,36 +35,36 @@ class Monitor:
             "requests", "Requests by route, method and status.", ["route", "method", "status"], **settings
         )
         self._seconds = self._prometheus.Histogram(
-            "seconds", "Seconds to the end of the answer.", ["route"], **settings
+            "seconds", "Seconds until the end of the answer.", ["route"], **settings
         )
         self._under_way = self._prometheus.Gauge("requests_under_way", "Requests not answered yet.", **settings)
         batches = {"registry": self.registry, "namespace": "embedpipe", "subsystem": "batch", "buckets": _BATCHES}
-        self._texts = self._prometheus.Histogram("texts", "Texts that went through the model together.", **batches)
-        self._shared = self._prometheus.Histogram("requests", "Requests that a batch was made of.", **batches)
+        self._texts = self._prometheus.Histogram("texts", "Texts embedded in one batch.", **batches)
+        self._shared = self._prometheus.Histogram("requests", "Requests that shared one batch.", **batches)
 
     def batch(self, texts: int, requests: int) -> None:
-        """Takes what the batches tell."""
+        """Count a batch of the model."""
         self._texts.observe(texts)
         self._shared.observe(requests)
 
     def begun(self) -> None:
-        """A request came."""
+        """Count a request that has arrived."""
         self._under_way.inc()
 
     def ended(self, route: str, method: str, *, status: int, seconds: float) -> None:
-        """A request was answered."""
+        """Count a request that has ended."""
         self._under_way.dec()
         self._requests.labels(route, method, str(status)).inc()
         self._seconds.labels(route).observe(seconds)
 
     def exposition(self) -> bytes:
-        """All of them as Prometheus reads them."""
+        """Return all metrics in Prometheus's text format."""
         text: bytes = self._prometheus.generate_latest(self.registry)
         return text
 
 
 class MonitoringMiddleware:
-    """Gives each request its id, counts and logs it, and answers with an id alone where the server has a fault."""
+    """Give each request an id, and count and log it. An unexpected error is answered with the id and no details."""
 
     def __init__(self, app: ASGIApp, *, monitor: Monitor) -> None:
         self._app = app
@@ -91,7 +91,7 @@ class MonitoringMiddleware:
                 await self._app(scope, receive, numbered)
         except Exception as error:
             if status != _HUNG_UP:
-                raise  # the answer has begun, and can only break off
+                raise  # the answer has started, so the connection can only be cut
             await error_response(error, scope)(scope, receive, numbered)
         finally:
             seconds = time.perf_counter() - started
@@ -107,13 +107,13 @@ class MonitoringMiddleware:
 
 
 def _request_id(scope: Scope) -> str:
-    """The id that the client sent, where it is a plain one, else a new one."""
+    """Return the client's own id if it is safe to log, otherwise a new one."""
     given = next((value for name, value in scope["headers"] if name == b"x-request-id"), b"")
     return given.decode() if _GIVEN_ID.fullmatch(given) else uuid.uuid4().hex
 
 
 def _route(scope: Scope) -> str:
-    """The route's own path, of which there are few; "other" where there is none."""
+    """Return the path of the route, not of the request: metrics labels need few values. "other" if there is none."""
     return getattr(scope.get("route"), "path", None) or "other"
 
 

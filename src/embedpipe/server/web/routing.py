@@ -70,21 +70,12 @@ _NO_ROUTE = RouteRules(Access.READ)
 """For paths that nothing answers: only callers with a key learn that there is nothing."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Declared:
-    methods: tuple[str, ...]
-    path: str
-    rules: RouteRules
-    endpoint: Callable[..., Any]
-    options: dict[str, Any]
-
-
 class Routes:
     """The routes of one resource, to be added to an application by `RouteTable.include`."""
 
     def __init__(self, tag: str) -> None:
-        self.tag = tag
-        self.declared: list[_Declared] = []
+        self._tag = tag
+        self.declared: list[tuple[RouteRules, dict[str, Any]]] = []
 
     def add(
         self, method: str, path: str, access: Access, *, number_weight: float = 1.0, **options: Any
@@ -101,7 +92,8 @@ class Routes:
         rules = RouteRules(access, number_weight)
 
         def declare(endpoint: Endpoint) -> Endpoint:
-            self.declared.append(_Declared(tuple(method.split()), path, rules, endpoint, options))
+            route = {"path": path, "endpoint": endpoint, "methods": method.split(), "tags": [self._tag]}
+            self.declared.append((rules, route | options))
             return endpoint
 
         return declare
@@ -120,11 +112,9 @@ class RouteTable:
 
     def include(self, routes: Routes) -> None:
         """Add the routes to the application."""
-        for each in routes.declared:
-            self._app.add_api_route(
-                each.path, each.endpoint, methods=list(each.methods), tags=[routes.tag], **each.options
-            )
-            self._rules.append((self._app.routes[-1], each.rules))
+        for rules, route in routes.declared:
+            self._app.add_api_route(**route)
+            self._rules.append((self._app.routes[-1], rules))
 
     def check(self) -> None:
         """Raise `TypeError` for a route of the application that states no rules."""

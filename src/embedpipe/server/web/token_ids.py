@@ -1,4 +1,4 @@
-"""Texts out of token ids, which OpenAI's clients may send in their place."""
+"""Decode token ids, which OpenAI's clients may send instead of texts."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from embedpipe.server.web.error_responses import ApiError
 from embedpipe.text import encoding_name
 
 _DEFAULT = "cl100k_base"
-"""What clients cut texts with where they do not know the model's own tokens, LangChain's among them."""
+"""The encoding that clients such as LangChain's use if they do not know the model's own."""
 
 
 def decode_token_ids(tokens: Sequence[Sequence[int]], model: str) -> list[str]:
-    """The texts; `ApiError` 400 for an id that no text has."""
+    """Return the texts. Raise `ApiError` 400 for an id that the encoding does not have."""
     encoding = _encoding(encoding_name(model) or _DEFAULT)
     try:
         return [encoding.decode(list(each)) for each in tokens]
     except (KeyError, OverflowError, ValueError) as error:
         raise ApiError(
             400,
-            f"input expected token ids of {encoding.name}, and one came that it does not have. Send the text instead.",
+            f"input: a token id is not in the encoding {encoding.name}. Send the text instead.",
             param="input",
             code="invalid_value",
         ) from error
@@ -36,7 +36,7 @@ def _encoding(name: str) -> Any:
     except OSError as error:  # no network; the errors of its HTTP client derive from it
         raise ApiError(
             400,
-            f"Token ids cannot be read here, since the table {name} cannot be loaded. Send the text instead.",
+            f"Token ids are not supported here: the encoding {name} cannot be loaded. Send the text instead.",
             param="input",
             code="token_ids_not_supported",
         ) from error

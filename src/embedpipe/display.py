@@ -1,4 +1,4 @@
-"""What a notebook shows: search results with their scores, and a text with its chunks in colour."""
+"""Show search results with their scores, and a text with its chunks in colour, in a notebook."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _SCORES = {
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """HTML in a notebook, plain text elsewhere."""
+    """Shows as HTML in a notebook and as plain text elsewhere."""
 
     html: str = field(repr=False)
     text: str
@@ -37,7 +37,14 @@ class View:
 
 
 def show_results(results: Sequence[SearchResult]) -> View:
-    """A table of the results, best first: every score that one of them has, where it stands, and how it begins."""
+    """Show a table of results: the scores that any of them has, the place in the document, and the first words.
+
+    Args:
+        results: The results of a search, best first.
+
+    Returns:
+        A table in a notebook, lines of text elsewhere.
+    """
     shown = [name for name in _SCORES if any(getattr(result, name) is not None for result in results)]
     head = "".join(f"<th>{title}</th>" for title in ("", *(_SCORES[name] for name in shown), "document", "text"))
     rows = "".join(_row(place, result, shown) for place, result in enumerate(results, 1))
@@ -46,7 +53,15 @@ def show_results(results: Sequence[SearchResult]) -> View:
 
 
 def show_chunks(text: str, chunks: Sequence[Chunk]) -> View:
-    """The text with its chunks in turning colours; what two of them hold is red, what none holds is plain."""
+    """Show a text with its chunks in alternating colours. Overlaps are red, and text outside all chunks is plain.
+
+    Args:
+        text: The text that was chunked.
+        chunks: Its chunks.
+
+    Returns:
+        The coloured text in a notebook, a list of the chunks elsewhere.
+    """
     body = "".join(_span(text[start:end], held) for start, end, held in _stretches(text, chunks))
     html = f'<div style="white-space: pre-wrap; color: #222; background: #fff; padding: .5em">{body}</div>'
     plain = "\n".join(
@@ -75,7 +90,7 @@ def _beginning(text: str) -> str:
 
 
 def _stretches(text: str, chunks: Sequence[Chunk]) -> Iterator[tuple[int, int, list[int]]]:
-    """(start, end, which chunks hold it) from one edge of a chunk to the next."""
+    """Yield (start, end, positions of the chunks with this part) from one edge of a chunk to the next."""
     edges = sorted({0, len(text), *(edge for c in chunks for edge in (c.start_index, c.end_index))})
     opening: dict[int, list[int]] = {}
     closing: dict[int, list[int]] = {}

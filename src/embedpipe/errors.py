@@ -1,30 +1,30 @@
-"""Every error that embedpipe raises on purpose.
+"""The errors of embedpipe.
 
-Each message says what was expected, what came and what to do. All of them pickle, so that they travel between
-processes with their attributes.
+Each message says what is wrong and what to do. All errors can be pickled with their attributes, so they pass from
+one process to another.
 
     EmbedPipeError
-    ├── ConfigurationError (ValueError)        a setting that cannot work
+    ├── ConfigurationError (ValueError)        a setting or a combination of settings is wrong
     │   ├── MissingExtraError (ImportError)    an optional dependency is not installed
-    │   ├── UnknownModelError                  no model of that name can be found
-    │   └── UnknownOptionError (TypeError)     a component has no option of that name
-    ├── InputError (ValueError)                a text, id, metadata value or filter that cannot be taken
+    │   ├── UnknownModelError                  there is no embedding model with this name
+    │   └── UnknownOptionError (TypeError)     a component has no option with this name
+    ├── InputError (ValueError)                a text, id, metadata value or filter is not valid
     ├── EmbeddingError                         texts could not be embedded
-    │   ├── TokenLimitError (ValueError)       a text is longer than the model takes
-    │   ├── AuthenticationError                the provider refused the key
-    │   ├── RateLimitError                     the provider's rate limit held for longer than the deadline
+    │   ├── TokenLimitError (ValueError)       a text is too long for the model
+    │   ├── AuthenticationError                the provider refused the API key
+    │   ├── RateLimitError                     the provider's rate limit lasted longer than the retries
     │   ├── ProviderError                      the provider failed or refused the request
-    │   └── InvalidVectorsError                what came back is not one finite vector for each text
-    ├── StorageError                           the database could not do what was asked
-    │   ├── DatabaseUnavailableError           no connection
-    │   ├── DatabaseReadOnlyError              the database takes no writes: a standby, or set so
+    │   └── InvalidVectorsError                the model did not return one finite vector per text
+    ├── StorageError                           a database operation failed
+    │   ├── DatabaseUnavailableError           the database cannot be reached
+    │   ├── DatabaseReadOnlyError              the database is read-only: a standby, or by its settings
     │   ├── DatabaseFullError                  the database's disk is full
-    │   ├── LockTimeoutError                   others hold what the operation needs
-    │   ├── UnknownCommitError                 no answer to COMMIT: written or not
+    │   ├── LockTimeoutError                   another operation holds a lock that this one needs
+    │   ├── UnknownCommitError                 the connection broke during COMMIT: written or not
     │   ├── EmbeddedServerError                the embedded PostgreSQL does not start
-    │   ├── SchemaError                        extension, privilege or migration missing
-    │   ├── CollectionNotFoundError            no collection of that name
-    │   └── ModelMismatchError (ValueError)    vectors of another model or dimension
+    │   ├── SchemaError                        an extension, a privilege or a migration is missing
+    │   ├── CollectionNotFoundError            there is no collection with this name
+    │   └── ModelMismatchError (ValueError)    the vectors are of another model or dimension
     ├── RerankError                            a reranker failed
     └── GenerationError                        a language model failed
 """
@@ -44,30 +44,30 @@ def _rebuild(cls: type[EmbedPipeError], args: tuple[Any, ...], state: dict[str, 
 
 
 class EmbedPipeError(Exception):
-    """Base of every error of this package."""
+    """The base class of all errors of this package."""
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _rebuild, (type(self), self.args, self.__dict__)
 
 
 class ConfigurationError(EmbedPipeError, ValueError):
-    """A setting that cannot work."""
+    """A setting, or a combination of settings, is wrong."""
 
 
 class MissingExtraError(ConfigurationError, ImportError):
-    """An optional dependency is not installed; the message names the pip command."""
+    """An optional dependency is not installed. The message has the pip command."""
 
 
 class UnknownModelError(ConfigurationError):
-    """No embedding model of that name can be found."""
+    """There is no embedding model with this name."""
 
 
 class UnknownOptionError(ConfigurationError, TypeError):
-    """A component has no option of that name; also a `TypeError`, as for any misspelt argument."""
+    """A component has no option with this name. Also a `TypeError`, like any misspelt argument."""
 
 
 def unknown_option(owner: str, name: str, known: Iterable[str]) -> UnknownOptionError:
-    """Return the error for an option that `owner` does not have, with the nearest one and all that there are."""
+    """Return the error for an option that `owner` does not have. It suggests the nearest name and lists all names."""
     listed = sorted(known)
     near = difflib.get_close_matches(name, listed, n=1)
     hint = f" Did you mean {near[0]!r}?" if near else ""
@@ -75,13 +75,14 @@ def unknown_option(owner: str, name: str, known: Iterable[str]) -> UnknownOption
 
 
 class InputError(EmbedPipeError, ValueError):
-    """A text, id, metadata value or filter that cannot be taken."""
+    """A text, id, metadata value or filter is not valid."""
 
 
 class EmbeddingError(EmbedPipeError):
     """Texts could not be embedded.
 
-    `inputs` holds the positions of the texts that failed, in the caller's order; empty where all of them did.
+    Attributes:
+        inputs: The positions of the texts that failed, in the caller's order. Empty if all failed.
     """
 
     def __init__(self, message: str, *, inputs: Sequence[int] = ()) -> None:
@@ -90,7 +91,12 @@ class EmbeddingError(EmbedPipeError):
 
 
 class TokenLimitError(EmbeddingError, ValueError):
-    """A text is longer than the model takes; `token_counts` goes with `inputs`."""
+    """A text is too long for the model.
+
+    Attributes:
+        token_counts: The number of tokens of each text in `inputs`.
+        max_tokens: The model's limit, None if it is not known.
+    """
 
     def __init__(
         self,
@@ -106,11 +112,15 @@ class TokenLimitError(EmbeddingError, ValueError):
 
 
 class AuthenticationError(EmbeddingError):
-    """The provider refused the key."""
+    """The provider refused the API key."""
 
 
 class RateLimitError(EmbeddingError):
-    """The provider's rate limit held; `retry_after` is in seconds, None where the provider did not say."""
+    """The provider's rate limit lasted longer than the retries.
+
+    Attributes:
+        retry_after: Seconds to wait, None if the provider did not say.
+    """
 
     def __init__(self, message: str, *, inputs: Sequence[int] = (), retry_after: float | None = None) -> None:
         super().__init__(message, inputs=inputs)
@@ -118,7 +128,11 @@ class RateLimitError(EmbeddingError):
 
 
 class ProviderError(EmbeddingError):
-    """The provider failed or refused the request; `status` is the HTTP status, None where no reply came."""
+    """The provider failed or refused the request.
+
+    Attributes:
+        status: The HTTP status, None if there was no reply.
+    """
 
     def __init__(self, message: str, *, inputs: Sequence[int] = (), status: int | None = None) -> None:
         super().__init__(message, inputs=inputs)
@@ -126,19 +140,19 @@ class ProviderError(EmbeddingError):
 
 
 class InvalidVectorsError(EmbeddingError):
-    """What came back is not one finite vector of the model's dimension for each text."""
+    """The model did not return one finite vector of its dimension for each text."""
 
 
 class StorageError(EmbedPipeError):
-    """The database could not do what was asked; nothing of it was written, `UnknownCommitError` excepted."""
+    """A database operation failed. Nothing was written, except perhaps with `UnknownCommitError`."""
 
 
 class DatabaseUnavailableError(StorageError):
-    """No connection to the database."""
+    """The database cannot be reached."""
 
 
 class DatabaseReadOnlyError(StorageError):
-    """The database takes no writes: it is a standby, or is set to be read alone."""
+    """The database is read-only: it is a standby, or its settings say so."""
 
 
 class DatabaseFullError(StorageError):
@@ -146,13 +160,13 @@ class DatabaseFullError(StorageError):
 
 
 class LockTimeoutError(StorageError):
-    """Others held a lock that the operation needs for longer than it waits."""
+    """Another operation held a needed lock for longer than this one waits."""
 
 
 class UnknownCommitError(StorageError):
-    """The connection was lost while a transaction was being committed: all of it was written, or nothing.
+    """The connection broke during a commit. Either the whole transaction is written, or nothing.
 
-    The same call is safe to repeat, except for chunks without ids: it would give them other ones.
+    The same call is safe to repeat, except for chunks without ids: they would get new ids and be stored twice.
     """
 
 
@@ -165,11 +179,11 @@ class SchemaError(StorageError):
 
 
 class CollectionNotFoundError(StorageError):
-    """No collection of that name."""
+    """There is no collection with this name."""
 
 
 class ModelMismatchError(StorageError, ValueError):
-    """Vectors of another model or dimension than the collection's."""
+    """The vectors are of another model or dimension than those of the collection."""
 
 
 class RerankError(EmbedPipeError):

@@ -1,4 +1,4 @@
-"""From a question to an answer whose citations are checked."""
+"""Answer questions from search results, with checked citations."""
 
 from __future__ import annotations
 
@@ -43,11 +43,11 @@ _LOG = logging.getLogger(__name__)
 
 
 class Searches(Protocol):
-    """What a pipeline needs of a search service."""
+    """A search service, as a pipeline uses it."""
 
     @property
     def search(self) -> Callable[..., list[SearchResult]]:
-        """search(query, k, **options)"""
+        """Called as search(query, k, **options)."""
         ...
 
     @property
@@ -55,7 +55,7 @@ class Searches(Protocol):
 
     @property
     def expand(self) -> Callable[..., list[SearchResult]]:
-        """expand(results, window=, parent=): the results, then the chunks around them"""
+        """Called as expand(results, window=, parent=). Returns the results, then their neighboring chunks."""
         ...
 
     @property
@@ -64,7 +64,7 @@ class Searches(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class _Prepared:
-    """A question with its sources, ready to be answered."""
+    """A question with its sources."""
 
     question: str
     sources: list[Passage]
@@ -74,16 +74,9 @@ class _Prepared:
 
 
 class RAGPipeline:
-    """Answers questions from what a service finds, with a language model or, without one, by quoting sentences.
+    """Answers questions from the results of a search service, with checked citations.
 
-    `llm`: an `OpenAIChat`, a LangChain chat model, a LlamaIndex LLM, any `ChatModel`, or None. `prompt`: a `Prompt`
-    with other templates, or any callable (question, sources) -> messages. `context` says how results become sources;
-    its token budget holds where there is a model, counted by `counter` (None: as cl100k_base does). Keyword arguments
-    of the query methods go to the service's search: `filter`, `mode`, `threshold` and so on. `metrics` is an observer
-    of `embedpipe.metrics`, or several; None means those of the service.
-
-    Every query method raises `InputError` for an empty question, `GenerationError` where the model fails, and what
-    the search raises.
+    A language model writes the answers. Without one, the answers quote sentences from the sources.
     """
 
     def __init__(
@@ -98,6 +91,22 @@ class RAGPipeline:
         extractive: ExtractiveAnswerer | None = None,
         metrics: Observers | None = None,
     ) -> None:
+        """Set up a pipeline.
+
+        Args:
+            service: The search service, such as `SemanticSearchService`.
+            llm: An `OpenAIChat`, a LangChain chat model, a LlamaIndex LLM or any `ChatModel`. None quotes sentences.
+            k: How many chunks a question searches for.
+            prompt: A `Prompt` with other templates, or any callable (question, sources) -> messages.
+            context: How results become sources. Its token budget only applies with a language model.
+            counter: Counts the tokens of the budget. None counts those of cl100k_base.
+            extractive: Chooses the sentences to quote when there is no language model.
+            metrics: An observer of `embedpipe.metrics`, or several. None takes those of the service.
+
+        Raises:
+            ConfigurationError: If `llm` is none of the supported kinds.
+            InputError: If `k` is below 1.
+        """
         self._service = service
         self._llm = None if llm is None else as_chat_model(llm)
         self._given = Given(llm)
@@ -110,11 +119,26 @@ class RAGPipeline:
 
     @property
     def generates(self) -> bool:
-        """Whether a language model writes the answers; they are quoted sentences otherwise."""
+        """Return whether a language model writes the answers. Otherwise they quote sentences."""
         return self._llm is not None
 
     def query(self, question: str, *, k: int | None = None, **search: Any) -> RAGResponse:
-        """The answer, its statements with their checked citations, and its numbered sources."""
+        """Answer a question.
+
+        Args:
+            question: The question.
+            k: How many chunks to search for. None takes the pipeline's `k`.
+            **search: Options of the service's search: `filter`, `mode`, `threshold` and so on.
+
+        Returns:
+            The answer, its statements with checked citations, and its numbered sources.
+
+        Raises:
+            InputError: If the question is blank or `k` is below 1.
+            ConfigurationError: If no result fits the context's token budget.
+            GenerationError: If the language model fails.
+            EmbedPipeError: Whatever else the search raises.
+        """
         with self._asked(question):
             started = _start(question)
             prepared = self._prepare(question, self._search(question, self._wanted(k), search), started)
@@ -124,7 +148,7 @@ class RAGPipeline:
                 return self._finish(prepared, [self._llm.complete(self._messages(prepared))], answering)
 
     async def aquery(self, question: str, *, k: int | None = None, **search: Any) -> RAGResponse:
-        """As `query`."""
+        """Answer a question on the running event loop. See `query`."""
         with self._asked(question):
             started = _start(question)
             prepared = self._prepare(question, await self._asearch(question, self._wanted(k), search), started)
@@ -134,12 +158,19 @@ class RAGPipeline:
                 return self._finish(prepared, [await self._llm.acomplete(self._messages(prepared))], answering)
 
     def stream(self, question: str, *, k: int | None = None, **search: Any) -> AnswerStream:
-        """The answer's text in pieces; then, from the stream's `response`, all that `query` gives."""
+        """Answer a question in pieces of text.
+
+        The search and the model run as the stream is read, so errors come up there. Arguments and errors are those of
+        `query`.
+
+        Returns:
+            An iterable of pieces of text. After the last piece, its `response` is what `query` returns.
+        """
         started = _start(question)
         return AnswerStream(self._pieces(question, self._wanted(k), search, started))
 
     def astream(self, question: str, *, k: int | None = None, **search: Any) -> AsyncAnswerStream:
-        """As `stream`, to be iterated with `async for`."""
+        """Answer a question in pieces for `async for`. See `stream`."""
         started = _start(question)
         return AsyncAnswerStream(partial(self._answer, question, self._wanted(k), search, started))
 
@@ -160,7 +191,7 @@ class RAGPipeline:
         yield response
 
     async def _answer(self, question: str, k: int, search: dict[str, Any], started: float, tell: Tell) -> None:
-        """As `_pieces`, each told as it comes."""
+        """Call `tell` with each piece. See `_pieces`."""
         with self._asked(question):
             prepared = self._prepare(question, await self._asearch(question, k, search), started)
             with self._answering(prepared) as answering:
@@ -178,15 +209,15 @@ class RAGPipeline:
 
     def _search(self, question: str, k: int, options: dict[str, Any]) -> list[SearchResult]:
         results = self._service.search(question, k, **options)
-        return self._service.expand(results, **self._around) if self._around else results
+        return self._service.expand(results, **self._neighbors) if self._neighbors else results
 
     async def _asearch(self, question: str, k: int, options: dict[str, Any]) -> list[SearchResult]:
         results = await self._service.asearch(question, k, **options)
-        return await self._service.aexpand(results, **self._around) if self._around else results
+        return await self._service.aexpand(results, **self._neighbors) if self._neighbors else results
 
     @property
-    def _around(self) -> dict[str, Any]:
-        """What the context wants of the chunks around the hits; empty where it wants the hits alone."""
+    def _neighbors(self) -> dict[str, Any]:
+        """Return the arguments for `expand`, {} if the context needs no neighbors of the hits."""
         settings = self._context
         wants_more = settings.window or settings.parent
         return {"window": settings.window, "parent": settings.parent} if wants_more else {}
@@ -223,13 +254,13 @@ class RAGPipeline:
         return _response(prepared, answer=answer, statements=statements)
 
     def _finish(self, prepared: _Prepared, replies: Sequence[ChatReply], answering: Span) -> RAGResponse:
-        assert self._llm is not None  # noqa: S101 - there is a reply
+        assert self._llm is not None  # noqa: S101 - there is a reply, so there is a model
         answer = "".join(reply.text for reply in replies)
         used = next((reply.tokens_used for reply in reversed(replies) if reply.tokens_used), None)
         written = next((reply.output_tokens for reply in reversed(replies) if reply.output_tokens), None) or 0
         answering.note(tokens=max((used or 0) - written, 0), output_tokens=written, content=(answer,))
         if not answer.strip():
-            raise GenerationError(f"{self._llm.name}: the reply holds no text.")
+            raise GenerationError(f"{self._llm.name} returned no text. Ask again, or raise its token limit.")
         return _response(
             prepared,
             answer=answer,
@@ -242,13 +273,13 @@ class RAGPipeline:
 
 def _start(question: object) -> float:
     if not isinstance(question, str) or not question.strip():
-        raise InputError(f"a question must be a text with at least one word; got {question!r:.80}.")
+        raise InputError(f"The question is {question!r:.80}. Pass a non-empty string.")
     return time.perf_counter()
 
 
 def _checked_k(k: int) -> int:
     if k < 1:
-        raise InputError(f"k must be 1 or more; got {k}.")
+        raise InputError(f"k is {k}. Pass 1 or more.")
     return k
 
 
@@ -277,5 +308,7 @@ def _response(prepared: _Prepared, *, answer: str, statements: Sequence[Statemen
         **model,
     )
     if response.problems:
-        _LOG.warning("%d of %d citations do not hold", len(response.problems), len(response.citations))
+        _LOG.warning(
+            "%d of %d citations are not supported by their sources", len(response.problems), len(response.citations)
+        )
     return response

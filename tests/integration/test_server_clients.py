@@ -59,7 +59,7 @@ def test_token_ids_are_read_as_the_text_that_they_spell(client: openai.OpenAI) -
     of_text = client.embeddings.create(input=texts, model=MODEL).data
     np.testing.assert_allclose(one[0].embedding, of_text[0].embedding, atol=1e-6)
     np.testing.assert_allclose([e.embedding for e in both], [e.embedding for e in of_text], atol=1e-6)
-    with pytest.raises(openai.BadRequestError, match="token ids"):
+    with pytest.raises(openai.BadRequestError, match="token id"):
         client.embeddings.create(input=[100_300], model=MODEL)
 
 

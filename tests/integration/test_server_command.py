@@ -113,4 +113,4 @@ def test_a_port_that_is_taken_and_a_collection_of_another_model(
     service.ingest([Document(id="1", text="x")])
     service.close()
     message = said(["--port", "0", "--database", database_url], monkeypatch, capsys)
-    assert "has vectors of fake, and all-MiniLM-L6-v2 was to be served" in message
+    assert "holds vectors of fake, not of all-MiniLM-L6-v2" in message

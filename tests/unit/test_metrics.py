@@ -99,8 +99,8 @@ def test_one_of_several_observers_that_fails_costs_no_call(caplog: pytest.LogCap
         EmbeddingGenerator(FakeEmbeddingModel(4), metrics=[Broken(), failing, metrics]).generate("text")
     assert metrics.summary().calls == 1
     assert {record.getMessage() for record in caplog.records} >= {
-        "An observer failed as embed began.",
-        "An observer failed as embed ended.",
+        "An observer failed at the start of embed.",
+        "An observer failed at the end of embed.",
     }
 
 
@@ -286,5 +286,5 @@ def test_what_belongs_to_a_process_stays_in_it() -> None:
     copy = pickle.loads(pickle.dumps(OpenTelemetryObserver(capture_text=True)))  # noqa: S301 - made here
     assert isinstance(copy, OpenTelemetryObserver)
     assert copy._capture_text
-    with pytest.raises(ConfigurationError, match="in the other process"):
+    with pytest.raises(ConfigurationError, match="Create another one there"):
         pickle.dumps(PrometheusObserver(CollectorRegistry()))

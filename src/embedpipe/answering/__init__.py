@@ -1,1 +1,1 @@
-"""What stands between found passages and a cited answer: models, prompts, checked citations, extractive answers."""
+"""The steps from found passages to a cited answer: chat models, prompts, checked citations, extractive answers."""

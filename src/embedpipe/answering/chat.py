@@ -1,4 +1,4 @@
-"""What a language model must be able to do to write answers, and OpenAI-compatible endpoints that can."""
+"""The protocol of chat models, and OpenAI-compatible endpoints as chat models."""
 
 from __future__ import annotations
 
@@ -27,18 +27,21 @@ from embedpipe.errors import AuthenticationError, ConfigurationError, EmbedPipeE
 
 
 class Message(NamedTuple):
-    """`role` is "system" or "user"."""
+    """A message to a chat model. `role` is "system" or "user"."""
 
     role: str
     content: str
 
 
 class ChatReply(NamedTuple):
-    """A model's text, or a piece of it while it streams.
+    """A model's answer, or a piece of a streamed answer.
 
-    `tokens_used` counts prompt and answer, `output_tokens` the answer alone; None where the model did not say, and for
-    every piece of a stream but one.
-    `truncated`: the model stopped at its token limit, in the middle of what it had to say.
+    Attributes:
+        text: The text.
+        tokens_used: The tokens of prompt and answer. None if the model did not say, and in all pieces of a stream but
+            one.
+        truncated: Whether the model stopped in mid-answer at its token limit.
+        output_tokens: The tokens of the answer alone, None as for `tokens_used`.
     """
 
     text: str
@@ -49,17 +52,17 @@ class ChatReply(NamedTuple):
 
 @runtime_checkable
 class ChatModel(Protocol):
-    """A language model. Each method raises `GenerationError` where the model fails."""
+    """A language model. Each method raises `GenerationError` if the model fails."""
 
     @property
     def name(self) -> str: ...
 
     def complete(self, messages: Sequence[Message]) -> ChatReply:
-        """The whole answer."""
+        """Return the whole answer."""
         ...
 
     def stream(self, messages: Sequence[Message]) -> Generator[ChatReply, None, None]:
-        """The answer in pieces, whose texts joined are the whole."""
+        """Yield the answer in pieces. Their joined texts are the whole answer."""
         ...
 
     async def acomplete(self, messages: Sequence[Message]) -> ChatReply: ...
@@ -68,16 +71,10 @@ class ChatModel(Protocol):
 
 
 class OpenAIChat:
-    """A chat model behind any endpoint that speaks OpenAI's chat completions.
+    """A chat model behind an endpoint with OpenAI's chat completions API.
 
-    An answer has at most `max_tokens` tokens. `api_key=None` means `OPENAI_API_KEY`; an endpoint of one's own
-    (`base_url=`) may need none. 429, 5xx and broken connections are tried `max_retries` times more by the openai
-    client, which honours Retry-After up to two minutes. `options` go into each request as they are (temperature, seed,
-    ...). The key, a user name and password in `base_url`, and `extra_headers` appear in no repr and no pickle: a copy
-    in another process takes its own from the environment.
-
-    `timeout_s` is for each try, from connecting to the last byte. For a stream it is the longest wait for the first
-    piece of text or reasoning, and for each further one. A redirect to another origin is an error.
+    The API key, a user name and password in `base_url`, and `extra_headers` appear in no repr and no pickle. A copy in
+    another process reads its key from the environment. A redirect to another origin is an error.
     """
 
     provider = "openai"
@@ -93,6 +90,19 @@ class OpenAIChat:
         timeout_s: float = 60.0,
         **options: Any,
     ) -> None:
+        """Set up the model. No request is sent yet.
+
+        Args:
+            model: The model's name at the endpoint.
+            base_url: The URL of the endpoint. None takes `OPENAI_BASE_URL`, and otherwise OpenAI's.
+            api_key: The API key. None takes `OPENAI_API_KEY`. Your own endpoint may need none.
+            max_tokens: The most tokens of an answer.
+            max_retries: How often to retry after status 429, 5xx and broken connections. The openai client does
+                this. It honours Retry-After up to two minutes.
+            timeout_s: Seconds for each try, from connecting to the last byte. For a stream: the longest wait for the
+                first piece of text or reasoning, and for each further one.
+            **options: Passed on with each request, such as temperature or seed.
+        """
         self._model = model
         self._endpoint = Endpoint(base_url, variable="OPENAI_BASE_URL")
         self._secret = Secret.of(api_key, variable="OPENAI_API_KEY")
@@ -115,6 +125,7 @@ class OpenAIChat:
         return self._model
 
     def complete(self, messages: Sequence[Message]) -> ChatReply:
+        """Return the whole answer. See `ChatModel`."""
         with self._translated():
             client = self._client
             with allowing(self._allowance()):
@@ -122,6 +133,7 @@ class OpenAIChat:
             return self._reply(completion)
 
     async def acomplete(self, messages: Sequence[Message]) -> ChatReply:
+        """Return the whole answer, on the running event loop."""
         with self._translated():
             async with self._async_client() as client:
                 with allowing(self._allowance()):
@@ -129,6 +141,7 @@ class OpenAIChat:
                 return self._reply(completion)
 
     def stream(self, messages: Sequence[Message]) -> Generator[ChatReply, None, None]:
+        """Yield the answer in pieces. See `ChatModel`."""
         with self._translated():
             progress = _Progress(self._allowance())
             client = self._client
@@ -141,6 +154,7 @@ class OpenAIChat:
             self._check_finished(progress.finished)
 
     async def astream(self, messages: Sequence[Message]) -> AsyncGenerator[ChatReply, None]:
+        """Yield the answer in pieces, on the running event loop."""
         with self._translated():
             progress = _Progress(self._allowance())
             async with self._async_client() as client:
@@ -165,7 +179,7 @@ class OpenAIChat:
         return openai.OpenAI(**self._connection(client))
 
     def _async_client(self) -> Any:
-        """A fresh one for each call, since its connections belong to the event loop that opened them."""
+        """Open a client for one call, since its connections belong to the event loop that opened them."""
         import openai
 
         return openai.AsyncOpenAI(**self._connection(async_client))
@@ -176,8 +190,8 @@ class OpenAIChat:
             key = self._secret.reveal(default="none" if base_url else None)
         except AuthenticationError as error:
             raise ConfigurationError(
-                f"OpenAIChat({self._model!r}) needs a key: set OPENAI_API_KEY or give api_key=; "
-                f"for a server of your own give base_url=. {error}"
+                f"OpenAIChat({self._model!r}) needs an API key. Set OPENAI_API_KEY or pass api_key=. "
+                f"For your own endpoint, pass base_url=. {error}"
             ) from None
         return {
             "api_key": key,
@@ -209,13 +223,12 @@ class OpenAIChat:
         except (openai.OpenAIError, UnusableReplyError) as error:
             cause = unusable(error) or error.__cause__ or error
             raise GenerationError(
-                f"{self._model}: no answer came: {words(str(error), secrets=secrets)} "
+                f"{self._model} did not answer: {words(str(error), secrets=secrets)} "
                 f"({type(cause).__name__}: {words(str(cause), secrets=secrets)})"
             ) from safe_cause(error, secrets)
         except _UNREADABLE as error:
             raise GenerationError(
-                f"{self._model}: the reply is not what OpenAI's interface sends ({type(error).__name__}). "
-                "Check base_url."
+                f"{self._model}: the reply is not in the form of OpenAI's API ({type(error).__name__}). Check base_url."
             ) from safe_cause(error, secrets)
 
     def _refusal(self, error: Any, secrets: Sequence[str]) -> str:
@@ -228,30 +241,32 @@ class OpenAIChat:
 
     def _reply(self, completion: Any) -> ChatReply:
         if not completion.choices:
-            raise GenerationError(f"{self._model}: the reply holds no text (no choices).")
+            raise GenerationError(f"{self._model} returned no text (no choices). Ask again.")
         choice = completion.choices[0]
         text = _text(choice.message.content)
         if not text:
-            raise GenerationError(f"{self._model}: the reply holds no text ({shown(choice.finish_reason)}).")
+            raise GenerationError(
+                f"{self._model} returned no text ({shown(choice.finish_reason)}). Ask again, or raise max_tokens."
+            )
         return ChatReply(
             text, _count(completion, "total_tokens"), choice.finish_reason == "length", _output(completion)
         )
 
     def _check_finished(self, finished: bool) -> None:
         if not finished:
-            raise GenerationError(f"{self._model}: the stream broke off before the answer was complete.")
+            raise GenerationError(f"{self._model}: the stream ended before the answer was complete. Ask again.")
 
 
 _HEADERS = ("extra_headers", "extra_query")
 """Options of the openai client that often hold a key."""
 _STREAM = {"stream": True, "stream_options": {"include_usage": True}}
-_FLOOR_BYTES = 16 << 20  # a model may think aloud for longer than it answers
+_FLOOR_BYTES = 16 << 20  # reasoning may be longer than the answer
 _TOKEN_BYTES = 4096  # an event for each token, with the probabilities of twenty others
 _UNREADABLE = (ValueError, TypeError, AttributeError, LookupError, RecursionError)
 
 
 class _Progress:
-    """What has come of a stream: pieces of text or reasoning give it more time, other events do not."""
+    """The progress of a stream. Pieces of text or reasoning extend its time, other events do not."""
 
     def __init__(self, allowance: Allowance) -> None:
         self.allowance = allowance
@@ -269,7 +284,7 @@ class _Progress:
         return ChatReply(text, _count(event, "total_tokens"), reason == "length", _output(event))
 
     def resume(self) -> None:
-        """Count the time anew where the stream got on. What the reader of the pieces took is not the provider's."""
+        """Restart the clock after progress. The time that the reader of the pieces took does not count."""
         if self._got_on:
             self.allowance.restart()
 
@@ -287,6 +302,6 @@ def _output(reply: Any) -> int | None:
 
 
 def _count(reply: Any, name: str) -> int | None:
-    """A number of tokens that the provider states; None where it states none, or no number."""
+    """Return a number of tokens from the reply, None if it is missing or not a number."""
     count = getattr(reply.usage, name, None)
     return count if type(count) is int and 0 <= count < 1 << 53 else None

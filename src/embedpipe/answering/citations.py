@@ -1,4 +1,4 @@
-"""From an answer's text to statements whose citations are checked against the sources they name."""
+"""Split an answer into statements, and check their citations against the sources."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from embedpipe.text import SPACED_LETTER, sentence_spans, words
 Status: TypeAlias = Literal["quoted", "paraphrased", "unsupported", "misquoted", "unknown_source"]
 
 MIN_SUPPORT = 0.5
-"""The share of a paraphrase's words that its source must hold."""
+"""The share of a paraphrase's words that its source must contain."""
 
-# An answer may be of a planted document's making, so no pattern here may take more than linear time: none begins with
-# a repetition, and none looks past the character that could begin its next match.
+# A malicious document may control the answer's text, so every pattern here takes linear time: none begins with a
+# repetition, and none looks past the character that could begin its next match.
 _CODE = re.compile(r"```[\s\S]*?```|`[^`\n]*`")
 _MARK = re.compile(
     r"\[\s*(?:sources?\s*)?(\d{1,4}(?:\s*(?:,|;|-|–|and)\s*(?:sources?\s*)?\d{1,4})*)\s*\](?!\()", re.IGNORECASE
@@ -30,20 +30,27 @@ _ELLIPSIS = re.compile(r"\[\s*(?:\.\.\.|…)\s*\]|\.\.\.|…")
 _LETTER = re.compile(SPACED_LETTER)
 _QUOTE_MARKS = str.maketrans("’‘“”„", '\'\'"""')
 _MAX_LEFT_OUT = 300
-"""How many characters an ellipsis may stand for."""
+"""The most characters that an ellipsis may replace."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Citation:
-    """One mark such as [2] in an answer, and what the check of it found.
+    """A mark such as [2] in an answer, and the result of its check.
 
-    `status`: "quoted": the statement's quotation, or the statement itself, stands in the source word for word;
-    "paraphrased": nothing is quoted, and the source holds at least half of the statement's words; "unsupported": it
-    holds fewer; "misquoted": the quotation does not stand there; "unknown_source": there is no source of that number.
-    `start_index`, `end_index`: where the quotation, or else the sentence nearest to the statement, stands in the
-    original document (of text that was cleaned: where its chunk stands); None where nothing was found. `quote` is the
-    source's own text there, which the document has word for word (only the white space between two chunks may be of
-    another kind). `support`: the share of the statement's words that the source holds, from 0 to 1.
+    Attributes:
+        source: The number of the source, from 1.
+        status: "quoted": the statement, or its quotation, is in the source word for word.
+            "paraphrased": nothing is quoted, and the source has at least half of the statement's words.
+            "unsupported": nothing is quoted, and the source has fewer of its words.
+            "misquoted": the quotation is not in the source.
+            "unknown_source": there is no source with this number.
+        document_id: The source's document.
+        quote: The text of the source at this place. The document has it word for word (only white space between two
+            chunks may be of another kind).
+        start_index: The start of the quotation, or else of the sentence that is closest to the statement, in the
+            original document. For cleaned text, that of the chunk. None if nothing was found.
+        end_index: The end of the same place.
+        support: The share of the statement's words that the source has, from 0 to 1.
     """
 
     source: int
@@ -61,7 +68,7 @@ class Citation:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Statement:
-    """A sentence of an answer, without its marks; `answer[start:end]` is it with them."""
+    """A sentence of an answer, without its citation marks. `answer[start:end]` is the sentence with them."""
 
     text: str
     start: int
@@ -70,9 +77,16 @@ class Statement:
 
 
 def checked_statements(answer: str, sources: Sequence[Passage]) -> list[Statement]:
-    """The answer's sentences in order, each with its citations checked; one that cites nothing has none.
+    """Split an answer into sentences and check the citations of each.
 
-    A mark belongs to the sentence that it stands in or directly follows. Source numbers count from 1.
+    A citation belongs to the sentence that contains it or that it directly follows.
+
+    Args:
+        answer: The answer, with citations such as [1] or [2, 3].
+        sources: The sources in the order of their numbers, which count from 1.
+
+    Returns:
+        The sentences in order. A sentence without a citation has no `citations`.
     """
     checked = [_Source(source) for source in sources]
     return [
@@ -82,7 +96,7 @@ def checked_statements(answer: str, sources: Sequence[Passage]) -> list[Statemen
 
 
 class _Source:
-    """A passage, and what every citation of it is checked against, made once."""
+    """A passage with its words and sentences, which all citations of it are checked against."""
 
     def __init__(self, passage: Passage) -> None:
         self.passage = passage
@@ -131,7 +145,7 @@ def _owned(
 ) -> defaultdict[int, list[re.Match[str]]]:
     """Return the marks of each sentence, by its position.
 
-    A mark belongs to the sentence that it stands in, or else to the one before it on its line, or to the next.
+    A mark belongs to the sentence that contains it, or else to the one before it on its line, or to the next.
     """
     starts = [start for start, _ in spans]
     breaks = [match.start() for match in re.finditer("\n", answer)]
@@ -151,7 +165,7 @@ def _numbers(mark: str) -> Iterator[int]:
 
 
 def _check(statement: str, number: int, sources: Sequence[_Source]) -> Citation:
-    """Return what a citation of source `number` after `statement` is worth."""
+    """Check a citation of source `number` after `statement`."""
     if not 1 <= number <= len(sources):
         return Citation(source=number, status="unknown_source")
     source = sources[number - 1]
@@ -190,14 +204,14 @@ def _citation(
 def find_quote(quote: str, text: str) -> tuple[int, int] | None:
     """Return (start, end) of the quoted words in `text`, or None.
 
-    White space, kinds of quotation marks and case may differ, punctuation at the quote's end too. An ellipsis stands
-    for left-out words within 300 characters.
+    White space, case, the kind of quotation marks and punctuation at the end may differ. An ellipsis stands for up to
+    300 characters.
     """
     return _PlainText(text).find(quote)
 
 
 class _PlainText:
-    """A text with one space for each white space, plain quotation marks and small letters, and the way back."""
+    """A text with single spaces, plain quotation marks and lower case, which maps places back to the original."""
 
     def __init__(self, text: str) -> None:
         tokens = list(re.finditer(r"\S+", text))
@@ -210,25 +224,27 @@ class _PlainText:
             start += len(token[0]) + 1
 
     def find(self, quote: str) -> tuple[int, int] | None:
-        """Return (start, end) of the quote in the original text, or None. The time grows as the text's length."""
+        """Return (start, end) of the quote in the original text, or None. Takes linear time."""
         parts = [part.strip(" \t\n.,;:!?") for part in _ELLIPSIS.split(quote)]
         plain = [" ".join(_plain(token) for token in part.split()) for part in parts if words(part)]
         found = self._chain(plain) if plain else None
         return None if found is None else (self._place(found[0]), self._place(found[1] - 1) + 1)
 
     def _chain(self, parts: Sequence[str]) -> tuple[int, int] | None:
-        """Return (start, end) of the parts one behind the other, in the plain text.
+        """Return (start, end) of the parts in sequence, in the plain text.
 
-        For each part, all places are kept that the parts before it can reach. In a text of repetitions there can be so
-        many that the time would grow as the square, so that only a number of steps that grows as the text is taken.
+        For each part, all places are kept that the parts before it can reach. A repetitive text can have so many that
+        the time would be quadratic, so the number of steps is limited to a multiple of the text's length.
         """
         text, steps = self._text, 100_000 + 5 * len(self._text)
-        reached: list[tuple[int, int, int]] = [(0, len(text), -1)]  # where the next may begin: first, last; the start
+        reached: list[tuple[int, int, int]] = [
+            (0, len(text), -1)
+        ]  # where the next part may begin (first, last), and the start of the chain
         for number, part in enumerate(parts):
             places: list[tuple[int, int, int]] = []
             at = 0
             for first, last, origin in reached:
-                at = max(at, first)  # where places overlap, each is looked at once
+                at = max(at, first)  # overlapping ranges are searched once
                 steps -= max(0, last + 1 - at)
                 while steps > 0 and (at := text.find(part, at, last + len(part))) >= 0:
                     steps -= len(part) + 1
@@ -246,13 +262,13 @@ class _PlainText:
         return None
 
     def _place(self, at: int) -> int:
-        """Return where a character of the plain text stands in the original."""
+        """Return the place in the original of a character of the plain text."""
         token = bisect_right(self._starts, at) - 1
         return self._original[token] + at - self._starts[token]
 
 
 def _plain(token: str) -> str:
-    """Return the token in small letters with plain quotation marks, at its length."""
+    """Return the token in lower case with plain quotation marks. Its length stays the same."""
     low = token.lower()
     if len(low) != len(token):
         low = "".join(letter.lower() if len(letter.lower()) == 1 else letter for letter in token)

@@ -1,4 +1,4 @@
-"""An answer without a language model: the sentences of the sources that the question asks for, word for word."""
+"""Answer without a language model: quote the sentences of the sources that fit the question."""
 
 from __future__ import annotations
 
@@ -21,22 +21,30 @@ _WHOLE = re.compile(r"[.!?…。！？।؟][\"'”’»)\]」』]*$")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExtractiveAnswerer:
-    """Quotes up to `max_sentences` sentences, best first, each with a citation that holds by construction.
+    """Quotes up to `max_sentences` sentences, best first. Their citations are correct by construction.
 
-    A sentence scores the share of the question's words that it holds plus twice its source's dense similarity. Words
-    are compared by their first six letters, and weigh by their rarity among the candidates and the number of those
-    letters, since the short ones are mostly grammar. On SQuAD this finds the answer more often than the similarity of
-    question and sentence does (`benchmarks/extractive_answers.py`), and it needs no embedding.
+    A sentence's score is its share of the question's words plus twice its source's dense similarity. Words are
+    compared by their first six letters. Rare words weigh more, and so do longer ones, since short words are mostly
+    grammar. On SQuAD this finds the answer more often than the similarity of question and sentence
+    (`benchmarks/extractive_answers.py`), and it needs no embedding.
     """
 
     max_sentences: int = 3
 
     def __post_init__(self) -> None:
         if self.max_sentences < 1:
-            raise ConfigurationError(f"max_sentences must be 1 or more; got {self.max_sentences}.")
+            raise ConfigurationError(f"max_sentences is {self.max_sentences}. Pass 1 or more.")
 
     def statements(self, question: str, sources: Sequence[Passage]) -> list[Statement]:
-        """Best first; none where the sources hold no sentence of three words. Offsets are those of `answer_text`."""
+        """Return the best sentences of the sources, each with its citation.
+
+        Args:
+            question: The question.
+            sources: The sources in the order of their numbers.
+
+        Returns:
+            The sentences, best first. Empty if no sentence has three words. Offsets are those in `answer_text`.
+        """
         candidates = _candidates(sources)
         shares = _weighted_shares(question, [_text(sources, candidate) for candidate in candidates])
         order = sorted(
@@ -59,7 +67,7 @@ class ExtractiveAnswerer:
 
 
 def answer_text(statements: Sequence[Statement]) -> str:
-    """The statements with their marks, as one text."""
+    """Join the statements and their citation marks into one text."""
     return " ".join(
         " ".join([statement.text, *(f"[{citation.source}]" for citation in statement.citations)])
         for statement in statements
@@ -67,9 +75,9 @@ def answer_text(statements: Sequence[Statement]) -> str:
 
 
 def _candidates(sources: Sequence[Passage]) -> list[tuple[int, int, int]]:
-    """(position of the source, start, end within its text) of each sentence; none reaches over a gap.
+    """Return (position of the source, start, end within its text) of each sentence. None spans a gap.
 
-    Headings and lines of code, which do not end as sentences do, come only where there is nothing else.
+    Headings and lines of code do not end like sentences. They only count if there are no sentences.
     """
     spans = [
         (position, left + start, left + end)

@@ -1,4 +1,4 @@
-"""The prompt: numbered sources behind fences that no source can forge, and what the model is told of them."""
+"""The prompt: instructions, the question, and numbered sources inside fences that no source can forge."""
 
 from __future__ import annotations
 
@@ -28,16 +28,20 @@ Sources:
 Question: {question}"""
 
 PromptBuilder: TypeAlias = Callable[[str, Sequence[Passage]], Sequence[Message]]
-"""question, sources in the order of their numbers -> messages"""
+"""Maps a question and its sources (in the order of their numbers) to messages."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Prompt:
-    """The messages for a question and its sources, from two templates.
+    """Builds the messages for a question and its sources from two templates.
 
-    `{sources}`, `{question}` and `{fence}` are put in their places in one pass, so that braces elsewhere, in the
-    templates as in the sources, are plain text. The fence's code is a hash of all sources and the question: the same
-    search gives the same prompt, and no source can hold the code, which depends on its own text.
+    `{sources}`, `{question}` and `{fence}` are replaced in one pass. All other braces are plain text. The fence's code
+    is a hash of the sources and the question. The same search gives the same prompt, and no source can contain the
+    code, since it depends on the source's own text.
+
+    Attributes:
+        system: The template of the system message.
+        user: The template of the user message. It must contain {sources} and {question}.
     """
 
     system: str = SYSTEM
@@ -46,7 +50,7 @@ class Prompt:
     def __post_init__(self) -> None:
         for name in ("{sources}", "{question}"):
             if name not in self.user:
-                raise ConfigurationError(f"the prompt's user template must hold {name}; it is {self.user!r}.")
+                raise ConfigurationError(f"The prompt's user template {self.user!r} has no {name}. Add it.")
 
     def __call__(self, question: str, sources: Sequence[Passage]) -> list[Message]:
         fence = _fence(question, sources)
@@ -55,7 +59,7 @@ class Prompt:
 
 
 def fenced(sources: Sequence[Passage], fence: str) -> str:
-    """The sources' texts under their numbers from 1, each between its two fence lines."""
+    """Return the sources' texts with their numbers from 1, each between two fence lines."""
     blocks = (
         f"<<< source [{number}] {fence}\n{source.text}\nsource [{number}] {fence} >>>"
         for number, source in enumerate(sources, 1)

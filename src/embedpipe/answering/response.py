@@ -1,4 +1,4 @@
-"""An answer with its checked citations, and how a notebook shows it."""
+"""An answer with its checked citations, and its HTML in notebooks."""
 
 from __future__ import annotations
 
@@ -22,12 +22,18 @@ _MARKS = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RAGResponse:
-    """What a question got.
+    """The answer to a question. In a notebook it shows as HTML.
 
-    `sources` are numbered from 1 as the answer cites them. `model` is None for an extractive answer; `tokens_used` is
-    None where no model ran or it did not say. `truncated`: the model stopped at its token limit. `left_out`: results
-    that the context's budget had no room for, or that repeat a better one word for word. `timings`: seconds for
-    "search", "answer" and "total".
+    Attributes:
+        question: The question.
+        answer: The answer's text, with citations such as [1].
+        statements: The answer's sentences with their checked citations.
+        sources: The sources. The first has the number 1.
+        model: The language model, None for an extractive answer.
+        tokens_used: The tokens of prompt and answer. None if no model ran or if it did not say.
+        truncated: Whether the model stopped at its token limit.
+        left_out: Results that did not fit the context's token budget or repeat a better result word for word.
+        timings: Seconds for "search", "answer" and "total".
     """
 
     question: str
@@ -42,16 +48,16 @@ class RAGResponse:
 
     @property
     def citations(self) -> list[Citation]:
-        """All citations in the order of the answer."""
+        """Return all citations in the order of the answer."""
         return [citation for statement in self.statements for citation in statement.citations]
 
     @property
     def problems(self) -> list[Citation]:
-        """The citations that did not hold."""
+        """Return the citations that failed their check."""
         return [citation for citation in self.citations if not citation.valid]
 
     def to_dict(self) -> dict[str, Any]:
-        """What JSON holds of it: the sources by number, document and place, the statements with their citations."""
+        """Return the response as a dict for JSON: sources by number, document and place, statements with citations."""
         return {
             "question": self.question,
             "answer": self.answer,

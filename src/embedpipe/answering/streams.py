@@ -1,4 +1,4 @@
-"""An answer on its way: text in pieces, and the whole response at the end."""
+"""Streamed answers: pieces of text, then the whole response."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from embedpipe.errors import InputError
 from embedpipe.metrics.spans import LEFT_EARLY
 
 Event: TypeAlias = str | RAGResponse
-"""A piece of text, or last of all the response."""
+"""A piece of text, or the response as the last event."""
 
 Tell: TypeAlias = Callable[[Event], Awaitable[None]]
-"""Hands an event over, once the one before has been taken."""
+"""Passes an event on. Waits until the event before it has been read."""
 
 
 class _Stream:
@@ -24,14 +24,18 @@ class _Stream:
 
     @property
     def response(self) -> RAGResponse:
-        """The whole answer with its checked citations; `InputError` before the last piece has been read."""
+        """Return the whole answer with its checked citations.
+
+        Raises:
+            InputError: If the stream has not been read to its end.
+        """
         if self._response is None:
-            raise InputError("the answer is still on its way: read the stream to its end before its response.")
+            raise InputError("The answer is not complete yet. Read the stream to its end before its response.")
         return self._response
 
 
 class AnswerStream(_Stream):
-    """Iterates over the pieces of an answer's text, once."""
+    """An iterable of the pieces of an answer's text. It can be read once."""
 
     def __init__(self, events: Generator[Event, None, None]) -> None:
         super().__init__()
@@ -47,10 +51,10 @@ class AnswerStream(_Stream):
 
 
 class AsyncAnswerStream(_Stream):
-    """Iterates over the pieces of an answer's text, once, with `async for`.
+    """An iterable of the pieces of an answer's text for `async for`. It can be read once.
 
-    A task of its own asks and hands the pieces over, so that connections are closed in the task that opened them,
-    whoever ends the iteration. Where it is left early, that task is cancelled.
+    A separate task runs the search and the model, so that connections are closed in the task that opened them, however
+    the iteration ends. If the iteration is left early, that task is cancelled.
     """
 
     def __init__(self, answer: Callable[[Tell], Coroutine[Any, Any, None]]) -> None:

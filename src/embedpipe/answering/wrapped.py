@@ -1,4 +1,4 @@
-"""LangChain chat models and LlamaIndex LLMs as `ChatModel`s, told apart by their methods."""
+"""Use LangChain chat models and LlamaIndex LLMs as `ChatModel`s. They are recognised by their methods."""
 
 from __future__ import annotations
 
@@ -15,7 +15,11 @@ _LONGEST = 16 << 20
 
 
 def as_chat_model(llm: object) -> ChatModel:
-    """`llm` as it is where it is a `ChatModel`, else wrapped; `ConfigurationError` where it is none of the three."""
+    """Wrap a LangChain chat model or LlamaIndex LLM, and return a `ChatModel` as it is.
+
+    Raises:
+        ConfigurationError: If `llm` is none of the three.
+    """
     if isinstance(llm, ChatModel):
         return llm
     if all(hasattr(llm, name) for name in ("invoke", "ainvoke", "stream", "astream")):
@@ -23,8 +27,8 @@ def as_chat_model(llm: object) -> ChatModel:
     if all(hasattr(llm, name) for name in ("chat", "achat", "stream_chat", "astream_chat")):
         return LlamaIndexChat(llm)
     raise ConfigurationError(
-        f"llm must be an embedpipe ChatModel such as OpenAIChat, a LangChain chat model or a LlamaIndex LLM; "
-        f"got {type(llm).__name__}."
+        f"`llm` is a {type(llm).__name__}. Pass an embedpipe ChatModel such as OpenAIChat, a LangChain chat model or a "
+        "LlamaIndex LLM."
     )
 
 
@@ -34,16 +38,14 @@ def _translated(name: str, llm: object) -> Iterator[None]:
         yield
     except EmbedPipeError:
         raise
-    except Exception as error:  # noqa: BLE001 - raised again; a framework's model raises anything
+    except Exception as error:  # noqa: BLE001 - raised again as our own: a framework's model may raise anything
         secrets = secrets_in(llm)
         said = words(str(error), secrets=secrets)
-        raise GenerationError(f"{name}: the language model failed: {type(error).__name__}: {said}") from safe_cause(
-            error, secrets
-        )
+        raise GenerationError(f"{name} failed: {type(error).__name__}: {said}") from safe_cause(error, secrets)
 
 
 class _Streamed:
-    """Counts a stream's text, since the framework's own client may read one without end."""
+    """Limits the length of a stream. The framework's own client may read one without end."""
 
     def __init__(self, name: str) -> None:
         self._name = name
@@ -53,8 +55,7 @@ class _Streamed:
         self._characters += len(reply.text)
         if self._characters > _LONGEST:
             raise GenerationError(
-                f"{self._name}: the stream is over {_LONGEST:,} characters long, which no answer is. Limit the model's "
-                "tokens."
+                f"{self._name}: the stream is longer than {_LONGEST:,} characters. Limit the model's tokens."
             )
         return reply
 

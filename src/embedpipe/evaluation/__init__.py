@@ -1,4 +1,4 @@
-"""Measuring retrieval on labelled questions: data sets, measures, runs side by side."""
+"""Measure retrieval on labelled questions: data sets, measures, runs and their comparison."""
 
 from embedpipe.evaluation.datasets import EvaluationSet, ExcerptSet, load_beir, load_csv, load_excerpts
 from embedpipe.evaluation.grid import Grid

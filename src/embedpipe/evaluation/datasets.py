@@ -1,4 +1,4 @@
-"""Labelled questions: BEIR folders, a CSV of one's own, and Chroma's questions with gold excerpts."""
+"""Load labelled questions: BEIR folders, your own CSV, and Chroma's questions with gold excerpts."""
 
 from __future__ import annotations
 
@@ -19,8 +19,11 @@ from embedpipe.types import Document
 class EvaluationSet:
     """Questions with the documents that answer them.
 
-    `relevant[query_id][document_id]` is a grade over 0. `documents` is empty where the questions go to a collection
-    that is already there.
+    Attributes:
+        name: The set's name.
+        queries: The questions by id.
+        relevant: `relevant[query_id][document_id]` is a grade over 0.
+        documents: The documents. Empty if the questions are for an existing collection.
     """
 
     name: str
@@ -30,10 +33,17 @@ class EvaluationSet:
 
 
 def load_beir(folder: Path | str, *, split: str = "test") -> EvaluationSet:
-    """A folder with corpus.jsonl, queries.jsonl and qrels.tsv or qrels/<split>.tsv, each plain or `.gz`.
+    """Load a BEIR folder.
 
-    Only queries with a judgement over 0 come along. A title goes into the document's metadata and, with a line break,
-    before its text. `InputError` names the file and line that cannot be read.
+    Queries without a grade over 0 are skipped. A document's title is put before its text, on a line of its own, and
+    into its metadata.
+
+    Args:
+        folder: Holds corpus.jsonl, queries.jsonl and qrels.tsv or qrels/<split>.tsv, each plain or as `.gz`.
+        split: The name of the judgements' file in qrels/.
+
+    Raises:
+        InputError: If a file is missing, or a line cannot be read. The message names both.
     """
     folder = Path(folder)
     documents = [_beir_document(row) for row in _json_lines(_find(folder, "corpus.jsonl"))]
@@ -41,15 +51,22 @@ def load_beir(folder: Path | str, *, split: str = "test") -> EvaluationSet:
     queries = {str(row["_id"]): str(row["text"]) for row in _json_lines(_find(folder, "queries.jsonl"))}
     missing = sorted(relevant.keys() - queries.keys())
     if missing:
-        raise InputError(f"{folder}: {len(missing)} judged queries are not in queries.jsonl, such as {missing[0]!r}.")
+        raise InputError(
+            f"{folder}: {len(missing)} judged queries are missing from queries.jsonl, such as {missing[0]!r}."
+        )
     asked = {query_id: queries[query_id] for query_id in relevant}
     return EvaluationSet(name=folder.name, queries=asked, relevant=relevant, documents=documents)
 
 
 def load_csv(path: Path | str) -> EvaluationSet:
-    """A CSV with the columns `query` and `document_id`, and `relevance` where grades differ: one row a judgement.
+    """Load judgements from a CSV file, for questions to an existing collection.
 
-    The documents are those of the collection that is asked. `InputError` names the row that cannot be read.
+    Args:
+        path: A CSV with the columns `query`, `document_id` and optionally `relevance`, a whole number. One row per
+            judgement.
+
+    Raises:
+        InputError: If a row cannot be read. The message names the line.
     """
     path = Path(path)
     queries: dict[str, str] = {}
@@ -57,16 +74,16 @@ def load_csv(path: Path | str) -> EvaluationSet:
     for number, row in enumerate(csv.DictReader(io.StringIO(_text(path))), 2):
         query, document_id = (row.get("query") or "").strip(), (row.get("document_id") or "").strip()
         if not query or not document_id:
-            raise InputError(f"{path}, line {number}: the columns query and document_id must both hold a text.")
+            raise InputError(f"{path}, line {number}: query or document_id is empty. Fill in both.")
         queries[query] = query
         relevant.setdefault(query, {})[document_id] = _grade(row.get("relevance") or "1", f"{path}, line {number}")
     if not queries:
-        raise InputError(f"{path} holds no rows; it needs a header with query,document_id and a row a judgement.")
+        raise InputError(f"{path} has no rows. Write a header with query,document_id and one row per judgement.")
     return EvaluationSet(name=path.name, queries=queries, relevant=relevant)
 
 
 class Excerpt(NamedTuple):
-    """`end - start` characters of a document."""
+    """A place in a document: its characters from `start` to `end`."""
 
     document_id: str
     start: int
@@ -75,7 +92,7 @@ class Excerpt(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExcerptSet:
-    """Questions with the excerpts of documents that answer them: `gold[query_id]`."""
+    """Questions with the excerpts of documents that answer them. `gold[query_id]` has the excerpts of a question."""
 
     name: str
     queries: Mapping[str, str]
@@ -84,9 +101,13 @@ class ExcerptSet:
 
 
 def load_excerpts(folder: Path | str) -> ExcerptSet:
-    """A folder in the form of Chroma's chunking evaluation: corpora/*.md and questions.csv.
+    """Load a folder in the form of Chroma's chunking evaluation.
 
-    `InputError` where a file is missing or a question's references cannot be read.
+    Args:
+        folder: Holds corpora/*.md and questions.csv.
+
+    Raises:
+        InputError: If a file is missing, or a question's references cannot be read.
     """
     folder = Path(folder)
     documents = [
@@ -100,7 +121,7 @@ def load_excerpts(folder: Path | str) -> ExcerptSet:
         queries = {query_id: row["question"] for query_id, row in rows.items()}
     except (ValueError, KeyError, TypeError) as error:
         raise InputError(
-            f"{path} must have the columns question, references (JSON) and corpus_id; {error!r}."
+            f"{path} cannot be read: {error!r}. It needs the columns question, references (JSON) and corpus_id."
         ) from error
     return ExcerptSet(name=folder.name, queries=queries, gold=gold, documents=documents)
 
@@ -124,7 +145,7 @@ def _judgements(path: Path) -> dict[str, dict[str, int]]:
             continue
         if len(fields) != 3:
             raise InputError(
-                f"{path}, line {number}: expected query-id, corpus-id and score between tabs; got {line!r}."
+                f"{path}, line {number}: {line!r} is no judgement. Separate query-id, corpus-id and score by tabs."
             )
         grade = _grade(fields[2], f"{path}, line {number}")
         if grade > 0:
@@ -136,7 +157,7 @@ def _grade(value: str, where: str) -> int:
     try:
         return int(value)
     except ValueError:
-        raise InputError(f"{where}: a relevance must be a whole number; got {value!r}.") from None
+        raise InputError(f"{where}: the relevance {value!r} is not a whole number.") from None
 
 
 def _json_lines(path: Path) -> Iterator[dict[str, Any]]:
@@ -147,7 +168,9 @@ def _json_lines(path: Path) -> Iterator[dict[str, Any]]:
             row = json.loads(line)
             yield {"_id": row["_id"], "text": row["text"], "title": row.get("title")}
         except (ValueError, KeyError, TypeError) as error:
-            raise InputError(f'{path}, line {number}: expected {{"_id": ..., "text": ...}}; {error!r}.') from error
+            raise InputError(
+                f'{path}, line {number}: {error!r}. Write one {{"_id": ..., "text": ...}} per line.'
+            ) from error
 
 
 def _find(folder: Path, *names: str) -> Path:
@@ -155,12 +178,12 @@ def _find(folder: Path, *names: str) -> Path:
     for path in candidates:
         if path.is_file():
             return path
-    raise InputError(f"no {' or '.join(names)} (plain or .gz) in {folder}.")
+    raise InputError(f"{folder} has no {' or '.join(names)}, plain or as .gz.")
 
 
 def _existing(path: Path) -> Path:
     if not path.exists():
-        raise InputError(f"{path} is not there.")
+        raise InputError(f"{path} does not exist.")
     return path
 
 

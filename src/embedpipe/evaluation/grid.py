@@ -1,4 +1,4 @@
-"""Chunkers, models, modes of search and rerankers, each with each, over one evaluation set."""
+"""Evaluate all combinations of chunkers, models, search modes and rerankers on one evaluation set."""
 
 from __future__ import annotations
 
@@ -21,16 +21,23 @@ from embedpipe.types import Chunker, EmbeddingModel, SearchMode
 
 _MODES: tuple[SearchMode, ...] = ("dense", "lexical", "hybrid")
 _DOCUMENTS, _EXCERPTS = 50, 5
-"""How many chunks a search brings: enough for ten documents, and as many as Chroma's evaluation takes."""
+"""How many chunks a search returns: enough for ten documents, and as many as in Chroma's evaluation."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Grid:
-    """What is tried with what.
+    """The combinations to evaluate.
 
-    `chunkers` by the names that the runs take (None stores each document as one chunk), `models` as
-    `SemanticSearchService` takes them, `rerankers` by name (None for none). `k` is how many chunks a search brings;
-    None means 50, or 5 where the set has gold excerpts.
+    Attributes:
+        chunkers: The chunkers by name. None stores each document as one chunk. Runs are named after them.
+        models: The embedding models, as for `SemanticSearchService`.
+        modes: The search modes.
+        rerankers: The rerankers by name. None uses none.
+        measures: The measures, as ir-measures names them.
+        k: How many chunks a search returns. None means 50, or 5 if the set has gold excerpts.
+
+    Raises:
+        ConfigurationError: If there is no chunker, model, mode or reranker.
     """
 
     chunkers: Mapping[str, Chunker | None]
@@ -42,7 +49,7 @@ class Grid:
 
     def __post_init__(self) -> None:
         if not self.chunkers or not self.models or not self.modes or self.rerankers == {}:
-            raise ConfigurationError("A grid expected at least one chunker, model, mode and reranker.")
+            raise ConfigurationError("The grid is empty. Pass at least one chunker, model, mode and reranker.")
 
     def run(
         self,
@@ -51,15 +58,26 @@ class Grid:
         *,
         on_run: Callable[[Run], None] = lambda run: None,
     ) -> list[Run]:
-        """A run for each combination, in the order of the settings; `on_run` is called after each.
+        """Ingest the documents and evaluate each combination.
 
-        Every pair of chunker and model has a collection in the database while it is measured. A run's `settings` hold
-        its chunker, model, mode and reranker, the `chunks` and `tokens` embedded, the `seconds` that took, and the
-        `cost` in dollars after the model's list price, 0 for local models. Raises `InputError` for a set without
-        documents or with a document that cannot be ingested, and what the service raises.
+        Each pair of chunker and model gets a collection of its own, which is dropped afterwards.
+
+        Args:
+            dataset: The questions and documents.
+            database: A `Database`, a postgresql:// URL, or None for the embedded PostgreSQL.
+            on_run: Called after each run.
+
+        Returns:
+            The runs in the order of the settings. A run's `settings` have its chunker, model, mode, reranker and `k`,
+            the `chunks` and `tokens` embedded, the `seconds` this took, and the `cost` in US dollars at the model's
+            list price (0 for local models).
+
+        Raises:
+            InputError: If the set has no documents, or if a document cannot be ingested.
+            EmbedPipeError: Whatever else the service raises.
         """
         if not dataset.documents:
-            raise InputError(f"The set {dataset.name!r} has no documents to ingest, which a grid of chunkers needs.")
+            raise InputError(f"The set {dataset.name!r} has no documents. A grid needs documents to chunk and ingest.")
         database = database if isinstance(database, Database) else Database(database)
         runs: list[Run] = []
         for (chunker_name, chunker), model in product(self.chunkers.items(), self.models):
@@ -108,7 +126,9 @@ def _filled(service: SemanticSearchService, dataset: EvaluationSet | ExcerptSet)
     service.store.clear()
     stats: ProcessingStats = service.ingest(dataset.documents)
     if stats.failures:
-        raise InputError(f"{len(stats.failures)} documents of {dataset.name!r} were not ingested: {stats.failures}.")
+        raise InputError(
+            f"{len(stats.failures)} documents of {dataset.name!r} could not be ingested: {stats.failures}."
+        )
     model = service.generator.spec.name
     known = catalogue.find(model)
     return {

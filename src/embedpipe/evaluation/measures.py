@@ -1,4 +1,4 @@
-"""How good rankings are: recall, precision, nDCG, MRR, MAP, and how well chunks hit gold excerpts."""
+"""Score rankings by recall, precision, nDCG, MRR and MAP, and chunks by the gold excerpts they cover."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from embedpipe.evaluation.datasets import Excerpt
 from embedpipe.types import SearchResult
 
 DEFAULT_MEASURES = ("nDCG@10", "R@5", "R@10", "P@5", "RR@10", "AP@10")
-"""In the names of ir-measures: R is recall, P precision, RR the reciprocal rank (its mean is MRR), AP's mean is MAP."""
+"""The names are those of ir-measures: R is recall, P precision, RR reciprocal rank (mean: MRR), AP's mean is MAP."""
 
 
 def ranking(results: Iterable[SearchResult]) -> list[str]:
-    """Document ids, best first, each where its best chunk stands."""
+    """Return the document ids, best first. A document's rank is that of its best chunk."""
     return list(dict.fromkeys(result.document_id or result.id for result in results))
 
 
 def spans(results: Iterable[SearchResult]) -> list[Excerpt]:
-    """What the results hold of their documents."""
+    """Return the results' places in their documents."""
     return [Excerpt(r.document_id or r.id, r.chunk.start_index, r.chunk.end_index) for r in results]
 
 
@@ -29,9 +29,19 @@ def measure(
     rankings: Mapping[str, Sequence[str]],
     measures: Sequence[str] = DEFAULT_MEASURES,
 ) -> dict[str, dict[str, float]]:
-    """{measure: {query_id: value}} for every judged query; one that has no ranking counts 0.
+    """Score rankings with ir-measures, which runs trec_eval.
 
-    Computed by ir-measures, which runs trec_eval. `ConfigurationError` for a measure that it does not know.
+    Args:
+        relevant: `relevant[query_id][document_id]` is a grade.
+        rankings: The document ids found for each query, best first.
+        measures: The measures, as ir-measures names them.
+
+    Returns:
+        {measure: {query_id: value}} for each judged query. A query without a ranking counts 0.
+
+    Raises:
+        ConfigurationError: If ir-measures does not know a measure.
+        MissingExtraError: If the extra `evaluate` is not installed.
     """
     library = require("ir_measures", extra="evaluate")
     wanted = {name: _parsed(library, name) for name in measures}
@@ -51,7 +61,9 @@ def _parsed(library: object, name: str) -> object:
     try:
         return library.parse_measure(name)  # type: ignore[attr-defined]
     except (NameError, ValueError, SyntaxError) as error:
-        raise ConfigurationError(f"{name!r} is no measure of ir-measures; such as {DEFAULT_MEASURES} are.") from error
+        raise ConfigurationError(
+            f"ir-measures has no measure {name!r}. Examples: {', '.join(DEFAULT_MEASURES)}."
+        ) from error
 
 
 class ExcerptScores(NamedTuple):
@@ -63,10 +75,14 @@ class ExcerptScores(NamedTuple):
 
 
 def excerpt_scores(gold: Sequence[Excerpt], retrieved: Sequence[Excerpt]) -> ExcerptScores:
-    """How the retrieved chunks cover the gold excerpts, after Chroma's "Evaluating Chunking Strategies".
+    """Measure how well retrieved chunks cover the gold excerpts, as in Chroma's "Evaluating Chunking Strategies".
 
-    With H the characters of the gold that retrieved chunks cover: recall is H / gold, precision H / retrieved (where
-    chunks overlap, both count), IoU H / (retrieved + gold that is not covered).
+    H is the number of gold characters that retrieved chunks cover. Recall is H / gold. Precision is H / retrieved,
+    where overlapping chunks count twice. IoU is H / (retrieved + gold not covered).
+
+    Args:
+        gold: The excerpts that answer the question.
+        retrieved: The places of the retrieved chunks.
     """
     wanted = _characters(gold)
     hit = len(wanted & _characters(retrieved))

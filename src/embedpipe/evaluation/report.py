@@ -1,4 +1,4 @@
-"""Runs side by side: a table with paired tests, and plots."""
+"""Compare runs in a table with paired tests, and in plots."""
 
 from __future__ import annotations
 
@@ -17,48 +17,58 @@ _SIGNIFICANT = 0.05
 _RESAMPLES = 1000
 
 COLOURS = {"dense": "#4878a8", "lexical": "#e0a030", "hybrid": "#3a7d44"}
-"""Each mode's own in every plot."""
+"""The colour of each search mode in all plots."""
 
 
 @dataclass(frozen=True)
 class Report:
-    """Runs over one set, the best by their first measure on top, each compared with the first run given.
+    """A comparison of runs on one evaluation set. It shows as a table in a notebook and as Markdown elsewhere.
 
-    Shows as a table in a notebook, and as Markdown elsewhere. Raises `InputError` for no runs, and for runs of several
-    sets.
+    The runs are ordered by their first measure, best first. Each is compared with `runs[0]`.
+
+    Raises:
+        InputError: If there are no runs, or if they are of several sets.
     """
 
     runs: Sequence[Run]
 
     def __post_init__(self) -> None:
         if not self.runs or len({run.dataset for run in self.runs}) != 1:
-            raise InputError(f"A report expected runs over one set, got {sorted({run.dataset for run in self.runs})}.")
+            raise InputError(
+                f"The runs are of the sets {sorted({run.dataset for run in self.runs})}. Pass runs of one set."
+            )
 
     @property
     def measure(self) -> str:
-        """What the runs are ordered and compared by: the first measure."""
+        """Return the first measure, by which runs are ordered and compared."""
         return next(iter(self.runs[0].scores))
 
     @property
     def ranked(self) -> list[Run]:
-        """The runs, best first."""
+        """Return the runs, best first."""
         return sorted(self.runs, key=lambda run: -run.mean(self.measure))
 
     def compared(self, run: Run) -> RunComparison:
-        """The run beside the first one given, by the measure."""
+        """Compare a run with `runs[0]` by the first measure."""
         return compare(self.runs[0], run, self.measure)
 
     def markdown(self) -> str:
-        """The table: means, the difference to the first run with its p-value, latency, cost of the embedding."""
+        """Return the table: means, difference to the first run with its p-value, latency, and embedding cost."""
         head, *rows = self._cells()
         lines = [head, ["---"] * len(head), *rows]
         return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
 
     def plot(self, measure: str | None = None) -> Any:
-        """A matplotlib figure: the mean of each run with its 95 % interval, and that mean over the p50 latency.
+        """Draw the mean of each run with its 95 % interval, and the mean against the p50 latency.
 
-        The interval is the bootstrap's over the queries (1,000 resamples, the same each time). A run has the colour of
-        the mode in its name; where all have the same, each has its own, in the order given.
+        The interval is a bootstrap over the queries with 1,000 resamples and a fixed seed. A run has the colour of the
+        search mode in its name. If all runs have the same mode, each has a colour of its own.
+
+        Args:
+            measure: The measure to draw. None draws the first.
+
+        Returns:
+            A matplotlib figure.
         """
         pyplot = require("matplotlib.pyplot", extra="notebook")
         measure = measure or self.measure
@@ -74,7 +84,7 @@ class Report:
         trade.set(xlabel="p50 of a search, ms", ylabel=measure)
         trade.margins(0.1)
         trade.grid(visible=True, alpha=0.3)
-        pyplot.close(figure)  # else a notebook shows it twice
+        pyplot.close(figure)  # otherwise a notebook shows it twice
         return figure
 
     def _colours(self) -> dict[str, str]:
@@ -109,7 +119,7 @@ class Report:
 
 
 def interval(values: Sequence[float]) -> tuple[float, float]:
-    """The bootstrap's 95 % interval of the mean."""
+    """Return the 95 % bootstrap interval of the mean."""
     generator = np.random.default_rng(0)
     array = np.asarray(values, dtype=np.float64)
     means = array[generator.integers(0, array.size, (_RESAMPLES, array.size))].mean(axis=1)

@@ -1,4 +1,4 @@
-"""Runs of one way to search over an evaluation set, kept in a file, and compared query by query."""
+"""Run a search over an evaluation set, save the scores, and compare two runs query by query."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _RESAMPLES = 10_000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Run:
-    """What one way to search reached: `scores[measure][query_id]`, and `latencies_ms[query_id]`."""
+    """The scores of one search: `scores[measure][query_id]`, and its `latencies_ms[query_id]`."""
 
     name: str
     dataset: str
@@ -33,11 +33,11 @@ class Run:
     settings: Mapping[str, Any] = field(default_factory=dict)
 
     def mean(self, name: str) -> float:
-        """Over all judged queries."""
+        """Return the mean of a measure over all judged queries."""
         return float(np.mean(list(self.scores[name].values())))
 
     def latency_ms(self, percentile: float) -> float:
-        """Of one search; NaN where none was timed."""
+        """Return a percentile (0 to 100) of the searches' latency in milliseconds. NaN if none was timed."""
         values = list(self.latencies_ms.values())
         return float(np.percentile(values, percentile)) if values else float("nan")
 
@@ -51,10 +51,20 @@ def evaluate(
     settings: Mapping[str, Any] | None = None,
     on_query: Callable[[], None] = lambda: None,
 ) -> Run:
-    """The run of all the set's queries, one after the other; `on_query` is called after each.
+    """Search for each query of a set, one after the other, and score the results.
 
-    In an `EvaluationSet` a result counts for its document, by `measures`; in an `ExcerptSet` for its characters, by
-    recall, precision and iou. Whatever the search raises ends the run.
+    Args:
+        dataset: The questions. For an `EvaluationSet`, the results' documents are scored by `measures`. For an
+            `ExcerptSet`, their characters are scored by recall, precision and iou.
+        search: Maps a query to results, best first.
+        name: The name of the run.
+        measures: The measures, as ir-measures names them.
+        settings: Kept with the run.
+        on_query: Called after each query.
+
+    Raises:
+        ConfigurationError: If ir-measures does not know a measure.
+        Exception: Whatever `search` raises.
     """
     found: dict[str, Sequence[SearchResult]] = {}
     latencies: dict[str, float] = {}
@@ -81,7 +91,18 @@ def _scores(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunComparison:
-    """`difference` is the mean of `other` less that of `base`; `p_value` is two-sided, paired by query."""
+    """A comparison of two runs by one measure.
+
+    Attributes:
+        measure: The measure.
+        base: The name of the first run.
+        other: The name of the second run.
+        difference: The mean of `other` minus that of `base`.
+        p_value: The two-sided p-value, paired by query.
+        better: How many queries are better in `other`.
+        worse: How many queries are worse in `other`.
+        queries: How many queries both runs have.
+    """
 
     measure: str
     base: str
@@ -94,10 +115,18 @@ class RunComparison:
 
 
 def compare(base: Run, other: Run, name: str) -> RunComparison:
-    """The two runs on the queries that both have.
+    """Compare two runs by a measure, on the queries that both have.
 
-    The p-value is that of Fisher's paired randomisation test with 10,000 sign flips (Smucker et al. 2007), the same
-    each time. `InputError` where they share no query.
+    The p-value is that of Fisher's paired randomisation test (Smucker et al. 2007) with 10,000 sign flips and a fixed
+    seed.
+
+    Args:
+        base: The run to compare with.
+        other: The run to compare.
+        name: The measure.
+
+    Raises:
+        InputError: If the runs share no query with this measure.
     """
     shared = sorted(base.scores.get(name, {}).keys() & other.scores.get(name, {}).keys())
     if base.dataset != other.dataset or not shared:
@@ -116,7 +145,7 @@ def compare(base: Run, other: Run, name: str) -> RunComparison:
 
 
 def randomization_p(differences: np.ndarray[Any, np.dtype[np.float64]]) -> float:
-    """The share of random sign flips whose mean is at least as far from 0; from 1e-4 to 1."""
+    """Return the share of random sign flips whose mean is at least as far from 0. From 1e-4 to 1."""
     nonzero = differences[differences != 0]
     if nonzero.size == 0:
         return 1.0
@@ -130,17 +159,21 @@ def randomization_p(differences: np.ndarray[Any, np.dtype[np.float64]]) -> float
 
 
 def save_runs(runs: Sequence[Run], path: Path | str) -> None:
-    """A JSON file with every query's values, which `load_runs` reads."""
+    """Write runs with the values of each query to a JSON file. `load_runs` reads it."""
     content = {"format": _FORMAT, "runs": [asdict(run) for run in runs]}
     Path(path).write_text(json.dumps(content, indent=1), encoding="utf-8")
 
 
 def load_runs(path: Path | str) -> list[Run]:
-    """The runs of a file of `save_runs`; `InputError` where it is none."""
+    """Read the runs of a file written by `save_runs`.
+
+    Raises:
+        InputError: If the file cannot be read or is of another format.
+    """
     try:
         content = json.loads(Path(path).read_text(encoding="utf-8"))
         if content["format"] != _FORMAT:
-            raise InputError(f"{path} has format {content['format']}; this version reads {_FORMAT}.")
+            raise InputError(f"{path} has format {content['format']}. This version reads format {_FORMAT}.")
         return [Run(**run) for run in content["runs"]]
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise InputError(f"{path} holds no saved runs ({error}).") from error
+        raise InputError(f"{path} holds no saved runs: {error}.") from error

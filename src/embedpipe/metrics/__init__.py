@@ -1,4 +1,4 @@
-"""What every stage does and costs: events that nest, a summary of them, Prometheus and OpenTelemetry."""
+"""Measure each stage: nested events, their summary, Prometheus and OpenTelemetry."""
 
 from embedpipe.metrics.otel import OpenTelemetryObserver
 from embedpipe.metrics.prometheus import PrometheusObserver

@@ -1,4 +1,4 @@
-"""The events as OpenTelemetry spans and metrics, under the names of its semantic conventions where it has them."""
+"""Send events as OpenTelemetry spans and metrics, under the names of its semantic conventions if it has one."""
 
 from __future__ import annotations
 
@@ -16,18 +16,33 @@ _GEN_AI = {"embed.request": "embeddings", "retrieve": "retrieval", "answer": "ch
 
 
 class OpenTelemetryObserver:
-    """A span for each stage, nested as the stages are, and metrics; through the given providers or the global ones.
+    """Sends a span for each stage, nested like the stages, and metrics.
 
-    A request to an embedding model is `embeddings <model>`, a search of the service `retrieval <collection>`, an answer
-    that a language model writes `chat <model>`, with `gen_ai.*` attributes; what a store does is `<operation>
-    <collection>`, with `db.*`; other spans have the stage's name, and each has `embedpipe.stage` and its amounts. No
-    text, key, URL or message of an error leaves, but with `capture_text` texts, questions and answers do.
+    Span names and attributes:
+
+    - a request to an embedding model: `embeddings <model>`, with `gen_ai.*`
+    - a search of the service: `retrieval <collection>`, with `gen_ai.*`
+    - an answer of a language model: `chat <model>`, with `gen_ai.*`
+    - an operation of a store: `<operation> <collection>`, with `db.*`
+    - other stages: the stage's name
+
+    Each span also has `embedpipe.stage` and its amounts. Texts, keys, URLs and error messages are not sent.
 
     The metrics: `gen_ai.client.operation.duration`, `gen_ai.client.token.usage`, `db.client.operation.duration`,
     `embedpipe.stage.duration`, and counters of the amounts (`embedpipe.texts` and so on).
     """
 
     def __init__(self, *, tracer_provider: Any = None, meter_provider: Any = None, capture_text: bool = False) -> None:
+        """Set up the spans and metrics.
+
+        Args:
+            tracer_provider: OpenTelemetry's provider of tracers. None takes the global one.
+            meter_provider: OpenTelemetry's provider of meters. None takes the global one.
+            capture_text: Whether to send texts, questions and answers.
+
+        Raises:
+            MissingExtraError: If the extra `otel` is not installed.
+        """
         self._api = require("opentelemetry.trace", extra="otel")
         self._context = require("opentelemetry.context", extra="otel")
         meters = require("opentelemetry.metrics", extra="otel")
@@ -44,11 +59,11 @@ class OpenTelemetryObserver:
         self._amounts = {name: meter.create_counter(f"embedpipe.{name}") for name in AMOUNTS}
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Another process has providers of its own: a copy takes the global ones there."""
+        """Pickle the settings alone. A copy in another process takes the global providers there."""
         return partial(OpenTelemetryObserver, capture_text=self._capture_text), ()
 
     def begin(self, stage: str) -> Callable[[Event], None]:
-        """Opens the stage's span, within the one that is open here."""
+        """Open the stage's span within the current one. Return the function that ends it."""
         api = self._api
         remote = stage in ("embed.request", "answer") or stage.startswith("store.")
         opened = self._tracer.start_span(stage, kind=api.SpanKind.CLIENT if remote else api.SpanKind.INTERNAL)
@@ -56,7 +71,7 @@ class OpenTelemetryObserver:
 
     def _end(self, opened: Any, token: Any, event: Event) -> None:
         identity = _identity(event)
-        self._measure(event, identity)  # while its span is open, so that an exemplar can point there
+        self._measure(event, identity)  # while the span is open, so that exemplars can refer to it
         self._context.detach(token)
         if opened.is_recording():
             texts = _texts(event) if self._capture_text else {}
@@ -67,7 +82,7 @@ class OpenTelemetryObserver:
         opened.end()
 
     def __call__(self, event: Event) -> None:
-        """Adds an event to the metrics."""
+        """Add an event to the metrics."""
         self._measure(event, _identity(event))
 
     def _measure(self, event: Event, attributes: dict[str, Any]) -> None:
@@ -87,7 +102,7 @@ class OpenTelemetryObserver:
 
 
 def _operation(event: Event) -> str | None:
-    """What the conventions call the stage; None for an answer that no model wrote, and for other stages."""
+    """Return the conventions' name of the stage. None for extractive answers and for stages that they do not name."""
     return None if event.stage == "answer" and not event.model else _GEN_AI.get(event.stage)
 
 
@@ -100,7 +115,7 @@ def _name(event: Event) -> str:
 
 
 def _identity(event: Event) -> dict[str, Any]:
-    """Which stage, of what: few values, fit for a metric's attributes as well."""
+    """Return the attributes that say which stage this is. They have few values, so metrics can use them as well."""
     part, _, operation = event.stage.partition(".")
     attributes: dict[str, Any] = {"embedpipe.stage": event.stage, "error.type": event.error}
     if part == "store":

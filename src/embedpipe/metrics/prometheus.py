@@ -1,4 +1,4 @@
-"""The events as Prometheus metrics."""
+"""Count events in Prometheus metrics."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 
 
 
 class PrometheusObserver:
-    """Metrics in `registry`, or the default one, labelled with stage and model. One for each registry.
+    """Metrics in a Prometheus registry, labelled with stage and model. Use one observer per registry.
 
     `embedpipe_stage_seconds` (a histogram), `embedpipe_errors_total` (by error as well), `embedpipe_cost_dollars_total`
     and for each amount a counter: `embedpipe_documents_total`, `..._texts_total`, `..._hits_total`, `..._tokens_total`,
@@ -21,6 +21,14 @@ class PrometheusObserver:
     """
 
     def __init__(self, registry: Any = None) -> None:
+        """Register the metrics.
+
+        Args:
+            registry: A registry of prometheus_client. None takes the default one.
+
+        Raises:
+            MissingExtraError: If the extra `prometheus` is not installed.
+        """
         prometheus = require("prometheus_client", extra="prometheus")
         settings = {"registry": registry or prometheus.REGISTRY, "namespace": "embedpipe"}
         labels = ["stage", "model"]
@@ -37,11 +45,11 @@ class PrometheusObserver:
 
     def __reduce__(self) -> tuple[Any, ...]:
         raise ConfigurationError(
-            "A PrometheusObserver is not pickled: its registry belongs to this process. Make one in the other process."
+            "A PrometheusObserver cannot be pickled: its registry belongs to this process. Create another one there."
         )
 
     def __call__(self, event: Event) -> None:
-        """Adds an event."""
+        """Add an event to the metrics."""
         self._seconds.labels(event.stage, event.model).observe(event.seconds)
         for name, counter in self._amounts.items():
             if amount := getattr(event, name):

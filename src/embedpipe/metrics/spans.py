@@ -1,13 +1,13 @@
-"""What a stage tells as it begins and ends, and how that finds who listens: through the context, not through arguments.
+"""Stages, their events, and the observers that see them. Observers are found through the context, not by arguments.
 
-    ingest                 documents into a collection
-      ingest.batch         one batch of them
+    ingest                 store documents in a collection
+      ingest.batch         one batch of documents
         store.known_documents
         ingest.cut
-        embed              texts of one call; or of a query
-          embed.cache      looked up
-          embed.tokenize   counted, and cut where too long
-          embed.request    one batch at the model, with its waits and retries
+        embed              the texts of one call, or a query
+          embed.cache      the cache lookup
+          embed.tokenize   tokens counted, long texts truncated
+          embed.request    one request to the model, with waits and retries
         store.write_documents
     query                  a question and its answer
       retrieve             a search of the service
@@ -15,10 +15,11 @@
         store.search
         rerank
       store.around
-      answer               written by a language model, or quoted
+      answer               from a language model, or quoted
 
-Every other operation of a store is a stage of its own, too: `store.upsert`, `store.similar` and so on. Where it is run
-again, `database.retry` (it lost a race) and `database.wait` (others held a lock) say so, with the cause as their error.
+Each other operation of a store is a stage as well: `store.upsert`, `store.similar` and so on. If an operation is
+repeated, there is an event `database.retry` (it lost a race) or `database.wait` (others held a lock), with the cause as
+its error.
 """
 
 from __future__ import annotations
@@ -40,11 +41,24 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Event:
-    """A stage that has ended. `error` is the error's class name; amounts that a stage does not have are 0.
+    """A stage that has ended. Amounts that a stage does not have are 0.
 
-    `texts` are those that came, of which `hits` were in the cache; `tokens` were taken by a model and `output_tokens`
-    came from it, where it did not fail; `price_per_million` is the catalogue's price of the former in US dollars, 0
-    where it knows none. `content` is the text itself, for an observer that was told to pass it on; it is in no repr.
+    Attributes:
+        stage: The name of the stage.
+        seconds: How long it took.
+        error: The class name of its error, None if it succeeded.
+        model: The model that it used.
+        provider: The provider of the model.
+        collection: The collection that it used.
+        documents: How many documents it had.
+        texts: How many texts it was given.
+        hits: How many of the texts were in the cache.
+        tokens: How many tokens the model read. 0 if it failed.
+        output_tokens: How many tokens the model wrote.
+        retries: How many requests were repeated.
+        results: How many results it returned.
+        price_per_million: The catalogue's price of `tokens` in US dollars per million. 0 if it has none.
+        content: The texts themselves, for observers that are set to send them. No repr shows them.
     """
 
     stage: str
@@ -65,22 +79,22 @@ class Event:
 
 
 LEFT_EARLY = "The stream was left early."
-"""The message of the cancellation of a task whose stream was left early."""
+"""The cancellation message of a task whose stream was left early."""
 
 AMOUNTS = ("documents", "texts", "hits", "tokens", "output_tokens", "retries", "results")
 
 
 class Observer(Protocol):
-    """Takes events as stages end, from several threads at once. What it raises is logged, and costs no call."""
+    """Called with each event, from several threads at once. An error of an observer is logged and fails no call."""
 
     def __call__(self, event: Event, /) -> None: ...
 
 
 class Tracer(Observer, Protocol):
-    """An observer that is told of a stage's beginning, too."""
+    """An observer that is also called when a stage begins."""
 
     def begin(self, stage: str) -> Callable[[Event], None]:
-        """What takes the event as that stage ends, in the same context."""
+        """Return the function to call with the event when the stage ends, in the same context."""
         ...
 
 
@@ -90,7 +104,7 @@ _LISTENING: ContextVar[tuple[Observer, ...]] = ContextVar("embedpipe_observers",
 
 
 def joined(first: Observers | None, then: Sequence[Observer] = ()) -> tuple[Observer, ...]:
-    """The observers in one tuple, each once."""
+    """Return the observers in one tuple, each once."""
     if first is None:
         return tuple(then)
     every = [*then, *(first if isinstance(first, Sequence) else (first,))]
@@ -99,7 +113,11 @@ def joined(first: Observers | None, then: Sequence[Observer] = ()) -> tuple[Obse
 
 @contextmanager
 def observing(observers: Observers) -> Iterator[None]:
-    """Has all that runs within tell the observers, beside those that its parts were given."""
+    """Send the events of everything that runs inside to these observers, in addition to its own.
+
+    Args:
+        observers: An observer or several.
+    """
     token = _LISTENING.set(joined(observers, _LISTENING.get()))
     try:
         yield
@@ -108,7 +126,7 @@ def observing(observers: Observers) -> Iterator[None]:
 
 
 class Span:
-    """A stage that runs: entered as it begins, left as it ends, with what was noted of it meanwhile."""
+    """A running stage, used as a context manager. Its event is sent when it ends."""
 
     __slots__ = ("_details", "_ends", "_stage", "_started", "_to", "_token")
 
@@ -121,7 +139,7 @@ class Span:
         self._started = 0.0
 
     def note(self, **details: Any) -> None:
-        """Adds to the fields that its event will have."""
+        """Set fields of the event."""
         self._details.update(details)
 
     def __enter__(self) -> Self:
@@ -148,30 +166,35 @@ class Span:
 
 
 def _name(error: BaseException | None) -> str | None:
-    """What an event calls the error; who left a stream early made none."""
+    """Return the error's class name. Leaving a stream early is not an error."""
     early = isinstance(error, GeneratorExit) or (isinstance(error, CancelledError) and error.args == (LEFT_EARLY,))
     return None if error is None or early else type(error).__name__
 
 
 def span(stage: str, *, to: Observers | None = None, **details: Any) -> Span:
-    """The stage as a context manager; `to` are observers of its own, `details` fields of its event.
+    """Return a stage as a context manager.
 
-    Not for a block that yields to its caller, who would go on within the stage: see `beside`.
+    Do not use it around a `yield`: the caller's code would then run inside the stage. See `beside`.
+
+    Args:
+        stage: The name of the stage.
+        to: Observers for this stage and those inside it, in addition to the current ones.
+        **details: Fields of its event.
     """
     return Span(stage, to, details)
 
 
 def carried(work: Callable[..., T]) -> Callable[..., T]:
-    """The function, to be run once in another thread as a part of the stage that runs in this one."""
+    """Wrap a function so that, called once in another thread, it belongs to the stage that runs in this one."""
     context = copy_context()
     return lambda *args: context.run(work, *args)
 
 
 @contextmanager
 def beside(stage: Span, context: Context) -> Iterator[Span]:
-    """The stage, running in that context alone: for a block that yields to its caller, who is not within the stage.
+    """Run a stage in a context of its own. For generators, since the caller's code must not run inside the stage.
 
-    What is to be within it is run by `context.run`, or as a task with `context=`.
+    Run what belongs to the stage with `context.run`, or as a task with `context=`.
     """
     context.run(stage.__enter__)
     try:
@@ -183,13 +206,13 @@ def beside(stage: Span, context: Context) -> Iterator[Span]:
 
 
 def _beginning(observer: Observer, stage: str) -> Callable[[Event], None] | None:
-    tracer: Any = observer  # asking isinstance of a protocol would take longer than all else here
+    tracer: Any = observer  # isinstance with a protocol would be slower than everything else here
     if not hasattr(tracer, "begin"):
         return observer
     try:
         end: Callable[[Event], None] = tracer.begin(stage)
     except Exception:
-        logger.exception("An observer failed as %s began.", stage)
+        logger.exception("An observer failed at the start of %s.", stage)
         return None
     return end
 
@@ -198,4 +221,4 @@ def _told(end: Callable[[Event], None], event: Event) -> None:
     try:
         end(event)
     except Exception:
-        logger.exception("An observer failed as %s ended.", event.stage)
+        logger.exception("An observer failed at the end of %s.", event.stage)

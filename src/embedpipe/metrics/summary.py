@@ -1,4 +1,4 @@
-"""`EmbeddingMetrics`: the events added up."""
+"""Add up events: `EmbeddingMetrics` and its summary."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ _KEPT = 10_000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StageSummary:
-    """How often a stage ran, and how long: percentiles over its last ten thousand runs.
+    """How often a stage ran and how long it took. Percentiles are over its last 10,000 runs.
 
-    `errors` counts its failures by their class names; an error that ends several stages is counted in each.
+    `errors` counts failures by class name. An error that ends several stages counts in each of them.
     """
 
     count: int
@@ -30,17 +30,29 @@ class StageSummary:
 
     @property
     def error_rate(self) -> float:
-        """From 0 to 1."""
+        """Return the share of runs that failed, from 0 to 1."""
         return sum(self.errors.values()) / self.count
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MetricsSummary:
-    """Totals since the metrics were made, and `stages` by their names, see `embedpipe.metrics.spans`.
+    """The totals since the metrics were created.
 
-    `calls` are those of a generator, `texts` what they were given, `requests` what went to its model with `retries`
-    and `tokens`. `answer_tokens` are a language model's, question and answer. `cost` is an estimate in US dollars of
-    both; `cache_hit_rate` lies in [0, 1].
+    Attributes:
+        calls: Calls of embedding generators.
+        texts: The texts of these calls.
+        requests: Requests to embedding models, retries included.
+        retries: Requests that were repeated.
+        tokens: Tokens that embedding models read.
+        cache_hits: Texts found in the cache.
+        cache_misses: Texts not found in the cache.
+        cache_hit_rate: The share of texts found in the cache, from 0 to 1.
+        documents: Documents ingested.
+        searches: Searches of a service.
+        answers: Answers of a pipeline.
+        answer_tokens: Tokens that language models read and wrote.
+        cost: The estimated cost of all tokens in US dollars.
+        stages: The stages by name, see `embedpipe.metrics.spans`.
     """
 
     calls: int
@@ -73,7 +85,7 @@ class MetricsSummary:
 
 @dataclass(slots=True)
 class _StageTotals:
-    """What is kept of one stage."""
+    """The totals of one stage."""
 
     count: int = 0
     errors: Counter[str] = field(default_factory=Counter)
@@ -95,27 +107,29 @@ class _StageTotals:
 
 
 class EmbeddingMetrics:
-    """Adds up the events of everything that it is given to as `metrics=`. Safe to share between threads.
-
-    `prices` are in US dollars for a million tokens by the model's name, and go before the catalogue's; a language
-    model has none there. A pickle holds the prices alone.
-    """
+    """Adds up the events of everything that gets it as `metrics=`. Threads may share it. Pickles hold prices only."""
 
     def __init__(self, prices: Mapping[str, float] | None = None) -> None:
+        """Start at zero.
+
+        Args:
+            prices: US dollars per million tokens, by the model's name. They replace the catalogue's prices, which has
+                none for language models.
+        """
         self.prices = dict(prices or {})
         self._stages: dict[str, _StageTotals] = {}
         self._cost = 0.0
         self._lock = Lock()
 
     def __call__(self, event: Event) -> None:
-        """Adds an event."""
+        """Add an event."""
         with self._lock:
             self._stages.setdefault(event.stage, _StageTotals()).add(event)
             tokens = event.tokens + event.output_tokens
             self._cost += tokens * self.prices.get(event.model, event.price_per_million) / 1e6
 
     def summary(self) -> MetricsSummary:
-        """The totals so far."""
+        """Return the totals up to now."""
         with self._lock:
             embed, cache, request, ingest, retrieve, answer = (
                 self._stages.get(name, _StageTotals())

@@ -1,1 +1,1 @@
-"""Between the store and the answer: what is done to results that needs no database."""
+"""What happens to search results without the database: context, neighbors, diversity and near duplicates."""

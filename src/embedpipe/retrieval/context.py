@@ -1,4 +1,4 @@
-"""From search results to the passages that a language model reads: merged, within a token budget, ordered."""
+"""Build the passages that a language model reads from search results: merged, within a token budget, ordered."""
 
 from __future__ import annotations
 
@@ -17,16 +17,20 @@ _LOG = logging.getLogger(__name__)
 
 class CountsTokens(Protocol):
     def count_many(self, texts: Sequence[str]) -> list[int]:
-        """The number of tokens of each text."""
+        """Return the number of tokens of each text."""
         ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Passage:
-    """A stretch of one document, made of one hit or of several that touch or overlap.
+    """A passage of one document: one hit, or several that touch or overlap.
 
-    `text` is `document[start_index:start_index + len(text)]`, but for `gaps`: (start, end) within `text` where only
-    white space stood between two chunks and its kind is not stored. `score` is the best of its results'.
+    Attributes:
+        text: `document[start_index:start_index + len(text)]`, except for the gaps.
+        start_index: The passage's place in its document, in characters.
+        results: The hits, in the order of the document.
+        gaps: (start, end) within `text` of white space between two chunks. The document has white space of the same
+            length there, perhaps of another kind.
     """
 
     text: str
@@ -40,19 +44,19 @@ class Passage:
 
     @property
     def cleaned(self) -> bool:
-        """Whether the text was cleaned before it was stored, so that places in it are none in the document."""
+        """Return whether the text was cleaned before it was stored. Its offsets are then not those of the document."""
         chunk = self.results[0].chunk
         return len(self.results) == 1 and chunk.end_index - chunk.start_index != len(chunk.text)
 
     def place(self, start: int, end: int) -> tuple[int, int]:
-        """Where `text[start:end]` stands in the document; the whole passage's place where it was cleaned."""
+        """Return the place of `text[start:end]` in the document. For cleaned text, return that of the whole passage."""
         if self.cleaned:
             return self.start_index, self.end_index
         return self.start_index + start, self.start_index + end
 
     @property
     def stretches(self) -> list[tuple[int, int]]:
-        """(start, end) within `text` of what lies between the gaps."""
+        """Return (start, end) within `text` of each part between the gaps."""
         cuts = [0, *(edge for gap in self.gaps for edge in gap), len(self.text)]
         return list(zip(cuts[0::2], cuts[1::2], strict=True))
 
@@ -62,7 +66,7 @@ class Passage:
 
     @property
     def metadata(self) -> Metadata:
-        """Of the best of its results, before that of a chunk which only stands around it."""
+        """Return the metadata of the best result. Between equal scores, a hit comes before its neighbors."""
         return max(self.results, key=lambda result: (result.score, not result.surrounds)).metadata
 
     @property
@@ -72,13 +76,16 @@ class Passage:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ContextSettings:
-    """How results become context.
+    """How search results become context.
 
-    `window`: how many chunks before and after each hit come along; `parent`: instead of these, all of its "section"
-    (the chunks under the same headings, see `MarkdownChunker`) or its "document". Hits have their place in the budget
-    before them. `max_tokens`: the passages' budget, counted by the caller's counter; None for no limit. `merge`: join
-    chunks of one document whose spans touch or overlap. `order`: "score" puts the best first; "edges" puts the best
-    first and last and the weakest in the middle, where models read least (Liu et al. 2023, "Lost in the Middle").
+    Attributes:
+        window: How many neighbors before and after each hit to add. The hits come first in the token budget.
+        parent: Add all chunks of each hit's "section" (those under the same headings, see `MarkdownChunker`) or
+            "document" instead of a window.
+        max_tokens: The token budget of all passages. None means no limit.
+        merge: Whether to join chunks of one document that touch or overlap.
+        order: "score" puts the best passage first. "edges" puts the best ones first and last and the weakest in the
+            middle, which models read least (Liu et al. 2023, "Lost in the Middle").
     """
 
     window: int = 0
@@ -90,19 +97,29 @@ class ContextSettings:
     def __post_init__(self) -> None:
         check_neighbors(self.window, self.parent)
         if self.max_tokens is not None and self.max_tokens < 1:
-            raise ConfigurationError(f"max_tokens must be 1 or more, or None for no limit; got {self.max_tokens}.")
+            raise ConfigurationError(f"max_tokens is {self.max_tokens}. Pass 1 or more, or None for no limit.")
         if self.order not in ("score", "edges"):
-            raise ConfigurationError(f'order must be "score" or "edges"; got {self.order!r}.')
+            raise ConfigurationError(f'order is {self.order!r}. Pass "score" or "edges".')
 
 
 def build_context(
     results: Sequence[SearchResult], settings: ContextSettings, counter: CountsTokens | None = None
 ) -> tuple[list[Passage], list[SearchResult]]:
-    """The passages in reading order, and the results that were left out.
+    """Build the passages of a context.
 
-    Left out is a result that says word for word what a better one said, and one that does not fit the budget, which is
-    logged; a smaller one further down may still come in. `ConfigurationError` where not even one fits, or where there
-    is a budget and no counter.
+    A result that does not fit the token budget is left out, and a smaller one after it may still fit. A result that
+    repeats a better one word for word is left out, too.
+
+    Args:
+        results: The results, best first.
+        settings: How results become context.
+        counter: Counts tokens. Required if `settings.max_tokens` is set.
+
+    Returns:
+        The passages in reading order, and the results left out.
+
+    Raises:
+        ConfigurationError: If no result fits the budget, or if there is a budget and no counter.
     """
     distinct, repeated = _without_repetitions(results)
     kept, left_out = _within_budget(distinct, settings.max_tokens, counter)
@@ -123,7 +140,7 @@ def _within_budget(
     if budget is None or not results:
         return list(results), []
     if counter is None:
-        raise ConfigurationError("a token budget for the context needs a token counter; give one, or max_tokens=None.")
+        raise ConfigurationError("`max_tokens` needs a token counter. Pass one, or max_tokens=None.")
     counts = counter.count_many([result.text for result in results])
     kept: list[SearchResult] = []
     left_out: list[SearchResult] = []
@@ -135,11 +152,13 @@ def _within_budget(
             left_out.append(result)
     if not kept:
         raise ConfigurationError(
-            f"no result fits the context: the smallest has {min(counts)} tokens, max_tokens is {budget}. "
+            f"No result fits the context: the smallest has {min(counts)} tokens, and max_tokens is {budget}. "
             "Raise max_tokens, or ingest with smaller chunks."
         )
     if left_out:
-        _LOG.info("%d of %d results left out of the context, which holds no more tokens", len(left_out), len(results))
+        _LOG.info(
+            "%d of %d results do not fit the token budget of the context and are left out", len(left_out), len(results)
+        )
     return kept, left_out
 
 
@@ -160,7 +179,7 @@ def _merged(results: Sequence[SearchResult]) -> list[Passage]:
 
 
 def _join(passage: Passage, result: SearchResult) -> Passage | None:
-    """The two as one, or None where they are not known to stand side by side in one text."""
+    """Join the two. Return None if they may not be side by side in one text."""
     chunk, last = result.chunk, passage.results[-1].chunk
     if result.document_id is None or result.document_id != passage.document_id:
         return None
@@ -169,7 +188,7 @@ def _join(passage: Passage, result: SearchResult) -> Passage | None:
     gap = chunk.start_index - passage.end_index
     results = (*passage.results, result)
     if gap >= 0 and chunk.chunk_index != last.chunk_index + 1:
-        return None  # nothing that they share shows that they are neighbours: pages may be counted each from 0
+        return None  # not known to be neighbors: each page of a document may count from 0
     if gap > 0:
         if gap > _MAX_GAP:
             return None

@@ -1,4 +1,4 @@
-"""Results that are near the query and unlike each other."""
+"""Choose results that match the query and differ from each other."""
 
 from __future__ import annotations
 
@@ -11,16 +11,26 @@ from embedpipe.types import SearchResult, Vectors
 
 
 def diversified(results: Sequence[SearchResult], *, k: int, lambda_mult: float = 0.5) -> list[SearchResult]:
-    """k of the results by maximal marginal relevance, in the order of choice; fewer where there are fewer.
+    """Choose k results by maximal marginal relevance (Carbonell and Goldstein 1998).
 
-    Each next one maximises `lambda_mult * similarity - (1 - lambda_mult) * (greatest cosine with one chosen)`
-    (Carbonell and Goldstein 1998): at 1 diversity counts for nothing, at 0 it alone does. Ties go to the earlier
-    result. Raises `InputError` for a lambda outside 0 to 1, and for results without `similarity` and `vector`.
+    Each step chooses the result with the largest
+    `lambda_mult * similarity - (1 - lambda_mult) * (largest cosine to a chosen result)`. Ties go to the earlier result.
+
+    Args:
+        results: Results with `similarity` and `vector`.
+        k: How many to choose.
+        lambda_mult: From 0 (only diversity counts) to 1 (only similarity counts).
+
+    Returns:
+        The chosen results in the order of choice. Fewer than k if there are fewer.
+
+    Raises:
+        InputError: If `lambda_mult` or `k` is out of range, or if a result has no `similarity` or `vector`.
     """
     if type(lambda_mult) not in (int, float) or not 0 <= lambda_mult <= 1:
-        raise InputError(f"lambda_mult expected a number from 0 to 1, got {lambda_mult!r}.")
+        raise InputError(f"lambda_mult is {lambda_mult!r}. Pass a number from 0 to 1.")
     if k < 1:
-        raise InputError(f"k expected 1 or more, got {k!r}.")
+        raise InputError(f"k is {k!r}. Pass 1 or more.")
     if not results:
         return []
     similarities, vectors = _measured(results)
@@ -38,11 +48,11 @@ def diversified(results: Sequence[SearchResult], *, k: int, lambda_mult: float =
 
 
 def _measured(results: Sequence[SearchResult]) -> tuple[Vectors, Vectors]:
-    """Similarities (n,) and unit vectors (n, d)."""
+    """Return the similarities (n,) and unit vectors (n, d)."""
     similarities = [result.similarity for result in results if result.similarity is not None]
     rows = [result.vector for result in results if result.vector is not None]
     if len(similarities) != len(results) or len(rows) != len(results):
-        raise InputError("Diversity expected results with their similarity and vector; search with with_vectors=True.")
+        raise InputError("Diversity needs each result's similarity and vector. Search with with_vectors=True.")
     vectors = np.stack(rows)
     norms = np.linalg.norm(vectors, axis=1, keepdims=True)
     norms[norms == 0] = 1

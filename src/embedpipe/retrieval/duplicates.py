@@ -1,4 +1,4 @@
-"""Texts that say nearly the same."""
+"""Find texts that are nearly the same."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from embedpipe.errors import InputError
 from embedpipe.types import Vectors
 
 _CELLS = 16_000_000
-"""Similarities held at once: 64 MB."""
+"""How many float32 similarities are held at once: 64 MB."""
 
 
 class NearDuplicate(NamedTuple):
@@ -24,15 +24,25 @@ class NearDuplicate(NamedTuple):
 
 
 def near_duplicates(ids: Sequence[str], vectors: Vectors, *, threshold: float = 0.95) -> list[NearDuplicate]:
-    """Every pair of at least that cosine similarity, the most similar first, ties in the order of the ids given.
+    """Find all pairs of similar vectors.
 
-    Exact: each of the n vectors (n, d) is compared with each other one, n * n * d / 2 multiplications. Raises
-    `InputError` for a threshold outside 0 to 1, and where ids and vectors differ in number.
+    The search is exact: each vector is compared with each other one, which takes n * n * d / 2 multiplications.
+
+    Args:
+        ids: The id of each vector.
+        vectors: (n, d) float32.
+        threshold: The lowest cosine similarity of a pair, over 0 and up to 1.
+
+    Returns:
+        The pairs, most similar first. Ties are in the order of the ids.
+
+    Raises:
+        InputError: If the threshold is out of range, or if ids and vectors differ in number.
     """
     if not 0 < threshold <= 1:
-        raise InputError(f"threshold expected a cosine similarity over 0 and up to 1, got {threshold!r}.")
+        raise InputError(f"threshold is {threshold!r}. Pass a cosine similarity over 0 and up to 1.")
     if len(ids) != len(vectors):
-        raise InputError(f"near_duplicates expected an id for each vector, got {len(ids)} and {len(vectors)}.")
+        raise InputError(f"There are {len(ids)} ids and {len(vectors)} vectors. Pass an id for each vector.")
     unit = vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), np.finfo(np.float32).tiny)
     rows = max(1, _CELLS // max(len(ids), 1))
     found: list[NearDuplicate] = []

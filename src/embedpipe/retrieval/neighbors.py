@@ -1,4 +1,4 @@
-"""Results with the chunks around them in their documents."""
+"""Add the neighboring chunks of search results: those beside them in their documents."""
 
 from __future__ import annotations
 
@@ -9,25 +9,31 @@ from embedpipe.types import Chunk, Parent, SearchResult
 
 
 def check_neighbors(window: int, parent: Parent | None) -> None:
-    """Raises `ConfigurationError` unless these say which chunks around a result are meant."""
+    """Raise `ConfigurationError` if `window` and `parent` do not say which neighbors of a result to add."""
     if type(window) is not int or window < 0:
-        raise ConfigurationError(f"window expected a whole number of chunks from 0 on, got {window!r}.")
+        raise ConfigurationError(f"window is {window!r}. Pass a whole number of chunks, 0 or more.")
     if parent not in (None, "section", "document"):
-        raise ConfigurationError(f"parent expected 'section', 'document' or None, got {parent!r}.")
+        raise ConfigurationError(f"parent is {parent!r}. Pass 'section', 'document' or None.")
     if window and parent is not None:
-        raise ConfigurationError(f"The parent {parent!r} holds every chunk of the window already; give one of the two.")
+        raise ConfigurationError(
+            f"parent={parent!r} includes all chunks of the window already. Pass `window` or `parent`, not both."
+        )
 
 
-def with_neighbors(results: Sequence[SearchResult], around: Mapping[str, Sequence[Chunk]]) -> list[SearchResult]:
-    """The results as they are, then once each chunk around them that is no result itself.
+def with_neighbors(results: Sequence[SearchResult], neighbors: Mapping[str, Sequence[Chunk]]) -> list[SearchResult]:
+    """Return the results, then each neighbor that is not a result itself, once.
 
-    `around[id]` holds the chunks around the result of that id. Each takes the score of the best result that it stands
-    around, and has no other: no search brought it.
+    Args:
+        results: The results of a search.
+        neighbors: The neighboring chunks of each result, by the result's id.
+
+    Returns:
+        The results. Each neighbor has the `score` of its best result and no other score, since no search found it.
     """
     known = {result.id for result in results}
     extended = list(results)
     for result in sorted(results, key=lambda result: -result.score):
-        for chunk in around.get(result.id, ()):
+        for chunk in neighbors.get(result.id, ()):
             if chunk.id not in known:
                 known.add(str(chunk.id))
                 extended.append(SearchResult(chunk=chunk, score=result.score))

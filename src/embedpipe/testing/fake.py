@@ -1,4 +1,4 @@
-"""A model without weights."""
+"""An embedding model without weights."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 
 
 class FakeEmbeddingModel:
-    """A deterministic model: a text's vector follows from its hash alone, at length 1.
+    """A deterministic model. A text's vector is a hash of the text, scaled to length 1.
 
-    The same in every process and on every machine; two texts have nothing to do with each other. Documents and queries
-    are told apart where a prompt is given. Over a million texts of 64 dimensions a minute, on one core.
+    Vectors are the same in each process and on each machine. Those of different texts are unrelated. Documents and
+    queries only differ if a prompt is set. One core makes over a million vectors of 64 dimensions a minute.
     """
 
     def __init__(
@@ -30,6 +30,15 @@ class FakeEmbeddingModel:
         query_prompt: str = "",
         document_prompt: str = "",
     ) -> None:
+        """Create the model.
+
+        Args:
+            dimensions: The length of the vectors.
+            name: The model's name.
+            max_tokens: The most tokens of a text, None for no limit.
+            query_prompt: Put before each query.
+            document_prompt: Put before each document.
+        """
         self.spec = ModelSpec(
             name=name,
             dimensions=dimensions,
@@ -47,7 +56,12 @@ class FakeEmbeddingModel:
         return 0
 
     def embed(self, texts: Sequence[str], kind: Kind) -> Vectors:
-        """(n, d) float32 unit rows."""
+        """Return (n, d) float32 vectors of length 1.
+
+        Args:
+            texts: The texts.
+            kind: "document" or "query".
+        """
         prompt = self.spec.query_prompt if kind == "query" else self.spec.document_prompt
         digests = b"".join(hashlib.blake2b((prompt + text).encode(), digest_size=8).digest() for text in texts)
         seeds = np.frombuffer(digests, dtype="<u8")[:, None]
@@ -60,7 +74,7 @@ class FakeEmbeddingModel:
 
 
 def _mixed(state: np.ndarray[tuple[int, ...], np.dtype[np.uint64]]) -> np.ndarray[tuple[int, ...], np.dtype[np.uint64]]:
-    """SplitMix64's output function (Steele, Lea and Flood 2014): well spread bits from a plain sequence."""
+    """Spread the bits of a sequence with SplitMix64's output function (Steele, Lea and Flood 2014)."""
     state = (state ^ (state >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     state = (state ^ (state >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
     return state ^ (state >> np.uint64(31))

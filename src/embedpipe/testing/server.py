@@ -1,4 +1,4 @@
-"""An embeddings server on loopback, over real sockets, with faults planned in advance."""
+"""An embeddings server on loopback with planned faults. It uses real sockets."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ Damage: TypeAlias = Literal["missing", "shuffled", "wrong_dimension", "nan", "ze
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fault:
-    """What one request meets instead of a good answer."""
+    """A planned fault: what one request gets instead of a good reply. Use the constructors below."""
 
     kind: Literal["status", "cut", "hang", "damage"]
     code: int = 200
@@ -32,29 +32,38 @@ class Fault:
 
     @classmethod
     def status(cls, code: int, *, retry_after: float | str | None = None) -> Fault:
-        """An error with this HTTP status."""
+        """Reply with an error.
+
+        Args:
+            code: The HTTP status.
+            retry_after: The Retry-After header: seconds or a date.
+        """
         headers = () if retry_after is None else (("Retry-After", str(retry_after)),)
         return cls(kind="status", code=code, headers=headers)
 
     @classmethod
     def cut(cls) -> Fault:
-        """The connection breaks in the middle of the reply."""
+        """Break the connection in the middle of the reply."""
         return cls(kind="cut")
 
     @classmethod
     def hang(cls) -> Fault:
-        """No reply comes, until the server is stopped."""
+        """Send no reply until the server stops."""
         return cls(kind="hang")
 
     @classmethod
     def damaged(cls, damage: Damage) -> Fault:
-        """A reply with status 200 whose vectors are not what they should be."""
+        """Reply with status 200 and wrong vectors.
+
+        Args:
+            damage: What is wrong with the vectors.
+        """
         return cls(kind="damage", damage=damage)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
-    """A request as it came: its path, headers (lower case), model and texts, and when (`time.monotonic`)."""
+    """A request that the server received. Header names are in lower case. `at` is its time by `time.monotonic`."""
 
     path: str
     headers: dict[str, str]
@@ -65,12 +74,10 @@ class Request:
 
 
 class EmbeddingServer:
-    """Serves `model` on a free port of loopback, as OpenAI's `/v1/embeddings` does, Azure's paths and Cohere's
-    `/v2/embed`.
+    """Serves a model on a free loopback port, like OpenAI's `/v1/embeddings`, Azure's paths and Cohere's `/v2/embed`.
 
-    It refuses what the real interface refuses: empty inputs, more than 2,048 of them, and texts for which `refuse` is
-    true, with status 400. `faults` are met by the first requests, in order; `latency_s` is added to each. `headers` go
-    with every reply. Requests are kept in `requests`.
+    Use it as a context manager, or call `start` and `stop`. Like the real APIs, it answers empty inputs and more than
+    2,048 inputs with status 400. Its `requests` are the requests received.
     """
 
     def __init__(
@@ -83,6 +90,16 @@ class EmbeddingServer:
         api_key: str | None = None,
         headers: dict[str, str] | None = None,
     ) -> None:
+        """Set up the server. `start` makes it listen.
+
+        Args:
+            model: Embeds the texts.
+            faults: What the first requests get, in order. None in the list stands for a good reply.
+            latency_s: Seconds to wait before each reply.
+            refuse: Texts for which this is true are answered with status 400.
+            api_key: The required API key. None accepts any.
+            headers: Sent with each reply.
+        """
         self.model = model
         self.faults = deque(faults)
         self.latency_s = latency_s
@@ -98,16 +115,16 @@ class EmbeddingServer:
 
     @property
     def url(self) -> str:
-        """What goes into `base_url` for OpenAI's interface."""
+        """Return the `base_url` for OpenAI's API."""
         return f"{self.origin}/v1"
 
     @property
     def origin(self) -> str:
-        """What goes into `base_url` for Cohere's interface and for Azure's."""
+        """Return the `base_url` for Cohere's API and for Azure's."""
         return f"http://127.0.0.1:{self._port}"
 
     def start(self) -> Self:
-        """Listens, on the same port as before where it was stopped."""
+        """Start listening. After `stop`, the port is the same as before."""
         self.stopping.clear()
         self._server = _Server(("127.0.0.1", self._port), _handler(self))
         self._port = self._server.server_address[1]
@@ -115,7 +132,7 @@ class EmbeddingServer:
         return self
 
     def stop(self) -> None:
-        """Breaks every connection and stops listening."""
+        """Break all connections and stop listening."""
         self.stopping.set()
         if self._server is not None:
             self._server.shutdown()
@@ -124,7 +141,7 @@ class EmbeddingServer:
             self._server = None
 
     def after_fork(self) -> None:
-        """Leave the serving to the parent, whose address stays good; what a child starts is another server."""
+        """Let the parent process serve alone. A child that calls `start` gets a server of its own."""
         if self._server is not None:
             self._server.leave()
         self._server, self.stopping = None, threading.Event()
@@ -160,13 +177,13 @@ class _Server(ThreadingHTTPServer):
             self.shutdown_request(connection)
 
     def leave(self) -> None:
-        """Close this process's copies of the sockets, without a word to the clients."""
+        """Close this process's copies of the sockets. The clients stay connected to the parent."""
         self.server_close()
         for connection in self._open:
             connection.close()
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """A client that went away is no error of a test's server."""
+        """Ignore clients that disconnected."""
 
 
 def _handler(server: EmbeddingServer) -> type[BaseHTTPRequestHandler]:
@@ -218,7 +235,7 @@ def _handler(server: EmbeddingServer) -> type[BaseHTTPRequestHandler]:
             self.close_connection = self.close_connection or cut
 
         def log_message(self, format: str, *args: Any) -> None:
-            """Nothing: a test's server is quiet."""
+            """Log nothing."""
 
     return Handler
 

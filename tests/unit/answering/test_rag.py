@@ -68,7 +68,7 @@ async def test_what_does_not_hold_is_marked(
     with running(behaviour) as server:
         for response in await responses(service, chat(server.base_url)):
             assert [c.status for c in response.problems] == [status]
-    assert "1 of 1 citations do not hold" in caplog.text
+    assert "1 of 1 citations are not supported" in caplog.text
 
 
 async def test_a_cut_answer_says_so(service: HandedOut) -> None:
@@ -106,18 +106,18 @@ async def test_a_stream_that_breaks_off_is_an_error(service: HandedOut) -> None:
     with running(faults=[0, 0]) as server:
         rag = RAGPipeline(service, chat(server.base_url))
         stream = rag.stream(QUESTION)
-        with pytest.raises(GenerationError, match="broke off"):
+        with pytest.raises(GenerationError, match="ended before"):
             list(stream)
-        with pytest.raises(InputError, match="still on its way"):
+        with pytest.raises(InputError, match="not complete yet"):
             _ = stream.response
-        with pytest.raises(GenerationError, match="broke off"):
+        with pytest.raises(GenerationError, match="ended before"):
             [piece async for piece in rag.astream(QUESTION)]
 
 
 def test_no_server_is_an_error(service: HandedOut) -> None:
     with running() as server:
         url = server.base_url
-    with pytest.raises(GenerationError, match="no answer came"):
+    with pytest.raises(GenerationError, match="did not answer"):
         RAGPipeline(service, chat(url, max_retries=0)).query(QUESTION)
 
 
@@ -178,9 +178,9 @@ def test_an_empty_question_is_refused_before_the_search(service: HandedOut, ques
 
 
 def test_no_k_below_one(service: HandedOut) -> None:
-    with pytest.raises(InputError, match="k must be 1 or more; got 0"):
+    with pytest.raises(InputError, match="k is 0"):
         RAGPipeline(service, k=0)
-    with pytest.raises(InputError, match="k must be 1 or more; got -1"):
+    with pytest.raises(InputError, match="k is -1"):
         RAGPipeline(service).query(QUESTION, k=-1)
 
 
@@ -251,7 +251,7 @@ async def test_a_wrapped_model_that_fails_is_an_error(service: HandedOut) -> Non
 
 
 def test_what_is_no_model_is_refused() -> None:
-    with pytest.raises(ConfigurationError, match="got str"):
+    with pytest.raises(ConfigurationError, match="is a str"):
         as_chat_model("gpt-4o")
 
 
@@ -262,7 +262,7 @@ def test_a_prompt_of_ones_own(service: HandedOut) -> None:
         system, user = server.requests[0]["messages"]
     assert system["content"] == "Answer as a {pirate}."
     assert user["content"].startswith("What {sources} are there? <- <<< source [1]")
-    with pytest.raises(ConfigurationError, match="must hold"):
+    with pytest.raises(ConfigurationError, match="has no"):
         Prompt(user="{question}")
 
 

@@ -60,7 +60,7 @@ def test_runs_of_one_mode_have_their_colours_in_the_order_given() -> None:
 
 
 def test_runs_of_two_sets_are_not_one_report() -> None:
-    with pytest.raises(ValueError, match="runs over one set"):
+    with pytest.raises(ValueError, match="Pass runs of one set"):
         Report([run("a", 0.4), run("b", 0.4, dataset="other")])
 
 

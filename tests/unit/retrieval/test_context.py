@@ -69,7 +69,7 @@ def test_budget_skips_what_does_not_fit_and_says_so(caplog: pytest.LogCaptureFix
         passages, left_out = build_context(hits, ContextSettings(max_tokens=5), WordCounter())
     assert [p.document_id for p in passages] == ["with", "small"]
     assert left_out == [hits[1]]
-    assert "1 of 3 results left out" in caplog.text
+    assert "1 of 3 results do not fit" in caplog.text
 
 
 def test_what_says_the_same_comes_once() -> None:
@@ -80,7 +80,7 @@ def test_what_says_the_same_comes_once() -> None:
 
 
 def test_a_budget_that_holds_nothing_is_an_error() -> None:
-    with pytest.raises(ConfigurationError, match="the smallest has 3 tokens, max_tokens is 2"):
+    with pytest.raises(ConfigurationError, match="the smallest has 3 tokens, and max_tokens is 2"):
         build_context([result(0, 18)], ContextSettings(max_tokens=2), WordCounter())
 
 

@@ -57,10 +57,10 @@ def test_a_result_without_neighbours_stays_alone() -> None:
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"window": -1}, "window expected"),
-        ({"window": True}, "window expected"),
-        ({"parent": "page"}, "parent expected"),
-        ({"window": 1, "parent": "document"}, "give one of the two"),
+        ({"window": -1}, "window is -1"),
+        ({"window": True}, "window is True"),
+        ({"parent": "page"}, "parent is .page."),
+        ({"window": 1, "parent": "document"}, "not both"),
     ],
 )
 def test_neighbors_that_mean_nothing_are_refused(settings: dict[str, Any], message: str) -> None:

@@ -24,7 +24,7 @@ project = "embedpipe"
 author = "the embedpipe authors"
 release = re.findall(r'__version__ = "(.+)"', (ROOT / "src/embedpipe/__init__.py").read_text(encoding="utf-8"))[0]
 
-extensions = ["myst_parser", "sphinx.ext.autodoc"]
+extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
 exclude_patterns = ["_build"]
 html_theme = "furo"
 html_title = f"embedpipe {release}"
@@ -37,6 +37,8 @@ autodoc_default_options = {"members": True, "undoc-members": True, "member-order
 autodoc_preserve_defaults = True
 maximum_signature_line_length = 100
 python_use_unqualified_type_names = True
+napoleon_numpy_docstring = False
+napoleon_use_ivar = True
 
 # Before autodoc makes TYPE_CHECKING true, with which neither LlamaIndex nor FastAPI can be imported.
 for page in (ROOT / "docs" / "reference").glob("*.md"):
@@ -44,6 +46,7 @@ for page in (ROOT / "docs" / "reference").glob("*.md"):
         importlib.import_module(module)
 
 CODE = re.compile(r"`([^`]+)`(\w?)")
+SECTION = re.compile(r"(Args|Attributes|Raises|Returns|Yields):\n")
 
 
 def plain(text: str) -> str:
@@ -61,12 +64,12 @@ def literal(line: str) -> str:
 
 
 def paragraphs(lines: list[str]) -> Iterator[str]:
-    """Docstrings are plain English in which an indented paragraph is code, as in Markdown."""
+    """Yield a docstring's paragraphs. Outside Google's sections, an indented one is code, as in Markdown."""
+    in_section = False
     for paragraph in re.split(r"\n{2,}", "\n".join(lines)):
-        if paragraph.startswith("    "):
-            yield "::\n\n" + paragraph
-        else:
-            yield literal(paragraph)
+        indented = paragraph.startswith("    ")
+        in_section = in_section if indented else SECTION.match(paragraph) is not None
+        yield "::\n\n" + paragraph if indented and not in_section else literal(paragraph)
 
 
 def as_restructured_text(_app: Sphinx, _what: str, _name: str, _object: Any, _options: Any, lines: list[str]) -> None:
@@ -114,5 +117,5 @@ def write_llms_txt(app: Sphinx, exception: Exception | None) -> None:
 
 def setup(app: Sphinx) -> None:
     """Called by Sphinx."""
-    app.connect("autodoc-process-docstring", as_restructured_text)
+    app.connect("autodoc-process-docstring", as_restructured_text, priority=400)  # before napoleon, which is at 500
     app.connect("build-finished", write_llms_txt)

@@ -19,8 +19,8 @@ from typing import Any
 import numpy as np
 
 from embedpipe.compression import BinaryQuantizer, EmbeddingCompressor, Int8Quantizer, compare
-from embedpipe.embedding import EmbeddingGenerator, unit
-from embedpipe.embedding.cache.entries import rounded
+from embedpipe.embedding import EmbeddingGenerator, to_unit_length
+from embedpipe.embedding.cache import rounded
 from embedpipe.evaluation import load_beir
 from embedpipe.types import Vectors
 
@@ -71,7 +71,7 @@ def kept(queries: int, cache: Path | None) -> None:
     print(f"\n{len(vectors)} passages, {queries} questions of {DATA.name}")
     print(compare(vectors, questions, relevant=relevant))
     print(f"\nvariance kept by 192 of 384: {EmbeddingCompressor(192).fit(vectors).variance_kept:.3f}")
-    cached = unit(rounded(vectors, "int8"))
+    cached = to_unit_length(rounded(vectors, "int8"))
     near, found = (np.argsort(-(questions @ each.T), axis=1)[:, :10] for each in (vectors, cached))
     same = np.mean([len(set(one) & set(other)) / 10 for one, other in zip(near, found, strict=True)])
     cosine = (cached * vectors).sum(axis=1).min()

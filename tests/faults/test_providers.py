@@ -34,9 +34,9 @@ from bad_provider import (
     serving,
 )
 from embedpipe import Database, Document, SemanticSearchService
+from embedpipe._providers import retry_after
 from embedpipe.embedding import EmbeddingGenerator, Limits, OpenAIModel, RateLimiter, Retry
-from embedpipe.embedding.cache.entries import KeyMaker, decode, encode
-from embedpipe.embedding.providers.remote import retry_after
+from embedpipe.embedding.cache import KeyMaker, decode, encode
 from embedpipe.errors import (
     AuthenticationError,
     ConfigurationError,
@@ -593,7 +593,9 @@ def test_an_entry_of_a_cache_is_taken_only_where_it_is_one(chance: random.Random
     spec = ModelSpec(name="m", dimensions=8)
     keys = KeyMaker(spec, "document").keys([str(n) for n in range(scaled(200, 5000))])
     vectors = np.ones((len(keys), 8), dtype=np.float32)
-    entries = encode(keys, vectors, tokens=[1] * len(keys), cuts=["whole"] * len(keys), model="m", to="float32")
+    entries = encode(
+        keys, vectors, tokens=[1] * len(keys), treatments=["whole"] * len(keys), model="m", precision="float32"
+    )
     values: list[Any] = []
     for _, value in entries:
         spoiled = bytearray(value)
@@ -607,7 +609,7 @@ def test_an_entry_of_a_cache_is_taken_only_where_it_is_one(chance: random.Random
             case 3:
                 spoiled += chance.randbytes(1 + chance.randrange(8))
         values.append(bytes(spoiled))
-    found, damaged = decode(keys, values, dimensions=8, cut="whole")
+    found, damaged = decode(keys, values, dimensions=8, long_texts="whole")
     assert not found
     assert damaged == len(keys)
 
@@ -619,7 +621,12 @@ def test_entries_of_a_cache_that_are_sealed_and_no_vectors_are_not_taken(tmp_pat
         def get_many(self, keys: Sequence[bytes]) -> list[bytes | None]:
             vectors = np.array([[np.nan] * 3, [np.inf] * 3, [0.0] * 3, [1.0, 2.0, 3.0]], dtype=np.float32)[: len(keys)]
             cut: Any = ["whole"] * len(keys)
-            return [v for _, v in encode(keys, vectors, tokens=[1] * len(keys), cuts=cut, model="m", to="float32")]
+            return [
+                v
+                for _, v in encode(
+                    keys, vectors, tokens=[1] * len(keys), treatments=cut, model="m", precision="float32"
+                )
+            ]
 
         def put_many(self, entries: Any) -> None:
             pass

@@ -1,4 +1,4 @@
-"""What the clients of embeddings, chat and rerank providers share: bounded HTTP, secrets, a provider's own words."""
+"""What the clients of embeddings, chat and rerank providers share: bounded HTTP, retries, secrets, error texts."""
 
 from embedpipe._providers.http import (
     Allowance,
@@ -9,12 +9,16 @@ from embedpipe._providers.http import (
     openai_http_library,
     unusable,
 )
+from embedpipe._providers.retry import Attempts, Failure, Retry, retry_after
 from embedpipe._providers.secret import Endpoint, Secret, hidden, safe_cause, secrets_in
 from embedpipe._providers.words import redirect, shown, words
 
 __all__ = [
     "Allowance",
+    "Attempts",
     "Endpoint",
+    "Failure",
+    "Retry",
     "Secret",
     "UnusableReplyError",
     "allowing",
@@ -23,6 +27,7 @@ __all__ = [
     "hidden",
     "openai_http_library",
     "redirect",
+    "retry_after",
     "safe_cause",
     "secrets_in",
     "shown",

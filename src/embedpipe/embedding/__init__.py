@@ -5,8 +5,9 @@ name, `catalogue` lists published models. A provider is a module with the name o
 `local/`. Other packages import from here only.
 """
 
+from embedpipe._providers import Retry
 from embedpipe.embedding import catalogue
-from embedpipe.embedding.backend import EmbeddingResponse, LimitedModel, Limits, RemoteModel, Retry
+from embedpipe.embedding.backend import EmbeddingResponse, LimitedModel, Limits, RemoteModel
 from embedpipe.embedding.cache import ByteStoreCache, CacheLike, CacheStats, FileCache, RedisCache, VectorCache
 from embedpipe.embedding.catalogue import recommend
 from embedpipe.embedding.cohere import CohereModel
@@ -15,7 +16,7 @@ from embedpipe.embedding.generator import EmbeddingGenerator, checked_generator
 from embedpipe.embedding.local import LocalModel
 from embedpipe.embedding.openai import OpenAIModel
 from embedpipe.embedding.providers import LangChainEmbeddings, WrappedModel, check_published
-from embedpipe.embedding.vectors import parted, unit
+from embedpipe.embedding.vectors import find_unusable, to_unit_length
 from embedpipe.text import TokenCountingModel
 
 __all__ = [
@@ -45,7 +46,7 @@ __all__ = [
     "catalogue",
     "check_published",
     "checked_generator",
-    "parted",
+    "find_unusable",
     "recommend",
-    "unit",
+    "to_unit_length",
 ]

@@ -1,4 +1,4 @@
-"""What the embedding engine asks of a backend beyond `EmbeddingModel`, and the limits it works under."""
+"""What a backend may offer beyond `EmbeddingModel`, and the limits that the engine keeps to."""
 
 from __future__ import annotations
 
@@ -12,12 +12,15 @@ from embedpipe.types import Kind, Vectors
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """How much goes out at once.
+    """How much is sent at once, and in a minute.
 
-    `batch_items` and `batch_tokens` bound one request (no bound of tokens where None), `concurrency` the requests of
-    one generator under way at once, whatever calls they belong to. Rates are for a minute; where None, those that the
-    provider states in its replies are kept.
-    `shared` is a file through which several processes on one machine keep to the rates together.
+    Args:
+        batch_items: Most texts in one request.
+        batch_tokens: Most tokens in one request; None for no limit.
+        concurrency: Most requests under way at once, over all calls of one generator.
+        requests_per_minute: By default the rate that the provider states in its replies.
+        tokens_per_minute: As `requests_per_minute`.
+        shared: A file through which several processes on one machine keep to the rates together.
     """
 
     batch_items: int = 2048
@@ -26,21 +29,6 @@ class Limits:
     requests_per_minute: float | None = None
     tokens_per_minute: float | None = None
     shared: Path | str | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Retry:
-    """How often a request that failed for a passing reason is sent again.
-
-    Waits grow from `initial_s` to `max_s` by doubling, with as much jitter as `initial_s`; a `Retry-After` of the
-    provider is honoured in full. A request is given up after `attempts`, or where nothing has succeeded for
-    `deadline_s` seconds.
-    """
-
-    attempts: int = 6
-    deadline_s: float = 120.0
-    initial_s: float = 0.5
-    max_s: float = 30.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,7 +41,7 @@ class EmbeddingResponse:
 
 @runtime_checkable
 class LimitedModel(Protocol):
-    """A backend with bounds of its own."""
+    """A backend with limits of its own."""
 
     @property
     def limits(self) -> Limits: ...

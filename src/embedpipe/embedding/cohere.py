@@ -23,7 +23,7 @@ from embedpipe._providers import (
 from embedpipe.embedding import catalogue
 from embedpipe.embedding.backend import EmbeddingResponse, Limits
 from embedpipe.embedding.providers.remote import LoopClients, room, translated
-from embedpipe.embedding.vectors import stacked
+from embedpipe.embedding.vectors import stack_rows
 from embedpipe.errors import ConfigurationError, EmbeddingError, InvalidVectorsError
 from embedpipe.types import Kind, ModelSpec, Vectors
 
@@ -159,7 +159,7 @@ def _reply(response: Any, expected: int, dimensions: int | None) -> EmbeddingRes
             f"Cohere's reply has {len(rows) if isinstance(rows, list) else 'no'} vectors for {expected} texts. "
             "Send the request again; report it to the provider if it stays."
         )
-    return EmbeddingResponse(vectors=stacked(rows, dimensions))
+    return EmbeddingResponse(vectors=stack_rows(rows, dimensions))
 
 
 def _answered() -> tuple[type[Exception], ...]:

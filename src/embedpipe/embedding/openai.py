@@ -29,7 +29,7 @@ from embedpipe._providers import (
 from embedpipe.embedding import catalogue
 from embedpipe.embedding.backend import EmbeddingResponse, Limits
 from embedpipe.embedding.providers.remote import LoopClients, room, translated
-from embedpipe.embedding.vectors import stacked
+from embedpipe.embedding.vectors import stack_rows
 from embedpipe.errors import ConfigurationError, EmbeddingError, InvalidVectorsError
 from embedpipe.text import EstimatedCounter, TokenCounter, encoding_name, token_counter
 from embedpipe.types import Kind, ModelSpec, Vectors
@@ -240,7 +240,7 @@ def _vectors(body: bytes, expected: int, dimensions: int | None) -> Vectors:
     rows: list[object] = [None] * expected
     for index, item in zip(indices, data, strict=True):
         rows[index] = _row(item.get("embedding"))
-    return stacked(rows, dimensions)
+    return stack_rows(rows, dimensions)
 
 
 def _index(item: Any, position: int) -> int:

@@ -1,4 +1,4 @@
-"""Checks of the vectors that a backend returned."""
+"""Check the vectors that a model returned, and bring vectors to length 1."""
 
 from __future__ import annotations
 
@@ -11,14 +11,18 @@ import numpy.typing as npt
 from embedpipe.errors import InvalidVectorsError
 from embedpipe.types import ModelSpec, Vectors
 
-UNIT_TOLERANCE = 1e-3
 _NUMBERS = (int, float, np.number)
 
 
-def stacked(rows: Sequence[object], dimensions: int | None) -> Vectors:
-    """Return rows of numbers as (n, d) float32, where a row that is no vector, or of another size, is all NaN.
+def stack_rows(rows: Sequence[object], dimensions: int | None) -> Vectors:
+    """Return rows of numbers as one array, with NaN for a row that is no vector or has another size.
 
-    d is what most of the rows that are vectors have, and `dimensions` where none is one.
+    Args:
+        rows: The rows as a provider or framework sent them.
+        dimensions: The size to take if no row is a vector.
+
+    Returns:
+        (n, d) float32, where d is the size of most rows that are vectors.
 
     Raises:
         InvalidVectorsError: If no row is a vector and `dimensions` is None.
@@ -27,18 +31,18 @@ def stacked(rows: Sequence[object], dimensions: int | None) -> Vectors:
     sizes = Counter(len(vector) for vector in vectors if vector is not None)
     size = sizes.most_common(1)[0][0] if sizes else dimensions
     if size is None:
-        raise InvalidVectorsError(f"None of the {len(rows)} vectors that came is one: a list of numbers each.")
+        raise InvalidVectorsError(f"None of the {len(rows)} vectors that came is a list of numbers.")
     if len(sizes) == 1 and sizes[size] == len(rows):
         return np.stack([vector for vector in vectors if vector is not None])
-    whole = np.full((len(rows), size), np.nan, dtype=np.float32)
-    for row, vector in zip(whole, vectors, strict=True):
+    stacked = np.full((len(rows), size), np.nan, dtype=np.float32)
+    for row, vector in zip(stacked, vectors, strict=True):
         if vector is not None and len(vector) == size:
             row[:] = vector
-    return whole
+    return stacked
 
 
 def _vector(row: object) -> Vectors | None:
-    """The row as (d,) float32; None for what is no vector: null, text, nested, of other than numbers, or empty."""
+    """Return the row as (d,) float32; None for null, text, nested lists, anything but numbers, or an empty list."""
     if isinstance(row, list) and not all(
         kind is not bool and issubclass(kind, _NUMBERS) for kind in set(map(type, row))
     ):
@@ -46,49 +50,38 @@ def _vector(row: object) -> Vectors | None:
     if not isinstance(row, list | tuple | np.ndarray):
         return None
     try:
-        with np.errstate(over="ignore"):  # infinite then, and refused as such
+        with np.errstate(over="ignore"):  # infinite then, and rejected as such
             vector = np.asarray(row, dtype=np.float32)
     except (ValueError, TypeError, OverflowError):
         return None
     return vector if vector.ndim == 1 and len(vector) else None
 
 
-def checked(vectors: Vectors, *, expected: int, spec: ModelSpec) -> Vectors:
-    """The vectors as (n, d) float32, once they are one finite vector, not all zero, for each of `expected` texts.
+def find_unusable(vectors: npt.ArrayLike, *, expected: int, spec: ModelSpec) -> tuple[Vectors, list[int]]:
+    """Return the vectors as (n, d) float32, and the rows that are not finite or all zero.
 
-    `InvalidVectorsError` otherwise; its `inputs` are the bad rows where single rows are bad, and empty where the
-    shape is.
+    Raises:
+        InvalidVectorsError: If the shape is not (`expected`, the model's dimensions).
     """
-    vectors, bad = parted(vectors, expected=expected, spec=spec)
-    if bad:
-        raise unusable_rows(bad, expected=expected, spec=spec)
-    return vectors
-
-
-def parted(vectors: Vectors, *, expected: int, spec: ModelSpec) -> tuple[Vectors, list[int]]:
-    """The vectors as (n, d) float32, and the rows that are not finite or all zero.
-
-    `InvalidVectorsError` where the shape is another.
-    """
-    vectors = np.asarray(vectors, dtype=np.float32)
-    if vectors.shape != (expected, spec.dimensions):
+    array: Vectors = np.asarray(vectors, dtype=np.float32)
+    if array.shape != (expected, spec.dimensions):
         raise InvalidVectorsError(
-            f"{expected} vectors of {spec.dimensions} dimensions were expected from {spec.name}, and an array of shape "
-            f"{vectors.shape} came. Check that the model is the one named, and dimensions=."
+            f"{spec.name} returned an array of shape {array.shape} for {expected} texts and {spec.dimensions} "
+            "dimensions. Check that the model is the one named, and dimensions=."
         )
-    usable = usable_rows(vectors)
-    return vectors, [] if usable.all() else np.flatnonzero(~usable).tolist()
+    usable = usable_rows(array)
+    return array, [] if usable.all() else np.flatnonzero(~usable).tolist()
 
 
 def usable_rows(vectors: Vectors) -> npt.NDArray[np.bool_]:
-    """(n,) whether each row of (n, d) is finite and not all zero."""
-    squares = np.einsum("nd,nd->n", vectors, vectors)  # not finite where any element is not, nor where it overflows
+    """Return (n,) booleans: whether each row of (n, d) is finite and not all zero."""
+    squares = np.einsum("nd,nd->n", vectors, vectors)  # not finite if any element is not, nor if the sum overflows
     usable: npt.NDArray[np.bool_] = np.isfinite(squares) & (squares > 0.0)
     return usable
 
 
 def unusable_rows(rows: Sequence[int], *, expected: int, spec: ModelSpec) -> InvalidVectorsError:
-    """The error of rows that are no vector."""
+    """Return the error for rows that cannot be used; its `inputs` are the rows."""
     return InvalidVectorsError(
         f"{spec.name} sent no usable vector for {len(rows)} of {expected} texts: null, not numbers, not finite, "
         "all zero, or of another dimension. Send the texts again, or leave them out.",
@@ -96,6 +89,6 @@ def unusable_rows(rows: Sequence[int], *, expected: int, spec: ModelSpec) -> Inv
     )
 
 
-def unit(vectors: Vectors) -> Vectors:
-    """The rows at length 1."""
+def to_unit_length(vectors: npt.NDArray[np.floating]) -> Vectors:
+    """Return the rows at length 1, as float32."""
     return np.asarray(vectors / np.linalg.norm(vectors, axis=-1, keepdims=True), dtype=np.float32)

@@ -28,7 +28,7 @@ from embedpipe.embedding import (
     catalogue,
     recommend,
 )
-from embedpipe.embedding.engine.truncation import pieces
+from embedpipe.embedding.engine.truncation import split
 from embedpipe.embedding.local import model_files, runtimes
 from embedpipe.embedding.local.compiled import _behind_gelu
 from embedpipe.embedding.local.exported import exported_folder
@@ -375,7 +375,7 @@ def test_a_real_tokenizer_counts_and_cuts() -> None:
     model = LocalModel(MINILM, runtime="onnx")
     generator = EmbeddingGenerator(model)
     long = " ".join(f"number{n}" for n in range(400))
-    parts = pieces(long, counter=model.counter, room=254)
+    parts = split(long, counter=model.counter, room=254)
     assert "".join(parts) == long
     assert all(model.counter.count(part) <= 254 for part in parts)
     whole = generator.generate(long)
@@ -423,5 +423,5 @@ def test_a_frameworks_embeddings_are_wrapped(framework: object) -> None:
 def test_every_backend_is_an_embedding_model() -> None:
     assert isinstance(LocalModel(MINILM), EmbeddingModel)
     assert isinstance(FakeEmbeddingModel(4), EmbeddingModel)
-    with pytest.raises(ConfigurationError, match="int came"):
+    with pytest.raises(ConfigurationError, match="cannot be of type int"):
         EmbeddingGenerator(7)  # type: ignore[arg-type]

@@ -23,7 +23,7 @@ from hypothesis.extra.numpy import arrays
 from langchain_core.stores import InMemoryByteStore
 
 from embedpipe.embedding import ByteStoreCache, EmbeddingGenerator, FileCache, Limits, RedisCache, VectorCache
-from embedpipe.embedding.cache.entries import KeyMaker, Precision, decode, encode, rounded
+from embedpipe.embedding.cache import KeyMaker, Precision, decode, encode, rounded
 from embedpipe.errors import ConfigurationError
 from embedpipe.testing import EmbeddingServer, FakeEmbeddingModel
 from embedpipe.types import Kind, Vectors
@@ -218,9 +218,9 @@ def test_entries_round_trip() -> None:
     vectors = FakeEmbeddingModel(5).embed(["a", "b", "c"], "document")
     keys = [bytes([n]) * 32 for n in range(3)]
     entries = encode(
-        keys, vectors, tokens=[1, 2, 3], cuts=["whole", "split", "truncate"], model="ä model", to="float32"
+        keys, vectors, tokens=[1, 2, 3], treatments=["whole", "split", "truncate"], model="ä model", precision="float32"
     )
-    found, damaged = decode(keys, [value for _, value in entries], dimensions=5, cut="split")
+    found, damaged = decode(keys, [value for _, value in entries], dimensions=5, long_texts="split")
     assert damaged == 0
     assert [list(group.places) for group in found] == [[0], [1]]
     np.testing.assert_array_equal(np.concatenate([group.vectors for group in found]), vectors[:2])
@@ -326,5 +326,5 @@ def test_a_rerun_after_sigkill_pays_only_for_what_is_missing(tmp_path: Path) -> 
 
 
 def test_a_cache_that_is_none() -> None:
-    with pytest.raises(ConfigurationError, match="int came"):
+    with pytest.raises(ConfigurationError, match="cannot be of type int"):
         EmbeddingGenerator(Counting(), cache=7)  # type: ignore[arg-type]

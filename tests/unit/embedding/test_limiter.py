@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from embedpipe._providers import retry_after
 from embedpipe.embedding import EmbeddingGenerator, Limits
 from embedpipe.embedding.engine.rate_limiter import RateLimiter, seconds
-from embedpipe.embedding.providers.remote import retry_after
 from embedpipe.testing import EmbeddingServer, FakeEmbeddingModel
 
 

@@ -1,8 +1,17 @@
 """Keep vectors between calls: the protocol of a cache, the bytes of an entry, and the caches themselves."""
 
-from embedpipe.embedding.cache.caches import ByteStoreCache, CacheLike, RedisCache, opened
-from embedpipe.embedding.cache.entries import KeyMaker, Precision, VectorCache
+from embedpipe.embedding.cache.caches import ByteStoreCache, CacheLike, open_cache
+from embedpipe.embedding.cache.entries import (
+    KeyMaker,
+    Precision,
+    Treatment,
+    VectorCache,
+    decode,
+    encode,
+    rounded,
+)
 from embedpipe.embedding.cache.file_cache import CacheStats, FileCache
+from embedpipe.embedding.cache.redis_cache import RedisCache
 
 __all__ = [
     "ByteStoreCache",
@@ -12,6 +21,10 @@ __all__ = [
     "KeyMaker",
     "Precision",
     "RedisCache",
+    "Treatment",
     "VectorCache",
-    "opened",
+    "decode",
+    "encode",
+    "open_cache",
+    "rounded",
 ]

@@ -1,4 +1,4 @@
-"""Vectors that are kept: the protocol of a cache, and what an entry's key and bytes are."""
+"""The protocol of a cache, and the bytes of its keys and entries."""
 
 from __future__ import annotations
 
@@ -15,45 +15,50 @@ import numpy.typing as npt
 from embedpipe.errors import ConfigurationError
 from embedpipe.types import Kind, ModelSpec, Vectors
 
-Cut: TypeAlias = Literal["whole", "split", "truncate"]
+Treatment: TypeAlias = Literal["whole", "split", "truncate"]
+"""What was embedded of a text: all of it at once, its pieces, or its beginning."""
 Precision: TypeAlias = Literal["float32", "float16", "int8"]
 
 KEY_SIZE = 32
-_HEADER = struct.Struct("<IBBHI")  # checksum of what follows, dtype, cut, length of the model's name, tokens
+_HEADER = struct.Struct("<IBBHI")  # checksum of the rest, dtype, treatment, length of the model's name, tokens
 _CHECKED_FROM = 4
 _CODES: dict[Precision, int] = {"float32": 1, "float16": 2, "int8": 3}
-_CUTS: tuple[Cut, ...] = ("whole", "split", "truncate")
+_TREATMENTS: tuple[Treatment, ...] = ("whole", "split", "truncate")
 
 
 @runtime_checkable
 class VectorCache(Protocol):
-    """What keeps entries: keys of 32 bytes, values of any. Both methods are called from several threads at once.
+    """Keeps entries: keys of 32 bytes, values of any length. Both methods are called from several threads at once.
 
-    An entry may be dropped at any time. A `precision` attribute of "float16" asks for half the bytes, one of "int8" for
-    a quarter. Equal keys have equal values, so that it does not matter which of two is kept.
+    An entry may be dropped at any time. Equal keys have equal values, so it does not matter which of two is kept.
+    A `precision` attribute of "float16" asks for entries of half the size, one of "int8" for a quarter.
     """
 
     def get_many(self, keys: Sequence[bytes]) -> list[bytes | None]:
-        """The value of each key in order, None where there is none."""
+        """Return the value of each key, in order; None for a key that has none."""
         ...
 
     def put_many(self, entries: Sequence[tuple[bytes, bytes]]) -> None:
-        """Keeps each (key, value)."""
+        """Keep each (key, value)."""
         ...
 
 
 def checked_precision(precision: Precision) -> Precision:
-    """The precision itself; `ConfigurationError` for one that there is not."""
+    """Return the precision itself.
+
+    Raises:
+        ConfigurationError: If there is no such precision.
+    """
     if precision not in _CODES:
-        raise ConfigurationError(f"precision= expected 'float32', 'float16' or 'int8', got {precision!r:.100}.")
+        raise ConfigurationError(f"`precision` must be 'float32', 'float16' or 'int8', not {precision!r:.100}.")
     return precision
 
 
 class KeyMaker:
-    """Keys for the texts of one model and kind.
+    """Makes the keys for the texts of one model and kind.
 
-    The first half is the model's whole fingerprint, the second a hash of kind and text (SHA-256, cut to 16 bytes).
-    Where bytes are kept of the numbers, keys are others: such a vector is never taken for the model's own.
+    The first half of a key is the model's whole fingerprint. The second half is a hash of kind and text (SHA-256, cut
+    to 16 bytes). An int8 cache has keys of its own, so that a rounded vector is never taken for the model's own.
     """
 
     def __init__(self, spec: ModelSpec, kind: Kind, precision: Precision = "float32") -> None:
@@ -61,14 +66,14 @@ class KeyMaker:
         self._start = self._model + kind.encode() + (b" int8\0" if precision == "int8" else b"\0")
 
     def keys(self, texts: Sequence[str]) -> list[bytes]:
-        """(n,) keys of 32 bytes."""
+        """Return a key of 32 bytes for each text."""
         model, start, hashed = self._model, self._start, hashlib.sha256
         return [model + hashed(start + text.encode()).digest()[:16] for text in texts]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Found:
-    """Entries that were read: the places they were asked at, their vectors (n, d) and their tokens (n,)."""
+    """Entries that were found: the places of their keys among those asked for, vectors (n, d) and token counts (n,)."""
 
     places: Sequence[int]
     vectors: npt.NDArray[np.floating]
@@ -76,22 +81,35 @@ class Found:
 
 
 def encode(
-    keys: Sequence[bytes], vectors: Vectors, *, tokens: Sequence[int], cuts: Sequence[Cut], model: str, to: Precision
+    keys: Sequence[bytes],
+    vectors: Vectors,
+    *,
+    tokens: Sequence[int],
+    treatments: Sequence[Treatment],
+    model: str,
+    precision: Precision,
 ) -> list[tuple[bytes, bytes]]:
-    """Entries for the vectors: a header, the model's name and the vector, behind a checksum that covers the key."""
-    code, name = _CODES[to], model.encode()[:255]
-    rows = _stored(vectors, to)
+    """Return a (key, value) for each vector: checksum, header, the model's name, the numbers.
+
+    The checksum covers the key too, so that a value under a wrong key is found out.
+    """
+    code, name = _CODES[precision], model.encode()[:255]
+    rows = _stored(vectors, precision)
     entries = []
-    for key, row, count, cut in zip(keys, rows, tokens, cuts, strict=True):
-        body = _HEADER.pack(0, code, _CUTS.index(cut), len(name), count)[_CHECKED_FROM:] + name + row.tobytes()
+    for key, row, count, treatment in zip(keys, rows, tokens, treatments, strict=True):
+        body = _HEADER.pack(0, code, _TREATMENTS.index(treatment), len(name), count)[_CHECKED_FROM:]
+        body += name + row.tobytes()
         entries.append((key, zlib.crc32(body, zlib.crc32(key)).to_bytes(4, "little") + body))
     return entries
 
 
 def decode(
-    keys: Sequence[bytes], values: Sequence[bytes | None], *, dimensions: int, cut: Cut
+    keys: Sequence[bytes], values: Sequence[bytes | None], *, dimensions: int, long_texts: Treatment
 ) -> tuple[list[Found], int]:
-    """The entries that are there, intact, and cut no other way than `cut`; and how many are damaged."""
+    """Return the entries that can be used, in groups of one layout, and how many values are damaged.
+
+    A long text's entry can be used if the text was treated as `long_texts` says.
+    """
     groups: dict[tuple[int, bytes], list[int]] = {}
     damaged = 0
     check = zlib.crc32
@@ -104,34 +122,36 @@ def decode(
             damaged += 1
     found = []
     for (size, kind), places in groups.items():
-        layout = _layout(size, kind, dimensions=dimensions, cut=cut)
+        layout = _layout(size, kind, dimensions=dimensions, long_texts=long_texts)
         if layout is not None:
             rows = np.frombuffer(b"".join([values[place] or b"" for place in places]), dtype=layout)
             found.append(Found(places=places, vectors=_restored(rows["vector"]), tokens=rows["tokens"]))
     return found, damaged
 
 
-def _layout(size: int, kind: bytes, *, dimensions: int, cut: Cut) -> np.dtype[np.void] | None:
-    """How an entry of this size and beginning is laid out; None where it holds a vector cut another way."""
-    code, cut_code, name_size = struct.unpack("<BBH", kind)
+def _layout(size: int, kind: bytes, *, dimensions: int, long_texts: Treatment) -> np.dtype[np.void] | None:
+    """Return the layout of an entry by its size and first bytes; None if its vector cannot be used."""
+    code, treatment_code, name_size = struct.unpack("<BBH", kind)
     vectors: dict[int, tuple[Any, ...]] = {
         1: ("<f4", (dimensions,)),
         2: ("<f2", (dimensions,)),
         3: (_bytes(dimensions),),
     }
-    if code not in vectors or cut_code >= len(_CUTS) or _CUTS[cut_code] not in ("whole", cut):
+    if code not in vectors or treatment_code >= len(_TREATMENTS):
+        return None
+    if _TREATMENTS[treatment_code] not in ("whole", long_texts):
         return None
     layout = np.dtype([("head", "V8"), ("tokens", "<u4"), ("name", f"V{name_size}"), ("vector", *vectors[code])])
     return layout if layout.itemsize == size else None
 
 
 def rounded(vectors: Vectors, precision: Precision) -> Vectors:
-    """The vectors as they are read again from a cache of that precision."""
+    """Return the vectors as a cache of that precision returns them."""
     return np.asarray(_restored(_stored(vectors, precision)), dtype=np.float32)
 
 
 def _stored(vectors: Vectors, precision: Precision) -> npt.NDArray[Any]:
-    """One row a vector, whose bytes are what is kept of it: of int8 a scale, and a number from -127 to 127 for each."""
+    """Return one row of bytes for each vector: for int8 a scale, and whole numbers from -127 to 127."""
     if precision != "int8":
         return np.ascontiguousarray(vectors, dtype="<f4" if precision == "float32" else "<f2")
     scales = np.maximum(np.abs(vectors).max(axis=1) / np.float32(127), np.finfo(np.float32).tiny)
@@ -141,6 +161,7 @@ def _stored(vectors: Vectors, precision: Precision) -> npt.NDArray[Any]:
 
 
 def _restored(rows: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Undo `_stored`."""
     return rows["codes"] * rows["scale"][:, None] if rows.dtype.names else rows
 
 
@@ -149,6 +170,6 @@ def _bytes(dimensions: int) -> np.dtype[np.void]:
 
 
 def model_of(value: bytes) -> str:
-    """The name of the model that an entry's vector is of."""
+    """Return the name of the model whose vector the entry holds."""
     size = _HEADER.unpack_from(value)[3]
     return value[_HEADER.size : _HEADER.size + size].decode(errors="replace")

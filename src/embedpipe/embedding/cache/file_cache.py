@@ -27,7 +27,7 @@ _SLACK = 1 << 28
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CacheStats:
-    """What a cache holds, and what this process has asked of it."""
+    """The entries and bytes that a cache holds, and what this process has found and missed in it."""
 
     entries: int
     bytes: int
@@ -49,7 +49,7 @@ class _Opened:
 
 @dataclass(slots=True)
 class _Asked:
-    """What this process has asked of a cache."""
+    """What this process has found and missed in a cache."""
 
     hits: int = 0
     misses: int = 0
@@ -60,7 +60,7 @@ _OPENING = Lock()
 
 
 def _shared(cache: FileCache) -> _Opened:
-    """The one opening of a folder in this process, which is all that LMDB allows."""
+    """Return the one opening of a folder in this process: LMDB allows no second one."""
     with _OPENING:
         place = cache.folder.resolve()
         opened = _OPEN.get(place)
@@ -78,20 +78,30 @@ close_before(_close_all)  # LMDB can be neither used nor closed in a child; each
 
 
 class FileCache:
-    """Entries in a folder, as LMDB keeps them: safe for several processes and for a process that is killed.
+    """Keeps entries in a folder, by LMDB. Several processes may use it at once, and each may be killed at any time.
 
-    Entries lie in the order they were written, and an index of keys points at them; where they grow over `max_bytes`,
-    the oldest go. A file that is damaged as a whole is set aside with a warning, and the cache begins anew.
+    Entries lie in the order in which they were written, and an index of keys points at them. If they grow over
+    `max_bytes`, the oldest are removed. A file that is damaged as a whole is set aside with a warning, and the cache
+    starts empty.
 
-    `precision` is what a number is kept in. "float16" halves the bytes; "int8" quarters them, with a scale for each
-    vector: of all-MiniLM-L6-v2 on SciFact each vector had a cosine of .9999 or more to its whole one, and 99.5 % of the
-    ten nearest were the same. Such a vector is never given where whole ones are kept, nor the other way round, and a
-    text has the rounded one from its first call on.
+    An int8 cache and one of whole vectors never return each other's vectors, and with int8 a text has the rounded
+    vector from its first call on.
+
+    Args:
+        folder: Where the file is. It is created if it is missing.
+        max_bytes: The most that entries take, at least a megabyte.
+        precision: How a number is kept. "float16" halves the bytes. "int8" quarters them, with a scale for each
+            vector: with all-MiniLM-L6-v2 on SciFact each vector had a cosine of .9999 or more to the original, and
+            99.5 % of the ten nearest were the same.
+
+    Raises:
+        ConfigurationError: If `max_bytes` is too small, or there is no such precision.
+        MissingExtraError: If LMDB is not installed.
     """
 
     def __init__(self, folder: Path | str, *, max_bytes: int = 4 << 30, precision: Precision = "float32") -> None:
         if max_bytes < 1 << 20:
-            raise ConfigurationError(f"max_bytes= was expected to be at least a megabyte, and {max_bytes} came.")
+            raise ConfigurationError(f"max_bytes={max_bytes} is too small. Pass at least a megabyte ({1 << 20}).")
         self.folder = Path(folder).expanduser()
         self.max_bytes = max_bytes
         self.precision = checked_precision(precision)
@@ -101,7 +111,7 @@ class FileCache:
         require("lmdb", extra="cache")
 
     def get_many(self, keys: Sequence[bytes]) -> list[bytes | None]:
-        """The value of each key in order, None where there is none."""
+        """Return the value of each key, in order; None for a key that has none."""
         with self._begun() as (transaction, index, entries):
             places = dict(transaction.cursor(index).getmulti(keys))
             values = dict(transaction.cursor(entries).getmulti(list(places.values())))
@@ -114,14 +124,18 @@ class FileCache:
         return [None if value is None else value[KEY_SIZE:] for value in found]
 
     def put_many(self, entries: Sequence[tuple[bytes, bytes]]) -> None:
-        """Keeps each (key, value), in the place of what was there."""
+        """Keep each (key, value), and replace what was there under the key."""
         for start in range(0, len(entries), _TRANSACTION):
             with self._begun(write=True) as (transaction, _, _):
                 self._put(transaction, entries[start : start + _TRANSACTION])
                 self._evict(transaction)
 
     def clear(self, model: str | ModelSpec | None = None) -> int:
-        """Drops the entries of a model, by its name or whole specification, else all of them; how many there were."""
+        """Remove the entries of a model, by its name or whole specification, or all entries.
+
+        Returns:
+            How many entries there were.
+        """
         with self._begun(write=True) as (transaction, index, entries):
             if model is None:
                 dropped = int(transaction.stat(entries)["entries"])
@@ -131,7 +145,7 @@ class FileCache:
             return sum(self._drop(transaction, prefix) for prefix in self._models(transaction, model))
 
     def stats(self) -> CacheStats:
-        """Entries and bytes in the folder; hits and misses of this process."""
+        """Return the entries and bytes in the folder, and the hits and misses of this process."""
         with self._begun() as (transaction, _, entries):
             count = int(transaction.stat(entries)["entries"])
             size = self._used(transaction)
@@ -139,12 +153,12 @@ class FileCache:
         return CacheStats(entries=count, bytes=size, hits=asked.hits, misses=asked.misses)
 
     def close(self) -> None:
-        """Lets go of the file, which closes with its last user in this process; the next call opens it again."""
+        """Let go of the file. It closes with its last user in this process, and the next call opens it again."""
         self._opened = None
 
     @contextmanager
     def _begun(self, *, write: bool = False) -> Iterator[tuple[Any, Any, Any]]:
-        """A transaction that no fork comes into, the index and the entries."""
+        """Open a transaction, with the index and the entries. No fork of the process happens within it."""
         with UNFORKED:
             environment, index, entries = self._environment()
             with environment.begin(write=write) as transaction:
@@ -177,7 +191,10 @@ class FileCache:
                     transaction.delete(key, db=index)
             dropped += len(oldest)
         logger.info(
-            "The cache in %s was over its %d bytes: the oldest %d entries went.", self.folder, self.max_bytes, dropped
+            "The cache in %s was over its %d bytes: the oldest %d entries were removed.",
+            self.folder,
+            self.max_bytes,
+            dropped,
         )
 
     def _used(self, transaction: Any) -> int:
@@ -186,7 +203,7 @@ class FileCache:
         return sum(s["psize"] * (s["branch_pages"] + s["leaf_pages"] + s["overflow_pages"]) for s in statistics)
 
     def _models(self, transaction: Any, model: str | ModelSpec) -> list[bytes]:
-        """The fingerprints of a model that have entries."""
+        """Return the fingerprints of a model that have entries."""
         _, index, entries = self._environment()
         if isinstance(model, ModelSpec):
             return [bytes.fromhex(model.fingerprint)]
@@ -213,14 +230,14 @@ class FileCache:
         return dropped
 
     def _environment(self) -> tuple[Any, Any, Any]:
-        """LMDB's environment, index and entries, opened anew after a fork. To be called within `UNFORKED`."""
+        """Return LMDB's environment, index and entries, opened again after a fork. Call it within `UNFORKED`."""
         opened = self._opened
         if opened is None or opened.closed:
             opened = self._opened = _shared(self)
         return opened.environment, opened.index, opened.entries
 
     def open(self) -> _Opened:
-        """Opens the file, or a new one where it is damaged."""
+        """Open the file, or a new one if it is damaged."""
         lmdb = require("lmdb", extra="cache")
         private_folder(self.folder)
         try:
@@ -229,7 +246,10 @@ class FileCache:
             aside = self.folder / f"data.mdb.damaged-{os.getpid()}"
             (self.folder / "data.mdb").replace(aside)
             logger.warning(
-                "The cache in %s is damaged (%s): set aside as %s, begun anew.", self.folder, error, aside.name
+                "The cache in %s is damaged (%s). It is set aside as %s, and a new one is begun.",
+                self.folder,
+                error,
+                aside.name,
             )
             return self._open_sound(lmdb)
 

@@ -1,6 +1,19 @@
-"""The loop that every embedding goes through: dedupe, cache, count, batch, send, retry, check, hand back in order."""
+"""The loop that every embedding goes through: texts in, checked vectors out. Read `embedding_engine` first."""
 
+from embedpipe.embedding.engine.compressing import Compressor, checked_compressor
+from embedpipe.embedding.engine.embedding_engine import EmbeddingEngine
 from embedpipe.embedding.engine.rate_limiter import Limiter, RateLimiter
 from embedpipe.embedding.engine.results import EmbeddingAttempt, EmbeddingBatch, EmbeddingResult
+from embedpipe.embedding.engine.truncation import OnTooLong
 
-__all__ = ["EmbeddingAttempt", "EmbeddingBatch", "EmbeddingResult", "Limiter", "RateLimiter"]
+__all__ = [
+    "Compressor",
+    "EmbeddingAttempt",
+    "EmbeddingBatch",
+    "EmbeddingEngine",
+    "EmbeddingResult",
+    "Limiter",
+    "OnTooLong",
+    "RateLimiter",
+    "checked_compressor",
+]

@@ -1,61 +1,37 @@
-"""From a finished call to what the caller gets."""
+"""From a finished request to what the caller gets: results in the caller's order, or one error for all failures."""
 
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 from embedpipe.embedding.engine.compressing import Compressor
-from embedpipe.embedding.engine.flow import Flow
-from embedpipe.embedding.engine.request import Call
+from embedpipe.embedding.engine.request import EmbeddingRequest
 from embedpipe.embedding.engine.results import EmbeddingAttempt, EmbeddingBatch
 from embedpipe.errors import EmbeddingError, EmbedPipeError, TokenLimitError
-from embedpipe.types import ModelSpec
 
 
-def attempted(
-    texts: Sequence[str], call: Call, flow: Flow, spec: ModelSpec, compressor: Compressor | None
-) -> EmbeddingAttempt:
-    """What was embedded, and the error of everything else."""
-    call.fail(flow.errors)
-    errors = call.failures
-    positions = [position for position in range(len(texts)) if position not in errors]
-    return EmbeddingAttempt(
-        batch=_batch(texts, call, spec, compressor, positions=positions),
-        positions=positions,
-        errors=errors,
-        requests=call.requests,
-        retries=call.retries,
-    )
-
-
-def whole(
-    texts: Sequence[str], call: Call, flow: Flow, spec: ModelSpec, compressor: Compressor | None
-) -> EmbeddingBatch:
-    """Everything embedded; raises where anything failed."""
-    call.fail(flow.errors)
-    if errors := call.failures:
-        raise merged(errors)
-    return _batch(texts, call, spec, compressor, positions=range(len(texts)))
-
-
-def _batch(
-    texts: Sequence[str], call: Call, spec: ModelSpec, compressor: Compressor | None, *, positions: Sequence[int]
-) -> EmbeddingBatch:
-    numbers = [call.numbers[position] for position in positions]
-    plain = len(numbers) == len(call.texts) == len(call.numbers)
-    vectors = call.vectors if plain else call.vectors[numbers]
-    return EmbeddingBatch(
-        texts=texts if len(numbers) == len(texts) else [texts[position] for position in positions],
+def assemble(request: EmbeddingRequest, *, model: str, compressor: Compressor | None) -> EmbeddingAttempt:
+    """Return what was embedded, in the caller's order, and the error of everything else."""
+    errors, texts = request.failures, request.given
+    positions = [position for position in range(len(texts)) if position not in errors] if errors else range(len(texts))
+    indices = [request.indices[position] for position in positions]
+    distinct = len(indices) == len(request.texts) == len(request.indices)  # the arrays are in order already
+    vectors = request.vectors if distinct else request.vectors[indices]
+    batch = EmbeddingBatch(
+        texts=[texts[position] for position in positions] if errors else texts,
         vectors=vectors if compressor is None else compressor.compress(vectors),
-        token_counts=call.counts if plain else call.counts[numbers],
-        cached=call.cached if plain else call.cached[numbers],
-        model=spec.name,
+        token_counts=request.token_counts if distinct else request.token_counts[indices],
+        cached=request.cached if distinct else request.cached[indices],
+        model=model,
+    )
+    return EmbeddingAttempt(
+        batch=batch, positions=positions, errors=errors, requests=request.requests, retries=request.retries
     )
 
 
 def merged(errors: Mapping[int, EmbedPipeError]) -> EmbedPipeError:
-    """The first of the errors, with every position that failed in its message and in `inputs`."""
+    """Return the first of the errors, with every position that failed in its message and in `inputs`."""
     first = copy.copy(next(iter(errors.values())))
     positions = tuple(errors)
     if len(positions) > 1:

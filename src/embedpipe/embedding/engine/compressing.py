@@ -1,4 +1,4 @@
-"""Vectors made shorter after the model, as a part of what the model is."""
+"""Make vectors shorter after the model. What the vectors are, the specification, then says so."""
 
 from __future__ import annotations
 
@@ -14,40 +14,44 @@ from embedpipe.types import ModelSpec, Vectors
 
 @runtime_checkable
 class Compressor(Protocol):
-    """Makes vectors shorter: an `EmbeddingCompressor` or `Truncation` of `embedpipe.compression`, or one's own."""
+    """Makes vectors shorter: `EmbeddingCompressor` or `Truncation` of `embedpipe.compression`, or your own."""
 
     @property
     def fingerprint(self) -> str:
-        """Compressed vectors are comparable where it is the same."""
+        """Names the compressor: only vectors with the same fingerprint can be compared."""
         ...
 
     def compress(self, vectors: Vectors, /) -> Vectors:
-        """(n, fewer) float32 unit rows, of an (n, d) array. Raises `InputError` for vectors of other dimensions."""
+        """Turn (n, d) into (n, fewer) float32 rows of length 1. Raises `InputError` for another d."""
         ...
 
 
 def checked_compressor(compressor: object) -> Compressor | None:
-    """A copy, so that one that is fitted anew changes no generator. `ConfigurationError` where it is none."""
+    """Return a copy, so that fitting the compressor again changes no generator.
+
+    Raises:
+        ConfigurationError: If it is no compressor.
+    """
     if compressor is None:
         return None
     if not isinstance(compressor, Compressor):
         raise ConfigurationError(
-            "compressor= expected an EmbeddingCompressor that was fitted, or a Truncation, of embedpipe.compression; "
-            f"got {type(compressor).__name__}."
+            f"`compressor` cannot be of type {type(compressor).__name__}. Pass a fitted EmbeddingCompressor, or "
+            "a Truncation, of embedpipe.compression."
         )
     return copy.copy(compressor)
 
 
 def compressed_spec(base: ModelSpec, compressor: Compressor) -> ModelSpec:
-    """What the vectors are after the compressor, told apart from those before and from those of another one.
+    """Return the specification of the compressed vectors, which differs by compressor.
 
-    Raises `ConfigurationError` where the compressor is not for such vectors.
+    Raises:
+        ConfigurationError: If the compressor is not for vectors of this model.
     """
     try:
         dimensions = compressor.compress(np.empty((0, base.dimensions), dtype=np.float32)).shape[1]
     except InputError as error:
         raise ConfigurationError(
-            f"The compressor {compressor!r} is not for the vectors of {base.name}, which have {base.dimensions} "
-            f"dimensions: {error}"
+            f"The compressor {compressor!r} does not take the {base.dimensions} dimensions of {base.name}: {error}"
         ) from error
     return replace(base, dimensions=dimensions, normalized=True, compression=compressor.fingerprint)

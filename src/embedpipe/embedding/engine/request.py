@@ -1,4 +1,4 @@
-"""One call's texts between the caller and the backend: each distinct text once, long ones in pieces."""
+"""One call's texts between the caller and the model: each distinct text once, long ones in pieces."""
 
 from __future__ import annotations
 
@@ -9,62 +9,67 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
-from embedpipe.embedding.engine.flow import RequestBatch
+from embedpipe.embedding.engine.text_batch import TextBatch
 from embedpipe.errors import EmbeddingError, EmbedPipeError, InputError
 from embedpipe.text import faults
 from embedpipe.types import Kind, Vectors
 
 
 @dataclass(slots=True)
-class _Sum:
-    """A long text's vector under way: the token-weighted sum of its pieces' vectors."""
+class _PieceSum:
+    """The token-weighted sum of the vectors of a long text's pieces, as far as they have come."""
 
     total: npt.NDArray[np.float64]
     missing: int
 
 
 @dataclass(slots=True)
-class Call:
-    """The distinct texts of one call, their vectors as they come, and what was sent for them.
+class EmbeddingRequest:
+    """The distinct texts of one call, and what is known of each so far.
 
-    A text's number is its place in `texts`; `numbers` gives the number of each text of the caller, -1 for one that is
-    in `invalid`, which holds errors by the caller's positions. `errors` are by number. Numbers from `len(texts)` on are
-    pieces of a text; `keys` are the texts' keys in the cache; `cut` are the texts that are not embedded as they stand.
+    A position is a place in `given`, the caller's texts. An index is a place in `texts`, the distinct ones: `indices`
+    has the index of each position, -1 for an invalid text. Indices from `len(texts)` on are pieces of a long text.
+
+    `vectors` (n, d), `token_counts` (n,), `cached` (n,) and `cache_keys` are by index, and so are `errors`. `invalid`
+    holds errors by position. `shortened` are the indices of texts that were split or truncated.
     """
 
+    given: Sequence[str]
     kind: Kind
     texts: Sequence[str]
-    numbers: Sequence[int]
+    indices: Sequence[int]
     invalid: Mapping[int, InputError]
     vectors: Vectors
-    counts: npt.NDArray[np.int64]
+    token_counts: npt.NDArray[np.int64]
     cached: npt.NDArray[np.bool_]
-    keys: Sequence[bytes] = ()
+    cache_keys: Sequence[bytes] = ()
     errors: dict[int, EmbeddingError] = field(default_factory=dict)
-    cut: set[int] = field(default_factory=set)
+    shortened: set[int] = field(default_factory=set)
     requests: int = 0
     retries: int = 0
-    _owners: list[int] = field(default_factory=list)
-    _weights: list[int] = field(default_factory=list)
-    _sums: dict[int, _Sum] = field(default_factory=dict)
+    _piece_owners: list[int] = field(default_factory=list)
+    _piece_weights: list[int] = field(default_factory=list)
+    _piece_sums: dict[int, _PieceSum] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     @classmethod
-    def of(cls, texts: Sequence[str], *, kind: Kind, dimensions: int) -> Call:
-        """A call for the texts, in which equal ones share a number."""
+    def of(cls, given: Sequence[str], texts: Sequence[str], *, kind: Kind, dimensions: int) -> EmbeddingRequest:
+        """Validate the texts, which are those given or their cleaned forms, and let equal ones share an index."""
         invalid = faults(texts)
-        index: dict[str, int] = {}
+        distinct: dict[str, int] = {}
         if invalid:
-            numbers = [
-                -1 if position in invalid else index.setdefault(text, len(index)) for position, text in enumerate(texts)
+            indices = [
+                -1 if position in invalid else distinct.setdefault(text, len(distinct))
+                for position, text in enumerate(texts)
             ]
         else:
-            numbers = [index.setdefault(text, len(index)) for text in texts]
-        size = len(index)
+            indices = [distinct.setdefault(text, len(distinct)) for text in texts]
+        size = len(distinct)
         return cls(
+            given,
             kind,
-            list(index),
-            numbers,
+            list(distinct),
+            indices,
             invalid,
             np.empty((size, dimensions), dtype=np.float32),
             np.zeros(size, dtype=np.int64),
@@ -73,57 +78,52 @@ class Call:
 
     @property
     def failures(self) -> dict[int, EmbedPipeError]:
-        """Every error so far, by the caller's positions."""
+        """Every error so far, by position."""
         failures: dict[int, EmbedPipeError] = dict(self.invalid)
         if self.errors:
-            failed = ((position, self.errors.get(number)) for position, number in enumerate(self.numbers))
+            failed = ((position, self.errors.get(index)) for position, index in enumerate(self.indices))
             failures.update({position: error for position, error in failed if error})
         return dict(sorted(failures.items()))
 
-    def split(self, number: int, weights: Sequence[int]) -> list[int]:
-        """The numbers of a text's pieces, whose vectors are to be weighted by `weights`."""
-        first = len(self.texts) + len(self._owners)
-        self._owners.extend([number] * len(weights))
-        self._weights.extend(weights)
-        self._sums[number] = _Sum(np.zeros(self.vectors.shape[1]), len(weights))
+    def add_pieces(self, index: int, weights: Sequence[int]) -> list[int]:
+        """Return indices for the pieces of a text, whose vectors are to be weighted by `weights`."""
+        first = len(self.texts) + len(self._piece_owners)
+        self._piece_owners.extend([index] * len(weights))
+        self._piece_weights.extend(weights)
+        self._piece_sums[index] = _PieceSum(np.zeros(self.vectors.shape[1]), len(weights))
         return list(range(first, first + len(weights)))
 
-    def owner(self, number: int) -> int:
-        """The text that a number stands for, or is a piece of."""
-        return number if number < len(self.texts) else self._owners[number - len(self.texts)]
-
-    def fill(self, batch: RequestBatch, vectors: Vectors) -> Sequence[int]:
-        """Takes a batch's vectors; the texts that have become whole by them. Safe to call from several threads."""
-        if not self._owners:
-            self.vectors[batch.keys] = vectors
-            return batch.keys
-        whole: list[int] = []
+    def fill(self, batch: TextBatch, vectors: Vectors) -> Sequence[int]:
+        """Take a batch's vectors, and return the indices of the texts that are complete by them. Thread-safe."""
+        if not self._piece_owners:
+            self.vectors[batch.indices] = vectors
+            return batch.indices
+        complete: list[int] = []
         with self._lock:
-            for number, vector in zip(batch.keys, vectors, strict=True):
-                if number < len(self.texts):
-                    self.vectors[number] = vector
-                    whole.append(number)
-                elif self._add(number - len(self.texts), vector):
-                    whole.append(self.owner(number))
-        return whole
+            for index, vector in zip(batch.indices, vectors, strict=True):
+                if index < len(self.texts):
+                    self.vectors[index] = vector
+                    complete.append(index)
+                elif self._add_piece(index - len(self.texts), vector):
+                    complete.append(self._owner(index))
+        return complete
 
-    def _add(self, piece: int, vector: Vectors) -> bool:
-        owner = self._owners[piece]
-        under_way = self._sums[owner]
-        under_way.total += vector * float(self._weights[piece])
+    def fail(self, indices: Sequence[int], error: EmbeddingError) -> None:
+        """Note the error of texts and pieces. The first error of a text stays."""
+        for index in indices:
+            self.errors.setdefault(self._owner(index), error)
+
+    def _owner(self, index: int) -> int:
+        """Return the index of the text that an index stands for, or is a piece of."""
+        return index if index < len(self.texts) else self._piece_owners[index - len(self.texts)]
+
+    def _add_piece(self, piece: int, vector: Vectors) -> bool:
+        """Add a piece's vector to its text's, and return whether it was the last one."""
+        owner = self._piece_owners[piece]
+        under_way = self._piece_sums[owner]
+        under_way.total += vector * float(self._piece_weights[piece])
         under_way.missing -= 1
         if under_way.missing:
             return False
         self.vectors[owner] = under_way.total / np.linalg.norm(under_way.total)
         return True
-
-    def fail(self, errors: Mapping[int, EmbeddingError]) -> None:
-        """Takes errors by number, of texts and of pieces."""
-        for number, error in errors.items():
-            self.errors.setdefault(self.owner(number), error)
-
-    def tried(self, attempt: int) -> None:
-        """Counts a request, the first of its batch or a retry."""
-        with self._lock:
-            self.requests += 1
-            self.retries += attempt > 1

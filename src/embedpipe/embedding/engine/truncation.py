@@ -1,4 +1,4 @@
-"""Texts that are longer than the model takes."""
+"""Shorten texts that have more tokens than the model takes."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from embedpipe.text import TokenCounter
 OnTooLong: TypeAlias = Literal["split", "error", "truncate"]
 
 
-def pieces(text: str, *, counter: TokenCounter, room: int) -> list[str]:
-    """The text in parts of at most `room` tokens each, that together are the text.
+def split(text: str, *, counter: TokenCounter, room: int) -> list[str]:
+    """Return the text in parts of at most `room` tokens each, which together are the text.
 
-    A cut moves back to a space where one lies in the part's last quarter. A part whose tokens change at the new edge is
-    cut again.
+    A cut moves back to a space if there is one in the part's last quarter. A part that has more tokens by itself than
+    within the text is cut again. Parts of white space are left out.
     """
     ends = counter.ends(text)
     parts: list[str] = []
@@ -35,23 +35,24 @@ def pieces(text: str, *, counter: TokenCounter, room: int) -> list[str]:
     return [part for part in parts if not part.isspace()]
 
 
-def beginning(text: str, *, counter: TokenCounter, room: int) -> str:
-    """As much of the text's beginning as `room` tokens hold."""
+def truncate(text: str, *, counter: TokenCounter, room: int) -> str:
+    """Return as much of the text's beginning as `room` tokens hold."""
     end = int(counter.ends(text)[room - 1])
     return text[: _fitting(text, 0, end, counter=counter, room=room)]
 
 
 def _fitting(text: str, start: int, end: int, *, counter: TokenCounter, room: int) -> int:
+    """Move `end` back until the part fits: tokens at a cut differ from those within the text."""
     while end - start > 1 and counter.count(text[start:end]) > room:
         end -= max(1, (end - start) // 16)
     return end
 
 
-def refusal(counts: Sequence[int], *, room: int, model: str, positions: Sequence[int] = ()) -> TokenLimitError:
-    """The error for texts that are too long where they may not be cut."""
+def too_long(counts: Sequence[int], *, room: int, model: str, positions: Sequence[int] = ()) -> TokenLimitError:
+    """Return the error for texts that are too long where they may not be shortened."""
     return TokenLimitError(
-        f"At most {room} tokens a text were expected for {model}, and {len(counts)} texts have more (the longest "
-        f"{max(counts)}). Cut them into chunks, or choose on_too_long='split' or 'truncate'.",
+        f"{len(counts)} texts have more than the {room} tokens that {model} takes (the longest {max(counts)}). "
+        "Cut them into chunks, or pass on_too_long='split' or 'truncate'.",
         inputs=positions,
         token_counts=counts,
         max_tokens=room,

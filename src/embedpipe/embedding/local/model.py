@@ -83,7 +83,7 @@ class LocalModel:
     @cached_property
     def spec(self) -> ModelSpec:
         """The published specification, else the one that the folder's files state; nothing is loaded for it."""
-        known = None if model_files.is_folder(self._name) else catalogue.find(self._name)
+        known = None if model_files.is_model_folder(self._name) else catalogue.find(self._name)
         spec = known.spec if known and known.weights_sha256 else model_files.describe(self.folder, self._name)
         calibration = self._settings["calibration"]
         if calibration is not None:

@@ -22,7 +22,7 @@ _UNBOUNDED = 1e9
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
-def is_folder(name: str) -> bool:
+def is_model_folder(name: str) -> bool:
     """Whether the name is a folder with a model in it."""
     return (Path(name).expanduser() / "config.json").is_file()
 
@@ -32,7 +32,7 @@ def locate(name: str) -> Path:
 
     `UnknownModelError` where nothing is found.
     """
-    if is_folder(name):
+    if is_model_folder(name):
         return Path(name).expanduser().resolve()
     known = catalogue.find(name)
     repository = known.repository if known else name

@@ -6,5 +6,13 @@ from embedpipe.embedding.providers.frameworks import (
     WrappedModel,
     check_published,
 )
+from embedpipe.embedding.providers.registry import as_model, model_named
 
-__all__ = ["LangChainEmbeddings", "LlamaIndexEmbedding", "WrappedModel", "check_published"]
+__all__ = [
+    "LangChainEmbeddings",
+    "LlamaIndexEmbedding",
+    "WrappedModel",
+    "as_model",
+    "check_published",
+    "model_named",
+]

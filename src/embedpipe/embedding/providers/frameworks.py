@@ -10,7 +10,7 @@ import numpy as np
 
 from embedpipe.embedding import catalogue
 from embedpipe.embedding.backend import Limits
-from embedpipe.embedding.vectors import stacked
+from embedpipe.embedding.vectors import stack_rows
 from embedpipe.errors import InvalidVectorsError, ModelMismatchError
 from embedpipe.types import Kind, ModelSpec, Vectors
 
@@ -64,7 +64,7 @@ class WrappedModel:
             raise InvalidVectorsError(
                 f"{self._name} did not give a list of {len(texts)} vectors, one for each text. Check the embeddings."
             )
-        return stacked(list(rows), vars(self)["spec"].dimensions if "spec" in vars(self) else None)
+        return stack_rows(list(rows), vars(self)["spec"].dimensions if "spec" in vars(self) else None)
 
     def _rows(self, texts: list[str], kind: Kind) -> list[list[float]]:
         embeddings = self._embeddings

@@ -3,18 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import math
-import time
 import weakref
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
-from email.utils import parsedate_to_datetime
 from typing import Any
 
 from embedpipe._forking import PerProcess
-from embedpipe._providers import Endpoint, Secret, redirect, unusable, words
+from embedpipe._providers import Endpoint, Secret, redirect, retry_after, unusable, words
 from embedpipe.errors import AuthenticationError, EmbeddingError, InvalidVectorsError, ProviderError, RateLimitError
-
-_LONGEST_WAIT_S = 30 * 86400.0  # what is longer is no wait, and too long for a clock to count
 
 
 def translated(
@@ -69,21 +64,6 @@ def room(texts: Sequence[str], dimensions: int | None) -> int:
     """
     numbers = len(texts) * (dimensions or 1 << 16)
     return (1 << 20) + 32 * numbers + 1024 * len(texts) + 6 * sum(map(len, texts))
-
-
-def retry_after(headers: Mapping[str, str]) -> float | None:
-    """The seconds that `retry-after-ms` or `retry-after` (a number or a date) ask for; None where neither does."""
-    for name, unit in (("retry-after-ms", 1000.0), ("retry-after", 1.0)):
-        try:
-            seconds = max(0.0, float(headers[name]) / unit)
-        except (KeyError, ValueError):
-            continue
-        return None if math.isnan(seconds) else min(seconds, _LONGEST_WAIT_S)
-    try:
-        until = parsedate_to_datetime(headers["retry-after"]).timestamp()
-        return min(max(0.0, until - time.time()), _LONGEST_WAIT_S)
-    except (KeyError, ValueError, OverflowError, OSError):
-        return None
 
 
 class LoopClients:

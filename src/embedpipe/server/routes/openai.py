@@ -9,7 +9,7 @@ from typing import Any
 from fastapi import Request, Response
 
 from embedpipe._threads import in_thread
-from embedpipe.embedding import catalogue, unit
+from embedpipe.embedding import catalogue, to_unit_length
 from embedpipe.server.resources import Resources
 from embedpipe.server.schemas.embeddings import EmbeddingsRequest, EmbeddingsResponse, Model, ModelList
 from embedpipe.server.web import ANY_TEXT, Access, ApiError, Routes, check_texts, decode_token_ids, list_response
@@ -99,7 +99,7 @@ def _texts(given: Any, model: str) -> list[str]:
 
 
 def _shortened(vectors: Vectors, dimensions: int | None) -> Vectors:
-    return vectors if dimensions in (None, vectors.shape[1]) else unit(vectors[:, :dimensions])
+    return vectors if dimensions in (None, vectors.shape[1]) else to_unit_length(vectors[:, :dimensions])
 
 
 def _items(vectors: Vectors, *, base64: bool) -> Iterator[dict[str, Any]]:

@@ -16,7 +16,7 @@ from embedpipe.embedding import (
     Limits,
     RemoteModel,
     TokenCountingModel,
-    parted,
+    find_unusable,
 )
 from embedpipe.errors import EmbeddingError, EmbedPipeError, ProviderError, RateLimitError, TokenLimitError
 from embedpipe.server.settings import ServerSettings
@@ -137,4 +137,4 @@ class BatchedModel:
 
 def _shaped(vectors: Vectors, texts: Sequence[str], spec: ModelSpec) -> Vectors:
     """Keep bad vectors as they are. The request that one belongs to fails, and the others do not."""
-    return parted(vectors, expected=len(texts), spec=spec)[0]
+    return find_unusable(vectors, expected=len(texts), spec=spec)[0]

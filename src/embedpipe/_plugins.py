@@ -1,0 +1,75 @@
+"""Find a component by its name: embedpipe's own ones, and those that installed packages offer by an entry point."""
+
+from __future__ import annotations
+
+import importlib
+import re
+from collections.abc import Callable, Mapping
+from importlib.metadata import EntryPoint, entry_points
+from typing import Any, TypeAlias
+
+from embedpipe.errors import ConfigurationError
+
+Factory: TypeAlias = Callable[..., Any]
+
+_NAME = re.compile(r"[a-z][a-z0-9_-]*")
+
+
+class Registry:
+    """The components of one kind, by name. Nothing is imported before `load`.
+
+    A package offers a component by an entry point "name = package.module:factory" in `group`. A name is lower-case
+    letters, digits, _ and -. No package replaces one of embedpipe's own names.
+
+    Args:
+        group: The group of entry points.
+        own: "module:attribute" of each of embedpipe's own components, by name.
+    """
+
+    def __init__(self, group: str, own: Mapping[str, str]) -> None:
+        self._group = group
+        self._own = own
+
+    def names(self) -> list[str]:
+        """Return the names of all components, embedpipe's own first."""
+        return [*self._own, *sorted(self._offered().keys() - self._own.keys())]
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._own or (_NAME.fullmatch(name) is not None and name in self._offered())
+
+    def load(self, name: str) -> Factory:
+        """Import the component of that name, and return it.
+
+        Raises:
+            ConfigurationError: If there is none, if two packages offer it, or if its package cannot be imported.
+        """
+        if name in self._own:
+            module, _, attribute = self._own[name].partition(":")
+            factory: Factory = getattr(importlib.import_module(module), attribute)
+            return factory
+        points = self._offered().get(name, [])
+        if not points:
+            raise ConfigurationError(
+                f"There is no {name!r:.100} in {self._group}. There are: {', '.join(self.names())}."
+            )
+        if len(points) > 1:
+            packages = ", ".join(point.dist.name if point.dist else point.value for point in points)
+            raise ConfigurationError(
+                f"Several packages offer {name!r} in {self._group}: {packages}. Uninstall all but one."
+            )
+        try:
+            loaded: Factory = points[0].load()
+        except Exception as error:
+            raise ConfigurationError(
+                f"{points[0].value}, which offers {name!r} in {self._group}, cannot be imported: "
+                f"{type(error).__name__}: {error}"
+            ) from error
+        return loaded
+
+    def _offered(self) -> dict[str, list[EntryPoint]]:
+        """Return the entry points of installed packages by name. Their code is not imported."""
+        offered: dict[str, list[EntryPoint]] = {}
+        for point in entry_points(group=self._group):
+            if _NAME.fullmatch(point.name):
+                offered.setdefault(point.name, []).append(point)
+        return offered

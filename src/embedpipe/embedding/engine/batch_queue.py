@@ -1,0 +1,123 @@
+"""Which batches of a call are still to be sent, and what follows from a batch that failed."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable
+
+from embedpipe.embedding.engine.request import EmbeddingRequest
+from embedpipe.embedding.engine.text_batch import TextBatch
+from embedpipe.errors import AuthenticationError, EmbeddingError, InvalidVectorsError, ProviderError
+
+_REFUSED_STATUSES = frozenset({400, 413, 422, 424})
+_SERVER_ERROR = 500
+_MAX_REFUSED = 3
+"""Single texts that may be refused in a row before the provider is in doubt."""
+_MAX_IN_VAIN = 4
+"""Batches sent once that may fail in a row, beyond one for each halving: so many fail if the first text is bad."""
+
+
+class BatchQueue:
+    """The batches of one call that are still to be sent. It does no I/O.
+
+    A batch that was refused, or that has no good vector for a text, is halved until the bad text stands alone. If
+    several texts or parts fail in a row, the provider is in doubt: one text that has succeeded is sent again (the
+    probe), as often as the policy allows, and nothing else meanwhile. If the probe fails too, or if no text has
+    succeeded so far, the texts are not at fault, and nothing more is sent. Nothing more is sent either after a refused
+    key or a redirect to another origin.
+    """
+
+    def __init__(self, request: EmbeddingRequest, batches: Iterable[TextBatch]) -> None:
+        self.request = request
+        self.ended: EmbeddingError | None = None
+        """The error after which nothing more is sent."""
+        self._planned = iter(batches)
+        self._waiting: deque[TextBatch] = deque()
+        self._refused = self._in_vain = 0  # since a text last succeeded
+        self._largest = 0
+        self._answered: TextBatch | None = None  # what last succeeded
+        self._probe: TextBatch | None = None
+        self._in_doubt = False
+
+    @property
+    def has_waiting(self) -> bool:
+        """Whether `take` returns at once, without counting tokens."""
+        return bool(self._waiting)
+
+    def take(self) -> TextBatch | None:
+        """Return the next batch to send; None if there is none, or none before a batch under way has come back."""
+        if self._in_doubt:
+            probe, self._probe = self._probe, None
+            return probe
+        return self._waiting.popleft() if self._waiting else next(self._planned, None)
+
+    def prepare(self, most: int) -> bool:
+        """Plan one more batch if fewer than `most` are waiting, and return whether there was one."""
+        batch = next(self._planned, None) if len(self._waiting) < most else None
+        if batch is not None:
+            self._waiting.append(batch)
+        return batch is not None
+
+    def settle(self, batch: TextBatch) -> None:
+        """Decide what follows from a batch that has come back: nothing, two halves, a probe, or the end of the call."""
+        self.request.requests += batch.attempts
+        self.request.retries += max(batch.attempts - 1, 0)
+        error = batch.error
+        if error is None:
+            self._trust(batch)
+            return
+        if batch.probe:
+            if self._in_doubt:  # else another batch has succeeded meanwhile
+                self._end(error)
+            return
+        if batch.arrived:
+            self._trust(batch.arrived[0])
+        missing = batch.missing
+        may_halve = concerns_texts(error) and len(missing) > 1
+        self._refused += concerns_texts(error) and not may_halve
+        self._in_vain += batch.once
+        self._largest = max(self._largest, len(batch))
+        doubtful = self._refused >= _MAX_REFUSED or self._in_vain >= self._largest.bit_length() + _MAX_IN_VAIN
+        if doubtful and self._answered and not self._in_doubt and not self.ended:
+            self._in_doubt, known = True, self._answered
+            self._probe = TextBatch(known.indices[:1], known.texts[:1], known.token_counts[:1], probe=True)
+        hopeless = doubtful and not self._answered
+        if may_halve and not hopeless and not self.ended:
+            # A refusal is never retried, so each half has all its attempts. What failed otherwise had them.
+            self._waiting.extendleft(reversed(missing.halves(once=not _is_refusal(error))))
+            return
+        self.request.fail(missing.indices, error)
+        if hopeless or ends_call(error):
+            self._end(error)
+
+    def _trust(self, answered: TextBatch) -> None:
+        """Count failures in a row from zero again."""
+        self._answered = answered
+        self._refused = self._in_vain = 0
+        self._in_doubt, self._probe = False, None
+
+    def _end(self, error: EmbeddingError) -> None:
+        """Give up what is not sent yet."""
+        self.ended = error
+        self._in_doubt = False
+        while (following := self.take()) is not None:
+            self.request.fail(following.indices, error)
+
+
+def _is_refusal(error: Exception) -> bool:
+    return isinstance(error, ProviderError) and error.status in _REFUSED_STATUSES
+
+
+def concerns_texts(error: Exception) -> bool:
+    """Return whether one text may be why the whole request failed.
+
+    It may be with status 500, and with an error of a local model or of a framework: those say no more than that.
+    """
+    server_error = isinstance(error, ProviderError) and error.status == _SERVER_ERROR
+    return _is_refusal(error) or server_error or isinstance(error, InvalidVectorsError) or type(error) is EmbeddingError
+
+
+def ends_call(error: EmbeddingError) -> bool:
+    """Return whether every other request of the call would fail in the same way: a refused key, or a redirect."""
+    redirected = isinstance(error, ProviderError) and error.status is not None and 300 <= error.status < 400
+    return isinstance(error, AuthenticationError) or redirected

@@ -1,0 +1,259 @@
+"""The embedding engine. `embed` reads top to bottom; `aembed` takes the same steps on an event loop.
+
+prepare   clean, validate, keep each distinct text once, look them up in the cache, count tokens, cut into batches
+send      wait for a place and for the rate, request, retry, check the vectors       (sending.py)
+          normalise them, put them into the request and the cache
+settle    halve a batch that failed on account of a text, or end the call            (batch_queue.py)
+finish    results in the caller's order                                              (assembly.py)
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextlib import contextmanager
+from contextvars import copy_context
+from dataclasses import replace
+from functools import cached_property
+from typing import Any, TypeVar, TypeVarTuple
+
+from embedpipe._providers import Retry
+from embedpipe._threads import in_thread
+from embedpipe.embedding import catalogue
+from embedpipe.embedding.backend import Limits
+from embedpipe.embedding.cache import VectorCache
+from embedpipe.embedding.engine.assembly import assemble, merged
+from embedpipe.embedding.engine.batch_queue import BatchQueue, ends_call
+from embedpipe.embedding.engine.batching import BatchPlanner
+from embedpipe.embedding.engine.cache_lookup import CacheLookup
+from embedpipe.embedding.engine.compressing import Compressor, compressed_spec
+from embedpipe.embedding.engine.request import EmbeddingRequest
+from embedpipe.embedding.engine.results import EmbeddingAttempt
+from embedpipe.embedding.engine.sending import Sender
+from embedpipe.embedding.engine.text_batch import TextBatch
+from embedpipe.embedding.engine.truncation import OnTooLong
+from embedpipe.embedding.vectors import to_unit_length
+from embedpipe.errors import EmbeddingError, InputError
+from embedpipe.metrics.spans import Observers, span
+from embedpipe.text import clean_text
+from embedpipe.types import EmbeddingModel, Kind, ModelSpec
+
+T = TypeVar("T")
+Args = TypeVarTuple("Args")
+
+_FEW_TEXTS, _FEW_CHARACTERS = 16, 4000
+"""So much is checked and counted in a fraction of a millisecond: less than the way to a thread and back takes."""
+
+
+class EmbeddingEngine:
+    """Embeds texts with one model. Safe to share between threads and event loops."""
+
+    def __init__(
+        self,
+        model: EmbeddingModel,
+        *,
+        limits: Limits,
+        retry: Retry,
+        cache: VectorCache | None,
+        on_too_long: OnTooLong,
+        clean_text: bool,
+        normalize: bool,
+        compressor: Compressor | None,
+        metrics: Observers | None,
+    ) -> None:
+        self.sender = Sender(model, limits=limits, retry=retry)
+        self._model = model
+        self._concurrency = limits.concurrency
+        self._planner = BatchPlanner(model, limits, on_too_long)
+        self._cache = cache
+        self._on_too_long = on_too_long
+        self._clean_text = clean_text
+        self._normalize = normalize
+        self._compressor = compressor
+        self._metrics = metrics
+        self._is_loaded = False
+
+    def embed(self, texts: Sequence[str], kind: Kind, *, strict: bool) -> EmbeddingAttempt:
+        """Embed what can be embedded, and return it with the error of every other text by its position.
+
+        With `strict`, raise an invalid or too long text's error before anything is sent, and any error at the end.
+        """
+        with self._measured(texts):
+            queue = self._prepare(texts, kind, strict)
+            self._send_all(queue)
+            return self._finish(queue.request, strict)
+
+    async def aembed(self, texts: Sequence[str], kind: Kind, *, strict: bool) -> EmbeddingAttempt:
+        """As `embed`. What takes long beside the requests is done in a thread."""
+        with self._measured(texts):
+            run = _run_here if self._is_quick(texts) else in_thread
+            queue = await run(self._prepare, texts, kind, strict)
+            await self._asend_all(queue, run)
+            self._is_loaded |= bool(texts)
+            return await run(self._finish, queue.request, strict)
+
+    def _prepare(self, texts: Sequence[str], kind: Kind, strict: bool) -> BatchQueue:
+        if isinstance(texts, str):
+            raise InputError("`texts` is a single text. Pass a list of texts, or use generate() for one.")
+        if kind not in ("document", "query"):
+            raise InputError(f"`kind` must be 'document' or 'query', not {kind!r:.100}.")
+        cleaned = [_cleaned(text) for text in texts] if self._clean_text else texts
+        request = EmbeddingRequest.of(texts, cleaned, kind=kind, dimensions=self._specs[0].dimensions)
+        if strict and request.invalid:
+            raise merged(request.invalid)
+        missing: Sequence[int] = range(len(request.texts))
+        if self._lookup:
+            with span("embed.cache", texts=len(request.texts), **self._labels) as looked_up:
+                missing = self._lookup.look_up(request)
+                looked_up.note(hits=len(request.texts) - len(missing))
+        batches: Iterable[TextBatch] = self._planner.plan(request, missing)
+        if self._on_too_long == "error":
+            batches = list(batches)  # every text is counted before anything is sent
+        if strict and request.errors:
+            raise merged(request.failures)
+        return BatchQueue(request, batches)
+
+    def _send_all(self, queue: BatchQueue) -> None:
+        """Send every batch: one after the other from this thread, or several at once from a pool of threads."""
+        if self._concurrency == 1:
+            while (batch := queue.take()) is not None:
+                self._send(queue, batch)
+                queue.settle(batch)
+            return
+        pool = ThreadPoolExecutor(self._concurrency, thread_name_prefix="embedpipe")
+        running: dict[Future[None], TextBatch] = {}
+        try:
+            while True:
+                while self._wants_more(running) and (batch := queue.take()) is not None:
+                    running[pool.submit(copy_context().run, self._send, queue, batch)] = batch
+                if not running:
+                    return
+                for future in wait(running, return_when=FIRST_COMPLETED).done:
+                    future.result()
+                    queue.settle(running.pop(future))
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
+
+    def _wants_more(self, running: Mapping[Future[None], TextBatch]) -> bool:
+        """Return whether a batch is to be made now: each thread's next one is, while its request is under way."""
+        if len(running) < self._concurrency:
+            return True
+        return len(running) < 2 * self._concurrency and not any(future.done() for future in running)
+
+    async def _asend_all(self, queue: BatchQueue, run: Callable[..., Any]) -> None:
+        """Send every batch from tasks of this event loop. If this one is cancelled, so are they."""
+        running: dict[asyncio.Future[None], TextBatch] = {}
+        try:
+            while True:
+                while len(running) < self._concurrency:
+                    batch = queue.take() if queue.has_waiting else await run(queue.take)
+                    if batch is None:
+                        break
+                    running[asyncio.ensure_future(self._asend(queue, batch, run))] = batch
+                if not running:
+                    return
+                while not any(future.done() for future in running) and await run(queue.prepare, self._concurrency):
+                    pass
+                done, _ = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
+                for future in done:
+                    future.result()
+                    queue.settle(running.pop(future))
+        finally:
+            for future in running:
+                future.cancel()
+            await asyncio.gather(*running, return_exceptions=True)
+
+    def _send(self, queue: BatchQueue, batch: TextBatch) -> None:
+        """Send a batch and keep the vectors that come. If some do not, `batch.error` says why."""
+        if queue.ended:
+            batch.error = queue.ended
+            return
+        with self._measured_request(queue, batch):
+            self.sender.send(batch, queue.request.kind)
+        self._keep(queue.request, batch)
+
+    async def _asend(self, queue: BatchQueue, batch: TextBatch, run: Callable[..., Any]) -> None:
+        """As `_send`."""
+        with self._measured_request(queue, batch):
+            await self.sender.asend(batch, queue.request.kind)
+        await run(self._keep, queue.request, batch)
+
+    def _keep(self, request: EmbeddingRequest, batch: TextBatch) -> None:
+        """Normalise the vectors that came, and put them into the request and the cache."""
+        if batch.arrived is None or batch.probe:
+            return
+        arrived, vectors = batch.arrived
+        complete = request.fill(arrived, to_unit_length(vectors) if self._normalize else vectors)
+        if self._lookup and complete:
+            self._lookup.keep(request, complete)
+
+    def _finish(self, request: EmbeddingRequest, strict: bool) -> EmbeddingAttempt:
+        if strict and (errors := request.failures):
+            raise merged(errors)
+        return assemble(request, model=self.spec.name, compressor=self._compressor)
+
+    @property
+    def spec(self) -> ModelSpec:
+        """What the vectors are that the caller gets: normalised and compressed if that was asked for."""
+        return self._specs[1]
+
+    @cached_property
+    def _specs(self) -> tuple[ModelSpec, ModelSpec]:
+        """What the vectors are before they are compressed, as the cache keeps them, and after."""
+        spec = self.sender.spec()
+        base = replace(spec, normalized=True) if self._normalize else spec
+        return base, base if self._compressor is None else compressed_spec(base, self._compressor)
+
+    @cached_property
+    def _lookup(self) -> CacheLookup | None:
+        """Made at the first call: a key depends on the model's specification, for which a model may have to load."""
+        return CacheLookup(self._cache, self._specs[0], on_too_long=self._on_too_long) if self._cache else None
+
+    def _is_quick(self, texts: Sequence[Any]) -> bool:
+        """Return whether a call's own work is too short for a thread. The first call may load the model."""
+        few = self._is_loaded and self._cache is None and len(texts) <= _FEW_TEXTS
+        return few and sum(len(text) for text in texts if isinstance(text, str)) <= _FEW_CHARACTERS
+
+    @contextmanager
+    def _measured(self, texts: Sequence[str]) -> Iterator[None]:
+        with span("embed", to=self._metrics, texts=len(texts), content=texts) as called:
+            try:
+                yield
+            finally:
+                if "_specs" in vars(self):  # asked for here, it could load the model on an event loop
+                    called.note(**self._labels)
+
+    @contextmanager
+    def _measured_request(self, queue: BatchQueue, batch: TextBatch) -> Iterator[None]:
+        """Measure a request, and put its error into the batch."""
+        try:
+            with span("embed.request", texts=len(batch), content=batch.texts, **self._labels) as sent:
+                try:
+                    yield
+                    sent.note(tokens=sum(batch.token_counts), price_per_million=self._price)  # a failure costs nothing
+                finally:
+                    sent.note(retries=max(batch.attempts - 1, 0))
+        except EmbeddingError as error:
+            batch.error = error
+            if ends_call(error):
+                queue.ended = error  # before this thread takes what is queued for it
+
+    @cached_property
+    def _labels(self) -> Mapping[str, Any]:
+        return {"model": self.spec.name, "provider": getattr(self._model, "provider", "")}
+
+    @cached_property
+    def _price(self) -> float:
+        known = catalogue.find(self.spec.name)
+        return known.price_per_million if known else 0.0
+
+
+def _cleaned(text: Any) -> Any:
+    """Clean a text. What is no text is refused later, with its position."""
+    return clean_text(text) if isinstance(text, str) else text
+
+
+async def _run_here(function: Callable[[*Args], T], *args: *Args) -> T:
+    """Call a function on the event loop."""
+    return function(*args)

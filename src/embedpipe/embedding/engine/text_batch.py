@@ -1,0 +1,96 @@
+"""The texts of one request to the model, and what has come of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from embedpipe.embedding.vectors import find_unusable, unusable_rows
+from embedpipe.errors import EmbeddingError
+from embedpipe.types import ModelSpec, Vectors
+
+
+class TextBatch:
+    """Texts of one request to the model, and what has come of it.
+
+    `indices` are the texts' indices within the call. `once`: the batch is sent once, since a larger one with these
+    texts was retried as often as the policy allows. `probe`: the text has its vector already, and is sent to see
+    whether the provider still answers.
+
+    `attempts` counts the requests so far. `error` says why texts of the batch have no vector.
+    """
+
+    __slots__ = ("_rows", "_vectors", "attempts", "error", "indices", "once", "probe", "texts", "token_counts")
+
+    def __init__(
+        self,
+        indices: Sequence[int],
+        texts: Sequence[str],
+        token_counts: Sequence[int],
+        *,
+        once: bool = False,
+        probe: bool = False,
+    ) -> None:
+        self.indices = indices
+        self.texts = texts
+        self.token_counts = token_counts
+        self.once = once
+        self.probe = probe
+        self.attempts = 0
+        self.error: EmbeddingError | None = None
+        self._rows: Sequence[int] = range(len(indices))  # those without a vector
+        self._vectors: Vectors | None = None
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+    def select(self, rows: Sequence[int], *, once: bool = False) -> TextBatch:
+        """Return a batch of these rows that has not been sent."""
+        return TextBatch(
+            [self.indices[row] for row in rows],
+            [self.texts[row] for row in rows],
+            [self.token_counts[row] for row in rows],
+            once=once or self.once,
+        )
+
+    def halves(self, *, once: bool) -> tuple[TextBatch, TextBatch]:
+        """Return the batch in two, neither of them sent."""
+        middle = len(self) // 2
+        return self.select(range(middle), once=once), self.select(range(middle, len(self)), once=once)
+
+    @property
+    def missing(self) -> TextBatch:
+        """What has no vector yet."""
+        return self if len(self._rows) == len(self) else self.select(self._rows)
+
+    @property
+    def arrived(self) -> tuple[TextBatch, Vectors] | None:
+        """What has a vector, with the vectors (n, d) float32; None if nothing has."""
+        if self._vectors is None:
+            return None
+        if not self._rows:
+            return self, self._vectors
+        missing = set(self._rows)
+        rows = [row for row in range(len(self)) if row not in missing]
+        return self.select(rows), self._vectors[rows]
+
+    def receive(self, vectors: Vectors, spec: ModelSpec) -> None:
+        """Check the vectors of what was missing, and keep the good ones.
+
+        Raises:
+            InvalidVectorsError: If not all of them are good.
+        """
+        expected = len(self._rows)
+        vectors, bad = find_unusable(vectors, expected=expected, spec=spec)
+        if not bad and self._vectors is None:
+            self._vectors = vectors
+        elif len(bad) < expected:
+            if self._vectors is None:
+                self._vectors = np.empty((len(self), vectors.shape[1]), dtype=np.float32)
+            unusable = set(bad)
+            good = [place for place in range(expected) if place not in unusable]
+            self._vectors[[self._rows[place] for place in good]] = vectors[good]
+        self._rows = [self._rows[place] for place in bad]
+        if bad:
+            raise unusable_rows(bad, expected=expected, spec=spec)

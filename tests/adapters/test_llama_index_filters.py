@@ -100,7 +100,7 @@ def test_filters_mean_what_they_mean_in_llama_index(
         (FilterOperator.ALL, 3, "all expected a list"),
         (FilterOperator.CONTAINS, ["a"], "contains expected one value"),
         (FilterOperator.TEXT_MATCH, 3, "text_match expected a str"),
-        (FilterOperator.GT, ["a"], "expected a number or a str"),
+        (FilterOperator.GT, ["a"], "Pass a number or a str"),
         (FilterOperator.EQ, "\x00", "NUL"),
     ],
 )

@@ -28,7 +28,7 @@ from embedpipe.server import ServerSettings, create_app
 from embedpipe.server.web.body import RequestBody
 from embedpipe.server.web.json_size import values_in
 from embedpipe.service import SemanticSearchService
-from embedpipe.storage.filters.fields import In
+from embedpipe.storage.filters.conditions import In
 from embedpipe.storage.lexical.query_parser import MOST_OPERATORS, parse_query
 from embedpipe.storage.search import hybrid as searching
 from embedpipe.testing import FakeEmbeddingModel

@@ -14,7 +14,8 @@ from sqlalchemy.dialects.postgresql import JSONB
 
 from embedpipe.errors import InputError
 from embedpipe.storage import Database, PgVectorStore
-from embedpipe.storage.filters.fields import And, Comparison, Field, Filter, In, Not, Or
+from embedpipe.storage.filters import Field
+from embedpipe.storage.filters.conditions import And, Comparison, Filter, In, Not, Or
 from embedpipe.storage.filters.sql import where
 from embedpipe.storage.types.jsonb import dumps
 from embedpipe.types import Chunk, ModelSpec

@@ -25,7 +25,6 @@ class CatalogueModel:
     dimensions: int
     max_tokens: int
     normalized: bool = True
-    metric: Literal["cosine", "dot"] = "cosine"
     query_prompt: str = ""
     document_prompt: str = ""
     repository: str = ""

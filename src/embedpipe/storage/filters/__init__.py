@@ -3,32 +3,22 @@
 Imported from outside of `embedpipe.storage` too, by adapters that translate filters of their own.
 """
 
-from embedpipe.storage.filters.fields import (
-    Among,
-    And,
-    Field,
-    Filter,
-    Not,
-    OfPayload,
-    Or,
-    ValueType,
-    parts_of,
-    restricts,
-)
+from embedpipe.storage.filters.conditions import Among, And, Filter, Not, OfPayload, Or, parts_of, restricts
 from embedpipe.storage.filters.notation import aparse_filter, parse_filter
-from embedpipe.storage.filters.sql import ordered_by, where
+from embedpipe.storage.filters.operators import Field, MetadataKey, ValueType
+from embedpipe.storage.filters.sql import where
 
 __all__ = [
     "Among",
     "And",
     "Field",
     "Filter",
+    "MetadataKey",
     "Not",
     "OfPayload",
     "Or",
     "ValueType",
     "aparse_filter",
-    "ordered_by",
     "parse_filter",
     "parts_of",
     "restricts",

@@ -9,7 +9,7 @@ from sqlalchemy.schema import CreateIndex, DropIndex
 
 from embedpipe.errors import ConfigurationError
 from embedpipe.storage.database import locks
-from embedpipe.storage.filters import Field, ValueType, ordered_by
+from embedpipe.storage.filters import Field, MetadataKey, ValueType
 from embedpipe.storage.tables import Catalogue, Collection
 from embedpipe.storage.types import from_record
 
@@ -81,5 +81,6 @@ def _numbers(connection: Connection, collection: Collection) -> dict[MetadataInd
 
 def _definition(collection: Collection, index: MetadataIndex, number: int) -> Index:
     chunks = collection.chunks.to_metadata(MetaData())
-    key, is_type = ordered_by(chunks.c.metadata, index.path, index.type)
-    return Index(f"c{collection.number}_chunks_field_{number}", key, postgresql_where=is_type)
+    key = MetadataKey(chunks.c.metadata, index.path)
+    name = f"c{collection.number}_chunks_field_{number}"
+    return Index(name, key.sort_key(index.type), postgresql_where=key.is_a(index.type))

@@ -1,8 +1,11 @@
-"""Forked processes: what was opened before a fork is not used after it.
+"""Forked processes: nothing that was opened before a fork is used after it.
 
-A child that used its parent's connection would read the answers to the parent's questions. It also lacks the parent's
-threads: a lock that one of them held is never released, and a pool of them answers nothing. So whatever is opened is
-held in a `PerProcess`, every lock that outlives a call is a `Lock`, and what a user opened is held in a `Given`.
+A child that used its parent's connection would read the answers to the parent's questions. The child also lacks the
+parent's threads: a lock that one of them held is never released, and a pool of them answers nothing. So:
+
+- whatever we open is held in a `PerProcess`,
+- every lock that outlives a call is a `Lock`,
+- whatever a user opened is held in a `Given`.
 """
 
 from __future__ import annotations
@@ -41,7 +44,7 @@ _APART = (
     threading.Thread,
     asyncio.AbstractEventLoop,
 )
-"""What leads from a user's object to the rest of the program."""
+"""Types that lead from a user's object to the rest of the program. `_free` does not follow them."""
 
 
 class _Opener(Protocol):
@@ -81,7 +84,7 @@ def torch_computes() -> None:
 
 
 class SameProcess:
-    """The process in which threads were set to work, whose children would wait for them in vain."""
+    """The process whose threads do some work. A forked child has no such threads and would wait for ever."""
 
     def __init__(self) -> None:
         self._process = os.getpid()
@@ -90,8 +93,8 @@ class SameProcess:
         """Raise `ConfigurationError` in a forked child."""
         if os.getpid() != self._process:
             raise ConfigurationError(
-                "This was begun before the process forked, and the threads that work at it are the parent's. Begin it "
-                "in the process that goes on with it."
+                "This work began before the process forked, and its threads belong to the parent. Begin it again "
+                "in this process."
             )
 
 
@@ -125,7 +128,7 @@ class _Gate:
         self.after_fork()
 
     def after_fork(self) -> None:
-        """Begin with nobody within: in a child those who were are not there."""
+        """Begin with nobody within. In a child, the threads that were within do not exist."""
         self._changed = threading.Condition(threading.Lock())
         self._within = 0
         self._shut = False
@@ -141,14 +144,14 @@ class _Gate:
             self._changed.notify_all()
 
     def shut(self) -> bool:
-        """Return whether all have left, which is waited for."""
+        """Keep others out and wait until all have left. Return whether they have in time."""
         with self._changed:
             self._changed.wait_for(lambda: not self._shut, _PATIENCE_S)  # another thread forks
             self._shut = True
             return self._changed.wait_for(lambda: not self._within, _PATIENCE_S)
 
     def open(self) -> None:
-        """Let those in who wait."""
+        """Let in those who wait."""
         with self._changed:
             self._shut = False
             self._changed.notify_all()
@@ -159,9 +162,10 @@ UNFORKED = _Gate()
 
 
 class PerProcess(Generic[T]):
-    """What is made at its first use, once for all threads, and anew in a forked child.
+    """A holder of one object, made at its first use, once for all threads, and again in a forked child.
 
-    `close` is called with it when the holder is forgotten, or when the process that made it ends. A pickle is empty.
+    `close` is called with the object when the holder is collected, or when the process that made it ends. A pickled
+    holder is empty.
     """
 
     def __init__(self, close: Callable[[T], object] | None = None) -> None:
@@ -172,7 +176,7 @@ class PerProcess(Generic[T]):
         register(self)
 
     def get(self, make: Callable[[], T]) -> T:
-        """Return what this process made; where there is nothing yet, make it."""
+        """Return the object of this process. If there is none yet, make it."""
         made = self._made
         if made is not None:
             return made
@@ -184,7 +188,7 @@ class PerProcess(Generic[T]):
             return self._made
 
     def close(self) -> None:
-        """Close what was made, if anything. The next `get` makes it anew."""
+        """Close the object, if there is one. The next `get` makes another."""
         with self._lock:
             end, self._made, self._end = self._end, None, None
         if end is not None:
@@ -202,7 +206,7 @@ class PerProcess(Generic[T]):
 
 
 class Given(Generic[T]):
-    """What a user made and we cannot make anew, such as a chat model of LangChain or a Redis client.
+    """A user's object that we cannot make again, such as a chat model of LangChain or a Redis client.
 
     In a forked child its network connections are broken and its locks are free. Clients of HTTP and Redis then open
     connections of their own.

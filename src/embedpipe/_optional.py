@@ -9,11 +9,15 @@ from embedpipe.errors import MissingExtraError
 
 
 def require(module: str, *, extra: str) -> Any:
-    """The imported module, else a `MissingExtraError` that names the pip command which brings it."""
+    """Import a module of an optional dependency and return it.
+
+    Raises:
+        MissingExtraError: If it cannot be imported. The message has the pip command that installs it.
+    """
     try:
         return importlib.import_module(module)
     except ImportError as error:
         raise MissingExtraError(
-            f"{module} is needed here and cannot be imported ({error}). "
+            f"This needs {module}, which cannot be imported ({error}). "
             f"Install it with: pip install 'embedpipe[{extra}]'"
         ) from error

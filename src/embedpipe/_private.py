@@ -1,4 +1,4 @@
-"""What nobody else may read: files and folders of this user alone, and other programs' environments without keys."""
+"""Privacy on a shared machine: files and folders for this user alone, and environments without keys for programs."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _LOGIN = re.compile(r"://[^/\s]*@")
 
 
 def private_folder(folder: Path) -> None:
-    """Make the folder and those above it that are missing, for this user alone; what is there keeps its mode."""
+    """Make a folder and its missing parents, for this user alone. Those that exist keep their mode."""
     for each in reversed([folder, *folder.parents]):
         if not each.exists():
             each.mkdir(mode=0o700, exist_ok=True)
@@ -21,7 +21,7 @@ def private_folder(folder: Path) -> None:
 
 
 def private_file(path: Path) -> None:
-    """Make the file for this user alone, and take the others' reading from one that was made by the umask.
+    """Make a file for this user alone. If it exists, take other users' right to read it.
 
     A file that others may write to is shared on purpose and stays as it is.
     """
@@ -30,7 +30,7 @@ def private_file(path: Path) -> None:
 
 
 def tighten(path: Path) -> None:
-    """Take the others' reading from a file that they cannot write to."""
+    """Take other users' right to read a file, unless they may write to it."""
     mode = stat.S_IMODE(path.stat().st_mode)
     if mode & 0o077 and not mode & 0o022:
         with suppress(PermissionError):  # another user's
@@ -40,7 +40,7 @@ def tighten(path: Path) -> None:
 def harmless_environment() -> dict[str, str]:
     """Return the environment without keys, passwords and addresses, for a program that needs none of them.
 
-    What such a program holds, another user may read who runs it, and a file that it parses may make it send.
+    The environment of a program is readable by the user that it runs as. A malicious file that it parses may send it.
     """
     return {
         name: value

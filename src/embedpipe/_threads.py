@@ -1,7 +1,7 @@
-"""Work that is waited for, also where the task that waits is cancelled: in a thread, or in a task of its own.
+"""Work in a thread, or in a task of its own, that a cancelled task still waits for.
 
-Nothing may be closed while a thread uses it: SQLite, for one, then ends the process. So a task that is cancelled waits
-until its thread has ended its present step, and between two steps the thread looks whether it is still wanted.
+Nothing may be closed while a thread uses it. SQLite, for one, then crashes the process. So a cancelled task waits until
+its thread has ended the present step, and between two steps the thread checks whether its result is still wanted.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _STOP: ContextVar[threading.Event | None] = ContextVar("embedpipe_stop", default
 
 
 class Stopped(BaseException):
-    """Ends the work of a thread whose task was cancelled. Nothing on its way up is to catch it."""
+    """Raised in a thread whose task was cancelled, to end its work. Nothing may catch it on its way up."""
 
 
 async def in_thread(function: Callable[P, T], /, *args: P.args, **named: P.kwargs) -> T:
@@ -46,16 +46,16 @@ async def in_thread(function: Callable[P, T], /, *args: P.args, **named: P.kwarg
 
 
 async def cancelled_once(work: Coroutine[Any, Any, T]) -> T:
-    """Await a coroutine to its end, which is cancelled once, however often the task that awaits it is.
+    """Await a coroutine to its end, and cancel it at most once, however often the awaiting task is cancelled.
 
-    For what has to be ended in order when it is cancelled: a second cancellation would cut that off.
+    For work that has to end in order: a second cancellation would interrupt its clean-up.
     """
     task = asyncio.create_task(work)
     return await _ended(task, task.cancel)
 
 
 async def _ended(work: asyncio.Future[T], cancel: Callable[[], object]) -> T:
-    """Await the end of the work; who is cancelled meanwhile calls `cancel` once, and is cancelled at the end."""
+    """Await the end of the work. If cancelled meanwhile, call `cancel` once, and be cancelled at the end."""
     cancelled: asyncio.CancelledError | None = None
     while not work.done():
         try:

@@ -303,7 +303,7 @@ class TestQueries:
             ({"mode": "hybrid", "alpha": 7}, {}, "dense_weight must be a number"),
             ({"doc_ids": "e"}, {}, "doc_ids must be a list"),
             ({"node_ids": "sky"}, {}, "node_ids must be a list"),
-            ({"filters": "year"}, {}, "filter expected"),
+            ({"filters": "year"}, {}, "The filter is a str"),
             ({"mode": "mmr"}, {"mmr_prefetch_factor": "2"}, "mmr_prefetch_factor must be a positive number"),
             ({"mode": "mmr"}, {"mmr_prefetch_k": "2"}, "mmr_prefetch_k must be a whole number"),
             ({"mode": "mmr"}, {"mmr_threshold": "0.5"}, "lambda_mult"),

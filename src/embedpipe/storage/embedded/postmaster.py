@@ -1,6 +1,6 @@
-"""The running server as its data directory shows it, and the watchdog that stops it once nobody uses it.
+"""The running server as its data directory shows it, and the watchdog that stops it when nobody uses it any more.
 
-Standard library only: the watchdog runs this file alone, in a small interpreter without site-packages.
+This file uses the standard library alone, since the watchdog runs it in a small interpreter without site-packages.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ STOP_TIMEOUT_S = 30.0
 
 
 class Postmaster(NamedTuple):
-    """What `postmaster.pid` says, which may be stale: `is_listening` tells."""
+    """The content of `postmaster.pid`. It may be stale, which `is_listening` tells."""
 
     pid: int
     socket_dir: Path
     ready: bool
 
     def is_listening(self) -> bool:
-        """Whether a server answers on the socket; only the postmaster that wrote the file can have made that."""
+        """Return whether a server answers on the socket. Only the postmaster that wrote the file can have made it."""
         with socket.socket(socket.AF_UNIX) as client:
             client.settimeout(5)
             try:
@@ -41,7 +41,7 @@ class Postmaster(NamedTuple):
 
 
 def read_postmaster(data: Path) -> Postmaster | None:
-    """The content of `postmaster.pid`, None where there is none or its writer has not come to the end of it."""
+    """Read `postmaster.pid`. Return None if there is none, or if it is not written to the end yet."""
     try:
         lines = (data / "postmaster.pid").read_text(encoding="ascii", errors="replace").splitlines()
     except FileNotFoundError:
@@ -52,13 +52,13 @@ def read_postmaster(data: Path) -> Postmaster | None:
 
 
 def running_postmaster(data: Path) -> Postmaster | None:
-    """The postmaster that listens, be it ready or still recovering; None where there is none."""
+    """Return the postmaster that listens, ready or still recovering. None if there is none."""
     found = read_postmaster(data)
     return found if found is not None and found.is_listening() else None
 
 
 def stop_postmaster(data: Path) -> bool:
-    """Whether a server ran; it has stopped when this returns. Open transactions are rolled back."""
+    """Stop the server and wait for its end. Open transactions are rolled back. Return whether a server ran."""
     found = running_postmaster(data)
     if found is None:
         return False
@@ -71,11 +71,11 @@ def stop_postmaster(data: Path) -> bool:
                 remove_socket(found.socket_dir)
                 return True
             time.sleep(0.02)
-    raise TimeoutError(f"the server with process id {found.pid} does not stop")
+    raise TimeoutError(f"the server with the process id {found.pid} does not stop")
 
 
 def remove_socket(folder: Path) -> None:
-    """Removes a dead server's socket and its lock file, and the folder where it was made for that socket alone."""
+    """Remove a dead server's socket with its lock file, and the folder if it was made for that socket alone."""
     for name in (SOCKET_NAME, f"{SOCKET_NAME}.lock"):
         (folder / name).unlink(missing_ok=True)
     if folder.name.startswith(SOCKET_DIR_PREFIX):
@@ -84,14 +84,14 @@ def remove_socket(folder: Path) -> None:
 
 
 def watch(users: Path, data: Path, keep: Path, watchdog_lock: int) -> None:
-    """Waits until no process holds `users`, and stops the server, unless `keep` exists by then."""
+    """Wait until no process holds the lock on `users`. Then stop the server, unless `keep` exists."""
     import fcntl
 
     handle = os.open(users, os.O_RDWR)
     fcntl.flock(handle, fcntl.LOCK_EX)
     if not keep.exists():
         stop_postmaster(data)
-    os.close(watchdog_lock)  # before `users` is let go: who enters next must see that nobody watches
+    os.close(watchdog_lock)  # before `users` is released, so that whoever comes next sees that nobody watches
     os.close(handle)
 
 

@@ -1,4 +1,4 @@
-"""The role that the embedded server's users connect as: an ordinary one, so that row security holds for it."""
+"""The role that users of the embedded server connect as. It is an ordinary role, so that row security holds for it."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from embedpipe.errors import EmbeddedServerError
 ROLE = "embedpipe"
 SUPERUSER = "postgres"
 _MADE = "embedpipe.role.2"
-"""Another name where the statements change: they are run again then."""
+"""The file that notes that the role was made. A change of the statements needs another name, which runs them again."""
 
 _IN_TIME = "-c statement_timeout=60s -c lock_timeout=60s"
 
 _STATEMENTS = (
     "DO $$ BEGIN IF to_regrole('embedpipe') IS NULL THEN CREATE ROLE embedpipe LOGIN; END IF; END $$",
     "ALTER DATABASE postgres OWNER TO embedpipe",
-    "ALTER ROLE embedpipe SET search_path TO public",  # else what others make would lie in the schema of its name
+    "ALTER ROLE embedpipe SET search_path TO public",  # else tables of others would lie in the schema of its name
     "CREATE EXTENSION IF NOT EXISTS vector",  # which only a superuser may
-    # What the superuser made, as earlier versions connected.
+    # Earlier versions connected as the superuser. Its tables become the role's.
     """
     DO $$
     DECLARE
@@ -41,9 +41,10 @@ _STATEMENTS = (
 
 
 def ensure_role(data: Path, socket_dir: Path, port: int) -> None:
-    """Makes the role where the cluster has none yet, as owner of the database and of all that is in it.
+    """Make the role if the cluster has none yet, as owner of the database and of all that is in it.
 
-    Raises `EmbeddedServerError` where the server does not let it be made.
+    Raises:
+        EmbeddedServerError: If the server refuses.
     """
     import psycopg
 
@@ -56,5 +57,7 @@ def ensure_role(data: Path, socket_dir: Path, port: int) -> None:
             for statement in _STATEMENTS:
                 connection.execute(statement)
     except psycopg.Error as error:
-        raise EmbeddedServerError(f"The embedded PostgreSQL in {data} refuses its role {ROLE!r}: {error}") from error
+        raise EmbeddedServerError(
+            f"The embedded PostgreSQL in {data} could not make its role {ROLE!r}: {error}"
+        ) from error
     (data / _MADE).touch()

@@ -1,7 +1,8 @@
 """An embedded PostgreSQL with pgvector: started on demand, shared between processes, stopped when the last one leaves.
 
 Each process that uses the server holds a shared lock on one file. The watchdog, a small process of its own, waits for
-the exclusive lock on it, which the system grants when the last holder is gone, however it ended, and stops the server.
+the exclusive lock on that file. The system grants it when the last user is gone, however that ended. The watchdog then
+stops the server.
 """
 
 from __future__ import annotations
@@ -28,30 +29,35 @@ logger = logging.getLogger(__name__)
 _USERS, _START, _WATCHDOG, _KEEP = "users.lock", "start.lock", "watchdog.lock", "keep"
 
 _joined: dict[Path, int] = {}
-"""Folder -> descriptor of its users' file, locked for as long as it is open; a forked child shares it."""
+"""The descriptor of each folder's `users.lock`, locked for as long as it is open. A forked child shares it."""
 
 _passing: set[int] = set()
-"""Descriptors whose locks are held for a moment. A child closes its copies, or it would hold the locks for its life."""
+"""Descriptors whose locks are held briefly. A forked child closes its copies, or it would hold the locks for ever."""
 
 
 def embedded_folder() -> Path:
-    """The folder of the embedded server: `postgresql` in EMBEDPIPE_HOME, else in the user's data folder."""
+    """Return the folder of the embedded server: `postgresql` in EMBEDPIPE_HOME, else in the user's data folder."""
     from platformdirs import user_data_dir
 
     return Path(os.environ.get("EMBEDPIPE_HOME") or user_data_dir("embedpipe")) / "postgresql"
 
 
 def embedded_url(folder: Path | None = None) -> str:
-    """A `postgresql://` URL of the embedded server in that folder, over a Unix socket, for the folder's owner alone.
+    """Return the URL of the embedded server, over a Unix socket. Make and start the server if need be.
 
-    The server is started where it does not run, made where there is none, and stopped when the last process that
-    asked for its URL has ended. `folder` None means `embedded_folder()`: `postgresql` in the folder that EMBEDPIPE_HOME
-    names, else in the user's data folder. The URL's role `embedpipe` owns the database and is no superuser; that one is
-    `postgres`, over the same socket. Under root the server runs as the system user `pgserver`, and the folders
-    above its own are made passable (`o+x`) for it.
+    It is stopped when the last process that asked for its URL has ended. Only the folder's owner can connect. The URL's
+    role `embedpipe` owns the database and is no superuser. The superuser is `postgres`, over the same socket. Under
+    root, the server runs as the system user `pgserver`, and the folders above its own are made passable (`o+x`) for it.
 
-    Raises MissingExtraError where the package's extra `embedded` is not installed, EmbeddedServerError where the
-    server cannot be made or started.
+    Args:
+        folder: The server's folder. None means `embedded_folder()`.
+
+    Returns:
+        A `postgresql://` URL.
+
+    Raises:
+        MissingExtraError: If the extra `embedded` is not installed.
+        EmbeddedServerError: If the server cannot be made or started.
     """
     with _entered(folder) as home:
         _join(home)
@@ -62,14 +68,18 @@ def embedded_url(folder: Path | None = None) -> str:
 
 
 def start_embedded(folder: Path | None = None) -> str:
-    """The URL, as `embedded_url` gives it, of a server that goes on running until `stop_embedded`."""
+    """Start the embedded server, to run until `stop_embedded`. Return its URL, as `embedded_url` does."""
     with _entered(folder) as home:
         (home / _KEEP).touch()
     return embedded_url(folder)
 
 
 def stop_embedded(folder: Path | None = None) -> bool:
-    """Whether the server ran; it is stopped now, whoever still uses it. The next `embedded_url` starts it again."""
+    """Stop the embedded server, even while others use it. The next `embedded_url` starts it again.
+
+    Returns:
+        True if it ran.
+    """
     if not _data(_resolved(folder)).exists():
         return False
     with _entered(folder) as home:
@@ -87,9 +97,9 @@ def _data(home: Path) -> Path:
 
 @contextmanager
 def _entered(folder: Path | None) -> Iterator[Path]:
-    """The folder, made where it is missing, with nobody else starting or stopping its server meanwhile."""
+    """Yield the folder, made if it is missing, while nobody else can start or stop its server."""
     if os.name != "posix":
-        raise EmbeddedServerError("The embedded PostgreSQL needs Unix sockets; pass the postgresql:// URL of a server.")
+        raise EmbeddedServerError("The embedded PostgreSQL needs Unix sockets. Pass the postgresql:// URL of a server.")
     import fcntl
 
     home = _resolved(folder)
@@ -104,7 +114,7 @@ def _entered(folder: Path | None) -> Iterator[Path]:
     except (OSError, subprocess.TimeoutExpired) as error:
         raise EmbeddedServerError(
             f"The embedded PostgreSQL in {home} cannot be used: {error}. The folder must belong to this user and be "
-            "writable; name another one in EMBEDPIPE_HOME, or pass the postgresql:// URL of a server of your own."
+            "writable. Name another one in EMBEDPIPE_HOME, or pass the postgresql:// URL of your own server."
         ) from error
 
 
@@ -133,7 +143,7 @@ if hasattr(os, "register_at_fork"):
 
 
 def _lock(handle: int, mode: int, what: str) -> None:
-    """Lock the file in that mode. Raises `TimeoutError`, which says `what`, where others hold it for too long."""
+    """Lock a file in that mode. If others hold it for too long, raise a `TimeoutError` with the text `what`."""
     import fcntl
 
     deadline = time.monotonic() + START_TIMEOUT_S
@@ -149,7 +159,7 @@ def _lock(handle: int, mode: int, what: str) -> None:
 
 
 def _join(home: Path) -> None:
-    """Holds the users' file until this process ends; waits where the watchdog is just stopping the server."""
+    """Hold the users' file until this process ends. Wait while the watchdog is stopping the server."""
     import fcntl
 
     users = home / _USERS
@@ -162,7 +172,10 @@ def _join(home: Path) -> None:
 
 
 def _is_open_on(handle: int, path: Path) -> bool:
-    """False where the process has closed the descriptor, as daemons do, or the folder was removed and made again."""
+    """Return whether a descriptor is still open on that file.
+
+    It is not if the process has closed it, as daemons do, or if the folder was removed and made again.
+    """
     try:
         return os.path.samestat(os.fstat(handle), path.stat())
     except OSError:
@@ -170,7 +183,7 @@ def _is_open_on(handle: int, path: Path) -> bool:
 
 
 def _running(home: Path) -> Postmaster | None:
-    """The server once it is ready; None where none runs. One that recovers from a crash is waited for."""
+    """Return the server once it is ready, also if it first recovers from a crash. None if none runs."""
     deadline = time.monotonic() + START_TIMEOUT_S
     while (found := running_postmaster(_data(home))) is not None and not found.ready:
         if time.monotonic() > deadline:
@@ -180,7 +193,7 @@ def _running(home: Path) -> Postmaster | None:
 
 
 def _ensure_watchdog(home: Path) -> None:
-    """Starts the watchdog unless one lives: it holds its lock for as long as it does."""
+    """Start the watchdog unless one runs, which its lock tells: it holds that for as long as it lives."""
     import fcntl
 
     with _opened(home / _WATCHDOG) as handle:

@@ -16,33 +16,38 @@ _BITS_PER_DIGIT = 3.322
 
 
 def dumps(value: Mapping[str, Any] | None, *, what: str) -> str | None:
-    """JSON text of a dict (None stays None) that comes back from jsonb equal to it.
+    """Return a dict as JSON text that jsonb gives back equal to it. None stays None.
 
-    Raises `InputError` naming `what` and the key for anything that would not: other types than str, int, float, bool,
-    None, list and dict, keys that are not str, NaN and infinities, NUL characters and lone surrogates.
+    Args:
+        value: Of str, int, float, bool, None, list and dict, with keys that are str.
+        what: How a message names the dict.
+
+    Raises:
+        InputError: For anything that would come back different: other types, NaN and infinities, NUL characters and
+            lone surrogates. The message names the key.
     """
     if value is None:
         return None
     if not isinstance(value, Mapping):
-        raise InputError(f"{what}: expected a dict, got {type(value).__name__}.")
+        raise InputError(f"{what} must be a dict, not {type(value).__name__}.")
     return dumps_value(value, what=what)
 
 
 def dumps_value(value: Any, *, what: str) -> str:
-    """As `dumps`, of any value."""
+    """Return any JSON value as text, by the rules of `dumps`."""
     try:
         return _encode(value)
     except _UnstorableError as fault:
-        raise InputError(f"{what}: {fault.told()}") from None
+        raise InputError(f"{what}: {fault.message()}") from None
     except RecursionError:
         key = next(iter(value), "")
         raise InputError(f"{what}: a value is nested too deeply to be stored, perhaps under {key!r:.200}.") from None
 
 
 class _UnstorableError(Exception):
-    """What of a value keeps it from being stored, and why. Whoever passes it on adds where that was.
+    """Part of a value that cannot be stored, and the reason. Each level that passes it on adds its key or position.
 
-    Only an error needs the path, and so it is put together on the way out: to have it at hand for every value takes
+    The path is put together on the way out, since only an error needs it. To keep it ready for every value would take
     time by the number of values times the length of their keys.
     """
 
@@ -51,16 +56,20 @@ class _UnstorableError(Exception):
         self.subject, self.fault = subject, fault
         self.places: list[str] = []
 
-    def told(self) -> str:
+    def message(self) -> str:
         path = "".join(reversed(self.places)).removeprefix(".")[:200] or "the top"
         legible = path.encode(errors="backslashreplace").decode()
         return f"{self.subject} under {legible} {self.fault}"
 
 
 def storable_text(text: str, what: str) -> str:
-    """The text itself; `InputError` for what PostgreSQL's text cannot hold: NUL characters and lone surrogates."""
+    """Return a text unchanged if PostgreSQL can store it.
+
+    Raises:
+        InputError: If it is no str, or has a NUL character or a lone surrogate. The message begins with `what`.
+    """
     if not isinstance(text, str):
-        raise InputError(f"{what}: expected str, got {type(text).__name__}.")
+        raise InputError(f"{what} must be a str, not {type(text).__name__}.")
     fault = _text_fault(text)
     if fault is not None:
         raise InputError(f"{what}: {fault}")
@@ -74,7 +83,7 @@ def _text_fault(text: str) -> str | None:
         text.encode()
     except UnicodeEncodeError as error:
         return (
-            f"has a lone surrogate at position {error.start}, which is no character and cannot be stored. "
+            f"has a lone surrogate at position {error.start}, which is half a character and cannot be stored. "
             "Remove or replace it."
         )
     return None
@@ -99,7 +108,7 @@ def _encode(value: Any) -> str:
     raise _UnstorableError(
         "the value",
         f"is a {kind.__name__}, which JSON does not give back equal. "
-        "Expected str, int, float, bool, None, list or dict: convert it first.",
+        "Convert it to a str, int, float, bool, None, list or dict.",
     )
 
 
@@ -118,7 +127,7 @@ def _object(value: Mapping[str, Any]) -> str:
     parts = []
     for key, item in value.items():
         if type(key) is not str:
-            raise _UnstorableError(f"the key {key!r:.200}", f"is a {type(key).__name__}; expected str.")
+            raise _UnstorableError(f"the key {key!r:.200}", f"is a {type(key).__name__}. Keys must be str.")
         try:
             parts.append(f"{_string(key)}: {_encode(item)}")
         except _UnstorableError as fault:

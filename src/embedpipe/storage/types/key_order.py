@@ -1,7 +1,8 @@
-"""The order of keys in an object, which jsonb sorts by their length in bytes, then by the bytes.
+"""The order of keys in an object. jsonb sorts them by their length in bytes, then by the bytes, and loses it.
 
-Only what differs is kept: for an object a list of its keys, `[key, order]` where the value needs an order too; for a
-list `{place: order}`. It says nothing of the values, so that whoever changes these in SQL changes what is read.
+A row keeps the order beside the object, and only where it differs from jsonb's: for an object a list of its keys, with
+`[key, order]` where the value needs an order too, and for a list `{position: order}`. It holds no values. So whoever
+changes the object in SQL changes what is read.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from embedpipe.errors import InputError
 
 
 def order_record(what: str, **objects: Any) -> str | None:
-    """Return what a row keeps of the orders of its objects, by column, as JSON; None where there is nothing to keep.
+    """Return the orders of a row's objects by column, as JSON. None if there is nothing to keep.
 
     Raises:
         InputError: If an object is nested too deeply, naming `what`.
@@ -27,12 +28,12 @@ def order_record(what: str, **objects: Any) -> str | None:
 
 
 def ordered(value: Any, record: Mapping[str, Any] | None, column: str) -> Any:
-    """Return the object of that column in the order that its row keeps."""
+    """Return the object of a column with its keys in the order that the row keeps."""
     return value if record is None else in_order(value, record.get(column))
 
 
 def key_order(value: Any) -> Any:
-    """Return the order of the keys of a JSON value, nested ones too; None where jsonb's own is the same."""
+    """Return the order of the keys of a JSON value, nested ones too. None if jsonb's own is the same."""
     if isinstance(value, Mapping):
         inner = {key: order for key, item in value.items() if (order := key_order(item)) is not None}
         keys = list(value)
@@ -45,7 +46,7 @@ def key_order(value: Any) -> Any:
 
 
 def in_order(value: Any, order: Any) -> Any:
-    """Return the JSON value with its keys in that order; keys that the order does not name come last."""
+    """Return a JSON value with its keys in that order. Keys that the order does not name come last."""
     if isinstance(value, dict) and isinstance(order, list):
         rest, made = dict(value), {}
         for entry in order:
@@ -59,7 +60,7 @@ def in_order(value: Any, order: Any) -> Any:
 
 
 def in_jsonb_order(value: dict[str, Any]) -> dict[str, Any]:
-    """Return the object with its own keys as jsonb sorts them, for keys whose order says nothing."""
+    """Return an object with its own keys sorted as jsonb sorts them, so that no order has to be kept for it."""
     return {key: value[key] for key in sorted(value, key=_place)}
 
 

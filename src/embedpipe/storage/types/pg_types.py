@@ -25,13 +25,13 @@ Precision: TypeAlias = Literal["float32", "float16"]
 _NULL = struct.pack(">i", -1)
 _int32 = struct.Struct(">ii").pack
 _LEAST_SQUARE, _GREATEST_SQUARE = 1e-36, 1e37
-"""Of a vector's length, in float32: beyond, a distance is no number."""
+"""Bounds of a vector's squared length. pgvector adds squares up in float32; beyond these, distances are not numbers."""
 
 _length = struct.Struct(">i").pack
 
 
 class VectorColumn(VECTOR):
-    """pgvector's column type without its detour through text: the driver binds numpy arrays itself."""
+    """pgvector's column type without its detour through text, since the driver binds numpy arrays itself."""
 
     cache_ok = True
 
@@ -40,7 +40,7 @@ class VectorColumn(VECTOR):
 
 
 class HalfVectorColumn(HALFVEC):
-    """As `VectorColumn`, in half precision."""
+    """`VectorColumn` in half precision."""
 
     cache_ok = True
 
@@ -49,25 +49,25 @@ class HalfVectorColumn(HALFVEC):
 
 
 def vector_column(dimensions: int, precision: Precision) -> VectorColumn | HalfVectorColumn:
-    """The column type that holds vectors of that dimension and precision."""
+    """Return the column type for vectors of that dimension and precision."""
     return VectorColumn(dimensions) if precision == "float32" else HalfVectorColumn(dimensions)
 
 
 def bound_vector(vector: Vectors, precision: Precision) -> Vectors | HalfVector:
-    """(d,) float32 as the driver binds it for a column of that precision."""
+    """Return a (d,) float32 vector as the driver binds it for a column of that precision."""
     return vector if precision == "float32" else HalfVector(vector)
 
 
 def bound_count(name: str) -> BindParameter[int]:
-    """A number of rows that the statement's text holds when it is run.
+    """Return a parameter for a number of rows, written into the statement's text when it runs.
 
-    The planner then knows it ahead, and plans a prepared statement once and not for each run.
+    The planner then knows the number ahead, and plans a prepared statement once instead of for each run.
     """
     return bindparam(name, type_=Integer(), literal_execute=True)
 
 
 def unpack_vector(data: bytes | None, precision: Precision) -> Vectors | None:
-    """(d,) float32 from the binary form that `vector_send` or `halfvec_send` makes."""
+    """Return the (d,) float32 vector of the binary form that `vector_send` or `halfvec_send` makes."""
     if data is None:
         return None
     return np.frombuffer(data, dtype=">f4" if precision == "float32" else ">f2", offset=4).astype(np.float32)
@@ -95,22 +95,26 @@ def checked_vectors(
     Raises:
         ModelMismatchError: If the dimension is not the collection's.
         InputError: If count, shape or type is wrong, or a row is all zero, not finite, or too large or too small for
-            cosine distances in that precision.
+            cosine distances in that precision. The message names the chunk, or the row's position.
     """
     try:
         array = np.ascontiguousarray(vectors, dtype=np.float32)
     except (TypeError, ValueError) as error:
-        raise InputError(f"{owner}: expected vectors as an (n, {dimensions}) array of numbers: {error}.") from error
+        raise InputError(
+            f"{owner}: the vectors are no array of numbers ({error}). Pass an (n, {dimensions}) array."
+        ) from error
     if count == 0 and array.size == 0:
         return array.reshape(0, dimensions)
     if array.ndim != 2 or (count is not None and array.shape[0] != count):
-        raise InputError(f"{owner}: expected ({count}, {dimensions}) vectors, got an array of shape {array.shape}.")
+        raise InputError(
+            f"{owner}: the vectors have the shape {array.shape}. Pass an array of ({count}, {dimensions})."
+        )
     if array.shape[1] != dimensions:
         raise ModelMismatchError(
-            f"{owner}: holds vectors of {dimensions} dimensions, got {array.shape[1]}. "
+            f"{owner} has vectors of {dimensions} dimensions, not {array.shape[1]}. "
             "Embed with the collection's model, or use another collection."
         )
-    # One pass finds all: the norm of a row with NaN or infinity is not finite. pgvector adds squares up in float32.
+    # One pass finds every fault: the norm of a row with NaN or infinity is not finite.
     norms = np.einsum("ij,ij->i", array, array, dtype=np.float64)
     usable = (norms > _LEAST_SQUARE) & (norms < _GREATEST_SQUARE)
     if precision == "float16":
@@ -135,7 +139,10 @@ def _fault(square: float, precision: Precision) -> str:
 
 
 class BoundArray:
-    """A one-dimensional array parameter, its elements already in PostgreSQL's binary form."""
+    """A one-dimensional array parameter, with its elements in PostgreSQL's binary form.
+
+    A statement takes many rows as one such array for each column, and `unnest` makes them rows again.
+    """
 
     __slots__ = ("data", "has_null", "length")
 
@@ -146,7 +153,7 @@ class BoundArray:
 
 
 class TextArray(BoundArray):
-    """text[]"""
+    """A parameter of the type text[]."""
 
     __slots__ = ()
 
@@ -155,7 +162,7 @@ class TextArray(BoundArray):
 
 
 class JsonbArray(BoundArray):
-    """jsonb[], from JSON texts."""
+    """A parameter of the type jsonb[], from JSON texts."""
 
     __slots__ = ()
 
@@ -164,7 +171,7 @@ class JsonbArray(BoundArray):
 
 
 class IntegerArray(BoundArray):
-    """integer[]"""
+    """A parameter of the type integer[]."""
 
     __slots__ = ()
 
@@ -173,7 +180,7 @@ class IntegerArray(BoundArray):
 
 
 class BytesArray(BoundArray):
-    """bytea[]"""
+    """A parameter of the type bytea[]."""
 
     __slots__ = ()
 
@@ -182,7 +189,7 @@ class BytesArray(BoundArray):
 
 
 class VectorArray(BoundArray):
-    """vector[], from the rows of (n, d) float32."""
+    """A parameter of the type vector[], from the rows of (n, d) float32."""
 
     __slots__ = ()
 
@@ -191,7 +198,7 @@ class VectorArray(BoundArray):
 
 
 class HalfVectorArray(BoundArray):
-    """halfvec[], from the rows of (n, d) float32."""
+    """A parameter of the type halfvec[], from the rows of (n, d) float32."""
 
     __slots__ = ()
 
@@ -201,7 +208,7 @@ class HalfVectorArray(BoundArray):
 
 
 def vector_array(vectors: Vectors, precision: Precision) -> VectorArray | HalfVectorArray:
-    """The rows of (n, d) float32 as a parameter of the collection's precision."""
+    """Return the rows of (n, d) float32 as a parameter of that precision."""
     return VectorArray(vectors) if precision == "float32" else HalfVectorArray(vectors)
 
 
@@ -210,7 +217,7 @@ def _sized(data: bytes) -> bytes:
 
 
 def _vector_fields(vectors: Vectors, dtype: np.dtype[Any]) -> list[bytes]:
-    """Each row with its length in bytes, its dimension and a zero before its big-endian numbers."""
+    """Return the binary form of each row: its length in bytes, its dimension, a zero, and its big-endian numbers."""
     rows, dimensions = vectors.shape
     step = dimensions * dtype.itemsize
     head = struct.pack(">ihh", 4 + step, dimensions, 0)
@@ -233,7 +240,7 @@ TypeRow: TypeAlias = tuple[str, int, int]
 
 
 def register_types(connection: psycopg.BaseConnection[Any], vector_types: Sequence[TypeRow]) -> None:
-    """Teaches a driver connection to send numpy arrays as vectors, and bound arrays as they are."""
+    """Register pgvector's types with a driver connection, so that it sends numpy arrays and bound arrays in binary."""
     for name, oid, array_oid in vector_types:
         connection.adapters.types.add(TypeInfo(name, oid, array_oid))
     for register in _registrations(tuple(vector_types)):
@@ -241,7 +248,7 @@ def register_types(connection: psycopg.BaseConnection[Any], vector_types: Sequen
 
 
 class _Recorded(AdaptersMap):
-    """What is registered with it, to be registered with each connection anew."""
+    """A map of adapters that records registrations, to repeat them on each connection."""
 
     def __init__(self) -> None:
         super().__init__(psycopg.adapters)
@@ -249,7 +256,7 @@ class _Recorded(AdaptersMap):
 
     @property
     def adapters(self) -> AdaptersMap:
-        """Itself, as a connection would give it."""
+        """The map itself. pgvector asks a connection for this attribute."""
         return self
 
     def register_dumper(self, cls: Any, dumper: type[Any]) -> None:
@@ -263,7 +270,7 @@ class _Recorded(AdaptersMap):
 
 @cache
 def _registrations(vector_types: tuple[TypeRow, ...]) -> list[Callable[[AdaptersMap], object]]:
-    """Made once for the same types: the classes that adapt them are never freed."""
+    """Record the registrations once for the same types, since psycopg never frees the classes that adapt them."""
     recorded: Any = _Recorded()
     known = {name: recorded.types[name] for name in ("text", "jsonb", "int4", "bytea")}
     known |= {name: TypeInfo(name, oid, array_oid) for name, oid, array_oid in vector_types}

@@ -1,4 +1,4 @@
-"""Settings that the database keeps as JSON, read back; those of a newer embedpipe are refused."""
+"""Settings that the database keeps as JSON. Reading refuses those of a newer embedpipe."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ T = TypeVar("T")
 
 
 def from_record(kind: type[T], record: Mapping[str, Any], *, what: str) -> T:
-    """Return the settings that were recorded as JSON.
+    """Return settings that were recorded as JSON.
 
     Args:
         kind: The dataclass that was recorded.
         record: The JSON object.
-        what: What the record is, for the message.
+        what: How a message names the record.
 
     Raises:
         SchemaError: If the record has a field, or a value, that this version does not know.
@@ -38,12 +38,12 @@ def from_record(kind: type[T], record: Mapping[str, Any], *, what: str) -> T:
 
 
 def newer(what: str, difference: str) -> SchemaError:
-    """Return the error for what only a newer version can have recorded."""
+    """Return the error for a record that only a newer version can have written."""
     return SchemaError(f"{what} was recorded by a newer embedpipe: {difference}. Upgrade embedpipe.")
 
 
 def _fits(value: object, expected: Any) -> bool:
-    """Whether the value is of that type. A choice or a tuple is left to the settings, which check it themselves."""
+    """Return whether a value is of that type. The settings themselves check a choice or a tuple."""
     kinds = get_args(expected) or (expected,)
     if get_origin(expected) not in (None, UnionType):
         return True

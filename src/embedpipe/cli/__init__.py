@@ -12,10 +12,10 @@ from embedpipe.errors import EmbedPipeError
 
 
 def main() -> None:
-    """Runs the command line; a mistake ends in one message on stderr and exit code 1, a wrong usage in 2."""
+    """Run the command line. Errors print one message on stderr and exit with 1, wrong usage exits with 2."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="replace")  # a terminal that cannot show a character gets another
+            stream.reconfigure(errors="replace")  # a terminal that cannot show a character shows another one
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s")
     try:
         require("typer", extra="cli")
@@ -25,17 +25,17 @@ def main() -> None:
         try:
             app()
         finally:
-            if sys.stdout is not None:  # closed by who called
-                sys.stdout.flush()  # while an error can still be told
+            if sys.stdout is not None:  # None if the caller closed it
+                sys.stdout.flush()  # now, while an error can still be reported
     except EmbedPipeError as error:
         sys.exit(f"error: {error}")
     except OSError as error:
-        sys.exit(_told(error))
+        sys.exit(_exit_status(error))
 
 
-def _told(error: OSError) -> str | int:
-    """The message; the exit code alone where a pipe's reader has seen enough."""
+def _exit_status(error: OSError) -> str | int:
+    """Return the message. For a pipe whose reader has stopped reading, return the exit code alone."""
     if error.filename is not None:
         return f"error: {error.filename}: {error.strerror}."
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else Python tries again when it ends
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # otherwise Python flushes stdout again at exit
     return 1 if isinstance(error, BrokenPipeError) else f"error: the output cannot be written: {error.strerror}."

@@ -1,4 +1,4 @@
-"""What `doctor`, `delete`, `import` and some `db` commands do once their arguments are read."""
+"""The work of `doctor`, `delete` and some `db` commands."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def migrate(
     as_sql: bool,
     as_json: bool,
 ) -> None:
-    """Runs the script that sets the database up, or prints it."""
+    """Set up the database, or print the SQL that does."""
     spec = None
     if model is not None:
         from embedpipe.embedding import EmbeddingGenerator
@@ -62,11 +62,13 @@ def delete_documents(
     yes: bool,
     as_json: bool,
 ) -> bool:
-    """Whether there was a document for each name; what is named is removed, after it was asked for."""
+    """Remove documents after a confirmation. Return whether there was a document for each name."""
     if not documents and not condition:
-        raise InputError("delete expected documents or --filter; to remove everything, use `embedpipe db drop`.")
+        raise InputError(
+            "Nothing to delete. Name documents or pass --filter. To remove everything, use `embedpipe db drop`."
+        )
     if documents and not all(documents):
-        raise InputError("delete expected names of documents, and one is empty: is a variable of the shell not set?")
+        raise InputError("A document's name is empty. Check that your shell variables are set.")
     with closing(Database(url)) as database:
         check_exists(collection, database)
         store = PgVectorStore(database, collection=collection)
@@ -74,7 +76,12 @@ def delete_documents(
         absent = [name for name, found_ids in meant.items() if not found_ids]
         for name in absent:
             advice = "`embedpipe search --json` shows the ids of documents."
-            errors.print(Text(f"{name}: no document of {collection!r}, and none below it. {advice}", style="red"))
+            errors.print(
+                Text(
+                    f"{name}: there is no such document in {collection!r}, and none below this folder. {advice}",
+                    style="red",
+                )
+            )
         ids = [document_id for found_ids in meant.values() for document_id in found_ids] if documents else None
         found = store.find(condition, document_ids=ids)
         names = {chunk.document_id for chunk in found}
@@ -89,7 +96,7 @@ def delete_documents(
 
 
 def _meant(store: PgVectorStore, given: Sequence[str]) -> dict[str, set[str]]:
-    """The ids of the documents by each name: its own, its file's, or else those of all files below it."""
+    """Return the ids for each name: the document's own, its file's, or else those of all files below the folder."""
     paths = {name: Path(name).resolve().as_posix() for name in given}  # a file is stored under its absolute path
     stored = {chunk.document_id for chunk in store.find(document_ids=[*paths, *paths.values()])}
     meant = {name: {each for each in (name, path) if each in stored} for name, path in paths.items()}
@@ -106,7 +113,7 @@ def _document_ids(store: PgVectorStore) -> list[str]:
 
 
 def drop_collection(url: str | None, collection: str, *, yes: bool, as_json: bool) -> None:
-    """Removes the collection, after it was asked for."""
+    """Remove a collection after a confirmation."""
     with closing(Database(url)) as database:
         check_exists(collection, database)
         [held] = [info for info in database.collections() if info.name == collection]
@@ -121,7 +128,7 @@ def drop_collection(url: str | None, collection: str, *, yes: bool, as_json: boo
 
 
 def examine(url: str | None, *, as_json: bool) -> bool:
-    """Whether nothing is wrong; what was found is shown."""
+    """Print the findings of the diagnosis. Return whether nothing is wrong."""
     with closing(Database(url)) as database:
         found = database.diagnose()
     if as_json:
@@ -137,5 +144,5 @@ def examine(url: str | None, *, as_json: bool) -> bool:
         where = "" if finding.collection is None else f"{finding.collection}: "
         console.print(line.append(f"{where}{finding.message} ", style="default").append(finding.advice, style="bold"))
     if not found.findings:
-        console.print("nothing to be done")
+        console.print("nothing to do")
     return found.healthy

@@ -1,4 +1,4 @@
-"""The commands. What is heavy to import is imported where it is needed, so that `--help` comes at once."""
+"""The commands. Heavy modules are imported inside the commands, so that `--help` is fast."""
 
 from __future__ import annotations
 
@@ -26,17 +26,15 @@ app = typer.Typer(
 app.add_typer(db, name="db")
 app.command()(serve)
 
-Number = Annotated[int, typer.Option("-k", min=1, help="How many hits.")]
+Number = Annotated[int, typer.Option("-k", min=1, help="The number of hits.")]
 Mode = Literal["hybrid", "dense", "lexical"]
 EveryMode = StrEnum("EveryMode", ["hybrid", "dense", "lexical"])  # typer takes no list of Literals
 Filter = Annotated[
     str | None, typer.Option(help='Conditions on metadata in JSON, such as \'{"year": {"$gte": 2020}}\'.')
 ]
-Threshold = Annotated[float | None, typer.Option(help="The least dense similarity of a hit.")]
-Rerank = Annotated[
-    str | None, typer.Option(help="A closer look at the best hits: lexical, cross-encoder:MODEL or cohere.")
-]
-Candidates = Annotated[int | None, typer.Option(min=1, help="How many hits --rerank looks at; 50 by default.")]
+Threshold = Annotated[float | None, typer.Option(help="The lowest dense similarity of a hit.")]
+Rerank = Annotated[str | None, typer.Option(help="Rerank the best hits: lexical, cross-encoder:MODEL or cohere.")]
+Candidates = Annotated[int | None, typer.Option(min=1, help="How many hits to rerank; 50 by default.")]
 
 
 def _version(asked: bool) -> None:
@@ -47,25 +45,25 @@ def _version(asked: bool) -> None:
         raise typer.Exit
 
 
-_BATCH_CHARACTERS = 50_000  # small, so that the bar moves
+_BATCH_CHARACTERS = 50_000  # small, so that the progress bar moves
 
 
 @app.callback()
 def embedpipe(
-    version: Annotated[bool, typer.Option("--version", is_eager=True, callback=_version, help="Print it.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", is_eager=True, callback=_version, help="Print the version.")
+    ] = False,
 ) -> None:
-    """Text in, cited passages out: chunk, embed, store in pgvector, search and answer."""
+    """Chunk and embed text, store it in pgvector, search it, and answer questions with citations."""
 
 
 def _check_candidates(candidates: int | None, rerank: str | None, k: int) -> None:
     if candidates is None:
         return
     if rerank is None:
-        raise typer.BadParameter("--candidates is what --rerank looks at, and needs it.")
+        raise typer.BadParameter("--candidates needs --rerank.")
     if candidates < k:
-        raise typer.BadParameter(
-            f"--candidates expected at least -k ({k}), as the hits come from them; got {candidates}."
-        )
+        raise typer.BadParameter(f"--candidates is {candidates}, less than -k ({k}). The hits are chosen from them.")
 
 
 @contextmanager
@@ -95,7 +93,7 @@ def _opened(
 
 @app.command()
 def demo(database: DatabaseUrl = None, as_json: Json = False) -> None:
-    """Ingest Python's own reference documentation, and ask it some questions."""
+    """Ingest Python's reference documentation and ask some questions."""
     from embedpipe.cli.demo import COLLECTION, python_reference, run_demo
 
     with _opened(DEFAULT_MODEL, database, COLLECTION) as service:
@@ -104,33 +102,35 @@ def demo(database: DatabaseUrl = None, as_json: Json = False) -> None:
 
 @app.command()
 def ingest(
-    paths: Annotated[list[Path], typer.Argument(help="Files, and folders to be searched for files.")],
-    prune: Annotated[bool, typer.Option("--prune", help="Remove documents that are not among these files.")] = False,
+    paths: Annotated[list[Path], typer.Argument(help="Files, and folders to search for files.")],
+    prune: Annotated[bool, typer.Option("--prune", help="Remove documents whose files are not among these.")] = False,
     chunker: Annotated[
-        str, typer.Option(help="recursive, markdown, sentence, paragraph, tokens, semantic, or none: one a document.")
+        str, typer.Option(help="recursive, markdown, sentence, paragraph, tokens, semantic, or none (whole documents).")
     ] = "recursive",
     chunk_size: Annotated[
-        str | None, typer.Option(metavar="NUMBER|model", help="Characters (tokens: tokens), or the model's limit.")
+        str | None,
+        typer.Option(metavar="NUMBER|model", help="Characters (tokens for tokens), or 'model' for the model's limit."),
     ] = None,
     chunk_overlap: Annotated[
-        int | None, typer.Option(min=0, help="Characters, tokens, sentences or paragraphs, by the chunker.")
+        int | None,
+        typer.Option(min=0, help="In characters, tokens, sentences or paragraphs, depending on the chunker."),
     ] = None,
     headers: Annotated[
-        bool, typer.Option("--headers", help="Embed and index each chunk under its title and headings.")
+        bool, typer.Option("--headers", help="Embed and index each chunk with its title and headings.")
     ] = False,
     model: Model = DEFAULT_MODEL,
     collection: Collection = "default",
     database: DatabaseUrl = None,
     as_json: Json = False,
 ) -> None:
-    """Store text, Markdown, source code, PDF, Word and HTML; what is unchanged is not embedded again."""
+    """Store text, Markdown, source code, PDF, Word and HTML files. Unchanged chunks are not embedded again."""
     from embedpipe.cli.choices import chunker_named
     from embedpipe.cli.ingesting import ingest_files
     from embedpipe.embedding import EmbeddingGenerator
 
     generator = EmbeddingGenerator(model)
-    cut = chunker_named(chunker, generator, size=chunk_size, overlap=chunk_overlap)
-    with _opened(generator, database, collection, chunker=cut, headers=headers) as service:
+    cutter = chunker_named(chunker, generator, size=chunk_size, overlap=chunk_overlap)
+    with _opened(generator, database, collection, chunker=cutter, headers=headers) as service:
         complete = ingest_files(service, paths, prune=prune, as_json=as_json)
     raise typer.Exit(0 if complete else 1)
 
@@ -144,7 +144,7 @@ def delete(
     database: DatabaseUrl = None,
     as_json: Json = False,
 ) -> None:
-    """Remove documents, or what meets a condition."""
+    """Remove documents by name, or chunks by a condition on metadata."""
     from embedpipe.cli.administration import delete_documents
     from embedpipe.cli.commands import parsed_filter
 
@@ -155,12 +155,12 @@ def delete(
 @app.command()
 def reembed(
     model: Annotated[str, typer.Argument(help="The new embedding model: a name, a folder, or provider:name.")],
-    drop: Annotated[bool, typer.Option("--drop", help="Then remove the former models' vectors.")] = False,
+    drop: Annotated[bool, typer.Option("--drop", help="Remove the former models' vectors afterwards.")] = False,
     collection: Collection = "default",
     database: DatabaseUrl = None,
     as_json: Json = False,
 ) -> None:
-    """Change a collection's model, while others go on with the former one; run again, it goes on where it was."""
+    """Embed a collection with another model. Searches use the former one until it is done. Run again to continue."""
     from embedpipe.cli.reembedding import reembed_collection
 
     reembed_collection(database, collection, model, drop=drop, as_json=as_json)
@@ -170,17 +170,17 @@ def reembed(
 def import_(
     kind: Annotated[
         Literal["langchain", "langchain-table", "llama-index"],
-        typer.Argument(help="PGVector's collection, PGVectorStore's table, or LlamaIndex's."),
+        typer.Argument(help="A PGVector collection, a PGVectorStore table or a LlamaIndex table."),
     ],
-    name: Annotated[str, typer.Argument(help="The collection's or table's name, as its own library takes it.")],
+    name: Annotated[str, typer.Argument(help="The name of the collection or table in its own library.")],
     model: Model,
-    schema: Annotated[str, typer.Option(help="The database schema that it lies in.")] = "public",
-    source: Annotated[str | None, typer.Option("--from", help="Its database, where it is another one.")] = None,
+    schema: Annotated[str, typer.Option(help="The database schema of the source.")] = "public",
+    source: Annotated[str | None, typer.Option("--from", help="The source's database, if it is another one.")] = None,
     collection: Collection = "default",
     database: DatabaseUrl = None,
     as_json: Json = False,
 ) -> None:
-    """Take over what LangChain or LlamaIndex stored, with its vectors; --model is what it was embedded with."""
+    """Import a vector store of LangChain or LlamaIndex with its vectors. --model must be the model of these vectors."""
     from embedpipe.cli.importing import import_stored
 
     complete = import_stored(
@@ -191,9 +191,10 @@ def import_(
 
 @app.command()
 def export(
-    folder: Annotated[Path, typer.Argument(help="A new folder, for chunks.parquet and documents.parquet.")],
+    folder: Annotated[Path, typer.Argument(help="A new folder for chunks.parquet and documents.parquet.")],
     vectors: Annotated[
-        Literal["float32", "int8"], typer.Option(help="int8 takes a quarter, and is half a step off at most.")
+        Literal["float32", "int8"],
+        typer.Option(help="int8 needs a quarter of the space, with an error of at most half a step."),
     ] = "float32",
     collection: Collection = "default",
     database: DatabaseUrl = None,
@@ -207,7 +208,7 @@ def export(
 
 @app.command()
 def doctor(database: DatabaseUrl = None, as_json: Json = False) -> None:
-    """See whether the database is whole and its indexes serve the searches; ends with 1 where something is wrong."""
+    """Check the database and its indexes. Exits with 1 if something is wrong."""
     from embedpipe.cli.administration import examine
 
     raise typer.Exit(0 if examine(database, as_json=as_json) else 1)
@@ -227,7 +228,7 @@ def search(
     database: DatabaseUrl = None,
     as_json: Json = False,
 ) -> None:
-    """Find passages, with the scores and ranks of both legs and their place in the document."""
+    """Search for passages. Shows their scores and ranks by meaning and by words, and their place in the document."""
     from embedpipe.cli.commands import parsed_filter
     from embedpipe.cli.render import console, hits_table, result_json, write_json
 
@@ -253,20 +254,20 @@ def ask(
     rerank: Rerank = None,
     candidates: Candidates = None,
     llm: Annotated[
-        str | None, typer.Option(help="A chat model behind an OpenAI-compatible endpoint; its key is OPENAI_API_KEY.")
+        str | None, typer.Option(help="A chat model of an OpenAI-compatible endpoint. Its key is OPENAI_API_KEY.")
     ] = None,
-    llm_url: Annotated[str | None, typer.Option(help="The endpoint, where it is not OpenAI's.")] = None,
+    llm_url: Annotated[str | None, typer.Option(help="The endpoint's URL, if it is not OpenAI.")] = None,
     model: Model = DEFAULT_MODEL,
     collection: Collection = "default",
     database: DatabaseUrl = None,
     as_json: Json = False,
 ) -> None:
-    """Answer a question with checked citations; without --llm, in sentences quoted from the sources."""
+    """Answer a question with checked citations. Without --llm, quote sentences from the sources."""
     from embedpipe.cli.commands import answer, parsed_filter
     from embedpipe.rag import OpenAIChat, RAGPipeline
 
     if llm is None and llm_url is not None:
-        raise typer.BadParameter("--llm-url needs --llm, the name of the model there.")
+        raise typer.BadParameter("--llm-url needs --llm, the name of the model.")
     _check_candidates(candidates, rerank, k)
     chat = OpenAIChat(llm, base_url=llm_url) if llm else None
     settings = {"mode": mode, "filter": parsed_filter(filter), "threshold": threshold}
@@ -279,27 +280,32 @@ def ask(
 def evaluate(
     path: Annotated[
         Path,
-        typer.Argument(help="A BEIR folder, one with corpora/ and questions.csv, or a CSV with query,document_id."),
+        typer.Argument(
+            help="A BEIR folder, a folder with corpora/ and questions.csv, or a CSV with query,document_id."
+        ),
     ],
-    mode: Annotated[list[EveryMode] | None, typer.Option(help="May be repeated; without it all, side by side.")] = None,
+    mode: Annotated[list[EveryMode] | None, typer.Option(help="May be repeated. All modes by default.")] = None,
     rerank: Annotated[
-        list[str] | None, typer.Option(help="A reranker, as of search, beside none; may be repeated.")
+        list[str] | None, typer.Option(help="A reranker as in search. May be repeated. Also runs without one.")
     ] = None,
     chunker: Annotated[
         list[str] | None,
-        typer.Option(help="NAME[:SIZE[:OVERLAP]], as of ingest; may be repeated. Each has a collection for the while."),
+        typer.Option(help="NAME[:SIZE[:OVERLAP]] as in ingest. May be repeated. Each gets a temporary collection."),
     ] = None,
-    limit: Annotated[int | None, typer.Option(min=1, help="Only the first queries.")] = None,
-    save: Annotated[Path | None, typer.Option(help="Where the runs are written, for a later --against.")] = None,
-    against: Annotated[Path | None, typer.Option(help="Runs saved before, to compare with.")] = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="Use only the first queries.")] = None,
+    save: Annotated[Path | None, typer.Option(help="Save the runs to this file, for a later --against.")] = None,
+    against: Annotated[Path | None, typer.Option(help="Saved runs to compare with.")] = None,
     model: Annotated[
-        list[str] | None, typer.Option(help=f"May be repeated, where --chunker says how to cut; {DEFAULT_MODEL}.")
+        list[str] | None,
+        typer.Option(help=f"The embedding model. May be repeated with --chunker. Default: {DEFAULT_MODEL}."),
     ] = None,
-    collection: Annotated[str | None, typer.Option("--collection", "-c", help="A BEIR set has its own.")] = None,
+    collection: Annotated[
+        str | None, typer.Option("--collection", "-c", help="The collection. By default, a BEIR set has its own.")
+    ] = None,
     database: DatabaseUrl = None,
     as_json: Json = False,
 ) -> None:
-    """Measure search on labelled questions: chunkers, models, modes and rerankers side by side, with significance."""
+    """Measure search on labelled questions. Compares chunkers, models, modes and rerankers, with p-values."""
     from embedpipe.cli.evaluating import Choices, evaluate_choices
 
     choices = Choices(
@@ -322,7 +328,7 @@ def evaluate(
 
 @app.command()
 def models(as_json: Json = False) -> None:
-    """The embedding models that are known by name."""
+    """List the embedding models known by name."""
     from embedpipe.cli.render import console, models_table, write_json
     from embedpipe.embedding import catalogue
 

@@ -1,4 +1,4 @@
-"""Chunkers and rerankers by the names that the command line gives them."""
+"""Chunkers and rerankers by their names on the command line."""
 
 from __future__ import annotations
 
@@ -46,23 +46,23 @@ _RERANKERS: dict[str, Callable[..., Reranker]] = {
 def chunker_named(
     name: str, generator: EmbeddingGenerator, *, size: str | None = None, overlap: int | None = None
 ) -> Chunker | None:
-    """The chunker, None for "none"; what is not given is the chunker's own default.
+    """Return the chunker, None for "none". Settings that are not given keep the chunker's defaults.
 
-    `overlap` counts characters, tokens, sentences or paragraphs, as the chunker does. A wrong usage are an unknown
-    name, a size that is none, and settings that the chunker does not have.
+    `overlap` counts characters, tokens, sentences or paragraphs, depending on the chunker. Raises `typer.BadParameter`
+    for an unknown name, a wrong size, and settings that the chunker does not have.
     """
     if name == "none":
         if size is not None or overlap is not None:
-            raise _no_chunker('the chunker "none" stores each document whole, and takes neither size nor overlap.')
+            raise _no_chunker('the chunker "none" stores whole documents and has no size or overlap.')
         return None
     if name not in _CHUNKERS:
-        raise _no_chunker(f"there is no chunker {name!r}; there are: {', '.join(_CHUNKERS)}, none.")
+        raise _no_chunker(f"there is no chunker {name!r}. Choose one of: {', '.join(_CHUNKERS)}, none.")
     settings: dict[str, Any] = {"model": generator} if name == "semantic" else {}
     if size is not None:
         settings["chunk_size"] = _size(size)
     if overlap is not None:
         if name not in _OVERLAPS:
-            raise _no_chunker(f"the chunker {name!r} has no overlap; these have one: {', '.join(_OVERLAPS)}.")
+            raise _no_chunker(f"the chunker {name!r} has no overlap. These have one: {', '.join(_OVERLAPS)}.")
         settings[_OVERLAPS[name]] = overlap
     try:
         return _CHUNKERS[name](**settings)
@@ -73,20 +73,23 @@ def chunker_named(
 
 
 def chunker_of(text: str, generator: EmbeddingGenerator) -> Chunker | None:
-    """As `chunker_named`, from NAME, NAME:SIZE or NAME:SIZE:OVERLAP."""
+    """Return the chunker for NAME, NAME:SIZE or NAME:SIZE:OVERLAP. See `chunker_named`."""
     name, *rest = text.split(":")
     if len(rest) > 2 or (len(rest) == 2 and not rest[1].isdecimal()):
-        raise _no_chunker(f"a chunker is NAME, NAME:SIZE or NAME:SIZE:OVERLAP, such as recursive:500:50; got {text!r}.")
+        raise _no_chunker(
+            f"{text!r} is no chunker. Write NAME, NAME:SIZE or NAME:SIZE:OVERLAP, such as recursive:500:50."
+        )
     overlap = int(rest[1]) if len(rest) == 2 else None
     return chunker_named(name, generator, size=rest[0] if rest else None, overlap=overlap)
 
 
 def reranker_named(text: str) -> Reranker:
-    """The reranker of KIND or KIND:MODEL; a wrong usage where there is none such."""
+    """Return the reranker for KIND or KIND:MODEL. Raise `typer.BadParameter` if there is none."""
     kind, _, model = text.partition(":")
     if kind not in _RERANKERS or (kind == "lexical" and model):
         raise typer.BadParameter(
-            f"a reranker is lexical, cross-encoder, cross-encoder:MODEL or cohere; got {text!r}.", param_hint="--rerank"
+            f"there is no reranker {text!r}. Choose lexical, cross-encoder, cross-encoder:MODEL or cohere.",
+            param_hint="--rerank",
         )
     return _RERANKERS[kind](model) if model else _RERANKERS[kind]()
 
@@ -95,7 +98,7 @@ def _size(text: str) -> int | str:
     if text == "model":
         return text
     if not text.isdecimal():
-        raise _no_chunker(f'a chunk size is a whole number, or "model" for the model\'s limit; got {text!r}.')
+        raise _no_chunker(f'the chunk size {text!r} is not a whole number. Or write "model" for the model\'s limit.')
     return int(text)
 
 

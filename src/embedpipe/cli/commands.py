@@ -1,4 +1,4 @@
-"""What `ask` does once its arguments are read, and what several commands ask of theirs."""
+"""The work of `ask`, and checks that several commands share."""
 
 from __future__ import annotations
 
@@ -18,44 +18,42 @@ if TYPE_CHECKING:
 
 
 def check_exists(collection: str, database: Database) -> None:
-    """Raises `CollectionNotFoundError`, which names the collections there are, where this one is not among them."""
+    """Raise `CollectionNotFoundError`, which lists all collections, if this one does not exist."""
     names = [info.name for info in database.collections()]
     if collection not in names:
-        known = f"There are: {', '.join(names)}." if names else "There are none yet: `embedpipe ingest` makes one."
+        known = f"Collections: {', '.join(names)}." if names else "There are none yet. `embedpipe ingest` creates one."
         raise CollectionNotFoundError(f"There is no collection {collection!r}. {known}")
 
 
 def parsed_filter(text: str | None) -> dict[str, Any] | None:
-    """The JSON object; a wrong usage where it is none, or no condition."""
+    """Return the filter from its JSON. Raise `typer.BadParameter` if it is not a valid filter."""
     if text is None:
         return None
     try:
         value = json.loads(text)
         if not isinstance(value, dict):
-            raise typer.BadParameter(f"expected a JSON object; got {text!r}.", param_hint="--filter")
+            raise typer.BadParameter(f"{text!r} is not a JSON object.", param_hint="--filter")
         parse_filter(value)
     except InputError as error:
         raise typer.BadParameter(str(error), param_hint="--filter") from error
     except ValueError as error:
-        raise typer.BadParameter(
-            f"expected a JSON object; {text!r} is no JSON ({error}).", param_hint="--filter"
-        ) from error
+        raise typer.BadParameter(f"{text!r} is not a JSON object: {error}.", param_hint="--filter") from error
     return value
 
 
 def confirm(question: str) -> None:
-    """Goes on where the answer is yes. It asks on stderr: stdout is for what other programs read."""
-    typer.echo(f"{question} [y/N]: ", nl=False, err=True)  # typer.confirm writes a space to stdout all the same
+    """Ask for a confirmation and abort unless it is yes. Asks on stderr, since other programs may read stdout."""
+    typer.echo(f"{question} [y/N]: ", nl=False, err=True)  # typer.confirm(err=True) still writes a space to stdout
     answer = sys.stdin.readline() if sys.stdin else ""
     if not answer:
         typer.echo(err=True)
-        raise InputError("nothing was removed: an answer was expected, and none came. --yes answers beforehand.")
+        raise InputError("Nothing was removed: there was no answer to the question. Pass --yes to skip it.")
     if answer.strip().lower() not in ("y", "yes"):
         raise typer.Abort
 
 
 def answer(rag: RAGPipeline, question: str, *, as_json: bool, **search: Any) -> None:
-    """Shows the answer: piece by piece as a model writes it, then its citations with what their check found."""
+    """Print the answer, piece by piece if a model writes it, then its checked citations."""
     if as_json:
         write_json(rag.query(question, **search).to_dict())
         return

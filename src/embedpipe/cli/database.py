@@ -1,4 +1,4 @@
-"""The `db` commands: the database itself, and the embedded server."""
+"""The `db` commands: collections, set-up, dumps and the embedded server."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ db = typer.Typer(help="The database and the embedded server.", no_args_is_help=T
 
 @db.command("collections")
 def db_collections(database: DatabaseUrl = None, as_json: Json = False) -> None:
-    """The collections of the database, with their models and sizes."""
+    """List the collections with their models and sizes."""
     from embedpipe.cli.render import collections_table, console, write_json
     from embedpipe.storage import Database
 
@@ -33,22 +33,22 @@ def db_collections(database: DatabaseUrl = None, as_json: Json = False) -> None:
 @db.command("migrate")
 def db_migrate(
     as_sql: Annotated[
-        bool, typer.Option("--sql", help="Print the SQL for an administrator, and change nothing.")
+        bool, typer.Option("--sql", help="Print the SQL for an administrator and change nothing.")
     ] = False,
     collection: Annotated[
-        str | None, typer.Option("--collection", "-c", help="A collection to be made too, where it is not there.")
+        str | None, typer.Option("--collection", "-c", help="A collection to create as well, if it does not exist.")
     ] = None,
     model: Annotated[str | None, typer.Option(help="The embedding model of the new collection.")] = None,
     language: Annotated[str | None, typer.Option(help="Its text search configuration.")] = None,
-    lexical: Annotated[bool, typer.Option(help="Whether it indexes words.")] = True,
-    tenants: Annotated[bool, typer.Option("--tenants", help="Whether its chunks belong to tenants.")] = False,
+    lexical: Annotated[bool, typer.Option(help="Whether the collection indexes words.")] = True,
+    tenants: Annotated[bool, typer.Option("--tenants", help="Whether the chunks belong to tenants.")] = False,
     role: Annotated[
-        str | None, typer.Option("--grant-to", help="A role that is to search and write, and can make nothing itself.")
+        str | None, typer.Option("--grant-to", help="A role that may search and write, but create nothing.")
     ] = None,
     database: DatabaseUrl = None,
     as_json: Json = False,
 ) -> None:
-    """Bring the tables up to date; with --sql, print what an administrator is to run instead."""
+    """Bring the tables up to date. With --sql, print the SQL for an administrator instead."""
     from embedpipe.cli.administration import migrate
 
     migrate(
@@ -66,7 +66,7 @@ def db_migrate(
 
 @db.command("drop")
 def db_drop(collection: str, yes: Yes = False, database: DatabaseUrl = None, as_json: Json = False) -> None:
-    """Remove a collection with all it holds."""
+    """Remove a collection with all its data."""
     from embedpipe.cli.administration import drop_collection
 
     drop_collection(database, collection, yes=yes, as_json=as_json)
@@ -74,7 +74,7 @@ def db_drop(collection: str, yes: Yes = False, database: DatabaseUrl = None, as_
 
 @db.command("dump")
 def db_dump(
-    path: Annotated[Path, typer.Argument(help="The file: SQL, or where it ends in .dump what pg_restore reads.")],
+    path: Annotated[Path, typer.Argument(help="The file. *.dump is written for pg_restore, anything else as SQL.")],
     database: DatabaseUrl = None,
     as_json: Json = False,
 ) -> None:
@@ -91,7 +91,7 @@ def db_dump(
 
 @db.command("url")
 def db_url(as_json: Json = False) -> None:
-    """The embedded server's URL; it stops with its last user, maybe this command: `db start` keeps it running."""
+    """Print the embedded server's URL. It stops with its last user. `db start` keeps it running."""
     from embedpipe.cli.render import write_fact
     from embedpipe.storage.embedded import embedded_url
 
@@ -100,7 +100,7 @@ def db_url(as_json: Json = False) -> None:
 
 @db.command("start")
 def db_start(as_json: Json = False) -> None:
-    """Start the embedded server, which then runs until `db stop`, and print its URL."""
+    """Start the embedded server and print its URL. It runs until `db stop`."""
     from embedpipe.cli.render import write_fact
     from embedpipe.storage.embedded import start_embedded
 
@@ -109,7 +109,7 @@ def db_start(as_json: Json = False) -> None:
 
 @db.command("stop")
 def db_stop(as_json: Json = False) -> None:
-    """Stop the embedded server, whoever still uses it."""
+    """Stop the embedded server, even if programs still use it."""
     from embedpipe.cli.render import write_json
     from embedpipe.storage.embedded import stop_embedded
 

@@ -1,4 +1,4 @@
-"""The demonstration: Python's reference documentation, which every Python carries, searched and asked."""
+"""The demo: search and answer questions from Python's reference documentation, which comes with Python."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ QUESTIONS = (
 
 
 def python_reference() -> list[Document]:
-    """The topics of `pydoc_data`, each under its name; `ConfigurationError` where this Python came without them."""
+    """Return the topics of `pydoc_data` as documents. Raise `ConfigurationError` if this Python has none."""
     try:
         topics: Mapping[str, str] = import_module("pydoc_data.topics").topics
     except ImportError as error:
         raise ConfigurationError(
-            "this Python came without its reference documentation (pydoc_data): use another, such as python.org's."
+            "This Python has no reference documentation (pydoc_data). Use another one, such as python.org's."
         ) from error
     return [Document(id=name, text=text, metadata=_metadata(text)) for name, text in topics.items() if text.strip()]
 
@@ -45,7 +45,7 @@ def _metadata(text: str) -> dict[str, str]:
 
 
 def run_demo(service: SemanticSearchService, documents: Sequence[Document], *, as_json: bool) -> None:
-    """Ingests the documents, then searches and answers each of `QUESTIONS`."""
+    """Ingest the documents, then search for and answer each of `QUESTIONS`."""
     if not as_json:
         console.print(f"Python's reference documentation: {len(documents)} topics into the collection {COLLECTION!r}")
     stats = ingest_with_progress(service, documents)

@@ -1,4 +1,4 @@
-"""What `evaluate` does: ways to search side by side on labelled questions."""
+"""The work of `evaluate`: compare searches on labelled questions."""
 
 from __future__ import annotations
 
@@ -41,12 +41,12 @@ from embedpipe.types import Reranker, SearchMode
 LabelledSet: TypeAlias = EvaluationSet | ExcerptSet
 
 _CHUNKS = 50
-"""How many chunks are searched for, so that ten documents come of them."""
+"""How many chunks to search for: enough for ten documents."""
 _EXCERPT_CHUNKS = 5
 
 
 def load_set(path: Path, limit: int | None) -> LabelledSet:
-    """A CSV, a folder with gold excerpts, or a BEIR folder; only its first `limit` queries."""
+    """Load a CSV, a folder with gold excerpts, or a BEIR folder. Keep the first `limit` queries."""
     dataset: LabelledSet
     if not path.is_dir():
         dataset = load_csv(path)
@@ -63,13 +63,13 @@ def load_set(path: Path, limit: int | None) -> LabelledSet:
 
 
 def default_collection(dataset: LabelledSet) -> str:
-    """One of its own for a set that brings its documents."""
+    """Return a collection of its own for a set with documents."""
     return f"evaluate {dataset.name}" if dataset.documents else "default"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Choices:
-    """What is tried with what, by the names of the command line; rerankers beside none."""
+    """The combinations to evaluate, by their names on the command line. There is always a run without a reranker."""
 
     modes: Sequence[SearchMode]
     rerankers: Sequence[str]
@@ -79,7 +79,7 @@ class Choices:
     def __post_init__(self) -> None:
         if len(self.models) > 1 and not self.chunkers:
             raise typer.BadParameter(
-                "several models need --chunker, as each has its own collections: recursive is the usual."
+                "several models need --chunker, since each model gets its own collection. Pass --chunker recursive."
             )
 
     def named_rerankers(self) -> dict[str, Reranker | None]:
@@ -97,13 +97,15 @@ def evaluate_choices(
     database: str | None,
     as_json: bool,
 ) -> None:
-    """A run for each combination, the first one and the runs saved before being what the others are compared with."""
+    """Run each combination and compare it with the first one and with its saved run."""
     dataset = load_set(path, limit)
     earlier = load_runs(against) if against else []
     with closing(Database(database)) as opened:
         if choices.chunkers:
             if collection is not None:
-                raise typer.BadParameter("with --chunker each has a collection for the while: leave --collection out.")
+                raise typer.BadParameter(
+                    "--collection and --chunker exclude each other: each chunker gets a temporary collection."
+                )
             runs = _grid_runs(dataset, choices, opened)
         else:
             runs = _collection_runs(dataset, choices, opened, collection or default_collection(dataset))
@@ -127,7 +129,7 @@ def evaluate_choices(
 
 
 def _collection_runs(dataset: LabelledSet, choices: Choices, database: Database, collection: str) -> list[Run]:
-    """Modes and rerankers over one collection, which the set's documents are ingested into first."""
+    """Run each mode and reranker on one collection. Ingest the set's documents first if it has any."""
     rerankers = choices.named_rerankers()
     generator = EmbeddingGenerator(choices.models[0])
     make = partial(SemanticSearchService, generator, database=database, collection=collection)
@@ -151,15 +153,15 @@ def _collection_runs(dataset: LabelledSet, choices: Choices, database: Database,
 
 
 def _warn_of_absent(dataset: EvaluationSet, store: PgVectorStore) -> None:
-    """Says which labelled documents no search can find: each counts as a miss, whatever the search is worth."""
+    """Warn of labelled documents that are not in the collection. They count as misses in each run."""
     labelled = list(dict.fromkeys(name for grades in dataset.relevant.values() for name in grades))
     stored = {chunk.document_id for chunk in store.find(document_ids=labelled)}
     stored |= {chunk.id for chunk in store.get(labelled)}
     absent = [name for name in labelled if name not in stored]
     if absent:
         message = (
-            f"{len(absent)} of {len(labelled)} labelled documents are not in {store.name!r}, such as {absent[0]!r}: "
-            "questions that they answer count as missed. A file's id is its absolute path; `search --json` shows ids."
+            f"{len(absent)} of {len(labelled)} labelled documents are not in {store.name!r}, such as {absent[0]!r}. "
+            "They count as misses. A file's id is its absolute path. `search --json` shows ids."
         )
         errors.print(Text(message, style="yellow"))
 
@@ -183,7 +185,7 @@ def _main_measure(run: Run) -> str:
 
 
 def runs_table(runs: Sequence[Run]) -> Table:
-    """A row a run: the mean of each measure, and the search's latency."""
+    """Return a table with a row per run: the mean of each measure, and the search's latency."""
     numbers = (*runs[0].scores, "p50 ms", "p95 ms")
     table = new_table("run", *numbers, right=numbers)
     for run in runs:

@@ -1,4 +1,4 @@
-"""What `export` does once its arguments are read."""
+"""The work of `export`."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from embedpipe.storage import Database, PgVectorStore
 
 
 def export(url: str | None, collection: str, folder: Path, *, vectors: Stored, as_json: bool) -> None:
-    """Writes the collection, with a bar on stderr that shows how far it is."""
+    """Export a collection with a progress bar on stderr."""
     with closing(Database(url)) as database:
         check_exists(collection, database)
         report = _with_progress(PgVectorStore(database, collection=collection), folder, vectors)

@@ -1,4 +1,4 @@
-"""What `import` does once its arguments are read."""
+"""The work of `import`."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def import_stored(
     url: str | None,
     as_json: bool,
 ) -> bool:
-    """Whether all rows were taken over; those that were not are named on stderr, and in the JSON."""
+    """Import a vector store. Return whether all rows were imported. Failures go to stderr and into the JSON."""
     run = _importer(kind, name, schema, source)
     spec = EmbeddingGenerator(model).spec
     columns = (SpinnerColumn(), TextColumn("{task.completed} rows"), TimeElapsedColumn())
@@ -42,9 +42,9 @@ def import_stored(
     if as_json:
         write_json({"rows": report.rows, "failures": failures})
         return not failures
-    console.print(f"{report.rows} rows taken over into {collection}", highlight=False)
+    console.print(f"{report.rows} rows imported into {collection}", highlight=False)
     for message in failures.values():
-        errors.print(Text(f"not taken over: {message}", style="red"))
+        errors.print(Text(f"not imported: {message}", style="red"))
     return not failures
 
 

@@ -1,4 +1,4 @@
-"""What `ingest` does once its arguments are read."""
+"""The work of `ingest`."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True)
 class Reading:
-    """The files' documents, read as they are asked for; `unread` holds why those that were passed over were."""
+    """The documents of the files, read one by one. `unread` has the errors of files that could not be read."""
 
     files: Sequence[Path]
     unread: dict[str, EmbedPipeError] = field(default_factory=dict)
@@ -41,19 +41,22 @@ class Reading:
 
 
 def ingest_files(service: SemanticSearchService, paths: Sequence[Path], *, prune: bool, as_json: bool) -> bool:
-    """Whether all files got in; those that did not are named on stderr, and in the JSON.
+    """Ingest files. Return whether all succeeded. Failures go to stderr and into the JSON.
 
-    Empty files below a folder are passed over, and counted. `prune` removes documents that are not among the files;
-    `InputError` where a file is, and cannot be read.
+    Empty files below a folder are skipped and counted. `prune` removes documents whose files are not among these. It
+    raises `InputError` if a file cannot be read, since its document would be removed.
     """
     files = {file.resolve(): file for file in found_files(paths)}
     if not files:
-        raise InputError("no text files there: name the files themselves where their suffix is uncommon.")
+        raise InputError("There are no text files. If their suffix is uncommon, name the files themselves.")
     empty = _empty(files, paths)
     reading = Reading([file for place, file in files.items() if place not in empty])
     documents = list(reading) if prune else reading
     if prune and reading.unread:
-        raise InputError("--prune would remove what cannot be read now: " + " ".join(map(str, reading.unread.values())))
+        raise InputError(
+            "--prune would remove the documents of files that cannot be read now: "
+            + " ".join(map(str, reading.unread.values()))
+        )
     stats = ingest_with_progress(service, documents, prune=prune)
     given = {place.as_posix(): str(file) for place, file in files.items()}
     stats.failures = reading.unread | {given[name]: error for name, error in stats.failures.items()}
@@ -62,13 +65,13 @@ def ingest_files(service: SemanticSearchService, paths: Sequence[Path], *, prune
         write_json(stats_json(stats) | {"empty": len(empty), "failures": failures})
     else:
         console.print(summary(stats, empty=len(empty)))
-        for error in reading.unread.values():  # which names the file; the other failures are in the log
+        for error in reading.unread.values():  # it names the file; the other failures are in the log
             errors.print(Text(f"not ingested: {error}", style="red"))
     return not stats.failures
 
 
 def _empty(files: Mapping[Path, Path], paths: Sequence[Path]) -> set[Path]:
-    """Those without a byte, such as `__init__.py`, that were found and not named: there is nothing to lose in them."""
+    """Return empty files that were found in a folder, such as `__init__.py`. Files named themselves are not skipped."""
     named = {path.resolve() for path in paths}
     return {place for place in files if place not in named and not place.stat().st_size}
 
@@ -76,7 +79,7 @@ def _empty(files: Mapping[Path, Path], paths: Sequence[Path]) -> set[Path]:
 def ingest_with_progress(
     service: SemanticSearchService, documents: Sequence[Document] | Reading, *, prune: bool = False
 ) -> ProcessingStats:
-    """The ingest's report; a bar on stderr shows how far it is."""
+    """Ingest with a progress bar on stderr."""
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with progress_bar(*columns) as progress:
         task = progress.add_task("documents", total=len(documents))
@@ -90,11 +93,11 @@ def ingest_with_progress(
 
 @contextmanager
 def _ended_at_once_by_a_second_interrupt() -> Iterator[None]:
-    """The first interrupt lets what is at the model come back, which may take a while; nothing is lost by a second."""
+    """Let the first Ctrl-C wait for the batch at the model, and the second end at once. Neither loses data."""
 
     def told(number: int, _frame: object) -> None:
         signal.signal(number, signal.SIG_DFL)
-        errors.print("stopping: what is at the model comes back first; Ctrl-C again ends it at once")
+        errors.print("stopping after the current batch; press Ctrl-C again to stop at once")
         raise KeyboardInterrupt
 
     former = signal.signal(signal.SIGINT, told)
@@ -121,7 +124,7 @@ def stats_json(stats: ProcessingStats) -> dict[str, Any]:
 
 
 def summary(stats: ProcessingStats, *, empty: int = 0) -> Text:
-    passed_over = f"; {empty} empty files passed over" if empty else ""
+    passed_over = f"; {empty} empty files skipped" if empty else ""
     return Text(_outcome(stats) + passed_over)
 
 

@@ -1,4 +1,4 @@
-"""What `reembed` does once its arguments are read."""
+"""The work of `reembed`."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from embedpipe.storage import Database, PgVectorStore, ReembedProgress
 
 
 def reembed_collection(url: str | None, collection: str, model: str, *, drop: bool, as_json: bool) -> None:
-    """Embeds the collection anew, with a bar on stderr that shows how far it is."""
+    """Embed a collection with another model, with a progress bar on stderr."""
     with closing(Database(url)) as database:
         check_exists(collection, database)
         generator = EmbeddingGenerator(model)

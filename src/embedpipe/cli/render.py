@@ -1,4 +1,4 @@
-"""What the commands show: tables, answers, and the same as JSON."""
+"""Print tables, answers and JSON."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _EXCERPT = 200
 def _output(*, stderr: bool = False) -> Console:
     made = Console(stderr=stderr)
     if not made.is_terminal and "COLUMNS" not in os.environ:
-        made.width = _UNBOUNDED  # rich would take 80 columns, and cut what another program is to read
+        made.width = _UNBOUNDED  # rich would assume 80 columns and wrap lines that another program reads
     return made
 
 
@@ -42,7 +42,7 @@ _STATUS = {
 
 
 def write_json(value: object) -> None:
-    """One JSON document on stdout."""
+    """Write one JSON document to stdout."""
     ascii_only = not (sys.stdout.encoding or "").lower().startswith("utf")
     sys.stdout.write(json.dumps(value, ensure_ascii=ascii_only, indent=2) + "\n")
 
@@ -65,7 +65,7 @@ def result_json(result: SearchResult) -> dict[str, Any]:
 
 
 def hits_table(results: Sequence[SearchResult]) -> Table:
-    """The results with the scores and ranks of both legs; under each, its place in the document and its text."""
+    """Return a table of results: scores and ranks of both legs, the place in the document, and the text."""
     numbers = ("#", "score", "dense (rank)", "lexical (rank)")
     table = new_table(*numbers, "document [start:end]", right=numbers)
     for place, result in enumerate(results, 1):
@@ -83,7 +83,7 @@ def hits_table(results: Sequence[SearchResult]) -> Table:
 
 
 def new_table(*columns: str, right: Collection[str] = ()) -> Table:
-    """Without rows; its columns, numbers to the `right`, fold where the terminal is narrow, so that none is cut."""
+    """Return an empty table. Columns in `right` are right-aligned. In a narrow terminal, cells wrap and are not cut."""
     table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, header_style="bold")
     for name in columns:
         table.add_column(Text(name), justify="right" if name in right else "left", overflow="fold")
@@ -91,7 +91,7 @@ def new_table(*columns: str, right: Collection[str] = ()) -> Table:
 
 
 def progress_bar(*columns: ProgressColumn, transient: bool = False) -> Progress:
-    """On stderr, where that is a terminal; else nothing is written."""
+    """Return a progress bar on stderr. It shows nothing if stderr is not a terminal."""
     return Progress(*columns, console=errors, transient=transient, disable=not errors.is_terminal)
 
 
@@ -100,14 +100,14 @@ def _leg(score: float | None, rank: int | None) -> str:
 
 
 def _excerpt(text: str) -> Text:
-    """The beginning in one line."""
+    """Return the beginning of a text in one line."""
     line = " ".join(text.split())
     begun = line if len(line) <= _EXCERPT else f"{line[:_EXCERPT]}…"
     return Text(begun, style="dim", no_wrap=True, overflow="ellipsis")
 
 
 def show_answer(response: RAGResponse) -> None:
-    """The answer, then each citation with what its check found and where the words stand."""
+    """Print an answer, then each citation with its check and its place in the document."""
     answer = Text()
     for statement in response.statements:
         answer.append(statement.text)
@@ -169,7 +169,7 @@ def collections_table(rows: Iterable[Mapping[str, Any]]) -> Table:
 
 
 def states_table(states: Iterable[CollectionState]) -> Table:
-    """What the doctor saw of each collection."""
+    """Return the doctor's table of collections."""
     numbers = ("documents", "chunks", "vectors", "MB", "unused MB")
     table = new_table("collection", "model", *numbers, "index", "words", right=numbers)
     for state in states:
@@ -189,7 +189,7 @@ def states_table(states: Iterable[CollectionState]) -> Table:
 
 
 def write_fact(name: str, value: str, *, as_json: bool) -> None:
-    """The bare value, for other programs to read, or it under its name."""
+    """Write a value alone, for other programs, or as JSON under its name."""
     if as_json:
         write_json({name: value})
     else:

@@ -21,43 +21,45 @@ if TYPE_CHECKING:
 KeyFile = Annotated[
     Path | None,
     typer.Option(
-        help="API keys, one a line; 'read KEY' may only read. EMBEDPIPE_API_KEYS and EMBEDPIPE_READ_KEYS count too.",
+        help="API keys, one per line. 'read KEY' may only read. Also: EMBEDPIPE_API_KEYS and EMBEDPIPE_READ_KEYS.",
         dir_okay=False,
     ),
 ]
 
 
 def serve(
-    host: Annotated[str, typer.Option(help="Another than this machine's own needs a key.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes a free one.")] = 8000,
+    host: Annotated[
+        str, typer.Option(help="The address to listen on. Any but this machine's own needs a key.")
+    ] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes a free port.")] = 8000,
     api_key_file: KeyFile = None,
-    insecure: Annotated[bool, typer.Option("--insecure", help="Listen on any address without a key.")] = False,
+    insecure: Annotated[bool, typer.Option("--insecure", help="Allow any address without a key.")] = False,
     allow_host: Annotated[
         list[str] | None,
-        typer.Option(help="A name that the server, or a page that asks it, is called by; may be repeated."),
+        typer.Option(help="A host name of the server, or of a page that calls it. May be repeated."),
     ] = None,
-    alias: Annotated[list[str] | None, typer.Option(help="A further name of the model; may be repeated.")] = None,
+    alias: Annotated[list[str] | None, typer.Option(help="A further name for the model. May be repeated.")] = None,
     reranker: Annotated[
-        str | None, typer.Option(help="A cross-encoder: a name on the hub or a folder. Else words and similarity.")
+        str | None, typer.Option(help="A cross-encoder: a name on the hub or a folder. Default: words and similarity.")
     ] = None,
     llm: Annotated[
-        str | None, typer.Option(help="A chat model behind an OpenAI-compatible endpoint; its key is OPENAI_API_KEY.")
+        str | None, typer.Option(help="A chat model of an OpenAI-compatible endpoint. Its key is OPENAI_API_KEY.")
     ] = None,
-    llm_url: Annotated[str | None, typer.Option(help="The endpoint, where it is not OpenAI's.")] = None,
-    cache: Annotated[str | None, typer.Option(help="A folder or redis:// URL where vectors are kept.")] = None,
-    max_requests: Annotated[int, typer.Option(min=1, help="Under way at once; others get 429.")] = 256,
+    llm_url: Annotated[str | None, typer.Option(help="The endpoint's URL, if it is not OpenAI.")] = None,
+    cache: Annotated[str | None, typer.Option(help="A folder or redis:// URL to cache vectors.")] = None,
+    max_requests: Annotated[int, typer.Option(min=1, help="The most requests at once. Others get 429.")] = 256,
     timeout: Annotated[float, typer.Option(min=0.1, help="Seconds until an answer begins.")] = 60.0,
-    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="A line in the log for each request.")] = False,
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Log each request.")] = False,
     model: Model = DEFAULT_MODEL,
     collection: Collection = "default",
     database: DatabaseUrl = None,
     as_json: Json = False,
 ) -> None:
-    """Serve embeddings, search, ingest and answers over HTTP, with a page at / and the interface at /docs."""
+    """Serve embeddings, search, ingest and answers over HTTP, with a search page at / and the API at /docs."""
     for module in ("fastapi", "uvicorn", "prometheus_client"):
         require(module, extra="server")
     if llm is None and llm_url is not None:
-        raise typer.BadParameter("--llm-url needs --llm, the name of the model there.")
+        raise typer.BadParameter("--llm-url needs --llm, the name of the model.")
     from embedpipe.server import (
         ApiKeys,
         ServerSettings,
@@ -107,20 +109,20 @@ def _chat(name: str | None, url: str | None) -> object | None:
 
 
 def _start(state: ServerState, *, url: str, keys: int) -> dict[str, Any]:
-    """What there is to say once the server can be asked."""
+    """Return what to print when the server is ready."""
     return {"url": url, "docs": f"{url}/docs", "keys": keys, "pid": os.getpid(), **asdict(state)}
 
 
 def _say(start: dict[str, Any], *, as_json: bool) -> None:
-    """One line of JSON, or two lines for people; at once, also where stdout is a pipe."""
+    """Print one line of JSON or two lines of text, flushed, since stdout may be a pipe."""
     if as_json:
         line = json.dumps(start)
     else:
         asked = f"{start['keys']} API keys" if start["keys"] else "no API key"
         line = (
-            f"embedpipe serves {start['model']} at {start['url']} (interface: {start['docs']})\n"
+            f"embedpipe serves {start['model']} at {start['url']} (API: {start['docs']})\n"
             f"collection {start['collection']}: {start['documents']} documents, {start['chunks']} chunks; {asked}; "
-            "Ctrl-C ends it"
+            "press Ctrl-C to stop"
         )
     sys.stdout.write(line + "\n")
     sys.stdout.flush()

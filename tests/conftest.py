@@ -20,7 +20,7 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from embedpipe.storage.database.pool import Database
+from embedpipe.storage.admin.database import Database
 from embedpipe.storage.embedded.cluster import SERVER_USER
 from embedpipe.storage.embedded.role import ROLE, SUPERUSER
 from embedpipe.storage.embedded.server import embedded_folder, embedded_url, stop_embedded

@@ -26,8 +26,9 @@ from embedpipe.metrics.spans import Observers, Span, span
 from embedpipe.reranking import as_reranker
 from embedpipe.retrieval.duplicates import NearDuplicate, near_duplicates
 from embedpipe.retrieval.neighbors import with_neighbors
-from embedpipe.storage import AsyncPgVectorStore, Condition, Database, PgVectorStore, ReembedProgress
+from embedpipe.storage import AsyncPgVectorStore, Condition, Database, PgVectorStore, ReembedProgress, Search
 from embedpipe.storage.admin import Finding, Health
+from embedpipe.storage.filters import aparse_filter, parse_filter
 from embedpipe.types import Chunker, Document, EmbeddingModel, Parent, SearchMode, SearchResult
 
 logger = logging.getLogger(__name__)
@@ -130,13 +131,14 @@ class SemanticSearchService:
             wanted = self._wanted(query, k, candidates)
             if not self.store.is_open and not self.store.exists():
                 raise self._not_found()
-            vector = None
-            if mode != "lexical" or threshold is not None:
-                vector = self.generator.generate(query, kind="query").embedding
-            results = self.store.search(
-                vector, query, k=wanted, mode=mode, filter=filter, threshold=threshold, exact=exact
+            search = Search(
+                text=query, k=wanted, mode=mode, filter=parse_filter(filter), threshold=threshold, exact=exact
             )
-            results = self._reranked(query, results)[:k]
+            if search.needs_vector:
+                search = search.with_vector(self.generator.generate(query, kind="query").embedding)
+            results = self.store.run_search(search)
+            if self.reranker is not None:
+                results = self._reranked(query, results)[:k]
             told.note(results=len(results))
             return results
 
@@ -156,12 +158,12 @@ class SemanticSearchService:
             wanted = self._wanted(query, k, candidates)
             if not self.async_store.is_open and not await self.async_store.exists():
                 raise self._not_found()
-            vector = None
-            if mode != "lexical" or threshold is not None:
-                vector = (await self.generator.agenerate(query, kind="query")).embedding
-            results = await self.async_store.search(
-                vector, query, k=wanted, mode=mode, filter=filter, threshold=threshold, exact=exact
+            search = Search(
+                text=query, k=wanted, mode=mode, filter=await aparse_filter(filter), threshold=threshold, exact=exact
             )
+            if search.needs_vector:
+                search = search.with_vector((await self.generator.agenerate(query, kind="query")).embedding)
+            results = await self.async_store.run_search(search)
             if self.reranker is not None:
                 results = (await in_thread(self._reranked, query, results))[:k]
             told.note(results=len(results))
@@ -229,14 +231,14 @@ class SemanticSearchService:
         The `window` chunks before and after it, or all of its `parent`: its "section" (under the same headings, see
         `MarkdownChunker`) or its "document".
         """
-        around = self.store.around([result.id for result in results], window=window, parent=parent)
+        around = self.store.neighbors([result.id for result in results], window=window, parent=parent)
         return with_neighbors(results, around)
 
     async def aexpand(
         self, results: Sequence[SearchResult], *, window: int = 1, parent: Parent | None = None
     ) -> list[SearchResult]:
         """As `expand`, on the running event loop."""
-        around = await self.async_store.around([result.id for result in results], window=window, parent=parent)
+        around = await self.async_store.neighbors([result.id for result in results], window=window, parent=parent)
         return with_neighbors(results, around)
 
     def health(self) -> Health:

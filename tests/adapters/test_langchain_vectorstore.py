@@ -264,7 +264,7 @@ class TestDocuments:
         assert [chunk.text for chunk in chunks] == [piece.page_content for piece in pieces]
         assert all(text[chunk.start_index : chunk.end_index] == chunk.text for chunk in chunks)
         middle = chunks[4]
-        assert store.around([str(middle.id)])[str(middle.id)] == [chunks[3], chunks[5]]
+        assert store.neighbors([str(middle.id)])[str(middle.id)] == [chunks[3], chunks[5]]
         assert made.delete(document_ids=["doc"])
         assert store.count() == 0
 

@@ -214,7 +214,7 @@ class TestMetadata:
     def test_nodes_stand_in_their_document_in_the_order_they_came(self, empty: EmbedPipeVectorStore) -> None:
         empty.add([node(f"{name}", f"text {name}", [1.0, 0.0], document="d") for name in "zyx"])
         assert [found.node_id for found in empty.get_nodes()] == ["z", "y", "x"]
-        around = empty.client.around(["z"], window=1)
+        around = empty.client.neighbors(["z"], window=1)
         assert [chunk.id for chunk in around["z"]] == ["y"]
 
 

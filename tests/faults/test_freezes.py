@@ -30,7 +30,7 @@ from embedpipe.server.web.json_size import values_in
 from embedpipe.service import SemanticSearchService
 from embedpipe.storage.filters.conditions import In
 from embedpipe.storage.lexical.query_parser import MOST_OPERATORS, parse_query
-from embedpipe.storage.search import hybrid as searching
+from embedpipe.storage.search import statement_cache
 from embedpipe.testing import FakeEmbeddingModel
 from embedpipe.types import Document
 from soaking import scaled
@@ -185,7 +185,7 @@ def threads(monkeypatch: pytest.MonkeyPatch) -> dict[str, set[int]]:
 
     watched(RequestBody, "_check_values")
     watched(In, "__post_init__")
-    watched(searching, "_compile")
+    watched(statement_cache, "_compile")
     watched(RecursiveChunker, "chunk")
     watched(json_response, "_list_body")
     watched(openai, "_texts")

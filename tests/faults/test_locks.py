@@ -94,7 +94,7 @@ class Target:
     def look(self) -> None:
         ids = [str(chunk.id) for chunk in self.store.find(limit=3)]
         self.store.similar(ids[0])
-        self.store.around(ids)
+        self.store.neighbors(ids)
         self.store.vectors()
         self.store.known_documents(["d1"])
         self.database.collections()

@@ -70,7 +70,7 @@ async def test_every_way_of_reading_keeps_it(database: Database, kind: str, tmp_
 
     check(await store.get(["0", "1", "2"]))
     check(await store.find({"id": 7}))
-    check((await store.around(["1"], window=1))["1"])
+    check((await store.neighbors(["1"], window=1))["1"])
     check(result.chunk for result in await store.similar("0"))
     for mode in ("dense", "lexical", "hybrid"):
         check([result.chunk for result in await store.search([1.0, 0.0], "oolong", mode=mode)])

@@ -101,7 +101,7 @@ async def test_one_question_is_one_trace_with_every_stage(
         response = await run(how, pipeline, "query", "What is about tides?")
     [whole] = seen.traces()
     assert whole.tree() == {
-        "query": {"retrieve", "store.around", "answer"},
+        "query": {"retrieve", "store.neighbors", "answer"},
         "retrieve": RETRIEVE,
         "embed": {"embed.cache", "embed.tokenize", "embed.request"},
     }
@@ -216,7 +216,7 @@ def calls(store: PgVectorStore | AsyncPgVectorStore) -> dict[str, Callable[[], A
         "store.find": store.find,
         "store.search": lambda: store.search(vector, "text", mode="hybrid"),
         "store.similar": lambda: store.similar("a"),
-        "store.around": lambda: store.around(["a"]),
+        "store.neighbors": lambda: store.neighbors(["a"]),
         "store.vectors": store.vectors,
         "store.count": store.count,
         "store.create_index": store.create_index,

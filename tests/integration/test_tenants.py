@@ -17,9 +17,9 @@ from conftest import opened_as_ordinary
 from embedpipe import Document, SemanticSearchService
 from embedpipe.errors import ConfigurationError, InputError
 from embedpipe.llama_index import EmbedPipeVectorStore
-from embedpipe.storage import AsyncPgVectorStore, Database, Field, PgVectorStore
+from embedpipe.storage import AsyncPgVectorStore, Database, Field, PgVectorStore, Search
 from embedpipe.storage.admin.setup import run, setup_statements
-from embedpipe.storage.for_model import bound
+from embedpipe.storage.for_model import for_model
 from embedpipe.storage.tables.catalogue import CollectionSettings, migrate
 from embedpipe.storage.write.chunks import checked_rows
 from embedpipe.storage.write.documents import DocumentBatch, DocumentRow
@@ -76,8 +76,9 @@ METHODS: dict[str, Callable[[Any], Awaitable[Any]]] = {
     "get": lambda store: store.get([f"c{number}" for number in range(20)]),
     "find": lambda store: store.find(Field("year") >= 0, document_ids=["d0", "d1"]),
     "search": lambda store: store.search(vectors(1)[0], "figures", mode="hybrid", k=50),
+    "run_search": lambda store: store.run_search(Search(vector=vectors(1)[0], text="figures", mode="hybrid", k=50)),
     "similar": lambda store: store.similar("c1"),
-    "around": lambda store: store.around(["c1", "c2"], window=3),
+    "neighbors": lambda store: store.neighbors(["c1", "c2"], window=3),
     "vectors": lambda store: store.vectors(),
     "count": lambda store: store.count(),
     "documents": lambda store: store.documents(["d0", "d1"]),
@@ -239,7 +240,7 @@ def test_the_tenant_goes_where_the_store_goes(ordinary: Database, monkeypatch: p
     store = PgVectorStore(ordinary, tenant="first")
     assert isinstance(store.to_async(), AsyncPgVectorStore)
     assert store.to_async().to_sync().tenant == "first"
-    assert bound(store, SPEC).tenant == "first"
+    assert for_model(store, SPEC).tenant == "first"
     monkeypatch.setenv("EMBEDPIPE_DATABASE_URL", ordinary._resolved_url().render_as_string(hide_password=False))
     assert pickle.loads(pickle.dumps(PgVectorStore(tenant="first"))).tenant == "first"  # noqa: S301 - made here
 

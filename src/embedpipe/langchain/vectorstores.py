@@ -33,7 +33,7 @@ from embedpipe.langchain._documents import (
 )
 from embedpipe.langchain.embeddings import EmbedPipeEmbeddings
 from embedpipe.retrieval.diversity import diversified
-from embedpipe.storage import AsyncPgVectorStore, PgVectorStore, bound, bound_where_new
+from embedpipe.storage import AsyncPgVectorStore, PgVectorStore, store_for_model, store_for_model_if_new
 from embedpipe.types import Chunk, SearchResult
 
 _WRITE_OPTIONS = ("ids", "batch_size")
@@ -77,8 +77,8 @@ class EmbedPipeVectorStore(VectorStore):
     def store(self) -> PgVectorStore:
         """The store that is written to, bound to the embedding's model, for which it makes a collection."""
         if isinstance(self.embedding, EmbedPipeEmbeddings):
-            return bound(self._given, self.embedding.generator.spec)
-        store = bound_where_new(self._given, lambda: model_spec(self.embedding))
+            return store_for_model(self._given, self.embedding.generator.spec)
+        store = store_for_model_if_new(self._given, lambda: model_spec(self.embedding))
         check_published(self.embedding, (store.settings.model or store.collection.model).name)
         return store
 

@@ -21,7 +21,7 @@ from embedpipe.llama_index._nodes import check_repeated, embeddings_of, to_chunk
 from embedpipe.llama_index._queries import asked, id_list, objects_named, others_named, search_arguments, to_result
 from embedpipe.llama_index.embeddings import EmbedPipeEmbedding
 from embedpipe.llama_index.filters import to_condition
-from embedpipe.storage import AsyncPgVectorStore, Filter, PgVectorStore, bound, bound_where_new
+from embedpipe.storage import AsyncPgVectorStore, Filter, PgVectorStore, store_for_model, store_for_model_if_new
 from embedpipe.storage.filters import Among, And
 from embedpipe.types import Chunk, ModelSpec
 
@@ -90,14 +90,14 @@ class EmbedPipeVectorStore(BasePydanticVectorStore):
             model = self._embed_model
             given = self._unbound
             if isinstance(model, EmbedPipeEmbedding):
-                self._store = bound(given, model.generator.spec)
+                self._store = store_for_model(given, model.generator.spec)
             elif model is not None:
-                store = bound_where_new(given, lambda: WrappedModel(model).spec)
+                store = store_for_model_if_new(given, lambda: WrappedModel(model).spec)
                 check_published(model, (store.settings.model or store.collection.model).name)
                 self._store = store
             elif dimensions is not None:
                 unnamed = ModelSpec(name="unnamed", dimensions=dimensions, normalized=False)
-                self._store = bound_where_new(given, lambda: unnamed)
+                self._store = store_for_model_if_new(given, lambda: unnamed)
             else:
                 return given
         return self._store

@@ -14,7 +14,7 @@
         embed
         store.search
         rerank
-      store.around
+      store.neighbors
       answer               from a language model, or quoted
 
 Each other operation of a store is a stage as well: `store.upsert`, `store.similar` and so on. If an operation is

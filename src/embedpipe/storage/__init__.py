@@ -4,15 +4,13 @@ Other packages import from here, and from the folders `admin`, `embedded`, `filt
 All else is private.
 """
 
-from embedpipe.storage.admin import Health
+from embedpipe.storage.admin import Database, Health
 from embedpipe.storage.async_store import AsyncPgVectorStore
-from embedpipe.storage.database import Database
-from embedpipe.storage.filters import Field, Filter
-from embedpipe.storage.for_model import bound, bound_where_new
+from embedpipe.storage.filters import Condition, Field, Filter
+from embedpipe.storage.for_model import store_for_model, store_for_model_if_new
 from embedpipe.storage.indexes import IndexProgress, MetadataIndex
-from embedpipe.storage.plans import MAX_K, Condition
 from embedpipe.storage.reembed import ReembedProgress
-from embedpipe.storage.search import Fusion
+from embedpipe.storage.search import MAX_K, Fusion, Search
 from embedpipe.storage.store import PgVectorStore
 from embedpipe.storage.tables import BM25, INDEX_FROM, Collection, CollectionSettings, VectorIndex
 
@@ -33,7 +31,8 @@ __all__ = [
     "MetadataIndex",
     "PgVectorStore",
     "ReembedProgress",
+    "Search",
     "VectorIndex",
-    "bound",
-    "bound_where_new",
+    "store_for_model",
+    "store_for_model_if_new",
 ]

@@ -1,70 +1,105 @@
-"""`AsyncPgVectorStore`: `PgVectorStore` for event loops. Both run the same plans."""
+"""`AsyncPgVectorStore`: `PgVectorStore` for event loops.
+
+Made of `store.py` by `scripts/generate_async_store.py`. Change that file, and run the script.
+"""
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Awaitable, Callable, Sequence
-from typing import TYPE_CHECKING, Any, TypeVar
+from collections.abc import Callable, Sequence
+from typing import TypeVar, TypeVarTuple
 
 import numpy.typing as npt
+from sqlalchemy import Connection
+from sqlalchemy.ext.asyncio import AsyncConnection
 
-from embedpipe._threads import in_thread
 from embedpipe.errors import InputError, SchemaError, StorageError, UnknownCommitError
-from embedpipe.storage import plans
 from embedpipe.storage.admin import Health, health
-from embedpipe.storage.bound_store import RENEWALS, BoundStore, check_outdated, operation_of, replaced
-from embedpipe.storage.filters import ValueType, aparse_filter
-from embedpipe.storage.indexes import IndexProgress, MetadataIndex
-from embedpipe.storage.indexes import vector as index_building
-from embedpipe.storage.plans import Condition, Plan
-from embedpipe.storage.reembed import ReembedProgress
-from embedpipe.storage.search import Fusion, FusionMethod, StoredVectors
+from embedpipe.storage.base_store import RENEWALS, check_outdated, replaced
+from embedpipe.storage.filters import Condition, ValueType, aparse_filter
+from embedpipe.storage.indexes import MetadataIndex
+from embedpipe.storage.indexes import metadata as metadata_index
+from embedpipe.storage.indexes import vector as vector_index
+from embedpipe.storage.lexical import index as lexical_index
+from embedpipe.storage.search import (
+    Fusion,
+    FusionMethod,
+    Search,
+    StoredVectors,
+    as_fusion,
+    execution,
+    lookup,
+    neighbors,
+)
 from embedpipe.storage.store import PgVectorStore
-from embedpipe.storage.tables import Collection, VectorIndex, catalogue
-from embedpipe.storage.types import Precision
+from embedpipe.storage.tables import Collection, catalogue
+from embedpipe.storage.thread_store import ThreadStore
 from embedpipe.storage.write import DocumentBatch, Known, StoredDocument, Written, refusals
-from embedpipe.storage.write import chunks as operations
-from embedpipe.types import Chunk, ModelSpec, Parent, SearchMode, SearchResult
-
-if TYPE_CHECKING:
-    from sqlalchemy.ext.asyncio import AsyncConnection
+from embedpipe.storage.write import chunks as chunk_writes
+from embedpipe.storage.write import documents as document_writes
+from embedpipe.types import Chunk, Parent, SearchMode, SearchResult
 
 T = TypeVar("T")
+Ts = TypeVarTuple("Ts")
 
 
-class AsyncPgVectorStore(BoundStore):
-    """`PgVectorStore` for event loops: the same constructor, and the same methods as coroutines."""
+class AsyncPgVectorStore(ThreadStore):
+    """`PgVectorStore` for event loops: the same arguments, and the same methods as coroutines."""
 
     async def collection(self) -> Collection:
-        """As `PgVectorStore.collection`."""
+        """The open collection, with its model and tables. Made where there is none and the store has a model."""
         if self._collection is None:
             self._collection = await self.database.aensure(self._find if self.settings.model is None else self._open)
         return self._collection
 
     async def existing(self) -> Collection:
-        """As `PgVectorStore.existing`."""
+        """Return the open collection.
+
+        Raises:
+            CollectionNotFoundError: If there is none.
+        """
         if self._collection is None:
             self._collection = await self.database.aensure(self._find)
         return self._collection
 
     async def create(self) -> None:
-        """As `PgVectorStore.create`."""
+        """Make the collection for the store's model, unless it is there. Writing makes it too, reading does not.
+
+        Raises:
+            CollectionNotFoundError: If there is none, and the store has no model.
+            ModelMismatchError: If there is one with another model's vectors.
+        """
         self._collection = await self.database.aensure(self._open)
 
     async def _make(self) -> None:
         if self._collection is None:
             await self.create()
 
-    def to_sync(self) -> PgVectorStore:
-        """The same collection for threads."""
-        return self._rebound(PgVectorStore)
-
     async def upsert(
         self, chunks: Sequence[Chunk], vectors: npt.ArrayLike, *, connection: AsyncConnection | None = None
     ) -> list[str]:
-        """As `PgVectorStore.upsert`."""
-        makes_ids = any(chunk.id is None for chunk in chunks)
-        return await self._write(plans.upsert(chunks, vectors), connection, makes_ids=makes_ids)
+        """Write chunks with their vectors in one transaction: new ids are added, known ones replaced whole.
+
+        Args:
+            chunks: A chunk without an id gets a random one. Of two chunks with the same id the later one counts.
+            vectors: An (n, d) array of float32, or what becomes one.
+            connection: The caller's own transaction, to take part in.
+
+        Returns:
+            The ids of the chunks, in order.
+
+        Raises:
+            InputError: If something cannot be stored exactly. The message names the chunk.
+        """
+        rows = chunk_writes.checked_rows(chunk_writes.with_ids(chunks))
+        return await self._write(
+            "upsert",
+            chunk_writes.upsert,
+            chunk_writes.upsert_by_halves,
+            rows,
+            vectors,
+            connection=connection,
+            makes_ids=any(chunk.id is None for chunk in chunks),
+        )
 
     async def delete(
         self,
@@ -74,17 +109,29 @@ class AsyncPgVectorStore(BoundStore):
         filter: Condition = None,
         connection: AsyncConnection | None = None,
     ) -> int:
-        """As `PgVectorStore.delete`."""
-        parsed = await aparse_filter(filter)
-        return await self._run(plans.delete(ids, document_ids, filter if parsed is None else parsed), connection)
+        """Delete the chunks that meet every restriction given.
+
+        Returns:
+            How many chunks there were.
+
+        Raises:
+            InputError: If no restriction is given, or a filter that leaves nothing out.
+        """
+        condition = await aparse_filter(filter)
+        chosen = chunk_writes.checked_restrictions(ids, document_ids, condition)
+        return await self._run("delete", chunk_writes.delete, *chosen, connection=connection)
 
     async def clear(self, *, connection: AsyncConnection | None = None) -> int:
-        """As `PgVectorStore.clear`."""
-        return await self._run(operations.clear, connection)
+        """Delete all chunks and all documents.
+
+        Returns:
+            How many chunks there were.
+        """
+        return await self._run("clear", chunk_writes.clear, connection=connection)
 
     async def get(self, ids: Sequence[str], *, connection: AsyncConnection | None = None) -> list[Chunk]:
-        """As `PgVectorStore.get`."""
-        return await self._read(plans.get(ids), connection)
+        """Return the chunks with these ids, in their order, without those that are not there."""
+        return await self._run("get", lookup.get, lookup.checked_ids(ids, "ids"), connection=connection, reads=True)
 
     async def find(
         self,
@@ -94,8 +141,16 @@ class AsyncPgVectorStore(BoundStore):
         limit: int | None = None,
         connection: AsyncConnection | None = None,
     ) -> list[Chunk]:
-        """As `PgVectorStore.find`."""
-        return await self._read(plans.find(await aparse_filter(filter), document_ids, limit), connection)
+        """Return the chunks that meet every restriction given, in the order of document and place.
+
+        Raises:
+            InputError: If a restriction is not one, or `limit` is below 1.
+        """
+        condition = await aparse_filter(filter)
+        documents = lookup.optional_ids(document_ids, "document_ids")
+        return await self._run(
+            "find", lookup.find, condition, documents, lookup.checked_limit(limit), connection=connection, reads=True
+        )
 
     async def search(
         self,
@@ -111,19 +166,46 @@ class AsyncPgVectorStore(BoundStore):
         exact: bool = False,
         connection: AsyncConnection | None = None,
     ) -> list[SearchResult]:
-        """As `PgVectorStore.search`."""
-        plan = plans.search(
-            vector,
-            text,
-            k=k,
+        """Return the k best chunks, best first, ties by id. Fewer come only where fewer meet the conditions.
+
+        The same chunks give the same answer, whatever order they were written in. Two things are only nearly so. A
+        vector index may miss some chunks. And words that a chunk repeats weigh by the average length as of writing,
+        until `refresh_statistics(exact=True)`.
+
+        Args:
+            vector: The query's vector (d,), for the modes dense and hybrid.
+            text: The query's text, for the modes lexical and hybrid.
+            k: How many results.
+            mode: `dense` compares `vector` by cosine, `lexical` ranks by BM25 over the words of `text`, `hybrid` fuses
+                both.
+            filter: A condition on the metadata.
+            threshold: The least similarity to `vector`, in every mode.
+            with_vectors: Return each chunk's vector with it.
+            fusion: How a hybrid search weighs its legs: a `Fusion`, "scores" or "ranks".
+            exact: Compare with every vector, also where there is an index, which may miss some.
+            connection: The caller's own transaction, to take part in.
+
+        Raises:
+            InputError: If the vector or the text is missing, or an option is of another type or out of its range.
+            ConfigurationError: If the mode needs words and the collection has none.
+        """
+        search = Search(
             mode=mode,
-            condition=await aparse_filter(filter),
+            k=k,
+            vector=vector,
+            text=text,
+            filter=await aparse_filter(filter),
             threshold=threshold,
             with_vectors=with_vectors,
-            fusion=fusion,
+            fusion=as_fusion(fusion),
             exact=exact,
         )
-        return await self._read(plan, connection)
+        return await self.run_search(search, connection=connection)
+
+    async def run_search(self, search: Search, *, connection: AsyncConnection | None = None) -> list[SearchResult]:
+        """Run a search whose options come as one object. See `search`."""
+        search.check_complete()
+        return await self._run("search", execution.search, search, connection=connection, reads=True)
 
     async def similar(
         self,
@@ -134,11 +216,18 @@ class AsyncPgVectorStore(BoundStore):
         threshold: float | None = None,
         connection: AsyncConnection | None = None,
     ) -> list[SearchResult]:
-        """As `PgVectorStore.similar`."""
-        condition = await aparse_filter(filter)
-        return await self._read(plans.similar(id, k=k, condition=condition, threshold=threshold), connection)
+        """Return the k chunks most similar to the stored one of that id, most similar first, without itself.
 
-    async def around(
+        `threshold` is the least similarity.
+
+        Raises:
+            InputError: If no chunk has the id.
+        """
+        [wanted] = lookup.checked_ids([id], "id")
+        search = Search(k=k, filter=await aparse_filter(filter), threshold=threshold, extra=1)
+        return await self._run("similar", neighbors.similar, wanted, search, connection=connection, reads=True)
+
+    async def neighbors(
         self,
         ids: Sequence[str],
         *,
@@ -146,140 +235,163 @@ class AsyncPgVectorStore(BoundStore):
         parent: Parent | None = None,
         connection: AsyncConnection | None = None,
     ) -> dict[str, list[Chunk]]:
-        """As `PgVectorStore.around`."""
-        return await self._read(plans.around(ids, window=window, parent=parent), connection)
+        """Return the chunks around each of these in its document, by id and in the order of their places.
+
+        A chunk with none around it, or without a document, is left out.
+
+        Args:
+            ids: The chunks.
+            window: How many chunks before and after each.
+            parent: Return those of its parent instead: its "section" (under the same headings, see `MarkdownChunker`)
+                or its "document".
+            connection: The caller's own transaction, to take part in.
+        """
+        if window < 0:
+            raise InputError(f"window={window} is out of range. Pass a number of chunks from 0 on.")
+        wanted = lookup.checked_ids(ids, "ids")
+        return await self._run(
+            "neighbors", neighbors.neighbors, wanted, window, parent, connection=connection, reads=True
+        )
 
     async def vectors(
         self, ids: Sequence[str] | None = None, *, filter: Condition = None, connection: AsyncConnection | None = None
     ) -> StoredVectors:
-        """As `PgVectorStore.vectors`."""
-        return await self._read(plans.vectors(ids, await aparse_filter(filter)), connection)
+        """Return ids and vectors (n, d) float32 of the chunks that meet every restriction given, by document and place.
+
+        All are held in memory: 1.5 KB for each chunk of 384 dimensions.
+        """
+        condition = await aparse_filter(filter)
+        wanted = lookup.optional_ids(ids, "ids")
+        return await self._run("vectors", lookup.vectors, wanted, condition, connection=connection, reads=True)
 
     async def count(self, *, connection: AsyncConnection | None = None) -> int:
-        """As `PgVectorStore.count`."""
-        return await self._read(operations.count, connection)
-
-    async def create_index(
-        self,
-        index: VectorIndex | None = None,
-        *,
-        concurrently: bool = False,
-        on_progress: Callable[[IndexProgress], None] | None = None,
-    ) -> None:
-        """As `PgVectorStore.create_index`, in a thread; `on_progress` is called on the running event loop.
-
-        Where the task is cancelled, so is the build.
-        """
-        loop = asyncio.get_running_loop()
-
-        def report(progress: IndexProgress) -> None:
-            if on_progress is not None:
-                loop.call_soon_threadsafe(on_progress, progress)
-
-        store = self.to_sync()
-        try:
-            await in_thread(
-                store.create_index, index, concurrently=concurrently, on_progress=report if on_progress else None
-            )
-        finally:
-            self._collection = None
+        """Return how many chunks there are."""
+        return await self._run("count", lookup.count, connection=connection, reads=True)
 
     async def drop_index(self) -> bool:
-        """As `PgVectorStore.drop_index`."""
-        return await self._run(index_building.drop_index, None)
+        """Drop the vector index. Searches are exact until `create_index` builds a new one.
+
+        Do this before a load that is large compared with what is stored: rows are written several times faster.
+
+        Returns:
+            True if there was an index.
+        """
+        return await self._run("drop_index", vector_index.drop_index)
 
     async def index_metadata(self, *path: str, type: ValueType = "number") -> None:
-        """As `PgVectorStore.index_metadata`."""
-        plan = plans.index_metadata(path, type)
+        """Build the index that ranges over a metadata key need: `index_metadata("year")` for `Field("year") >= 2020`.
+
+        Equality and `contains` have an index of their own. Writers wait while it is built.
+
+        Args:
+            path: The key. Several are the path to a nested one.
+            type: What of the values is compared, numbers or strings. The others are not in the index.
+        """
+        index = MetadataIndex(path, type)
         with self._span("index_metadata"):
             await self._make()
-            await self._step(plan)
-            await self._step(index_building.analyze)  # only then has the planner statistics of the key
+            await self._step(metadata_index.create, index)
+            await self._step(vector_index.analyze)  # only then has the planner statistics of the key
 
     async def metadata_indexes(self) -> list[MetadataIndex]:
-        """As `PgVectorStore.metadata_indexes`."""
-        return await self._run(plans.metadata_indexes(), None)
+        """Return the indexes on metadata keys, in the order they were made."""
+        return await self._run("metadata_indexes", metadata_index.listed)
 
     async def drop_metadata_index(self, *path: str, type: ValueType = "number") -> bool:
-        """As `PgVectorStore.drop_metadata_index`."""
-        return await self._run(plans.drop_metadata_index(path, type), None)
+        """Drop the index on a metadata key.
+
+        Returns:
+            True if there was one.
+        """
+        return await self._run("drop_metadata_index", metadata_index.drop, MetadataIndex(path, type))
 
     async def documents(
         self, document_ids: Sequence[str], *, connection: AsyncConnection | None = None
     ) -> list[StoredDocument]:
-        """As `PgVectorStore.documents`."""
-        return await self._read(plans.stored_documents(document_ids), connection)
+        """Return the ingested documents with these ids, in their order, without those that are not there."""
+        wanted = lookup.checked_ids(document_ids, "document_ids")
+        return await self._run("documents", document_writes.stored, wanted, connection=connection, reads=True)
 
     async def known_documents(self, document_ids: Sequence[str]) -> Known:
-        """As `PgVectorStore.known_documents`."""
-        return await self._read(plans.known_documents(document_ids), None)
+        """Return the hashes of these documents and the ids of their chunks, where they are stored."""
+        wanted = lookup.checked_ids(document_ids, "document_ids")
+        return await self._run("known_documents", document_writes.known, wanted, reads=True)
 
     async def write_documents(self, batch: DocumentBatch) -> Written:
-        """As `PgVectorStore.write_documents`."""
-        return await self._write(plans.write_documents(batch), None)
+        """Write documents with their chunks in one transaction, without those that hold what the database refuses."""
+        return await self._write("write_documents", document_writes.write, document_writes.write_by_halves, batch)
 
     async def prune_documents(self, seen: Sequence[str]) -> tuple[int, int]:
-        """As `PgVectorStore.prune_documents`."""
-        return await self._run(plans.prune_documents(seen), None)
+        """Delete all documents but those seen.
+
+        Returns:
+            How many documents and chunks there were.
+        """
+        return await self._run("prune_documents", document_writes.prune, seen)
 
     async def ensure_index(self, *, min_rows: int) -> bool:
-        """As `PgVectorStore.ensure_index`."""
+        """Build the vector index if there is none and there are at least `min_rows` chunks.
+
+        Returns:
+            True if there is a vector index now.
+        """
         with self._span("ensure_index"):
-            there, wanted = await self._step(plans.ensure_index(min_rows))
+            there, wanted = await self._step(vector_index.is_wanted, min_rows)
             if wanted:
-                for step in index_building.steps(None):
-                    await self._step(step)
+                await self._step(vector_index.drop_invalid)
+                await self._step(vector_index.build, None)
+                await self._step(vector_index.drop_others)
+                await self._step(vector_index.analyze)
                 self._collection = None
         return there or wanted
 
     async def refresh_statistics(self, *, exact: bool = False) -> int:
-        """As `PgVectorStore.refresh_statistics`."""
+        """Weigh words anew where chunks have become longer or shorter on average, and analyse the tables.
+
+        An ingest that writes much does this by itself.
+
+        Args:
+            exact: Weigh every chunk anew whose average was another, and not only where that has moved by over 1 %. The
+                same chunks then have the same scores, whatever order they were written in.
+
+        Returns:
+            How many chunks had their words weighed anew.
+        """
         with self._span("refresh_statistics"):
-            weighed = await self._step(plans.refresh_statistics(exact=exact))
-            await self._step(index_building.analyze)
+            weighed = await self._step(lexical_index.refresh, 0.0 if exact else lexical_index.TOLERANCE)
+            await self._step(vector_index.analyze)
         return weighed
 
-    async def reembed(
-        self,
-        embed: Callable[[Sequence[str]], npt.ArrayLike],
-        *,
-        model: ModelSpec,
-        precision: Precision | None = None,
-        on_progress: Callable[[ReembedProgress], None] | None = None,
-    ) -> AsyncPgVectorStore:
-        """As `PgVectorStore.reembed`, in a thread: `embed` and `on_progress` are plain functions, called there.
-
-        A task that is cancelled waits for the batch that is being embedded; the next call goes on where it was.
-        """
-        store = self.to_sync()
-        renewed = await in_thread(store.reembed, embed, model=model, precision=precision, on_progress=on_progress)
-        return renewed.to_async()
-
-    async def drop_vector_sets(self) -> int:
-        """As `PgVectorStore.drop_vector_sets`."""
-        return await in_thread(self.to_sync().drop_vector_sets)
-
     async def exists(self) -> bool:
-        """As `PgVectorStore.exists`."""
+        """Return whether the collection is there. Looking does not make it."""
         return await self.database.aread(catalogue.exists, self.database.schema, self.name)
 
     async def health(self) -> Health:
-        """As `PgVectorStore.health`."""
+        """Look whether the collection can be searched and written now, in milliseconds. Nothing is made or changed."""
         try:
             return await self.database.aread(self._look)
         except StorageError as error:
             return health.failed(self.name, error)
 
     async def drop(self) -> None:
-        """As `PgVectorStore.drop`."""
+        """Drop the collection with all it holds.
+
+        Raises:
+            ConfigurationError: If the store has a tenant: the collection holds other tenants' chunks, too.
+        """
         await self.database.arun(self._drop)
         self._collection = None
 
-    async def _run(self, plan: Plan[T], connection: AsyncConnection | None) -> T:
-        return await self._answer(self.database.arun, plan, connection)
-
-    async def _write(self, plan: Plan[T], connection: AsyncConnection | None, *, makes_ids: bool = False) -> T:
-        """Make the collection and run a plan that writes, once more where a value is refused, to find out whose it is.
+    async def _write(
+        self,
+        stage: str,
+        operation: Callable[[Connection, Collection, *Ts], T],
+        by_halves: Callable[[Connection, Collection, *Ts], T],
+        *args: *Ts,
+        connection: AsyncConnection | None = None,
+        makes_ids: bool = False,
+    ) -> T:
+        """Make the collection and write. Where a value is refused, write `by_halves`, to find out whose it is.
 
         A caller's transaction would be lost by then, and so has savepoints from the start.
         """
@@ -287,41 +399,49 @@ class AsyncPgVectorStore(BoundStore):
             await self._make()
             if connection is None:
                 try:
-                    return await self._run(plan, None)
+                    return await self._run(stage, operation, *args)
                 except UnknownCommitError:
                     if not makes_ids:
                         raise
-                    return await self._run(plan, None)  # whoever calls again gets other ids, and the chunks twice
+                    return await self._run(stage, operation, *args)  # with the ids that were made: again, and not twice
                 except (InputError, StorageError) as error:
                     if not refusals.is_refusal(error):
                         raise
-            return await self._run(refusals.apart(plan), connection)
+            return await self._run(stage, by_halves, *args, connection=connection)
 
-    async def _step(self, plan: Plan[T]) -> T:
-        """As `_run`, for one of several transactions of an operation."""
-        return await self._answered(self.database.arun, plan, None)
-
-    async def _read(self, plan: Plan[T], connection: AsyncConnection | None) -> T:
-        run = self.database.aread if self.tenant is None else self.database.aread_in_transaction
-        return await self._answer(run, plan, connection)
-
-    async def _answer(self, run: Callable[..., Awaitable[Any]], plan: Plan[T], connection: AsyncConnection | None) -> T:
-        with self._span(operation_of(plan)) as told:
-            answer: T = await self._answered(run, plan, connection)
-            told.note(results=len(answer) if isinstance(answer, list) else 0)
+    async def _run(
+        self,
+        stage: str,
+        operation: Callable[[Connection, Collection, *Ts], T],
+        *args: *Ts,
+        connection: AsyncConnection | None = None,
+        reads: bool = False,
+    ) -> T:
+        """Run an operation on the collection, as the stage `store.<stage>` of metrics and traces."""
+        with self._span(stage) as span:
+            answer = await self._step(operation, *args, connection=connection, reads=reads)
+            span.note(results=len(answer) if isinstance(answer, list) else 0)
             return answer
 
-    async def _answered(
-        self, run: Callable[..., Awaitable[Any]], plan: Plan[T], connection: AsyncConnection | None
+    async def _step(
+        self,
+        operation: Callable[[Connection, Collection, *Ts], T],
+        *args: *Ts,
+        connection: AsyncConnection | None = None,
+        reads: bool = False,
     ) -> T:
-        used, plan, left = await self.existing(), self._scoped(plan), RENEWALS
+        """Run an operation on the collection, and again where others have replaced its tables meanwhile."""
+        used, left = await self.existing(), RENEWALS
         while True:
             try:
-                answer: T = await run(plan, used, connection=connection)
+                if reads:
+                    return await self.database.aread(operation, used, *args, connection=connection, tenant=self.tenant)
+                return await self.database.arun(operation, used, *args, connection=connection, tenant=self.tenant)
             except SchemaError as error:
                 check_outdated(error, left)
                 used, left = await self.database.aread(self._renewed, used), left - 1
                 if connection is not None:
                     raise replaced(self.name) from error
-            else:
-                return answer
+
+
+PgVectorStore._async_form = AsyncPgVectorStore  # noqa: SLF001 - which cannot import this module

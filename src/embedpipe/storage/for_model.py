@@ -1,4 +1,4 @@
-"""A store bound to the model that its caller embeds with."""
+"""A store for the model that its caller embeds with."""
 
 from __future__ import annotations
 
@@ -10,11 +10,12 @@ from embedpipe.storage.tables import describe
 from embedpipe.types import ModelSpec
 
 
-def bound(store: PgVectorStore, model: ModelSpec) -> PgVectorStore:
-    """The same collection for that model, which makes it where it is not there yet.
+def store_for_model(store: PgVectorStore, model: ModelSpec) -> PgVectorStore:
+    """Return the collection's store for that model, which makes the collection where it is not there yet.
 
-    Raises `ModelMismatchError` where the store is bound to another model; where the collection turns out to hold
-    another model's vectors, its first use does.
+    Raises:
+        ModelMismatchError: If the store is made for another model. If the collection turns out to hold another model's
+            vectors, its first use raises it.
     """
     own = store.settings.model
     if own is None:
@@ -30,18 +31,18 @@ def bound(store: PgVectorStore, model: ModelSpec) -> PgVectorStore:
         )
     if not own.is_same(model):
         raise ModelMismatchError(
-            f"The store of collection {store.name!r} is bound to {describe(own)}, the embedding is {describe(model)}. "
+            f"The store of collection {store.name!r} is made for {describe(own)}, the embedding is {describe(model)}. "
             "Give both the same model."
         )
     return store
 
 
-def bound_where_new(store: PgVectorStore, model: Callable[[], ModelSpec]) -> PgVectorStore:
-    """The store as it is where its model is known, or its collection there; else the same collection for `model()`."""
+def store_for_model_if_new(store: PgVectorStore, model: Callable[[], ModelSpec]) -> PgVectorStore:
+    """Return the store as it is if its model is known or its collection there, else its store for `model()`."""
     if store.settings.model is not None:
         return store
     try:
         store.collection  # noqa: B018 - opened, to see whether it is there
     except CollectionNotFoundError:
-        return bound(store, model())
+        return store_for_model(store, model())
     return store

@@ -1,51 +1,72 @@
-"""`PgVectorStore`: one collection of chunks and vectors in PostgreSQL, for threads."""
+"""`PgVectorStore`: one collection of chunks and vectors in PostgreSQL, for threads.
+
+`async_store.py` is made of this file by `scripts/generate_async_store.py`. Run that after a change here.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import partial
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, ClassVar, TypeVar, TypeVarTuple
 
 import numpy.typing as npt
 from sqlalchemy import Connection
 
 from embedpipe.errors import InputError, SchemaError, StorageError, UnknownCommitError
-from embedpipe.storage import plans
 from embedpipe.storage.admin import Health, health
-from embedpipe.storage.bound_store import RENEWALS, BoundStore, check_outdated, operation_of, replaced
-from embedpipe.storage.filters import ValueType
+from embedpipe.storage.base_store import RENEWALS, BaseStore, check_outdated, replaced
+from embedpipe.storage.filters import Condition, ValueType, parse_filter
 from embedpipe.storage.indexes import IndexProgress, MetadataIndex
-from embedpipe.storage.indexes import vector as index_building
-from embedpipe.storage.plans import Condition, Plan
+from embedpipe.storage.indexes import metadata as metadata_index
+from embedpipe.storage.indexes import vector as vector_index
+from embedpipe.storage.lexical import index as lexical_index
 from embedpipe.storage.reembed import Reembedding, ReembedProgress, drop_idle
-from embedpipe.storage.search import Fusion, FusionMethod, StoredVectors
+from embedpipe.storage.search import (
+    Fusion,
+    FusionMethod,
+    Search,
+    StoredVectors,
+    as_fusion,
+    execution,
+    lookup,
+    neighbors,
+)
 from embedpipe.storage.tables import Collection, VectorIndex, catalogue
 from embedpipe.storage.types import Precision
 from embedpipe.storage.write import DocumentBatch, Known, StoredDocument, Written, refusals
-from embedpipe.storage.write import chunks as operations
+from embedpipe.storage.write import chunks as chunk_writes
+from embedpipe.storage.write import documents as document_writes
 from embedpipe.types import Chunk, ModelSpec, Parent, SearchMode, SearchResult
 
 if TYPE_CHECKING:
     from embedpipe.storage.async_store import AsyncPgVectorStore
 
 T = TypeVar("T")
+Ts = TypeVarTuple("Ts")
 
 
-class PgVectorStore(BoundStore):
+class PgVectorStore(BaseStore):
     """A collection of chunks with their vectors, all of one model.
 
-    `database` is a `Database`, a `postgresql://` URL, or None for `EMBEDPIPE_DATABASE_URL`, else the embedded server.
-    Writing, or `create()`, makes the collection for `model` where there is none; without a model only one that is there
+    Writing, or `create()`, makes the collection for `model` where there is none. Without a model only one that is there
     can be opened. Reading and deleting raise `CollectionNotFoundError` where there is none.
-    `language` is the text search configuration of the lexical search (any that PostgreSQL has; English where none is
-    given), `precision` what numbers are stored as (float32; float16 past 2,000 dimensions).
-    `lexical=False` leaves the index of words out: writing is faster, and searches are `dense` only; a `BM25` says how
-    it weighs words. `metrics` is an observer of `embedpipe.metrics`, or several.
 
     Every method may raise `DatabaseUnavailableError`, `SchemaError`, `CollectionNotFoundError`, `ModelMismatchError`
-    (also where the collection was made for another model) and `StorageError`; nothing is then written. A
+    (also where the collection was made for another model) and `StorageError`. Nothing is then written. A
     `connection=` takes part in the caller's own transaction, which the caller commits. Safe to share between threads.
+
+    Args:
+        database: A `Database`, a `postgresql://` URL, or None for `EMBEDPIPE_DATABASE_URL`, else the embedded server.
+        collection: The collection's name.
+        model: The model of its vectors.
+        language: The text search configuration of the lexical search, any that PostgreSQL has. English by default.
+        precision: What numbers are stored as. float32 by default, float16 past 2,000 dimensions.
+        lexical: False leaves the index of words out: writing is faster, and searches are `dense` only. A `BM25` says
+            how it weighs words.
+        tenant: Whose chunks these are, in a collection that was first used with a tenant.
+        metrics: An observer of `embedpipe.metrics`, or several.
     """
+
+    _async_form: ClassVar[type[AsyncPgVectorStore]]  # set by `async_store`, which is built on this module
 
     @property
     def collection(self) -> Collection:
@@ -55,7 +76,11 @@ class PgVectorStore(BoundStore):
         return self._collection
 
     def existing(self) -> Collection:
-        """Return the open collection. Raises `CollectionNotFoundError` where there is none."""
+        """Return the open collection.
+
+        Raises:
+            CollectionNotFoundError: If there is none.
+        """
         if self._collection is None:
             self._collection = self.database.ensure(self._find)
         return self._collection
@@ -74,22 +99,35 @@ class PgVectorStore(BoundStore):
             self.create()
 
     def to_async(self) -> AsyncPgVectorStore:
-        """The same collection for event loops."""
-        from embedpipe.storage.async_store import AsyncPgVectorStore  # which imports this module
-
-        return self._rebound(AsyncPgVectorStore)
+        """Return the same collection's store for event loops."""
+        return self._as(self._async_form)
 
     def upsert(
         self, chunks: Sequence[Chunk], vectors: npt.ArrayLike, *, connection: Connection | None = None
     ) -> list[str]:
-        """The ids of the chunks, in order, after they were written: new ids are added, known ones replaced whole.
+        """Write chunks with their vectors in one transaction: new ids are added, known ones replaced whole.
 
-        `vectors` is an (n, d) array of float32, or what becomes one. A chunk without an id gets a random one. Of two
-        chunks with the same id the later one counts. All are written in one transaction. Raises `InputError` for what
-        cannot be stored exactly, naming the chunk.
+        Args:
+            chunks: A chunk without an id gets a random one. Of two chunks with the same id the later one counts.
+            vectors: An (n, d) array of float32, or what becomes one.
+            connection: The caller's own transaction, to take part in.
+
+        Returns:
+            The ids of the chunks, in order.
+
+        Raises:
+            InputError: If something cannot be stored exactly. The message names the chunk.
         """
-        makes_ids = any(chunk.id is None for chunk in chunks)
-        return self._write(plans.upsert(chunks, vectors), connection, makes_ids=makes_ids)
+        rows = chunk_writes.checked_rows(chunk_writes.with_ids(chunks))
+        return self._write(
+            "upsert",
+            chunk_writes.upsert,
+            chunk_writes.upsert_by_halves,
+            rows,
+            vectors,
+            connection=connection,
+            makes_ids=any(chunk.id is None for chunk in chunks),
+        )
 
     def delete(
         self,
@@ -99,16 +137,29 @@ class PgVectorStore(BoundStore):
         filter: Condition = None,
         connection: Connection | None = None,
     ) -> int:
-        """How many chunks were removed: those that meet every restriction given."""
-        return self._run(plans.delete(ids, document_ids, filter), connection)
+        """Delete the chunks that meet every restriction given.
+
+        Returns:
+            How many chunks there were.
+
+        Raises:
+            InputError: If no restriction is given, or a filter that leaves nothing out.
+        """
+        condition = parse_filter(filter)
+        chosen = chunk_writes.checked_restrictions(ids, document_ids, condition)
+        return self._run("delete", chunk_writes.delete, *chosen, connection=connection)
 
     def clear(self, *, connection: Connection | None = None) -> int:
-        """How many chunks were removed: all of them, and all documents."""
-        return self._run(operations.clear, connection)
+        """Delete all chunks and all documents.
+
+        Returns:
+            How many chunks there were.
+        """
+        return self._run("clear", chunk_writes.clear, connection=connection)
 
     def get(self, ids: Sequence[str], *, connection: Connection | None = None) -> list[Chunk]:
-        """The chunks with these ids, in their order; ids that are not there are left out."""
-        return self._read(plans.get(ids), connection)
+        """Return the chunks with these ids, in their order, without those that are not there."""
+        return self._run("get", lookup.get, lookup.checked_ids(ids, "ids"), connection=connection, reads=True)
 
     def find(
         self,
@@ -118,8 +169,16 @@ class PgVectorStore(BoundStore):
         limit: int | None = None,
         connection: Connection | None = None,
     ) -> list[Chunk]:
-        """The chunks that meet every restriction given, in the order of document and place."""
-        return self._read(plans.find(filter, document_ids, limit), connection)
+        """Return the chunks that meet every restriction given, in the order of document and place.
+
+        Raises:
+            InputError: If a restriction is not one, or `limit` is below 1.
+        """
+        condition = parse_filter(filter)
+        documents = lookup.optional_ids(document_ids, "document_ids")
+        return self._run(
+            "find", lookup.find, condition, documents, lookup.checked_limit(limit), connection=connection, reads=True
+        )
 
     def search(
         self,
@@ -135,30 +194,46 @@ class PgVectorStore(BoundStore):
         exact: bool = False,
         connection: Connection | None = None,
     ) -> list[SearchResult]:
-        """The k best chunks, best first, ties by id; fewer only where fewer meet the conditions.
+        """Return the k best chunks, best first, ties by id. Fewer come only where fewer meet the conditions.
 
-        The same chunks give the same answer, whatever order they were written in. Two things are only nearly so: a
-        vector index may miss some chunks, and the words that a chunk repeats weigh by the average length as of writing,
+        The same chunks give the same answer, whatever order they were written in. Two things are only nearly so. A
+        vector index may miss some chunks. And words that a chunk repeats weigh by the average length as of writing,
         until `refresh_statistics(exact=True)`.
 
-        `dense` compares `vector` by cosine, `lexical` ranks by BM25 over the words of `text`, `hybrid` fuses both.
-        `threshold` is the least similarity to `vector`, in every mode; `fusion` says how a hybrid search weighs its
-        legs: a `Fusion`, "scores" or "ranks". `exact` compares with every vector, also where there is an index, which
-        may miss some. Raises `InputError` for a missing vector or text and for an option of another type,
-        `ConfigurationError` for words where the collection has none.
+        Args:
+            vector: The query's vector (d,), for the modes dense and hybrid.
+            text: The query's text, for the modes lexical and hybrid.
+            k: How many results.
+            mode: `dense` compares `vector` by cosine, `lexical` ranks by BM25 over the words of `text`, `hybrid` fuses
+                both.
+            filter: A condition on the metadata.
+            threshold: The least similarity to `vector`, in every mode.
+            with_vectors: Return each chunk's vector with it.
+            fusion: How a hybrid search weighs its legs: a `Fusion`, "scores" or "ranks".
+            exact: Compare with every vector, also where there is an index, which may miss some.
+            connection: The caller's own transaction, to take part in.
+
+        Raises:
+            InputError: If the vector or the text is missing, or an option is of another type or out of its range.
+            ConfigurationError: If the mode needs words and the collection has none.
         """
-        plan = plans.search(
-            vector,
-            text,
-            k=k,
+        search = Search(
             mode=mode,
-            condition=filter,
+            k=k,
+            vector=vector,
+            text=text,
+            filter=parse_filter(filter),
             threshold=threshold,
             with_vectors=with_vectors,
-            fusion=fusion,
+            fusion=as_fusion(fusion),
             exact=exact,
         )
-        return self._read(plan, connection)
+        return self.run_search(search, connection=connection)
+
+    def run_search(self, search: Search, *, connection: Connection | None = None) -> list[SearchResult]:
+        """Run a search whose options come as one object. See `search`."""
+        search.check_complete()
+        return self._run("search", execution.search, search, connection=connection, reads=True)
 
     def similar(
         self,
@@ -169,13 +244,18 @@ class PgVectorStore(BoundStore):
         threshold: float | None = None,
         connection: Connection | None = None,
     ) -> list[SearchResult]:
-        """The k chunks most like the stored one of that id, most similar first, without itself.
+        """Return the k chunks most similar to the stored one of that id, most similar first, without itself.
 
-        `threshold` is the least similarity. Raises `InputError` where no chunk has the id.
+        `threshold` is the least similarity.
+
+        Raises:
+            InputError: If no chunk has the id.
         """
-        return self._read(plans.similar(id, k=k, condition=filter, threshold=threshold), connection)
+        [wanted] = lookup.checked_ids([id], "id")
+        search = Search(k=k, filter=parse_filter(filter), threshold=threshold, extra=1)
+        return self._run("similar", neighbors.similar, wanted, search, connection=connection, reads=True)
 
-    def around(
+    def neighbors(
         self,
         ids: Sequence[str],
         *,
@@ -183,25 +263,36 @@ class PgVectorStore(BoundStore):
         parent: Parent | None = None,
         connection: Connection | None = None,
     ) -> dict[str, list[Chunk]]:
-        """{id: the chunks around it in its document, in the order of their places}.
+        """Return the chunks around each of these in its document, by id and in the order of their places.
 
-        Those of `parent`: its "section" (under the same headings, see `MarkdownChunker`) or its "document"; without one
-        the `window` before and the `window` after it. A chunk with none around it, or without a document, is left out.
+        A chunk with none around it, or without a document, is left out.
+
+        Args:
+            ids: The chunks.
+            window: How many chunks before and after each.
+            parent: Return those of its parent instead: its "section" (under the same headings, see `MarkdownChunker`)
+                or its "document".
+            connection: The caller's own transaction, to take part in.
         """
-        return self._read(plans.around(ids, window=window, parent=parent), connection)
+        if window < 0:
+            raise InputError(f"window={window} is out of range. Pass a number of chunks from 0 on.")
+        wanted = lookup.checked_ids(ids, "ids")
+        return self._run("neighbors", neighbors.neighbors, wanted, window, parent, connection=connection, reads=True)
 
     def vectors(
         self, ids: Sequence[str] | None = None, *, filter: Condition = None, connection: Connection | None = None
     ) -> StoredVectors:
-        """Ids and vectors (n, d) float32 of the chunks that meet every restriction given, by document and place.
+        """Return ids and vectors (n, d) float32 of the chunks that meet every restriction given, by document and place.
 
         All are held in memory: 1.5 KB for each chunk of 384 dimensions.
         """
-        return self._read(plans.vectors(ids, filter), connection)
+        condition = parse_filter(filter)
+        wanted = lookup.optional_ids(ids, "ids")
+        return self._run("vectors", lookup.vectors, wanted, condition, connection=connection, reads=True)
 
     def count(self, *, connection: Connection | None = None) -> int:
-        """How many chunks there are."""
-        return self._read(operations.count, connection)
+        """Return how many chunks there are."""
+        return self._run("count", lookup.count, connection=connection, reads=True)
 
     def create_index(
         self,
@@ -210,77 +301,105 @@ class PgVectorStore(BoundStore):
         concurrently: bool = False,
         on_progress: Callable[[IndexProgress], None] | None = None,
     ) -> None:
-        """Builds the vector index; searches before it are exact. Build it after the first load.
+        """Build the vector index. Searches before it are exact. Build it after the first load.
 
-        None keeps the index that is there, else builds the most exact kind that takes the collection's vectors; another
-        one than is there replaces it once it is built. Searches go on meanwhile; writers wait, but with `concurrently`
-        they go on too, while building takes longer, and what a failure leaves is dropped. `on_progress` is called a few
-        times a second; if it raises, the build is cancelled. Memory is taken as the server's settings allow. Raises
-        `ConfigurationError` where the vectors cannot be indexed that way.
+        Searches go on meanwhile, and writers wait. Memory is taken as the server's settings allow.
+
+        Args:
+            index: How to build it. None keeps the index that is there, else builds the most exact kind that takes the
+                collection's vectors. Another one than is there replaces it once it is built.
+            concurrently: Let writers go on, too. Building takes longer, and what a failure leaves is dropped.
+            on_progress: Called a few times a second. If it raises, the build is cancelled.
+
+        Raises:
+            ConfigurationError: If the vectors cannot be indexed that way.
         """
-        build = partial(index_building.create_index, index=index, concurrently=concurrently, on_progress=on_progress)
         self._make()
         with self._span("create_index"):
-            used = self.existing()
-            for left in reversed(range(RENEWALS + 1)):
+            used, left = self.existing(), RENEWALS
+            while True:
                 try:
-                    build(self.database, used)
+                    vector_index.create_index(
+                        self.database, used, index, concurrently=concurrently, on_progress=on_progress
+                    )
                     break
                 except SchemaError as error:
                     check_outdated(error, left)
-                    used = self.database.read(self._renewed, used)
+                    used, left = self.database.read(self._renewed, used), left - 1
         self._collection = None
 
     def drop_index(self) -> bool:
-        """Whether there was a vector index; it is gone, and searches are exact until `create_index`.
+        """Drop the vector index. Searches are exact until `create_index` builds a new one.
 
-        Before a load that is large beside what is stored: rows are written several times as fast without it.
+        Do this before a load that is large compared with what is stored: rows are written several times faster.
+
+        Returns:
+            True if there was an index.
         """
-        return self._run(index_building.drop_index, None)
+        return self._run("drop_index", vector_index.drop_index)
 
     def index_metadata(self, *path: str, type: ValueType = "number") -> None:
-        """Builds the index that ranges over a metadata key need: `index_metadata("year")` for `Field("year") >= 2020`.
+        """Build the index that ranges over a metadata key need: `index_metadata("year")` for `Field("year") >= 2020`.
 
-        Several keys are the path to a nested one. `type` is what of the values is compared, numbers or strings; the
-        others are not in the index. Equality and `contains` have an index of their own. Writers wait while it is built.
+        Equality and `contains` have an index of their own. Writers wait while it is built.
+
+        Args:
+            path: The key. Several are the path to a nested one.
+            type: What of the values is compared, numbers or strings. The others are not in the index.
         """
-        plan = plans.index_metadata(path, type)
+        index = MetadataIndex(path, type)
         with self._span("index_metadata"):
             self._make()
-            self._step(plan)
-            self._step(index_building.analyze)  # only then has the planner statistics of the key
+            self._step(metadata_index.create, index)
+            self._step(vector_index.analyze)  # only then has the planner statistics of the key
 
     def metadata_indexes(self) -> list[MetadataIndex]:
-        """The indexes on metadata keys, in the order they were made."""
-        return self._run(plans.metadata_indexes(), None)
+        """Return the indexes on metadata keys, in the order they were made."""
+        return self._run("metadata_indexes", metadata_index.listed)
 
     def drop_metadata_index(self, *path: str, type: ValueType = "number") -> bool:
-        """Whether there was such an index; it is gone now."""
-        return self._run(plans.drop_metadata_index(path, type), None)
+        """Drop the index on a metadata key.
+
+        Returns:
+            True if there was one.
+        """
+        return self._run("drop_metadata_index", metadata_index.drop, MetadataIndex(path, type))
 
     def documents(self, document_ids: Sequence[str], *, connection: Connection | None = None) -> list[StoredDocument]:
-        """The ingested documents with these ids, in their order; those that are not there are left out."""
-        return self._read(plans.stored_documents(document_ids), connection)
+        """Return the ingested documents with these ids, in their order, without those that are not there."""
+        wanted = lookup.checked_ids(document_ids, "document_ids")
+        return self._run("documents", document_writes.stored, wanted, connection=connection, reads=True)
 
     def known_documents(self, document_ids: Sequence[str]) -> Known:
-        """The hashes of these documents and the ids of their chunks, where they are stored."""
-        return self._read(plans.known_documents(document_ids), None)
+        """Return the hashes of these documents and the ids of their chunks, where they are stored."""
+        wanted = lookup.checked_ids(document_ids, "document_ids")
+        return self._run("known_documents", document_writes.known, wanted, reads=True)
 
     def write_documents(self, batch: DocumentBatch) -> Written:
         """Write documents with their chunks in one transaction, without those that hold what the database refuses."""
-        return self._write(plans.write_documents(batch), None)
+        return self._write("write_documents", document_writes.write, document_writes.write_by_halves, batch)
 
     def prune_documents(self, seen: Sequence[str]) -> tuple[int, int]:
-        """How many documents and chunks went: all documents but those seen."""
-        return self._run(plans.prune_documents(seen), None)
+        """Delete all documents but those seen.
+
+        Returns:
+            How many documents and chunks there were.
+        """
+        return self._run("prune_documents", document_writes.prune, seen)
 
     def ensure_index(self, *, min_rows: int) -> bool:
-        """Whether there is a vector index now: it is built where there are at least `min_rows` chunks."""
+        """Build the vector index if there is none and there are at least `min_rows` chunks.
+
+        Returns:
+            True if there is a vector index now.
+        """
         with self._span("ensure_index"):
-            there, wanted = self._step(plans.ensure_index(min_rows))
+            there, wanted = self._step(vector_index.is_wanted, min_rows)
             if wanted:
-                for step in index_building.steps(None):
-                    self._step(step)
+                self._step(vector_index.drop_invalid)
+                self._step(vector_index.build, None)
+                self._step(vector_index.drop_others)
+                self._step(vector_index.analyze)
                 self._collection = None
         return there or wanted
 
@@ -297,8 +416,8 @@ class PgVectorStore(BoundStore):
             How many chunks had their words weighed anew.
         """
         with self._span("refresh_statistics"):
-            weighed = self._step(plans.refresh_statistics(exact=exact))
-            self._step(index_building.analyze)
+            weighed = self._step(lexical_index.refresh, 0.0 if exact else lexical_index.TOLERANCE)
+            self._step(vector_index.analyze)
         return weighed
 
     def reembed(
@@ -309,18 +428,29 @@ class PgVectorStore(BoundStore):
         precision: Precision | None = None,
         on_progress: Callable[[ReembedProgress], None] | None = None,
     ) -> PgVectorStore:
-        """The collection's store for another model, after all vectors were made anew by `embed` and taken up.
+        """Embed every chunk again with another model, and switch to it in one transaction.
 
-        `embed` takes a list of texts and gives (n, d) vectors of `model`. Meanwhile others read and write through the
-        present model. Where it fails or is killed, nothing has changed, and the next call goes on where it was. Where
-        the present vectors have an index, the new ones get it before they are taken up, which is one transaction that
-        waits for running writers; those of up to 64 chunks may still be embedded while others wait. From then on stores
-        of the former model, this one too, raise `ModelMismatchError`. Its vectors stay until `drop_vector_sets()`, so
-        that `reembed` with that model goes back, and embeds only what was written since. Vectors that others drop
-        meanwhile are made again.
+        Others keep reading and writing with the present model until the switch. If the run fails or is killed, nothing
+        has changed, and the next call continues. If the present vectors have an index, the new ones get one before the
+        switch. The switch waits for running writers, and up to 64 chunks may be embedded while others wait for it.
+        After it stores of the former model, this one too, raise `ModelMismatchError`. The former vectors stay until
+        `drop_vector_sets()`: `reembed` with that model goes back, and embeds only what was written since. Vectors that
+        others drop meanwhile are made again.
 
-        Raises what `embed` raises, `CollectionNotFoundError`, `ConfigurationError` where `precision` is another than
-        the vectors of that model have, and `LockTimeoutError` where a lock is not to be had for `lock_timeout_s`.
+        Args:
+            embed: Maps a list of texts to an (n, d) float32 array of `model`.
+            model: The new model.
+            precision: What its numbers are stored as.
+            on_progress: Called after each batch.
+
+        Returns:
+            The store of the collection with the new model.
+
+        Raises:
+            ConfigurationError: If `precision` differs from that of vectors already stored for this model.
+            CollectionNotFoundError: If there is no collection.
+            LockTimeoutError: If a lock is not to be had for `lock_timeout_s`.
+            Exception: Whatever `embed` raises.
         """
         work = Reembedding(
             database=self.database,
@@ -340,30 +470,43 @@ class PgVectorStore(BoundStore):
         return self._with_model(model)
 
     def drop_vector_sets(self) -> int:
-        """How many sets of vectors went: those of all models but the present one."""
+        """Drop the vectors of all models but the present one.
+
+        Returns:
+            How many sets of vectors there were.
+        """
         return self.database.run(drop_idle, self.database.schema, self.name)
 
     def exists(self) -> bool:
-        """Whether the collection is there; looking does not make it."""
+        """Return whether the collection is there. Looking does not make it."""
         return self.database.read(catalogue.exists, self.database.schema, self.name)
 
     def health(self) -> Health:
-        """Whether the collection can be searched and written now, in milliseconds; nothing is made or changed."""
+        """Look whether the collection can be searched and written now, in milliseconds. Nothing is made or changed."""
         try:
             return self.database.read(self._look)
         except StorageError as error:
             return health.failed(self.name, error)
 
     def drop(self) -> None:
-        """Removes the collection with all it holds."""
+        """Drop the collection with all it holds.
+
+        Raises:
+            ConfigurationError: If the store has a tenant: the collection holds other tenants' chunks, too.
+        """
         self.database.run(self._drop)
         self._collection = None
 
-    def _run(self, plan: Plan[T], connection: Connection | None) -> T:
-        return self._answer(self.database.run, plan, connection)
-
-    def _write(self, plan: Plan[T], connection: Connection | None, *, makes_ids: bool = False) -> T:
-        """Make the collection and run a plan that writes, once more where a value is refused, to find out whose it is.
+    def _write(
+        self,
+        stage: str,
+        operation: Callable[[Connection, Collection, *Ts], T],
+        by_halves: Callable[[Connection, Collection, *Ts], T],
+        *args: *Ts,
+        connection: Connection | None = None,
+        makes_ids: bool = False,
+    ) -> T:
+        """Make the collection and write. Where a value is refused, write `by_halves`, to find out whose it is.
 
         A caller's transaction would be lost by then, and so has savepoints from the start.
         """
@@ -371,39 +514,46 @@ class PgVectorStore(BoundStore):
             self._make()
             if connection is None:
                 try:
-                    return self._run(plan, None)
+                    return self._run(stage, operation, *args)
                 except UnknownCommitError:
                     if not makes_ids:
                         raise
-                    return self._run(plan, None)  # whoever calls again gets other ids, and the chunks twice
+                    return self._run(stage, operation, *args)  # with the ids that were made: again, and not twice
                 except (InputError, StorageError) as error:
                     if not refusals.is_refusal(error):
                         raise
-            return self._run(refusals.apart(plan), connection)
+            return self._run(stage, by_halves, *args, connection=connection)
 
-    def _step(self, plan: Plan[T]) -> T:
-        """As `_run`, for one of several transactions of an operation."""
-        return self._answered(self.database.run, plan, None)
-
-    def _read(self, plan: Plan[T], connection: Connection | None) -> T:
-        run = self.database.read if self.tenant is None else self.database.read_in_transaction
-        return self._answer(run, plan, connection)
-
-    def _answer(self, run: Callable[..., Any], plan: Plan[T], connection: Connection | None) -> T:
-        with self._span(operation_of(plan)) as told:
-            answer: T = self._answered(run, plan, connection)
-            told.note(results=len(answer) if isinstance(answer, list) else 0)
+    def _run(
+        self,
+        stage: str,
+        operation: Callable[[Connection, Collection, *Ts], T],
+        *args: *Ts,
+        connection: Connection | None = None,
+        reads: bool = False,
+    ) -> T:
+        """Run an operation on the collection, as the stage `store.<stage>` of metrics and traces."""
+        with self._span(stage) as span:
+            answer = self._step(operation, *args, connection=connection, reads=reads)
+            span.note(results=len(answer) if isinstance(answer, list) else 0)
             return answer
 
-    def _answered(self, run: Callable[..., Any], plan: Plan[T], connection: Connection | None) -> T:
-        used, plan, left = self.existing(), self._scoped(plan), RENEWALS
+    def _step(
+        self,
+        operation: Callable[[Connection, Collection, *Ts], T],
+        *args: *Ts,
+        connection: Connection | None = None,
+        reads: bool = False,
+    ) -> T:
+        """Run an operation on the collection, and again where others have replaced its tables meanwhile."""
+        used, left = self.existing(), RENEWALS
         while True:
             try:
-                answer: T = run(plan, used, connection=connection)
+                if reads:
+                    return self.database.read(operation, used, *args, connection=connection, tenant=self.tenant)
+                return self.database.run(operation, used, *args, connection=connection, tenant=self.tenant)
             except SchemaError as error:
                 check_outdated(error, left)
                 used, left = self.database.read(self._renewed, used), left - 1
                 if connection is not None:
                     raise replaced(self.name) from error
-            else:
-                return answer

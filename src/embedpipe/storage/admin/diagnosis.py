@@ -24,9 +24,10 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import ARRAY, TEXT
 
 from embedpipe.errors import SchemaError
-from embedpipe.storage.database import lasting, network, session
+from embedpipe.storage.database import lasting, network
 from embedpipe.storage.indexes import has_index, index_states
 from embedpipe.storage.lexical import CHUNKS, LENGTHS, total
+from embedpipe.storage.search import dense
 from embedpipe.storage.tables import (
     INDEX_FROM,
     Catalogue,
@@ -40,7 +41,6 @@ from embedpipe.storage.tables import (
     written_tables,
 )
 from embedpipe.storage.types import bound_vector
-from embedpipe.storage.write import statements
 
 _SEES_ALL = text("SELECT rolsuper OR rolbypassrls FROM pg_roles WHERE rolname = current_user")
 _SESSION = text("SELECT pg_is_in_recovery() AS standby, current_setting('transaction_read_only') = 'on' AS read_only")
@@ -343,8 +343,8 @@ def index_of(connection: Connection, collection: Collection) -> str | None:
 
 def index_serves(connection: Connection, collection: Collection) -> bool:
     """Whether the server's plan of a search goes by the vector index."""
-    session.tune(connection, collection)
-    nearest = select(statements.dense_candidates(collection, None, exact=False))
+    dense.set_probes(connection, collection)
+    nearest = select(dense.candidates(collection, None, exact=False))
     vector = bound_vector(np.ones(collection.model.dimensions, dtype=np.float32), collection.precision)
     counts = {"candidates": 10, "wide": collection.index.oversampled(10)}
     wanted = nearest.compile(dialect=connection.dialect).construct_expanded_state({"vector": vector, **counts})

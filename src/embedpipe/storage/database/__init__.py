@@ -1,15 +1,16 @@
 """Connections: pools for threads and event loops, their sessions, locks, retries, and errors of the driver."""
 
-from embedpipe.storage.database import locks, network, session
+from embedpipe.storage.database import locks, network
+from embedpipe.storage.database.connections import Connections
 from embedpipe.storage.database.errors import reason_of, translated_errors
 from embedpipe.storage.database.locks import by_id
-from embedpipe.storage.database.pool import SECRET_OPTIONS, Database
 from embedpipe.storage.database.retrying import RaceError, lasting
 from embedpipe.storage.database.session import aside
+from embedpipe.storage.database.url import SECRET_OPTIONS
 
 __all__ = [
     "SECRET_OPTIONS",
-    "Database",
+    "Connections",
     "RaceError",
     "aside",
     "by_id",
@@ -17,6 +18,5 @@ __all__ = [
     "locks",
     "network",
     "reason_of",
-    "session",
     "translated_errors",
 ]

@@ -1,4 +1,4 @@
-"""What SQLAlchemy and the driver raise, as errors of this package."""
+"""Translation of what SQLAlchemy and the driver raise into errors of this package."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _QUOTED_DATA = re.compile(r': ".*')
 
 @dataclass(frozen=True, slots=True)
 class _Said:
-    """What is said of a kind of error: what is wrong, and what to do."""
+    """The message for a kind of error: what is wrong, and what to do."""
 
     error: type[StorageError]
     wrong: str
@@ -112,23 +112,29 @@ _NO_DATABASE = re.compile(r'database ".*" does not exist')
 
 @contextmanager
 def translated_errors() -> Iterator[None]:
-    """Turns what SQLAlchemy and the driver raise into our own errors, without the statement's parameters or the URL."""
+    """Turn what SQLAlchemy and the driver raise into errors of this package; see `translated`."""
     try:
         yield
-    except DBAPIError as error:
-        raise _translated(error) from error.orig
-    except PoolTimeoutError as error:
-        raise DatabaseUnavailableError(
+    except SQLAlchemyError as error:
+        raise translated(error) from cause_of(error)
+
+
+def translated(error: SQLAlchemyError) -> StorageError:
+    """Return the error of this package for one of SQLAlchemy's, without the statement's parameters or the URL."""
+    if isinstance(error, DBAPIError):
+        said = _said(error)
+        return said.error(f"{said.wrong}: {reason_of(error)} {said.remedy}".rstrip())
+    if isinstance(error, PoolTimeoutError):
+        return DatabaseUnavailableError(
             "All connections of the pool are taken, and none came free in half a minute. Ask for less at once, or see "
             "what the running statements wait for."
-        ) from error
-    except SQLAlchemyError as error:
-        raise StorageError(f"The database operation failed: {error}") from error
+        )
+    return StorageError(f"The database operation failed: {error}")
 
 
-def _translated(error: DBAPIError) -> StorageError:
-    said = _said(error)
-    return said.error(f"{said.wrong}: {reason_of(error)} {said.remedy}".rstrip())
+def cause_of(error: Exception) -> BaseException:
+    """Return what the driver raised within an error of SQLAlchemy's; any other error is its own cause."""
+    return error.orig if isinstance(error, DBAPIError) and error.orig is not None else error
 
 
 def _said(error: DBAPIError) -> _Said:
@@ -139,7 +145,7 @@ def _said(error: DBAPIError) -> _Said:
 
 
 def _state_in(message: str) -> str:
-    """The SQLSTATE of a connection that was refused, by the server's words; "" where they are others."""
+    """Return the SQLSTATE of a connection that was refused, by the server's words; "" where they are others."""
     if _NO_ROLE.search(message):
         return "28000"
     if _NO_DATABASE.search(message):

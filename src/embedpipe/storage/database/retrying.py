@@ -1,4 +1,4 @@
-"""When an operation on the database is run again: it lost a race, or others hold what it needs.
+"""When an operation on the database is run again: it lost a race, others hold what it needs, or its connection broke.
 
 40001, 40P01, 23505        serialization failure, deadlock, a race for a unique index
 XX000                      a row of PostgreSQL's own catalogue changed, or its table went, under a statement
@@ -7,17 +7,23 @@ XX000                      a row of PostgreSQL's own catalogue changed, or its t
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import random
 import re
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from types import TracebackType
 
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
+from embedpipe._threads import check_stopped
 from embedpipe.errors import LockTimeoutError, StorageError
 from embedpipe.metrics.spans import span
+from embedpipe.storage.database.errors import cause_of, translated
+from embedpipe.storage.database.network import NoAnswerError
+from embedpipe.storage.embedded import embedded_url
 
 logger = logging.getLogger(__name__)
 
@@ -50,49 +56,95 @@ def lasting() -> Iterator[None]:
 
 
 class Tries:
-    """The tries of one operation: how many there were, and since when."""
+    """The tries of one operation. Each runs in a `with` block of this, and `pause` stands between two of them.
 
-    def __init__(self, limit_s: float) -> None:
-        self._limit_s = limit_s
+        tries = Tries(...)
+        while True:
+            with tries, connected() as connection:
+                return operation(connection)
+            tries.pause()
+
+    The block swallows the error of a try that is worth another one. It raises any other error, translated.
+    """
+
+    def __init__(self, lock_timeout_s: float, *, embedded: bool) -> None:
+        self._lock_timeout_s = lock_timeout_s
+        self._embedded = embedded
         self._began = time.monotonic()
         self._races = self._waits = 0
+        self._reconnected = False
+        self._pause_s = 0.0
 
-    def _pause(self, error: Exception) -> float | None:
-        if is_locked(error):
-            waited = time.monotonic() - self._began
-            if waited >= self._limit_s:
-                raise LockTimeoutError(
-                    f"Others held what the operation needs for {waited:.0f} s: {_reason(error)}. Look for long or idle "
-                    "transactions in pg_stat_activity, then run it again; lock_timeout_s of the Database is the limit."
-                ) from _original(error)
-            self._waits += 1
-            return _jittered(self._waits, longest=min(_LONGEST_PAUSE_S, self._limit_s))
-        if not is_race(error) or self._races == _TRIES - 1:
-            return None
-        self._races += 1
-        logger.info("Running an operation again, try %d: %s", self._races + 1, _reason(error))
-        return _jittered(self._races, longest=_LONGEST_PAUSE_S)
+    def __enter__(self) -> None:
+        pass
 
-    def after(self, error: Exception) -> float | None:
-        """Return for how many seconds to wait before another try, None where there is none. Observers are told of it.
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> bool:
+        if isinstance(error, DBAPIError | InUseError | RaceError) and self._is_retryable(error):
+            return True
+        if isinstance(error, SQLAlchemyError):
+            raise translated(error) from cause_of(error)
+        return False
+
+    def pause(self) -> None:
+        """Wait before the next try. End here where the task that waits for this thread was cancelled."""
+        check_stopped()
+        time.sleep(self._pause_s)
+
+    async def apause(self) -> None:
+        """As `pause`, on an event loop."""
+        await asyncio.sleep(self._pause_s)
+
+    def _is_retryable(self, error: DBAPIError | InUseError | RaceError) -> bool:
+        """Return whether there is another try, and note how long to wait for it. Observers are told of it.
 
         Raises `LockTimeoutError` where others have held a lock for as long as the operation waits.
         """
-        pause = self._pause(error)
-        if pause is not None:
-            stage = span("database.wait") if is_locked(error) else span("database.retry", retries=1)
-            with suppress(Exception), stage:
-                raise _original(error)
-        return pause
+        if is_locked(error):
+            waited = time.monotonic() - self._began
+            if waited >= self._lock_timeout_s:
+                raise LockTimeoutError(
+                    f"Others held what the operation needs for {waited:.0f} s: {_reason(error)}. Look for long or idle "
+                    "transactions in pg_stat_activity, then run it again; lock_timeout_s of the Database is the limit."
+                ) from cause_of(error)
+            self._waits += 1
+            self._pause_s = _jittered(self._waits, longest=min(_LONGEST_PAUSE_S, self._lock_timeout_s))
+            stage = span("database.wait")
+        elif is_race(error) and self._races < _TRIES - 1:
+            self._races += 1
+            logger.info("Running an operation again, try %d: %s", self._races + 1, _reason(error))
+            self._pause_s = _jittered(self._races, longest=_LONGEST_PAUSE_S)
+            stage = span("database.retry", retries=1)
+        elif not self._reconnected and self._is_lost(error):
+            self._reconnected, self._pause_s = True, 0.0
+            return True
+        else:
+            return False
+        with suppress(Exception), stage:
+            raise cause_of(error)
+        return True
+
+    def _is_lost(self, error: Exception) -> bool:
+        """Return whether another try may find a connection: the old one broke, or the embedded server was stopped.
+
+        An answer that did not come in time has used up the time for all tries.
+        """
+        if not isinstance(error, DBAPIError) or isinstance(error.orig, NoAnswerError):
+            return False
+        broken = error.connection_invalidated or (self._embedded and error.statement is None)
+        if broken and self._embedded:
+            embedded_url()  # starts the server where it does not run; its address stays the same
+        return broken
 
 
 def is_locked(error: Exception) -> bool:
-    """Whether the operation failed since others hold a lock."""
+    """Return whether the operation failed since others hold a lock."""
     return isinstance(error, InUseError) or _state(error) == _LOCKED
 
 
 def is_race(error: Exception) -> bool:
-    """Whether the operation failed since others did something at the same time, and may succeed now."""
+    """Return whether the operation failed since others did something at the same time, and may succeed now."""
     state = _state(error)
     internal = state == "XX000" and isinstance(error, DBAPIError) and _INTERNAL.search(str(error.orig)) is not None
     return isinstance(error, RaceError) or state in _RACES or internal
@@ -102,15 +154,11 @@ def _state(error: Exception) -> str | None:
     return getattr(error.orig, "sqlstate", None) if isinstance(error, DBAPIError) else None
 
 
-def _original(error: Exception) -> BaseException:
-    return error.orig if isinstance(error, DBAPIError) and error.orig is not None else error
-
-
 def _reason(error: Exception) -> str:
-    return str(_original(error)).strip().partition("\n")[0].rstrip(".")
+    return str(cause_of(error)).strip().partition("\n")[0].rstrip(".")
 
 
 def _jittered(number: int, *, longest: float) -> float:
-    """Between half and all of a pause that doubles, so that those who met do not meet again."""
+    """Return between half and all of a pause that doubles, so that those who met do not meet again."""
     pause: float = min(_FIRST_PAUSE_S * 2**number, longest)
     return pause * random.uniform(0.5, 1)  # noqa: S311 - no secret

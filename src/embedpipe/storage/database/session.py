@@ -4,22 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, TypeVar, TypeVarTuple
 
-from sqlalchemy import Connection, Engine, event, func, select
+from sqlalchemy import Connection, Engine, event
 
 from embedpipe._forking import cut_in_children
 from embedpipe._threads import in_thread
 from embedpipe.errors import ConfigurationError
 from embedpipe.storage.database import network
-from embedpipe.storage.tables import Collection
 from embedpipe.storage.types import register_types
 
 T = TypeVar("T")
+Ts = TypeVarTuple("Ts")
 
 DRIVERS = ("psycopg", "psycopg_async")
 
-_KNOWS_TYPES, _IS_SET, _PROBES = "embedpipe_types", "embedpipe_set", "embedpipe_probes"
+_KNOWS_TYPES, _IS_SET = "embedpipe_types", "embedpipe_set"
 
 _VECTOR_TYPES = """
 SELECT type.typname, type.oid, type.typarray
@@ -114,28 +114,27 @@ def set_locally(connection: Connection, settings: SessionSettings) -> None:
     connection.exec_driver_sql(_SETTINGS, settings.values(local=True))
 
 
-def run_on(connection: Connection, settings: SessionSettings, operation: Callable[..., T], *args: Any) -> T:
-    """Runs the operation on a caller's connection, which may know neither pgvector's types nor its schema yet.
+def prepare_given(connection: Connection, settings: SessionSettings) -> None:
+    """Prepare a caller's connection, which may know neither pgvector's types nor its schema yet.
 
     What is set there ends with the caller's transaction; a connection in autocommit has none, and keeps it.
     """
     if connection.dialect.driver not in DRIVERS:
         raise ConfigurationError(
-            f"connection= expected a connection of postgresql+psycopg://, got one of {connection.dialect.driver}."
+            f"connection= is one of {connection.dialect.driver}. Pass a connection of postgresql+psycopg://."
         )
     _learn_types(connection)
     driver: Any = connection.connection.driver_connection
     if _IS_SET not in connection.info:
         connection.exec_driver_sql(_SETTINGS, settings.values(local=not driver.autocommit, timeout=False))
-    return operation(connection, *args)
 
 
-def aside(connection: Connection, function: Callable[[], T]) -> T:
+def aside(connection: Connection, function: Callable[[*Ts], T], *args: *Ts) -> T:
     """Return what the function returns; where an event loop would wait for it, it runs in a thread meanwhile."""
     adapted: Any = connection.connection.dbapi_connection
     if not hasattr(adapted, "run_async"):
-        return function()
-    answer: T = adapted.run_async(lambda _: in_thread(function))
+        return function(*args)
+    answer: T = adapted.run_async(lambda _: in_thread(function, *args))
     return answer
 
 
@@ -150,19 +149,3 @@ def _register(driver: Any, rows: Any) -> bool:
     if rows:
         register_types(driver, [tuple(row) for row in rows])
     return bool(rows)
-
-
-def tune(connection: Connection, collection: Collection) -> None:
-    """Has a search look into as many lists as the collection's index wants: until the transaction ends, else for good.
-
-    Only an index of the method `ivfflat` wants that; what a connection in autocommit was told is remembered.
-    """
-    if collection.index.method != "ivfflat":
-        return
-    probes = collection.index.probed
-    driver: Any = connection.connection.driver_connection
-    if driver.autocommit and connection.info.get(_PROBES) == probes:
-        return
-    connection.execute(select(func.set_config("ivfflat.probes", str(probes), not driver.autocommit)))
-    if driver.autocommit:
-        connection.info[_PROBES] = probes

@@ -4,13 +4,14 @@ Imported from outside of `embedpipe.storage` too, by adapters that translate fil
 """
 
 from embedpipe.storage.filters.conditions import Among, And, Filter, Not, OfPayload, Or, parts_of, restricts
-from embedpipe.storage.filters.notation import aparse_filter, parse_filter
+from embedpipe.storage.filters.notation import Condition, aparse_filter, parse_filter
 from embedpipe.storage.filters.operators import Field, MetadataKey, ValueType
 from embedpipe.storage.filters.sql import where
 
 __all__ = [
     "Among",
     "And",
+    "Condition",
     "Field",
     "Filter",
     "MetadataKey",

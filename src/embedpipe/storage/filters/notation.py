@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sized
 from itertools import islice
-from typing import Any
+from typing import Any, TypeAlias
 
 from embedpipe._threads import in_thread
 from embedpipe.errors import InputError
 from embedpipe.storage.filters.conditions import And, Filter, Not, Or
 from embedpipe.storage.filters.operators import NOTATION, Field, as_sequence
+
+Condition: TypeAlias = Filter | Mapping[str, Any] | None
+"""A filter as a caller may give it."""
 
 _MAX_DEPTH = 50
 _FEW = 500

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any
+from typing import Any, TypeVarTuple
 
 from sqlalchemy import (
     DDL,
@@ -34,10 +34,12 @@ from sqlalchemy.schema import CreateIndex, DropIndex
 
 from embedpipe._threads import Stopped, check_stopped, is_stoppable
 from embedpipe.metrics.spans import carried
-from embedpipe.storage.database import Database, locks, network
+from embedpipe.storage.database import Connections, locks, network
 from embedpipe.storage.indexes.states import has_index, index_states
+from embedpipe.storage.search import lookup
 from embedpipe.storage.tables import Collection, VectorIndex, catalogue, lexical_tables, quoted
-from embedpipe.storage.write import chunks as operations
+
+Ts = TypeVarTuple("Ts")
 
 logger = logging.getLogger(__name__)
 
@@ -68,7 +70,7 @@ Progress = Callable[[IndexProgress], None]
 
 
 def create_index(
-    database: Database,
+    database: Connections,
     collection: Collection,
     index: VectorIndex | None,
     *,
@@ -117,32 +119,25 @@ class _Session:
 
 
 def _build(
-    database: Database, session: _Session, collection: Collection, index: VectorIndex | None, *, concurrently: bool
+    database: Connections, session: _Session, collection: Collection, index: VectorIndex | None, *, concurrently: bool
 ) -> None:
     if concurrently:
         database.run_alone(_build_beside, session, database, collection, index)
         return
-    for step in steps(index):
-        database.run(_step, session, step, collection)
+    # A transaction for each step: a build of hours holds only the locks that it needs.
+    database.run(_in_session, session, drop_invalid, collection)
+    database.run(_in_session, session, build, collection, index)
+    database.run(_in_session, session, drop_others, collection)
+    database.run(_in_session, session, analyze, collection)
 
 
-def _step(
-    connection: Connection, session: _Session, step: Callable[[Connection, Collection], None], collection: Collection
-) -> None:
+def _in_session(connection: Connection, session: _Session, step: Callable[[Connection, *Ts], None], *args: *Ts) -> None:
     session.begin(connection)
-    step(connection, collection)
+    step(connection, *args)
 
 
-def steps(index: VectorIndex | None) -> list[Callable[[Connection, Collection], None]]:
-    """The transactions that build the index while writers wait: a build of hours holds only what it needs."""
-
-    def build(connection: Connection, collection: Collection) -> None:
-        _build_meanwhile(connection, collection, index)
-
-    return [drop_invalid, build, drop_others, analyze]
-
-
-def _build_meanwhile(connection: Connection, collection: Collection, index: VectorIndex | None) -> None:
+def build(connection: Connection, collection: Collection, index: VectorIndex | None) -> None:
+    """Build the vector index while writers wait, unless it is there. `drop_invalid` goes before."""
     locks.claim(connection, collection)
     if _is_there(connection, collection, index):
         return
@@ -165,7 +160,7 @@ def is_wanted(connection: Connection, collection: Collection, min_rows: int) -> 
     """Whether there is a vector index, and whether one is to be built: of so many rows, where the role may."""
     if has_index(connection, collection):
         return True, False
-    if operations.count(connection, collection) < min_rows:
+    if lookup.count(connection, collection) < min_rows:
         return False, False
     owner = text("SELECT pg_has_role(relowner, 'USAGE') FROM pg_class WHERE oid = CAST(:vectors AS regclass)")
     if connection.execute(owner, {"vectors": quoted(connection, collection.vectors)}).scalar_one():
@@ -179,7 +174,7 @@ def is_wanted(connection: Connection, collection: Collection, min_rows: int) -> 
 
 
 def _build_beside(
-    connection: Connection, session: _Session, database: Database, collection: Collection, index: VectorIndex | None
+    connection: Connection, session: _Session, database: Connections, collection: Collection, index: VectorIndex | None
 ) -> None:
     """Build while others write. What a failure leaves is dropped.
 

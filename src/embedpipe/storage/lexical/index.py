@@ -86,12 +86,14 @@ def remove(connection: Connection, collection: Collection, keys: Sequence[int]) 
         connection.execute(_removal(collection, select(func.unnest(bound))))
 
 
-def refresh(connection: Connection, collection: Collection, *, tolerance: float = TOLERANCE) -> int:
+def refresh(connection: Connection, collection: Collection, tolerance: float = TOLERANCE) -> int:
     """How many chunks were indexed anew, since the average length has moved by more than `tolerance` since theirs.
 
     Folds what writers appended, too. Only the weight of a word that is repeated in its chunk goes by the average length
     at the time of writing, and with the usual k1 and b it is off by at most 0.41 of what the average has moved since.
     """
+    if not collection.lexical:
+        return 0
     of, chunks = lexical_tables(collection), collection.chunks
     locks.lock(connection, chunks, mode="ROW SHARE")  # before the words, as every writer does
     connection.execute(_fold(collection, after=0))

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from embedpipe._threads import check_stopped
 from embedpipe.errors import EmbeddingError, EmbedPipeError
-from embedpipe.storage.database import Database
+from embedpipe.storage.database import Connections
 from embedpipe.storage.indexes import has_index
 from embedpipe.storage.indexes import vector as index_building
 from embedpipe.storage.reembed import embedding_versions as vector_sets
@@ -40,7 +40,7 @@ Progress: TypeAlias = Callable[[ReembedProgress], None]
 class Reembedding:
     """Which collection gets the vectors of which model, and how a list of texts becomes these."""
 
-    database: Database
+    database: Connections
     name: str
     model: ModelSpec
     embed: Embed

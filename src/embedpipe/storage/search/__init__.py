@@ -1,7 +1,19 @@
-"""Searches, and what stands near a chunk that is stored."""
+"""Searches: dense, lexical and hybrid. Chunks looked up by id, document or condition, and what is near a stored one."""
 
-from embedpipe.storage.search import hybrid, similar
-from embedpipe.storage.search.hybrid import Fusion, FusionMethod, Search, as_fusion
-from embedpipe.storage.search.similar import StoredVectors
+from embedpipe.storage.search import dense, execution, lookup, neighbors
+from embedpipe.storage.search.lookup import CHUNK_COLUMNS, StoredVectors
+from embedpipe.storage.search.options import MAX_K, Fusion, FusionMethod, Search, as_fusion
 
-__all__ = ["Fusion", "FusionMethod", "Search", "StoredVectors", "as_fusion", "hybrid", "similar"]
+__all__ = [
+    "CHUNK_COLUMNS",
+    "MAX_K",
+    "Fusion",
+    "FusionMethod",
+    "Search",
+    "StoredVectors",
+    "as_fusion",
+    "dense",
+    "execution",
+    "lookup",
+    "neighbors",
+]

@@ -19,7 +19,7 @@ from embedpipe.storage.tables.lexical_index import (
     written_tables,
 )
 from embedpipe.storage.tables.once import once
-from embedpipe.storage.tables.tenancy import checked_tenant, scoped
+from embedpipe.storage.tables.tenancy import checked_tenant, enter_tenant
 from embedpipe.storage.tables.vector_index import INDEX_FROM, VectorIndex, default_index
 from embedpipe.storage.tables.view import CreateView, DropView, readable_view
 
@@ -41,6 +41,7 @@ __all__ = [
     "default_index",
     "default_precision",
     "describe",
+    "enter_tenant",
     "find_collection",
     "lexical_tables",
     "migrate",
@@ -48,7 +49,6 @@ __all__ = [
     "pending_migrations",
     "quoted",
     "readable_view",
-    "scoped",
     "vector_sets",
     "written_tables",
 ]

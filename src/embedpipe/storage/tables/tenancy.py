@@ -8,16 +8,13 @@ no GIN index, and every B-tree begins with the tenant.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any
 
 from sqlalchemy import DDL, Column, Connection, Table, Text, text
 from sqlalchemy.sql.base import Executable
 
 from embedpipe.errors import ConfigurationError, InputError
 from embedpipe.storage.types import storable_text
-
-T = TypeVar("T")
 
 _SECURITY = (
     "ALTER TABLE %(fullname)s ENABLE ROW LEVEL SECURITY",
@@ -53,20 +50,12 @@ def security(table: Table) -> list[Executable]:
     return [DDL(statement).against(table) for statement in _SECURITY]  # type: ignore[no-untyped-call]  # SQLAlchemy leaves DDL untyped
 
 
-def scoped(plan: Callable[..., T], tenant: str) -> Callable[..., T]:
-    """The plan, run as that tenant.
+def enter_tenant(connection: Connection, tenant: str) -> None:
+    """Have the transaction see and write the rows of that tenant alone.
 
-    It raises `ConfigurationError` on a connection in autocommit and for a role that row security does not hold for.
+    Raises:
+        ConfigurationError: If the connection is in autocommit, or row security does not hold for its role.
     """
-
-    def run(connection: Connection, *args: Any) -> T:
-        _enter(connection, tenant)
-        return plan(connection, *args)
-
-    return run
-
-
-def _enter(connection: Connection, tenant: str) -> None:
     driver: Any = connection.connection.driver_connection
     if driver.autocommit:
         raise ConfigurationError("A tenant is set for one transaction; connection= is in autocommit and has none.")

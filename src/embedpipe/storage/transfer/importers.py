@@ -29,7 +29,7 @@ from sqlalchemy import (
 )
 
 from embedpipe.errors import CollectionNotFoundError, EmbedPipeError, InputError, ModelMismatchError, SchemaError
-from embedpipe.storage.database import Database
+from embedpipe.storage.admin import Database
 from embedpipe.storage.store import PgVectorStore
 from embedpipe.storage.tables import INDEX_FROM
 from embedpipe.storage.types import VectorColumn, unpack_vector

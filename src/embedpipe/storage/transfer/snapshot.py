@@ -11,10 +11,10 @@ from sqlalchemy import Connection, LargeBinary, Select, Text, cast, func, select
 
 from embedpipe.errors import StorageError
 from embedpipe.storage.database import translated_errors
+from embedpipe.storage.search import lookup
 from embedpipe.storage.store import PgVectorStore
-from embedpipe.storage.tables import Collection, scoped
+from embedpipe.storage.tables import Collection
 from embedpipe.storage.types import dumps, ordered, unpack_vector
-from embedpipe.storage.write import statements
 from embedpipe.types import Vectors
 
 T = TypeVar("T")
@@ -22,7 +22,7 @@ T = TypeVar("T")
 _ROWS = 2000
 _JSON = ("metadata", "payload")
 
-CHUNK_COLUMNS = tuple(name for name in statements.CHUNK_COLUMNS if name != "key_order")
+CHUNK_COLUMNS = tuple(name for name in lookup.CHUNK_COLUMNS if name != "key_order")
 DOCUMENT_COLUMNS = ("id", "content", "metadata")
 
 
@@ -39,11 +39,10 @@ def in_snapshot(store: PgVectorStore, operation: Callable[[Connection, Collectio
     Of a store with a tenant, that tenant's rows. Raises what the store's own methods raise.
     """
     collection = store.existing()
-    plan = operation if store.tenant is None else scoped(operation, store.tenant)
     with translated_errors(), store.database.engine.connect() as connection:
         reader = connection.execution_options(isolation_level="REPEATABLE READ")
         with reader.begin():
-            return store.database.run(plan, collection, connection=reader)
+            return store.database.run(operation, collection, connection=reader, tenant=store.tenant)
 
 
 def read_chunks(connection: Connection, collection: Collection) -> Generator[ChunkBatch]:

@@ -66,6 +66,11 @@ def bound_count(name: str) -> BindParameter[int]:
     return bindparam(name, type_=Integer(), literal_execute=True)
 
 
+def text_array(values: Iterable[str]) -> BindParameter[Any]:
+    """Bind strings as one text[]."""
+    return bindparam(None, TextArray(values), unique=True)
+
+
 def unpack_vector(data: bytes | None, precision: Precision) -> Vectors | None:
     """Return the (d,) float32 vector of the binary form that `vector_send` or `halfvec_send` makes."""
     if data is None:

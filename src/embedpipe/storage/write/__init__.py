@@ -1,10 +1,10 @@
-"""Writing, reading and deleting chunks and documents.
+"""Writing and deleting chunks and documents.
 
 Imported from outside of `embedpipe.storage` too, by whoever prepares documents for it.
 """
 
 from embedpipe.storage.write import chunks, documents, refusals, statements
-from embedpipe.storage.write.chunks import ChunkRows, check_size, checked_id, checked_rows, chunk_of, take
+from embedpipe.storage.write.chunks import ChunkRows, check_size, checked_id, checked_rows, take
 from embedpipe.storage.write.documents import (
     ConcurrentChangeError,
     DocumentBatch,
@@ -25,7 +25,6 @@ __all__ = [
     "check_size",
     "checked_id",
     "checked_rows",
-    "chunk_of",
     "chunks",
     "documents",
     "refusals",

@@ -1,10 +1,10 @@
-"""What a store does, each as `op(connection, collection, ...) -> result`, run alike by threads and event loops."""
+"""Chunks written, moved and deleted, with their vectors and words."""
 
 from __future__ import annotations
 
 import struct
 import uuid
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -24,8 +24,10 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import ARRAY
 
 from embedpipe.errors import InputError
-from embedpipe.storage.filters import Filter, where
+from embedpipe.storage.database import locks
+from embedpipe.storage.filters import Filter, restricts
 from embedpipe.storage.lexical import index as lexical
+from embedpipe.storage.search import lookup
 from embedpipe.storage.tables import Collection
 from embedpipe.storage.types import (
     BoundArray,
@@ -35,8 +37,8 @@ from embedpipe.storage.types import (
     checked_vectors,
     dumps,
     order_record,
-    ordered,
     storable_text,
+    text_array,
     vector_array,
 )
 from embedpipe.storage.write import statements
@@ -64,6 +66,7 @@ class ChunkRows:
     key_order: Sequence[str | None]
 
     def arrays(self, start: int, stop: int) -> dict[str, BoundArray]:
+        """Return these rows as the arrays that `statements.upsert` and `move` bind."""
         part = self.chunks[start:stop]
         return {
             "staged_id": TextArray(chunk.id for chunk in part),
@@ -78,8 +81,12 @@ class ChunkRows:
             "staged_key_order": JsonbArray(self.key_order[start:stop]),
         }
 
+    def ids(self) -> list[str]:
+        """Return the ids of the chunks, in order."""
+        return [str(chunk.id) for chunk in self.chunks]
+
     def sizes(self) -> list[int]:
-        """How many characters each row has."""
+        """Return how many characters each row has."""
         return [
             len(chunk.text) + len(chunk.header or "") + len(metadata) + len(payload or "")
             for chunk, metadata, payload in zip(self.chunks, self.metadata, self.payload, strict=True)
@@ -87,12 +94,12 @@ class ChunkRows:
 
 
 def with_ids(chunks: Sequence[Chunk]) -> list[Chunk]:
-    """The chunks, with a random id where one has none."""
+    """Return the chunks, with a random id where one has none."""
     return [chunk if chunk.id is not None else chunk._replace(id=str(uuid.uuid4())) for chunk in chunks]
 
 
 def checked_rows(chunks: Sequence[Chunk]) -> ChunkRows:
-    """The chunks ready to be bound. Raises `InputError` naming the chunk and what of it cannot be stored."""
+    """Return the chunks ready to be bound. Raise `InputError` naming the chunk and what of it cannot be stored."""
     metadata, payload, order = [], [], []
     encoded: tuple[Any, str, str | None] = (None, "{}", None)
     for chunk in chunks:
@@ -122,7 +129,7 @@ def checked_rows(chunks: Sequence[Chunk]) -> ChunkRows:
 
 
 def checked_id(value: object, what: str) -> str:
-    """The id itself; `InputError` where it is no str, empty or too long for an index."""
+    """Return the id. Raise `InputError` where it is no str, empty or too long for an index."""
     if not isinstance(value, str) or not value:
         raise InputError(f"{what}: expected an id of type str that is not empty, got {value!r:.200}.")
     storable_text(value, f"{what}, id")
@@ -152,23 +159,54 @@ def checked(vectors: Any, collection: Collection, *, count: int, names: Sequence
     )
 
 
-def upsert_apart(connection: Connection, collection: Collection, rows: ChunkRows, vectors: Vectors) -> None:
-    """Write as `upsert`, in a savepoint, and find out whose value it is where one is refused.
+def upsert(connection: Connection, collection: Collection, rows: ChunkRows, vectors: Any) -> list[str]:
+    """Write chunks and their vectors by chunk id: new ones are added, others replaced whole. Return all ids.
+
+    Of two chunks with one id the later one counts. Raises `InputError` for vectors that the collection does not take.
+    """
+    last, checked = _ready(connection, collection, rows, vectors)
+    write_rows(connection, collection, last, checked)
+    return rows.ids()
+
+
+def upsert_by_halves(connection: Connection, collection: Collection, rows: ChunkRows, vectors: Any) -> list[str]:
+    """Write as `upsert`, in savepoints, and find out whose value it is where one is refused.
 
     Raises `InputError` naming the first such chunk; nothing is written then.
     """
-
-    def write(places: Sequence[int]) -> None:
-        upsert(connection, collection, take(rows, places), vectors[places])
-
-    order = sorted(range(len(rows.chunks)), key=lambda i: str(rows.chunks[i].id))  # as `locks` has it
+    last, checked = _ready(connection, collection, rows, vectors)
+    order = _by_id(last)
     if _autocommits(connection):
-        return write(order)
+        _write_places(connection, order, collection, last, checked)
+        return rows.ids()
     with connection.begin_nested():
-        for outcome in by_halves(connection, order, write):
+        for outcome in by_halves(connection, order, _write_places, collection, last, checked):
             if isinstance(outcome, Refused):
-                raise about(f"Chunk {rows.chunks[outcome.item].id!r:.200}", outcome.error)
-    return None
+                raise about(f"Chunk {last.chunks[outcome.item].id!r:.200}", outcome.error)
+    return rows.ids()
+
+
+def _ready(connection: Connection, collection: Collection, rows: ChunkRows, vectors: Any) -> tuple[ChunkRows, Vectors]:
+    """Return the rows that are written, each id once, and their checked vectors. The chunks' table is locked by then.
+
+    A statement that writes vectors from chunks would lock the vectors' table first, see `locks`.
+    """
+    ids = rows.ids()
+    array = checked(vectors, collection, count=len(ids), names=ids)
+    locks.lock(connection, collection.chunks, mode="ROW EXCLUSIVE")
+    last = list({chunk_id: place for place, chunk_id in enumerate(ids)}.values())
+    return (rows, array) if len(last) == len(ids) else (take(rows, last), array[last])
+
+
+def _write_places(
+    connection: Connection, places: Sequence[int], collection: Collection, rows: ChunkRows, vectors: Vectors
+) -> None:
+    write_rows(connection, collection, take(rows, places), vectors[places])
+
+
+def _by_id(rows: ChunkRows) -> list[int]:
+    """Return the places of the rows in the order that `locks` states."""
+    return sorted(range(len(rows.chunks)), key=rows.ids().__getitem__)
 
 
 def _autocommits(connection: Connection) -> bool:
@@ -176,10 +214,11 @@ def _autocommits(connection: Connection) -> bool:
     return bool(driver.autocommit)
 
 
-def upsert(connection: Connection, collection: Collection, rows: ChunkRows, vectors: Vectors) -> None:
-    """Writes chunks and vectors by chunk id: new ones are added, others replaced whole."""
-    order = sorted(range(len(rows.chunks)), key=lambda i: str(rows.chunks[i].id))  # as `locks` has it
+def write_rows(connection: Connection, collection: Collection, rows: ChunkRows, vectors: Vectors) -> None:
+    """Write checked chunks and vectors by chunk id, in the order that `locks` states, and index their words."""
+    order = _by_id(rows)
     ordered = take(rows, order)
+    ids = ordered.ids()
     sorted_vectors = vectors[order]
     statement = statements.upsert(collection)
     for part in in_parts(range(len(order)), ordered.sizes()):
@@ -188,7 +227,7 @@ def upsert(connection: Connection, collection: Collection, rows: ChunkRows, vect
         arrays["staged_embedding"] = vector_array(sorted_vectors[start:stop], collection.precision)
         connection.execute(statement, arrays)
         if collection.lexical:
-            lexical.index(connection, collection, [str(chunk.id) for chunk in ordered.chunks[start:stop]])
+            lexical.index(connection, collection, ids[start:stop])
 
 
 def lock(connection: Connection, collection: Collection, selected: ColumnElement[bool]) -> dict[str, int]:
@@ -207,26 +246,17 @@ def move(connection: Connection, collection: Collection, rows: ChunkRows) -> Non
         connection.execute(statement, rows.arrays(part[0], part[-1] + 1))
 
 
-def get(connection: Connection, collection: Collection, ids: Sequence[str]) -> list[Chunk]:
-    """The chunks with these ids, in the order of the ids; those that are not there are left out."""
-    rows = connection.execute(statements.get_chunks(collection), {"ids": TextArray(ids)})
-    found = {chunk.id: chunk for chunk in map(chunk_of, rows)}
-    return [found[key] for key in ids if key in found]
-
-
-def find(
-    connection: Connection,
-    collection: Collection,
-    condition: Filter | None,
-    document_ids: Sequence[str] | None,
-    limit: int | None,
-) -> list[Chunk]:
-    """The chunks that meet every restriction given, in the order of document and place."""
-    chunks = collection.chunks
-    selected = _selected(collection, document_ids=document_ids, condition=condition)
-    statement = select(*statements.chunk_columns(collection)).where(selected)
-    statement = statement.order_by(chunks.c.document_id, chunks.c.chunk_index, chunks.c.id).limit(limit)
-    return [chunk_of(row) for row in connection.execute(statement)]
+def checked_restrictions(
+    ids: Sequence[str] | None, document_ids: Sequence[str] | None, condition: Filter | None
+) -> tuple[list[str] | None, list[str] | None, Filter | None]:
+    """Return what `delete` takes. Raise `InputError` if nothing restricts it: it would delete everything."""
+    if ids is None and document_ids is None and not restricts(condition):
+        given = "nothing" if condition is None else "a filter that leaves nothing out"
+        raise InputError(
+            f"delete was given {given}. Pass ids, document_ids or a filter; to remove everything, call the store's "
+            "clear()."
+        )
+    return lookup.optional_ids(ids, "ids"), lookup.optional_ids(document_ids, "document_ids"), condition
 
 
 def delete(
@@ -236,20 +266,20 @@ def delete(
     document_ids: Sequence[str] | None,
     condition: Filter | None,
 ) -> int:
-    """How many chunks went: those that meet every restriction given.
+    """Delete the chunks that meet every restriction given, and return how many there were.
 
     A document that lost its last chunk goes too; one that lost some is taken for changed by the next ingest.
     """
-    selected = _selected(collection, ids=ids, document_ids=document_ids, condition=condition)
+    chosen = lookup.selected(collection, ids=ids, document_ids=document_ids, condition=condition)
     chunks, documents = collection.chunks, collection.documents
-    touched: ColumnElement[bool] = documents.c.id.in_(select(chunks.c.document_id).where(selected))
+    touched: ColumnElement[bool] = documents.c.id.in_(select(chunks.c.document_id).where(chosen))
     if document_ids is not None:
-        touched = or_(touched, documents.c.id == func.any(_text_array(document_ids)))
+        touched = or_(touched, documents.c.id == func.any(text_array(document_ids)))
     owned = connection.scalars(statements.lock_documents(collection, touched)).all()
-    locked = _text_array(owned)
+    locked = text_array(owned)
     # Chunks that another writer has brought since are of documents that are its own: those are as if written later.
     of_others = exists().where(documents.c.id == chunks.c.document_id, documents.c.id != func.all(locked))
-    gone = delete_where(connection, collection, and_(selected, ~of_others))
+    gone = delete_where(connection, collection, and_(chosen, ~of_others))
     if owned:
         of_locked = documents.c.id == func.any(locked)
         has_chunks = exists().where(chunks.c.document_id == documents.c.id)
@@ -259,7 +289,7 @@ def delete(
 
 
 def delete_where(connection: Connection, collection: Collection, selected: ColumnElement[bool]) -> int:
-    """How many chunks went, with their vectors and words: those for which the condition holds."""
+    """Delete the chunks for which the condition holds, with their vectors and words, and return how many there were."""
     deleted = statements.delete_chunks(collection, selected).returning(collection.chunks.c.key)
     keys = list(connection.scalars(deleted))
     if collection.lexical:
@@ -276,57 +306,15 @@ def delete_keys(connection: Connection, collection: Collection, keys: Sequence[i
 
 
 def clear(connection: Connection, collection: Collection) -> int:
-    """How many chunks went: all of them, with all documents."""
+    """Delete all chunks and all documents, and return how many chunks there were."""
     chunks, documents = collection.chunks, collection.documents
     connection.execute(statements.delete_documents(collection, true()))
     # What has a document now was written since, and stays whole.
     return delete_where(connection, collection, ~exists().where(documents.c.id == chunks.c.document_id))
 
 
-def count(connection: Connection, collection: Collection) -> int:
-    """How many chunks there are."""
-    return connection.scalar(select(func.count()).select_from(collection.chunks)) or 0
-
-
-def chunk_of(row: Any) -> Chunk:
-    """The chunk that a row of `CHUNK_COLUMNS` holds."""
-    return Chunk(
-        row.content,
-        row.start_index,
-        row.end_index,
-        row.chunk_index,
-        ordered(row.metadata, row.key_order, "metadata"),
-        row.document_id,
-        row.id,
-        ordered(row.payload, row.key_order, "payload"),
-        row.header,
-    )
-
-
-def _selected(
-    collection: Collection,
-    *,
-    ids: Sequence[str] | None = None,
-    document_ids: Sequence[str] | None = None,
-    condition: Filter | None = None,
-) -> Any:
-    chunks = collection.chunks
-    parts: list[Any] = [true()]
-    if ids is not None:
-        parts.append(chunks.c.id == func.any(_text_array(ids)))
-    if document_ids is not None:
-        parts.append(chunks.c.document_id == func.any(_text_array(document_ids)))
-    if condition is not None:
-        parts.append(where(condition, chunks.c.metadata))
-    return and_(*parts)
-
-
-def _text_array(values: Iterable[str]) -> BindParameter[Any]:
-    return bindparam(None, TextArray(values), unique=True)
-
-
 def take(rows: ChunkRows, order: Sequence[int]) -> ChunkRows:
-    """The rows at these positions, in their order."""
+    """Return the rows at these positions, in their order."""
     return ChunkRows(
         [rows.chunks[i] for i in order],
         [rows.metadata[i] for i in order],

@@ -11,8 +11,18 @@ from sqlalchemy import Connection, bindparam, func, select
 from embedpipe.errors import EmbedPipeError, InputError
 from embedpipe.storage.tables import Collection
 from embedpipe.storage.types import BytesArray, JsonbArray, TextArray, ordered
-from embedpipe.storage.write import chunks as operations
 from embedpipe.storage.write import statements
+from embedpipe.storage.write.chunks import (
+    ChunkRows,
+    checked,
+    delete_keys,
+    delete_where,
+    in_parts,
+    lock,
+    move,
+    take,
+    write_rows,
+)
 from embedpipe.storage.write.refusals import Refused, by_halves
 from embedpipe.types import Metadata, Vectors
 
@@ -37,8 +47,8 @@ class DocumentBatch:
     """Documents, their chunks that are stored already, and their new ones with vectors (n, d)."""
 
     documents: Sequence[DocumentRow]
-    kept: operations.ChunkRows
-    new: operations.ChunkRows
+    kept: ChunkRows
+    new: ChunkRows
     vectors: Vectors
 
 
@@ -66,7 +76,7 @@ class StoredDocument(NamedTuple):
 
 
 def stored(connection: Connection, collection: Collection, document_ids: Sequence[str]) -> list[StoredDocument]:
-    """The documents with these ids, in the order of the ids; those that are not there are left out."""
+    """Return the documents with these ids, in the order of the ids, without those that are not there."""
     table = collection.documents
     rows = select(table.c.id, table.c.content, table.c.metadata, table.c.key_order)
     rows = rows.where(table.c.id == func.any(bindparam("ids")))
@@ -78,7 +88,7 @@ def stored(connection: Connection, collection: Collection, document_ids: Sequenc
 
 
 def known(connection: Connection, collection: Collection, document_ids: Sequence[str]) -> Known:
-    """What is stored of these documents."""
+    """Return what is stored of these documents: their hashes, and the ids of their chunks."""
     documents, chunks = collection.documents, collection.chunks
     ids = TextArray(document_ids)
     hashes = select(documents.c.id, documents.c.hash).where(documents.c.id == func.any(bindparam("ids")))
@@ -89,45 +99,43 @@ def known(connection: Connection, collection: Collection, document_ids: Sequence
     )
 
 
-def write(connection: Connection, collection: Collection, batch: DocumentBatch) -> int:
+def write(connection: Connection, collection: Collection, batch: DocumentBatch) -> Written:
     """Write documents and chunks, in the order that `locks` states.
 
     Who writes the same documents at the same time waits for the other.
 
-    Returns:
-        How many stale chunks went.
-
     Raises:
         ConcurrentChangeError: If a kept chunk is no longer there.
     """
+    return Written(_write(connection, collection, batch))
+
+
+def _write(connection: Connection, collection: Collection, batch: DocumentBatch) -> int:
+    """Write the batch, and return how many stale chunks went."""
     names = [chunk.id for chunk in batch.new.chunks]
-    vectors = operations.checked(batch.vectors, collection, count=len(names), names=names)
+    vectors = checked(batch.vectors, collection, count=len(names), names=names)
     _upsert_documents(connection, collection, batch.documents)
     of_documents = func.any(bindparam(None, TextArray(row.id for row in batch.documents)))
-    there = operations.lock(connection, collection, collection.chunks.c.document_id == of_documents)
+    there = lock(connection, collection, collection.chunks.c.document_id == of_documents)
     kept, new = ({str(chunk.id) for chunk in rows.chunks} for rows in (batch.kept, batch.new))
     if not kept <= there.keys():
         raise ConcurrentChangeError("Chunks that were to be kept are gone: another writer changed these documents.")
     stale = [key for name, key in there.items() if name not in kept and name not in new]
     if stale:
-        operations.delete_keys(connection, collection, stale)
-    operations.move(connection, collection, batch.kept)
-    operations.upsert(connection, collection, batch.new, vectors)
+        delete_keys(connection, collection, stale)
+    move(connection, collection, batch.kept)
+    write_rows(connection, collection, batch.new, vectors)
     return len(stale)
 
 
-def write_apart(connection: Connection, collection: Collection, batch: DocumentBatch) -> Written:
+def write_by_halves(connection: Connection, collection: Collection, batch: DocumentBatch) -> Written:
     """Write the documents as `write`, without those that are refused: these are found, and stay as they were stored."""
-
-    def write_part(rows: Sequence[DocumentRow]) -> int:
-        return write(connection, collection, _part(batch, rows))
-
     removed, refused = 0, dict[str, InputError]()
     rows = sorted(batch.documents, key=lambda row: row.id)  # as `locks` has it; first what is there, then by halves
     named = func.any(bindparam(None, TextArray(row.id for row in rows)))
     connection.execute(statements.lock_documents(collection, collection.documents.c.id == named)).all()
-    operations.lock(connection, collection, collection.chunks.c.document_id == named)
-    for outcome in by_halves(connection, rows, write_part):
+    lock(connection, collection, collection.chunks.c.document_id == named)
+    for outcome in by_halves(connection, rows, _write_part, collection, batch):
         if isinstance(outcome, Refused):
             refused[outcome.item.id] = outcome.error
         else:
@@ -135,32 +143,36 @@ def write_apart(connection: Connection, collection: Collection, batch: DocumentB
     return Written(removed, refused)
 
 
+def _write_part(
+    connection: Connection, rows: Sequence[DocumentRow], collection: Collection, batch: DocumentBatch
+) -> int:
+    return _write(connection, collection, _part(batch, rows))
+
+
 def _part(batch: DocumentBatch, rows: Sequence[DocumentRow]) -> DocumentBatch:
-    """The batch with these of its documents alone."""
+    """Return the batch with these of its documents alone."""
     ids = {row.id for row in rows}
     kept, new = (
         [place for place, chunk in enumerate(chunks) if chunk.document_id in ids]
         for chunks in (batch.kept.chunks, batch.new.chunks)
     )
-    return DocumentBatch(rows, operations.take(batch.kept, kept), operations.take(batch.new, new), batch.vectors[new])
+    return DocumentBatch(rows, take(batch.kept, kept), take(batch.new, new), batch.vectors[new])
 
 
 def prune(connection: Connection, collection: Collection, seen: Sequence[str]) -> tuple[int, int]:
-    """How many documents and chunks went: all documents but those seen."""
+    """Delete all documents but those seen, and return how many documents and chunks there were."""
     documents, chunks = collection.documents, collection.chunks
     unseen = documents.c.id != func.all(bindparam(None, TextArray(seen)))
     deleted = statements.delete_documents(collection, unseen).returning(documents.c.id)
     ids = list(connection.scalars(deleted))  # who writes one of these anew waits from here on
-    gone = operations.delete_where(
-        connection, collection, chunks.c.document_id == func.any(bindparam(None, TextArray(ids)))
-    )
+    gone = delete_where(connection, collection, chunks.c.document_id == func.any(bindparam(None, TextArray(ids))))
     return len(ids), gone
 
 
 def _upsert_documents(connection: Connection, collection: Collection, rows: Sequence[DocumentRow]) -> None:
     statement = statements.upsert_documents(collection)
     by_id = sorted(rows, key=lambda row: row.id)  # as `locks` has it
-    for part in operations.in_parts(by_id, [len(row.text or "") + len(row.metadata) for row in by_id]):
+    for part in in_parts(by_id, [len(row.text or "") + len(row.metadata) for row in by_id]):
         values = {
             "staged_id": TextArray(row.id for row in part),
             "staged_content": TextArray(row.text for row in part),

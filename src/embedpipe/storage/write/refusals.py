@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import wraps
-from typing import Any, Generic, TypeVar
+from typing import Generic, TypeVar, TypeVarTuple
 
 import psycopg
 from sqlalchemy import Connection
@@ -16,6 +15,7 @@ from embedpipe.storage.database import reason_of
 
 T = TypeVar("T")
 R = TypeVar("R")
+Ts = TypeVarTuple("Ts")
 
 # SQLSTATE: a value that its type cannot hold, a constraint, a view's condition, a limit of the server's, a trigger.
 _CLASSES = ("22", "23", "44", "54", "P0")
@@ -43,9 +43,9 @@ def is_refusal(error: Exception) -> bool:
 
 
 def by_halves(
-    connection: Connection, items: Sequence[T], write: Callable[[Sequence[T]], R]
+    connection: Connection, items: Sequence[T], write: Callable[[Connection, Sequence[T], *Ts], R], *args: *Ts
 ) -> Iterator[R | Refused[T]]:
-    """Write the items, and those among which one is refused again by halves, until it is found.
+    """Write items by `write(connection, items, *args)`; where one is refused, write by halves until it is found.
 
     Runs in savepoints of the present transaction, so that what is refused leaves nothing behind.
 
@@ -54,7 +54,7 @@ def by_halves(
     """
     try:
         with connection.begin_nested():
-            written = write(items)
+            written = write(connection, items, *args)
     except (DBAPIError, InputError) as error:
         if not is_refusal(error):
             raise
@@ -65,18 +65,8 @@ def by_halves(
         yield written
         return
     middle = len(items) // 2
-    yield from by_halves(connection, items[:middle], write)
-    yield from by_halves(connection, items[middle:], write)
-
-
-def apart(plan: Callable[..., R]) -> Callable[..., R]:
-    """Return the plan as it is to be run once something was refused: so that it finds out what."""
-
-    @wraps(plan)
-    def finding(*args: Any) -> R:
-        return plan(*args, apart=True)
-
-    return finding
+    yield from by_halves(connection, items[:middle], write, *args)
+    yield from by_halves(connection, items[middle:], write, *args)
 
 
 def explained(error: DBAPIError | InputError) -> InputError:

@@ -10,11 +10,9 @@ from sqlalchemy import (
     ColumnClause,
     ColumnElement,
     Delete,
-    Float,
     Integer,
     LargeBinary,
     Select,
-    Subquery,
     Text,
     Update,
     and_,
@@ -30,8 +28,8 @@ from sqlalchemy.dialects.postgresql import JSONB, Insert, insert
 from sqlalchemy.types import TypeEngine
 
 from embedpipe.storage.database import by_id
+from embedpipe.storage.search import CHUNK_COLUMNS
 from embedpipe.storage.tables import Collection
-from embedpipe.storage.types import bound_count
 
 Rows: TypeAlias = "Select[*tuple[Any, ...]]"
 
@@ -47,7 +45,6 @@ _STAGED: dict[str, TypeEngine[Any]] = {
     "header": Text(),
     "key_order": JSONB(),
 }
-CHUNK_COLUMNS = tuple(_STAGED)
 
 
 def _staged(collection: Collection, *, with_vectors: bool) -> CTE:
@@ -126,17 +123,6 @@ def upsert_documents(collection: Collection) -> Insert:
     return into.on_conflict_do_update(index_elements=unique, set_=changed | {"updated_at": func.now()})
 
 
-def chunk_columns(collection: Collection) -> list[ColumnElement[Any]]:
-    """What a chunk is made of, in the order of `CHUNK_COLUMNS`."""
-    return [collection.chunks.c[name] for name in CHUNK_COLUMNS]
-
-
-def get_chunks(collection: Collection) -> Rows:
-    """The chunks with the bound ids."""
-    ids: BindParameter[Any] = bindparam("ids")
-    return select(*chunk_columns(collection)).where(collection.chunks.c.id == func.any(ids))
-
-
 def lock_chunks(collection: Collection, condition: ColumnElement[bool]) -> Select[int, str]:
     """Key and id of the chunks under the condition, locked in the order of their ids."""
     chunks = collection.chunks
@@ -159,47 +145,3 @@ def delete_documents(collection: Collection, condition: ColumnElement[bool]) -> 
     """Removes the documents under the condition, locked in the order of their ids; their chunks stay."""
     locked = lock_documents(collection, condition).cte("locked")
     return delete(collection.documents).where(collection.documents.c.id.in_(select(locked.c.id)))
-
-
-def dense_candidates(
-    collection: Collection, restriction: ColumnElement[bool] | None, *, exact: bool, ties: bool = False
-) -> Subquery:
-    """Keys and cosine distances of the chunks nearest to the bound `vector`, at most the bound `candidates`.
-
-    `exact` keeps the planner from the vector index, which may return too few. An index that holds less than the vectors
-    is asked for the bound `wide` candidates, which are ranked by the vectors. With `ties` all that are as near as the
-    last one come, too. That is left out where there is nothing to gain: a scan then sorts every row, not the best.
-    """
-    vectors, chunks = collection.vectors, collection.chunks
-    distance = cosine_distance(vectors.c.embedding).label("distance")
-    rows = select(vectors.c.key, vectors.c.embedding)
-    if restriction is not None:
-        rows = rows.join(chunks, chunks.c.key == vectors.c.key).where(restriction)
-    if exact:
-        every = rows.with_only_columns(vectors.c.key, distance).cte("every").prefix_with("MATERIALIZED")
-        nearest = select(every).order_by(every.c.distance)
-    elif collection.index.kind == "full":
-        nearest = rows.with_only_columns(vectors.c.key, distance).order_by(distance.element)
-    else:
-        by_index = rows.order_by(_indexed_distance(collection)).fetch(bound_count("wide"), with_ties=ties)
-        near = by_index.subquery("near_by_index")
-        exactly = cosine_distance(near.c.embedding)
-        nearest = select(near.c.key, exactly.label("distance")).order_by(exactly)
-    return nearest.fetch(bound_count("candidates"), with_ties=ties).subquery("dense")
-
-
-def cosine_distance(embedding: ColumnElement[Any]) -> ColumnElement[float]:
-    """The cosine distance to the bound `vector`."""
-    query = bindparam("vector", type_=embedding.type)
-    distance: ColumnElement[float] = embedding.op("<=>", return_type=Float())(query)
-    return distance
-
-
-def _indexed_distance(collection: Collection) -> ColumnElement[float]:
-    index, embedding = collection.index, collection.vectors.c.embedding
-    query = bindparam("vector", type_=embedding.type)
-    dimensions, precision = collection.model.dimensions, collection.precision
-    return index.distance(
-        index.expression(embedding, dimensions=dimensions, precision=precision),
-        index.expression(query, dimensions=dimensions, precision=precision),
-    )

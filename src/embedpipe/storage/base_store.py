@@ -1,8 +1,8 @@
-"""What the two stores share: which collection of which database they are bound to."""
+"""`BaseStore`: what the store for threads and the one for event loops share. Neither waits for a database here."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
@@ -22,17 +22,19 @@ from embedpipe.errors import (
     StorageError,
 )
 from embedpipe.metrics.spans import Observers, Span, span
-from embedpipe.storage.admin import drop_collection, health
-from embedpipe.storage.database import Database, RaceError, lasting, locks
-from embedpipe.storage.tables import BM25, Collection, CollectionSettings, catalogue, checked_tenant, scoped
+from embedpipe.storage.admin import Database, drop_collection, health
+from embedpipe.storage.database import RaceError, lasting, locks
+from embedpipe.storage.tables import BM25, Collection, CollectionSettings, catalogue, checked_tenant
 from embedpipe.storage.types import Precision
 from embedpipe.types import ModelSpec
 
-T = TypeVar("T")
-S = TypeVar("S", bound="BoundStore")
+S = TypeVar("S", bound="BaseStore")
+
+RENEWALS = 10
+"""How often an operation looks a collection up anew that others drop and make again under it."""
 
 
-class BoundStore:
+class BaseStore:
     """Which collection of which database, and with what it is made where it is not there yet."""
 
     def __init__(
@@ -76,13 +78,14 @@ class BoundStore:
         """Whether the store has found its collection, and not found it dropped since."""
         return self._collection is not None
 
-    def _rebound(self, kind: type[S]) -> S:
+    def _as(self, kind: type[S]) -> S:
+        """Return a store of that kind for the same collection."""
         other = kind(self.database, collection=self.name, tenant=self.tenant, metrics=self.metrics)
-        other.settings, other._collection = self.settings, self._collection  # noqa: SLF001 - the same binding
+        other.settings, other._collection = self.settings, self._collection  # noqa: SLF001 - the same collection
         return other
 
     def _with_model(self: S, model: ModelSpec) -> S:
-        """The same collection under its new model; the index and so on are looked up there."""
+        """Return a store for the same collection under its new model. The index and so on are looked up there."""
         other = type(self)(self.database, collection=self.name, metrics=self.metrics)
         other.settings = replace(self.settings, model=model, precision=None)
         return other
@@ -101,7 +104,7 @@ class BoundStore:
         self.database.full_at = -inf
 
     def _find(self, connection: Connection) -> Collection:
-        """The collection that is there. A mistyped name is not made by reading, nor taken for an empty collection."""
+        """Return the collection that is there. A mistyped name is not made by reading, nor taken for an empty one."""
         if not catalogue.exists(connection, self.database.schema, self.name):
             raise CollectionNotFoundError(
                 f"There is no collection {self.name!r} in schema {self.database.schema!r}. Check the name. Writing "
@@ -110,7 +113,7 @@ class BoundStore:
         return self._open(connection)
 
     def _open(self, connection: Connection) -> Collection:
-        """The collection, made where there is none and the model is known."""
+        """Return the collection. Make it where there is none and the model is known."""
         catalogue.migrate(connection, self.database.schema)
         return catalogue.open_collection(connection, self.database.schema, self.name, self.settings)
 
@@ -136,12 +139,8 @@ class BoundStore:
             raise RaceError(f"Collection {self.name!r} was changed while it was to be dropped. Run it again.")
         drop_collection(connection, found)
 
-    def _scoped(self, plan: Callable[..., T]) -> Callable[..., T]:
-        """The plan, for this store's tenant where it has one."""
-        return plan if self.tenant is None else scoped(plan, self.tenant)
-
     def _renewed(self, connection: Connection, used: Collection) -> Collection:
-        """The collection as it is now, after a table of it was not where it had been."""
+        """Return the collection as it is now, after a table of it was not where it had been."""
         found = catalogue.find_collection(connection, self.database.schema, self.name)
         if found is None:
             self._collection = None
@@ -157,15 +156,6 @@ class BoundStore:
         return found
 
 
-def operation_of(plan: Callable[..., object]) -> str:
-    """What a plan does: the name of the function that made it, or of itself."""
-    return str(getattr(plan, "__qualname__", "plan")).partition(".")[0]
-
-
-RENEWALS = 10
-"""How often an operation looks a collection up anew that others drop and make again under it."""
-
-
 def check_outdated(error: SchemaError, left: int) -> None:
     """Raise the error again, unless a table is missing and tries are left: the collection may then be another."""
     if left == 0 or not isinstance(error.__cause__, UndefinedTable):
@@ -173,7 +163,7 @@ def check_outdated(error: SchemaError, left: int) -> None:
 
 
 def replaced(name: str) -> StorageError:
-    """What a caller's transaction is told whose first try the server has ended."""
+    """Return the error for a caller's transaction whose first try the server has ended."""
     return StorageError(
         f"The tables of collection {name!r} were replaced during this transaction. Roll it back and run it again."
     )

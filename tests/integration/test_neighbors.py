@@ -53,7 +53,7 @@ async def test_what_is_not_stored_is_like_nothing(store: Any) -> None:
     await store.create()
     with pytest.raises(InputError, match="no chunk with the id 'none'"):
         await store.similar("none")
-    with pytest.raises(InputError, match="k expected"):
+    with pytest.raises(InputError, match="k=0 is out of range"):
         await store.similar("none", k=0)
 
 
@@ -72,28 +72,28 @@ async def test_vectors_come_back_with_their_ids_as_they_were_written(store: Any)
 async def test_the_chunks_around_one_are_those_of_its_document_in_order(store: Any) -> None:
     chunks = [chunk("a", i) for i in (3, 1, 0, 2, 4)] + [chunk("b", i) for i in range(3)] + [chunk(None, 0)]
     await store.upsert(chunks, at(*range(9)))
-    around = await store.around(["a-1", "b-0", "None-0", "none"])
+    around = await store.neighbors(["a-1", "b-0", "None-0", "none"])
     assert {key: [found.id for found in value] for key, value in around.items()} == {
         "a-1": ["a-0", "a-2"],
         "b-0": ["b-1"],
     }
     assert around["b-0"] == [chunk("b", 1)]
-    whole = await store.around(["a-3"], parent="document")
+    whole = await store.neighbors(["a-3"], parent="document")
     assert [found.id for found in whole["a-3"]] == ["a-0", "a-1", "a-2", "a-4"]
-    assert await store.around(["a-1"], window=0) == {}
+    assert await store.neighbors(["a-1"], window=0) == {}
 
 
 async def test_a_section_is_what_stands_under_the_same_headings(store: Any) -> None:
     paths = [None, ["Guide"], ["Guide", "Install"], ["Guide", "Install"], ["Guide", "Use"]]
     chunks = [chunk("a", i, **({} if path is None else {"heading_path": path})) for i, path in enumerate(paths)]
     await store.upsert([*chunks, chunk("b", 0, heading_path=["Guide", "Install"])], at(*range(6)))
-    around = await store.around([f"a-{i}" for i in range(5)], parent="section")
+    around = await store.neighbors([f"a-{i}" for i in range(5)], parent="section")
     assert {key: [found.id for found in value] for key, value in around.items()} == {"a-2": ["a-3"], "a-3": ["a-2"]}
 
 
 async def test_a_negative_window_is_refused(store: Any) -> None:
-    with pytest.raises(InputError, match="window expected"):
-        await store.around(["a"], window=-1)
+    with pytest.raises(InputError, match="window=-1"):
+        await store.neighbors(["a"], window=-1)
 
 
 async def test_a_service_expands_its_results_and_finds_what_says_the_same(minilm: Any, database: Database) -> None:

@@ -1,0 +1,88 @@
+"""Count the calls that one warm search and one small ingest make within embedpipe, and how deep the stack is at SQL.
+
+python benchmarks/calls.py
+"""
+
+import sys
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from types import FrameType
+
+import embedpipe
+from embedpipe import Document, SemanticSearchService
+from embedpipe.testing import FakeEmbeddingModel
+
+ROOT = str(Path(embedpipe.__file__).parent)
+TEXT = "PostgreSQL stores rows in pages. An index finds them by value. Vacuum removes what nobody sees any more. "
+
+
+class Profile:
+    """Calls of embedpipe's functions, and the deepest stack of its frames where a driver's `execute` began."""
+
+    def __init__(self) -> None:
+        self.calls: Counter[str] = Counter()
+        self.statements = 0
+        self.stack: list[str] = []
+
+    def __call__(self, frame: FrameType, event: str, argument: object) -> None:
+        """Take an event of `sys.setprofile`."""
+        code = frame.f_code
+        if event != "call":
+            return
+        if code.co_filename.startswith(ROOT):
+            self.calls[_name(frame)] += 1
+        elif code.co_name == "execute" and code.co_filename.endswith(("psycopg/cursor.py", "psycopg/cursor_async.py")):
+            self.statements += 1
+            stack, above = [], frame.f_back
+            while above is not None:
+                if above.f_code.co_filename.startswith(ROOT):
+                    stack.append(_name(above))
+                above = above.f_back
+            self.stack = max(self.stack, stack[::-1], key=len)
+
+
+def _name(frame: FrameType) -> str:
+    code = frame.f_code
+    return f"{code.co_filename[len(ROOT) + 1 :]}:{code.co_qualname}"
+
+
+def profiled(work: Callable[[], object]) -> Profile:
+    """Run the work under a profile."""
+    profile = Profile()
+    sys.setprofile(profile)
+    try:
+        work()
+    finally:
+        sys.setprofile(None)
+    return profile
+
+
+def main() -> None:
+    """Print the counts of a dense, a lexical and a hybrid search, and of an ingest."""
+    service = SemanticSearchService(FakeEmbeddingModel(64), collection="calls", chunker=None)
+    service.ingest([Document(id=f"d{i}", text=TEXT + f"Row {i}.") for i in range(200)])
+    for mode in ("dense", "lexical", "hybrid"):
+        for _ in range(3):
+            service.search("which index finds rows", k=5, mode=mode)  # type: ignore[arg-type]  # one of the modes
+        _report(mode, profiled(lambda mode=mode: service.search("an index of pages", k=5, mode=mode)))  # type: ignore[misc]
+    one = iter(range(1000, 2000))
+    document = lambda: [Document(id=f"d{next(one)}", text=TEXT + f"Row {next(one)}.")]  # noqa: E731
+    service.ingest(document())
+    _report("ingest", profiled(lambda: service.ingest(document())))
+
+
+def _report(name: str, profile: Profile) -> None:
+    files = {call.partition(":")[0] for call in profile.calls}
+    print(
+        f"{name}: {profile.calls.total()} calls, {len(profile.calls)} functions, {len(files)} files, "
+        f"{len(profile.stack)} frames, {profile.statements} statements"
+    )
+    if "-v" in sys.argv:
+        print("   " + " > ".join(profile.stack))
+        for call, count in profile.calls.most_common():
+            print(f"   {count:4d} {call}")
+
+
+if __name__ == "__main__":
+    main()

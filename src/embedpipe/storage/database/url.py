@@ -1,0 +1,107 @@
+"""Database URLs: reading one, and taking apart what belongs to libpq, to a pooler and to nobody's eyes."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import unquote
+
+from sqlalchemy import URL, make_url
+from sqlalchemy.exc import ArgumentError
+
+from embedpipe.errors import ConfigurationError
+
+SECRET_OPTIONS = frozenset({"password", "sslpassword", "oauth_client_secret", "scram_client_key", "scram_server_key"})
+"""libpq's options that are secrets."""
+
+_SCHEMES = ("postgres", "postgresql", "postgresql+psycopg", "postgresql+psycopg2", "postgresql+asyncpg")
+_SEVERAL_HOSTS = re.compile(r"(\w[\w+]*://(?:[^/?@]*@)?)([^/?@]*,[^/?@]*)((?:/[^?@]*)?(?:\?.*)?)", re.DOTALL)
+_PLACE = re.compile(r"(\[[^]]+\]|[^:]+)(?::(\d*))?")
+
+
+class Secrets(dict[str, Any]):
+    """libpq's options that are secrets, by name. The repr shows the names alone."""
+
+    def __repr__(self) -> str:
+        return f"Secrets({', '.join(self)})"
+
+
+@dataclass(frozen=True, slots=True)
+class DatabaseURL:
+    """A database URL, read: `url` without what is not libpq's or is a secret other than the password."""
+
+    url: URL
+    secrets: Secrets
+    """Kept apart, since an engine's repr shows its URL."""
+    transaction_pooling: bool
+    """Whether the URL says `pgbouncer=true`."""
+
+
+def read_url(url: str) -> DatabaseURL:
+    """Read a database URL, with any scheme that people use for PostgreSQL.
+
+    Raises:
+        ConfigurationError: If it cannot be read, or is not PostgreSQL's. The message does not quote it.
+    """
+    parsed = _parsed(url)
+    pooled = parsed.query.get("pgbouncer")
+    if pooled not in (None, "true", "false"):
+        raise ConfigurationError(
+            f"pgbouncer={pooled!r} in the database URL is not known. Write pgbouncer=true or false."
+        )
+    secrets = Secrets({name: value for name, value in parsed.query.items() if name in SECRET_OPTIONS})
+    password = secrets.pop("password", None)
+    if password is not None:
+        parsed = parsed.set(password=password if isinstance(password, str) else password[-1])
+    return DatabaseURL(
+        parsed.difference_update_query(["pgbouncer", "password", *secrets]),
+        secrets,
+        transaction_pooling=pooled == "true",
+    )
+
+
+def _parsed(url: str) -> URL:
+    if url.partition("?")[0].count("@") > 1:
+        raise ConfigurationError(
+            "The database URL has more than one @. Percent-encode the password: @ is %40, / is %2F, : is %3A."
+        )
+    url, hosts = _hosts_apart(url)
+    cut = "\x00" in unquote(url)  # libpq would take what stands before it, and another server's address then
+    try:
+        parsed = None if cut else make_url(url).update_query_dict(hosts)
+    except (ArgumentError, ValueError):
+        parsed = None
+    if parsed is None or _has_login(parsed.database):
+        raise ConfigurationError(  # SQLAlchemy's own message may quote the URL, so it is not chained
+            "The database URL cannot be read; expected postgresql://user:password@host:port/name, with @, / and : "
+            "percent-encoded in each part (%40, %2F, %3A) and without the character 0."
+        )
+    if parsed.drivername not in _SCHEMES:
+        raise ConfigurationError(
+            f"Expected a postgresql:// database URL, got one that starts with {parsed.drivername}://. "
+            "embedpipe stores in PostgreSQL with pgvector."
+        )
+    return parsed.set(drivername="postgresql+psycopg")
+
+
+def _has_login(database: str | None) -> bool:
+    """Whether the name of the database is the rest of a login, whose user name has a / in it."""
+    return database is not None and ":" in database.partition("@")[0] and "@" in database
+
+
+def _hosts_apart(url: str) -> tuple[str, dict[str, str]]:
+    """Return the URL without its hosts where it names several, as libpq's may, and the parameters that name them."""
+    found = _SEVERAL_HOSTS.fullmatch(url)
+    if found is None:
+        return url, {}
+    before, named, after = found.groups()
+    places = [_PLACE.fullmatch(place) for place in named.split(",")]
+    if None in places:
+        raise ConfigurationError(
+            "The database URL cannot be read: a host is missing or its port is no number. Name them as in "
+            "postgresql://user:password@host1:port,host2:port/name."
+        )
+    hosts = ",".join(place[1].strip("[]") for place in places if place)
+    ports = ",".join(place[2] or "" for place in places if place)
+    return f"{before}{after}", {"host": hosts, "port": ports}

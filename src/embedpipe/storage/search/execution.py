@@ -1,0 +1,106 @@
+"""A search run on a collection: its statement sent, and its rows made results."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+from sqlalchemy import Connection
+
+from embedpipe.errors import ConfigurationError
+from embedpipe.storage.database import aside
+from embedpipe.storage.lexical import unquoted
+from embedpipe.storage.search.dense import set_probes
+from embedpipe.storage.search.options import Search
+from embedpipe.storage.search.statement_cache import prepared, takes_long
+from embedpipe.storage.tables import Collection
+from embedpipe.storage.types import Precision, bound_vector, checked_vectors, ordered, unpack_vector
+from embedpipe.types import Chunk, SearchResult
+
+
+def search(connection: Connection, collection: Collection, wanted: Search) -> list[SearchResult]:
+    """Return at most k results, best first, ties by id.
+
+    Where the vector index brings fewer than k, the exact scan answers: an index search under a filter can end early.
+    Where no chunk holds the phrases of a hybrid search, their words count like others: questions quote titles.
+    """
+    if wanted.mode != "dense" and not collection.lexical:
+        raise ConfigurationError(
+            f"A {wanted.mode} search needs the words of collection {collection.name!r}, which was made with "
+            "lexical=False. Search with mode='dense', or make a collection that has them."
+        )
+    set_probes(connection, collection)
+    values: dict[str, Any] = {
+        "threshold": wanted.threshold,
+        "dense_weight": wanted.fusion.weight,
+        "rrf_k": wanted.fusion.rrf_k,
+    }
+    if wanted.vector is not None:
+        values["vector"] = bound_vector(_checked(wanted.vector, collection), collection.precision)
+    rows = _rows(connection, collection, wanted, values, exact=wanted.exact)
+    if len(rows) < wanted.fetched and wanted.mode != "lexical" and not wanted.exact:
+        rows = _rows(connection, collection, wanted, values, exact=True)
+    if not rows and wanted.mode == "hybrid" and wanted.text is not None:
+        plain = unquoted(wanted.text)
+        return [] if plain == wanted.text else search(connection, collection, replace(wanted, text=plain))
+    return [_result(row, place, wanted, collection.precision) for place, row in enumerate(rows, 1)]
+
+
+def _checked(vector: Any, collection: Collection) -> Any:
+    owner = f"Collection {collection.name!r}"
+    dimensions, precision = collection.model.dimensions, collection.precision
+    return checked_vectors([vector], count=1, dimensions=dimensions, owner=owner, precision=precision)[0]
+
+
+def _rows(
+    connection: Connection, collection: Collection, wanted: Search, values: dict[str, Any], *, exact: bool
+) -> Sequence[Any]:
+    """Return at most k rows, whichever way the candidates were come by.
+
+    The nearest are asked for with one more, which shows whether the last place is shared. Only then are all that share
+    it asked for, since for these a scan has to sort every row.
+    """
+    bound = values if wanted.query is None else {**values, **wanted.query.values}
+    rows: Sequence[Any] = ()
+    for ties in (False, True):
+        if takes_long(wanted):
+            sql, of_filter = aside(connection, prepared, collection, wanted, connection.dialect, exact, ties)
+        else:
+            sql, of_filter = prepared(collection, wanted, connection.dialect, exact, ties)
+        rows = connection.exec_driver_sql(sql, {**bound, **of_filter}).all()
+        if not rows or not rows[-1].cut:
+            break
+    return rows
+
+
+def _result(row: Any, place: int, wanted: Search, precision: Precision) -> SearchResult:
+    """Make a row a result: a chunk's columns, the scores of the mode, the packed vector where it was asked for."""
+    chunk_id, document_id, chunk_index, content, start, end, metadata, payload, header, key_order, *scores = row
+    vector = unpack_vector(scores.pop(), precision) if wanted.with_vectors else None
+    if key_order is not None:
+        metadata, payload = ordered(metadata, key_order, "metadata"), ordered(payload, key_order, "payload")
+    chunk = Chunk(content, start, end, chunk_index, metadata, document_id, chunk_id, payload, header)
+    if wanted.mode == "dense":
+        similarity, _ = scores
+        return SearchResult(chunk=chunk, score=similarity, similarity=similarity, dense_rank=place, vector=vector)
+    if wanted.mode == "lexical":
+        lexical_score, similarity, _ = scores
+        return SearchResult(
+            chunk=chunk,
+            score=lexical_score,
+            similarity=similarity,
+            lexical_score=lexical_score,
+            lexical_rank=place,
+            vector=vector,
+        )
+    similarity, lexical_score, dense_rank, lexical_rank, score, _ = scores
+    return SearchResult(
+        chunk=chunk,
+        score=score,
+        similarity=similarity,
+        lexical_score=lexical_score,
+        dense_rank=dense_rank,
+        lexical_rank=lexical_rank,
+        vector=vector,
+    )

@@ -1,0 +1,193 @@
+"""The one statement of a search: dense, lexical, or both and fused.
+
+A hybrid search could be two queries that the client fuses. It is one statement for three reasons. Both legs see the
+same snapshot of the tables. Every candidate gets both scores, whichever leg brought it, which fusion by scores needs.
+And it is one round trip. It reads top to bottom:
+
+    near            the nearest chunks by vector, ranked           `dense.candidates`
+    found           the best chunks by BM25, ranked                `bm25.candidates`
+    pool            the keys of both, each once
+    both            each key with similarity, BM25 score and both ranks; a missing rank is NULL
+    fused, best     the fused score; the k best, with all that tie with the last
+    SELECT          the chunks of these k, which alone read the wide table
+
+`both` is materialised: window functions over it (the greatest score) would else compute distances twice. Counts such as
+k stand in the text (`bound_count`), so that the planner estimates with them and keeps one plan. Ties at the last place
+are broken by chunk id, which takes all that tie: see `cut` in the columns, and `execution`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
+
+from sqlalchemy import (
+    CTE,
+    ColumnElement,
+    LargeBinary,
+    Select,
+    Subquery,
+    and_,
+    false,
+    func,
+    null,
+    or_,
+    select,
+    union,
+)
+
+from embedpipe.storage.filters import Filter, where
+from embedpipe.storage.lexical import bm25
+from embedpipe.storage.search import dense
+from embedpipe.storage.search.fusion import bound, fused_score, ranked
+from embedpipe.storage.search.lookup import chunk_columns
+from embedpipe.storage.search.options import FusionMethod
+from embedpipe.storage.tables import Collection, lexical_tables
+from embedpipe.storage.types import bound_count
+from embedpipe.types import SearchMode
+
+Rows: TypeAlias = "Select[*tuple[Any, ...]]"
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """What of a search changes its statement: searches of one shape differ in bound values only.
+
+    Attributes:
+        counts: How many rows each step takes, by the name of its `bound_count`.
+        ties: Bring all that tie with the last candidate.
+        has_constraint: The query has phrases or exclusions.
+        filter_sql: The condition's SQL, of which only the values may differ.
+        built_for: The condition itself, for as long as the statement is built.
+    """
+
+    collection: Collection
+    mode: SearchMode
+    method: FusionMethod
+    counts: tuple[tuple[str, int], ...]
+    has_vector: bool
+    has_threshold: bool
+    with_vectors: bool
+    exact: bool
+    ties: bool
+    has_constraint: bool
+    filter_sql: str
+    built_for: list[Filter | None] = field(compare=False, repr=False)
+
+    @property
+    def condition(self) -> Filter | None:
+        """The condition that the statement is built for."""
+        [condition] = self.built_for
+        return condition
+
+
+def statement(shape: Shape) -> Rows:
+    """Build the statement of a search of that shape. Its values are bound when it is run."""
+    builders = {"dense": _dense, "lexical": _lexical, "hybrid": _hybrid}
+    return builders[shape.mode](shape).limit(bound_count("k"))
+
+
+def _dense(shape: Shape) -> Rows:
+    """Build the chunks nearest to the bound `vector`, with their similarity."""
+    near = dense.candidates(shape.collection, _restriction(shape), exact=shape.exact, ties=shape.ties)
+    cut: ColumnElement[bool] = false()
+    if not shape.ties:  # one more than k came: if it is as near as the k-th, others may be
+        k = bound_count("k")
+        shared = and_(near.c.distance == func.max(near.c.distance).over(), func.count().over() > k)
+        near = select(near, shared.label("cut")).order_by(near.c.distance).limit(k).subquery("nearest")
+        cut = near.c.cut
+    scores = {"similarity": 1 - near.c.distance, "cut": cut}
+    return _results(near, scores, shape).order_by(near.c.distance, shape.collection.chunks.c.id)
+
+
+def _lexical(shape: Shape) -> Rows:
+    """Build the chunks that match the bound words best, and their similarity where a `vector` is bound too."""
+    collection = shape.collection
+    found = bm25.candidates(collection, shape.condition, constrained=shape.has_constraint, ties=shape.ties)
+    scores = {
+        "lexical_score": found.c.score,
+        "similarity": dense.similarity(collection) if shape.has_vector else null(),
+        "cut": found.c.cut,
+    }
+    rows = _results(found, scores, shape, distances=shape.has_vector)
+    return rows.order_by(found.c.score.desc(), collection.chunks.c.id)
+
+
+def _hybrid(shape: Shape) -> Rows:
+    """Build both legs' candidates, each with both scores, by their fused score."""
+    both, cut = _both_scores(shape)
+    names = ("similarity", "lexical_score", "dense_rank", "lexical_rank")
+    fused = select(both.c.key, *[both.c[name] for name in names], fused_score(both, shape.method).label("score"))
+    every = fused.subquery("fused")
+    best = select(every).order_by(every.c.score.desc()).fetch(bound_count("k"), with_ties=True)
+    if shape.has_threshold:
+        best = best.where(every.c.similarity >= bound("threshold"))
+    results = best.subquery("best")
+    scores = {**{name: results.c[name] for name in (*names, "score")}, "cut": cut}
+    return _results(results, scores, shape).order_by(results.c.score.desc(), shape.collection.chunks.c.id)
+
+
+def _both_scores(shape: Shape) -> tuple[CTE, ColumnElement[bool]]:
+    """Build the keys of both legs' candidates with their ranks, and both scores of each, whichever leg brought it.
+
+    And whether others are as near as the last of the nearest, and were left out.
+    """
+    collection = shape.collection
+    leg = dense.candidates(collection, _restriction(shape), exact=shape.exact, ties=shape.ties)
+    near = ranked(leg, "distance", "near")
+    leg = bm25.candidates(collection, shape.condition, constrained=shape.has_constraint, ties=shape.ties)
+    found = ranked(leg, "score", "found")
+    cut: ColumnElement[bool] = false()
+    if not shape.ties:
+        one_more, last = near, bound_count("candidates")
+        near = select(one_more).where(one_more.c.rank < last).cte("nearest")
+        shared = select(and_(func.count() == last, func.max(one_more.c.rank) < last)).select_from(one_more)
+        cut = or_(shared.scalar_subquery(), func.coalesce(select(func.bool_or(found.c.cut)).scalar_subquery(), false()))
+    pool = union(select(near.c.key), select(found.c.key)).cte("pool")
+    vectors, words = collection.vectors, lexical_tables(collection).index
+    rows = (
+        select(
+            pool.c.key,
+            dense.similarity(collection).label("similarity"),
+            func.coalesce(bm25.score(collection), 0.0).label("lexical_score"),  # NULL where it has none of the words
+            near.c.rank.label("dense_rank"),
+            found.c.rank.label("lexical_rank"),
+        )
+        .join_from(pool, vectors, vectors.c.key == pool.c.key)
+        .outerjoin(words, words.c.key == pool.c.key)
+        .outerjoin(near, near.c.key == pool.c.key)
+        .outerjoin(found, found.c.key == pool.c.key)
+    )
+    return rows.cte("both").prefix_with("MATERIALIZED"), cut
+
+
+def _restriction(shape: Shape) -> ColumnElement[bool] | None:
+    """Build what the nearest chunks must meet: the condition, and the phrases and exclusions of a hybrid query."""
+    chunks = shape.collection.chunks
+    parts = [] if shape.condition is None else [where(shape.condition, chunks.c.metadata)]
+    if shape.has_constraint:
+        parts.append(chunks.c.key.in_(bm25.constrained_keys(shape.collection)))
+    return and_(*parts) if parts else None
+
+
+def _results(
+    hits: Subquery, scores: Mapping[str, ColumnElement[Any]], shape: Shape, *, distances: bool = False
+) -> Rows:
+    """Build the chunks of the hits with their scores, and with their vectors where these are asked for."""
+    collection = shape.collection
+    chunks, vectors = collection.chunks, collection.vectors
+    rows = select(*chunk_columns(collection), *[column.label(name) for name, column in scores.items()]).join_from(
+        chunks, hits, chunks.c.key == hits.c.key
+    )
+    # Both name the chunks before all else, so that they are locked first, see `locks`: this CTE in the statement as it
+    # is sent, the FROM above once it is prepared. Nobody reads the CTE, and the planner leaves it out.
+    rows = rows.add_cte(select(chunks.c.key).where(false()).cte("chunks_first"))
+    if distances or shape.with_vectors:
+        rows = rows.join(vectors, vectors.c.key == hits.c.key)
+    if shape.with_vectors:
+        send = func.vector_send if collection.precision == "float32" else func.halfvec_send
+        rows = rows.add_columns(send(vectors.c.embedding, type_=LargeBinary()).label("packed"))
+    if shape.has_threshold:
+        rows = rows.where(scores["similarity"] >= bound("threshold"))
+    return rows

@@ -1,0 +1,102 @@
+"""Texts of statements, compiled once for all searches of one shape: to build one takes longer than most searches."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import BindParameter, Dialect
+from sqlalchemy.sql import visitors
+
+from embedpipe.storage.filters import Filter, parts_of, where
+from embedpipe.storage.lexical import bm25
+from embedpipe.storage.search.options import Search
+from embedpipe.storage.search.statement import Rows, Shape, statement
+from embedpipe.storage.tables import Collection, once
+
+_ALL_MATCHES = 10_000
+_LONG_TEXT, _FEW_PARTS = 10_000, 20
+"""Beyond these a statement takes more than some milliseconds to prepare."""
+_LONG_SQL = 10_000
+"""The statements of longer filters are not remembered: they are large, and hardly come twice."""
+_BOUND_LATER = ("vector", "threshold", "dense_weight", "rrf_k", "words", "constraint", "required", "excluded")
+
+
+def takes_long(wanted: Search) -> bool:
+    """Return whether the statement may take long to prepare, which an event loop should not wait for."""
+    return len(wanted.text or "") > _LONG_TEXT or _parts(wanted.filter) > _FEW_PARTS
+
+
+def prepared(
+    collection: Collection, wanted: Search, dialect: Dialect, exact: bool, ties: bool
+) -> tuple[str, dict[str, Any]]:
+    """Return the text of a search's statement, and the values of its filter.
+
+    Args:
+        collection: What is searched.
+        wanted: The search.
+        dialect: The connection's dialect.
+        exact: Compare with every vector.
+        ties: Bring all that tie with the last candidate.
+    """
+    condition = None
+    if wanted.filter is not None:
+        condition = where(wanted.filter, collection.chunks.c.metadata).compile(dialect=dialect)
+    shape = Shape(
+        collection=collection,
+        mode=wanted.mode,
+        method=wanted.fusion.method,
+        counts=_counts(wanted, collection, ties=ties),
+        has_vector=wanted.vector is not None,
+        has_threshold=wanted.threshold is not None,
+        with_vectors=wanted.with_vectors,
+        exact=exact,
+        ties=ties,
+        has_constraint=wanted.query is not None and wanted.query.constraint is not None,
+        filter_sql="" if condition is None else str(condition),
+        built_for=[wanted.filter],
+    )
+    sql = (_compile if len(shape.filter_sql) > _LONG_SQL else _compiled)(shape, dialect)
+    shape.built_for.clear()  # the shape is remembered, and with it nobody's values
+    return sql, {} if condition is None else dict(condition.params)
+
+
+def _compile(shape: Shape, dialect: Dialect) -> str:
+    # Numbers and texts of our own stand in the text. Bound, they would be forty parameters of a hybrid search, which
+    # the driver would look for in the text, convert and send each time: a third of the client's work.
+    built: Rows = visitors.replacement_traverse(statement(shape), {}, _constant)  # type: ignore[assignment]  # as it came
+    expanded = built.compile(dialect=dialect).construct_expanded_state(dict.fromkeys(_BOUND_LATER) | dict(shape.counts))
+    return expanded.statement
+
+
+def _constant(element: Any, **_: Any) -> BindParameter[Any] | None:
+    """Return a parameter whose value is our own as one that stands in the text; None leaves the element as it is."""
+    if isinstance(element, BindParameter) and element.unique:
+        return element.render_literal_execute()
+    return None
+
+
+_compiled = once(_compile)
+
+
+def _parts(condition: Filter | None) -> int:
+    """Return how many comparisons there are in the condition."""
+    found, level = 0, [] if condition is None else [condition]
+    while level:
+        found += len(level)
+        level = [part for each in level for part in parts_of(each)]
+    return found
+
+
+def _counts(wanted: Search, collection: Collection, *, ties: bool) -> tuple[tuple[str, int], ...]:
+    """Return how many rows each step of the statement takes, by the name of the `bound_count`."""
+    candidates = max(wanted.fusion.candidates, wanted.fetched) if wanted.mode == "hybrid" else wanted.fetched
+    cut_later = wanted.mode == "lexical" and wanted.threshold is not None
+    matches = _ALL_MATCHES if cut_later else candidates
+    one_more = 0 if ties else 1
+    return (
+        ("k", wanted.fetched),
+        ("candidates", candidates + one_more),
+        ("wide", collection.index.oversampled(candidates)),
+        ("lexical_candidates", matches),
+        ("lexical_kept", matches + bm25.TIED),
+    )

@@ -1,0 +1,72 @@
+"""`ThreadStore`: what a store for event loops runs in a thread, since it builds for long or calls plain functions."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from typing import Self
+
+import numpy.typing as npt
+
+from embedpipe._threads import in_thread
+from embedpipe.storage.base_store import BaseStore
+from embedpipe.storage.indexes import IndexProgress
+from embedpipe.storage.reembed import ReembedProgress
+from embedpipe.storage.store import PgVectorStore
+from embedpipe.storage.tables import VectorIndex
+from embedpipe.storage.types import Precision
+from embedpipe.types import ModelSpec
+
+
+class ThreadStore(BaseStore):
+    """The methods of `AsyncPgVectorStore` that run those of `PgVectorStore` in a thread."""
+
+    def to_sync(self) -> PgVectorStore:
+        """Return the same collection's store for threads."""
+        return self._as(PgVectorStore)
+
+    async def create_index(
+        self,
+        index: VectorIndex | None = None,
+        *,
+        concurrently: bool = False,
+        on_progress: Callable[[IndexProgress], None] | None = None,
+    ) -> None:
+        """Build the vector index, see `PgVectorStore.create_index`. `on_progress` is called on the running event loop.
+
+        If the task is cancelled, so is the build.
+        """
+        loop = asyncio.get_running_loop()
+
+        def report(progress: IndexProgress) -> None:
+            if on_progress is not None:
+                loop.call_soon_threadsafe(on_progress, progress)
+
+        store = self.to_sync()
+        try:
+            await in_thread(
+                store.create_index, index, concurrently=concurrently, on_progress=report if on_progress else None
+            )
+        finally:
+            self._collection = None
+
+    async def reembed(
+        self,
+        embed: Callable[[Sequence[str]], npt.ArrayLike],
+        *,
+        model: ModelSpec,
+        precision: Precision | None = None,
+        on_progress: Callable[[ReembedProgress], None] | None = None,
+    ) -> Self:
+        """Embed every chunk again with another model, see `PgVectorStore.reembed`.
+
+        `embed` and `on_progress` are plain functions, called in the thread. A task that is cancelled waits for the
+        batch that is being embedded. The next call goes on where it was.
+        """
+        store = self.to_sync()
+        renewed = await in_thread(store.reembed, embed, model=model, precision=precision, on_progress=on_progress)
+        return renewed._as(type(self))  # noqa: SLF001 - the same collection
+
+    async def drop_vector_sets(self) -> int:
+        """Drop the vectors of all models but the present one, see `PgVectorStore.drop_vector_sets`."""
+        return await in_thread(self.to_sync().drop_vector_sets)

@@ -251,10 +251,9 @@ def checked_restrictions(
 ) -> tuple[list[str] | None, list[str] | None, Filter | None]:
     """Return what `delete` takes. Raise `InputError` if nothing restricts it: it would delete everything."""
     if ids is None and document_ids is None and not restricts(condition):
-        given = "nothing" if condition is None else "a filter that leaves nothing out"
         raise InputError(
-            f"delete was given {given}. Pass ids, document_ids or a filter; to remove everything, call the store's "
-            "clear()."
+            "delete was given no ids, no document_ids and no filter, or one that leaves nothing out. To remove "
+            "everything, call the store's clear()."
         )
     return lookup.optional_ids(ids, "ids"), lookup.optional_ids(document_ids, "document_ids"), condition
 

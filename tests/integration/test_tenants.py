@@ -17,9 +17,8 @@ from conftest import opened_as_ordinary
 from embedpipe import Document, SemanticSearchService
 from embedpipe.errors import ConfigurationError, InputError
 from embedpipe.llama_index import EmbedPipeVectorStore
-from embedpipe.storage import AsyncPgVectorStore, Database, Field, PgVectorStore, Search
+from embedpipe.storage import AsyncPgVectorStore, Database, Field, PgVectorStore, Search, store_for_model
 from embedpipe.storage.admin.setup import run, setup_statements
-from embedpipe.storage.for_model import for_model
 from embedpipe.storage.tables.catalogue import CollectionSettings, migrate
 from embedpipe.storage.write.chunks import checked_rows
 from embedpipe.storage.write.documents import DocumentBatch, DocumentRow
@@ -240,7 +239,7 @@ def test_the_tenant_goes_where_the_store_goes(ordinary: Database, monkeypatch: p
     store = PgVectorStore(ordinary, tenant="first")
     assert isinstance(store.to_async(), AsyncPgVectorStore)
     assert store.to_async().to_sync().tenant == "first"
-    assert for_model(store, SPEC).tenant == "first"
+    assert store_for_model(store, SPEC).tenant == "first"
     monkeypatch.setenv("EMBEDPIPE_DATABASE_URL", ordinary._resolved_url().render_as_string(hide_password=False))
     assert pickle.loads(pickle.dumps(PgVectorStore(tenant="first"))).tenant == "first"  # noqa: S301 - made here
 

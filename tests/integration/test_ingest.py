@@ -213,9 +213,9 @@ async def test_cleaning_shifts_no_offset(database: Database, model: Recording) -
 
 
 async def test_what_is_no_document_is_refused(service: Any) -> None:
-    with pytest.raises(InputError, match=r"type embedpipe\.Document, got builtins\.str"):
+    with pytest.raises(InputError, match=r"type embedpipe\.Document; got builtins\.str"):
         await service.run(["just text"])
-    with pytest.raises(InputError, match="id is a str"):
+    with pytest.raises(InputError, match="id of a Document must be a str"):
         await service.run([Document(id=5, text="x")])  # type: ignore[arg-type]  # what a caller without types might pass
 
 
@@ -265,7 +265,7 @@ async def test_what_would_lose_data_or_cannot_work_is_refused_at_once(service: A
 async def test_small_ingests_build_the_index_too_once_there_is_enough(
     service: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("embedpipe.service.INDEX_FROM", 32)
+    monkeypatch.setattr("embedpipe.ingest.ingestor.INDEX_FROM", 32)
     await service.run([document(str(i), f"Text number {i}.") for i in range(31)])
     [info] = service.store.database.collections()
     assert not info.indexed

@@ -1,4 +1,4 @@
-"""Chunkers: text in, spans of it out, each with its exact offsets."""
+"""Chunkers: they cut a text into spans, each with its exact offsets. One file for each chunker."""
 
 from embedpipe.chunking._model_limit import for_model
 from embedpipe.chunking.markdown import MarkdownChunker

@@ -1,4 +1,4 @@
-"""Where one separator lets a text be cut."""
+"""Find the places where one separator lets a text be cut."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from embedpipe.chunking.separators import Separator
 
 
 class PatternCutPoints:
-    """The cuts where a regular expression matches, read from left to right in the stretch alone, as if it were a text.
+    """The cuts where a regular expression matches, read from left to right within one stretch of the text.
 
-    What stands around the stretch is not looked at, so that a chunk depends on what it is a part of alone.
+    The text around the stretch is not looked at, so that the cuts depend on the stretch alone.
     """
 
     def __init__(self, text: str, separator: Separator, start: int, stop: int) -> None:
@@ -19,12 +19,12 @@ class PatternCutPoints:
         self._starts = [start + match.start() for match in found]
 
     def last(self, cursor: int, limit: int, stop: int) -> int:
-        """The last place in (cursor, limit], below `stop`; -1 for none."""
+        """Return the last place in (cursor, limit], below `stop`; -1 for none."""
         place = bisect_right(self._starts, min(limit, stop - 1)) - 1
         return self._starts[place] if place >= 0 and self._starts[place] > cursor else -1
 
     def first(self, cursor: int, stop: int) -> int:
-        """The first place behind the cursor; `stop` for none."""
+        """Return the first place behind the cursor, `stop` for none."""
         place = bisect_right(self._starts, cursor)
         return self._starts[place] if place < len(self._starts) else stop
 
@@ -45,12 +45,12 @@ class CutPoints:
         self.overlaps = any(separator.text.startswith(separator.text[k:]) for k in range(1, self._size))
 
     def possible(self, start: int, stop: int) -> bool:
-        """False only where no separator is in that stretch: one character is found ten times as fast as several."""
+        """Return False only if the stretch has no separator. One character is found ten times as fast as several."""
         find = self._text.find
         return find(self._last, start, stop) >= 0 and (self._size == 1 or find(self._first, start, stop) >= 0)
 
     def last(self, cursor: int, limit: int, stop: int) -> int:
-        """The last place in (cursor, limit], at most `stop`; -1 for none."""
+        """Return the last place in (cursor, limit], at most `stop`; -1 for none."""
         lowest = cursor if self.cut else cursor + 1
         found = self._text.rfind(self.separator, lowest, min(limit - self.cut + self._size, stop))
         if self.overlaps and found >= 0:
@@ -58,7 +58,7 @@ class CutPoints:
         return found + self.cut if found >= 0 else -1
 
     def first(self, cursor: int, stop: int) -> int:
-        """The first place behind the cursor; `stop` for none."""
+        """Return the first place behind the cursor, `stop` for none."""
         lowest = cursor if self.cut else cursor + 1
         if self.overlaps and not self.cut and self._text.startswith(self.separator, cursor):
             lowest = cursor + self._size
@@ -67,7 +67,7 @@ class CutPoints:
         return found + self.cut if found >= 0 else stop
 
     def aligned(self, found: int, cursor: int) -> int:
-        """The last occurrence up to `found`, counted from the cursor in a run such as "\\n\\n\\n"; -1 for none."""
+        """Return the last occurrence up to `found`, -1 for none. In a run ("\\n\\n\\n"), count from the cursor."""
         text, size = self._text, self._size
         if text.find(self.separator, max(found - size + 1, cursor), found + size - 1) < 0:
             return found

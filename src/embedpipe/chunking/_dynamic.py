@@ -1,4 +1,4 @@
-"""The division of a row of vectors into runs of the highest similarity within."""
+"""Divide a row of vectors into runs with the highest similarity within each run."""
 
 from __future__ import annotations
 
@@ -9,11 +9,17 @@ import numpy.typing as npt
 
 
 def best_runs(vectors: npt.NDArray[np.float32], lowest: Sequence[int]) -> list[tuple[int, int]]:
-    """(first, last) of each run, in order, with the highest sum over runs of the similarities within.
+    """Find the division with the highest sum of the similarities within its runs, by dynamic programming.
 
-    `vectors`: (n, d) float32, unit rows. `lowest[i]`: the first row that a run ending at i may begin with, ascending.
-    Every similarity is taken less the mean over all pairs, so that a run gains by what is alike and loses by what is
-    not. Time and memory grow with n times the longest run.
+    The mean over all pairs is subtracted from every similarity. So a run gains from rows that are alike, and loses from
+    others. Time and memory grow with n times the longest run.
+
+    Args:
+        vectors: (n, d) float32, unit rows.
+        lowest: For each row, the first row that a run that ends there may begin with, ascending.
+
+    Returns:
+        (first, last) of each run, in order.
     """
     count = len(vectors)
     mean = _mean_similarity(vectors)
@@ -39,7 +45,7 @@ def best_runs(vectors: npt.NDArray[np.float32], lowest: Sequence[int]) -> list[t
 
 
 def _mean_similarity(vectors: npt.NDArray[np.float32]) -> float:
-    """Over all pairs of different rows, from the length of their sum: |sum|^2 = n + twice the pairs."""
+    """Return the mean over all pairs of different rows, from the length of their sum: |sum|^2 = n + 2 * pairs."""
     count = len(vectors)
     total = vectors.sum(axis=0, dtype=np.float64)
     own = np.einsum("ij,ij->", vectors, vectors, dtype=np.float64)

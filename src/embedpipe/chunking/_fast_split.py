@@ -1,4 +1,4 @@
-"""The descent for sizes in characters without overlap: the same spans at several times the speed."""
+"""The split for sizes in characters without overlap: the same spans at several times the speed."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from embedpipe.chunking.separators import Separator
 
 
 class FastSplit:
-    """What `RecursiveSplit` does with a `CharacterMeasure`, with its calls written out where every chunk passes."""
+    """Does what `RecursiveSplit` does with a `CharacterMeasure`, without calls in the loop over all chunks."""
 
     def __init__(self, text: str, separators: Sequence[Separator], size: int) -> None:
         self._text = text
@@ -22,7 +22,7 @@ class FastSplit:
         self._cuts = [0]
 
     def run(self) -> Iterator[Span]:
-        """The spans of the whole text, in order."""
+        """Return the spans of the whole text, in order."""
         self._level(0, len(self._text), 0)
         return pairwise(self._cuts)
 

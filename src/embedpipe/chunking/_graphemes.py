@@ -1,17 +1,17 @@
-"""Grapheme clusters: what a reader takes for one character."""
+"""Grapheme clusters: the characters as a reader sees them."""
 
 from __future__ import annotations
 
 import regex
 
-# Between two of these there is always a boundary, but for CR LF; elsewhere the neighbours decide.
+# Between two of these there is always a boundary, except in CR LF. Elsewhere the neighbours decide.
 _PLAIN = r"[\p{GCB=Other}\p{GCB=Control}\p{GCB=CR}\p{GCB=LF}\p{GCB=LV}\p{GCB=LVT}]"
 _PLAIN_PAIR = regex.compile(rf"(?<={_PLAIN}){_PLAIN}")
 _CLUSTER = regex.compile(r"\X")
 
 
 def cluster_floor(text: str, position: int, start: int) -> int:
-    """The last cluster boundary in [start, position], `start` being one; `start` where one cluster spans all of it."""
+    """Return the last cluster boundary in [start, position]. `start` is one."""
     near = position
     while near > start and not _is_plain_boundary(text, near):
         near -= 1
@@ -24,7 +24,7 @@ def cluster_floor(text: str, position: int, start: int) -> int:
 
 
 def cluster_ceiling(text: str, start: int) -> int:
-    """Where the cluster that begins at `start` ends."""
+    """Return the end of the cluster that begins at `start`."""
     match = _CLUSTER.match(text, start)
     return int(match.end()) if match else start
 

@@ -1,4 +1,4 @@
-"""How far a chunk may reach: in code points, or in tokens of a text that is encoded once."""
+"""Measure how far a chunk may reach: in code points, or in tokens of a text that is encoded once."""
 
 from __future__ import annotations
 
@@ -19,27 +19,27 @@ _BLOCK = 1 << 16
 
 Unit: TypeAlias = Literal["characters", "tokens"]
 Size: TypeAlias = int | Literal["model"]
-"""A number, or "model" until `for_model` puts the embedding model's limit in its place."""
+"""A number, or "model". `for_model` replaces "model" by the embedding model's limit."""
 
 
 class Measure(Protocol):
-    """How far a chunk may reach. A chunk's size is that of its text less the space around it."""
+    """Tells how far a chunk may reach. The space around a chunk's text does not count."""
 
     def reach(self, start: int, stop: int) -> int:
-        """`stop` or more where `text[start:stop]` fits; else the furthest end at which it may, at least `start`."""
+        """Return the furthest end of a chunk that begins at `start`, at least `start`; `stop` or more if all fits."""
         ...
 
     def fits(self, start: int, end: int) -> bool:
-        """Whether `text[start:end]` is within the size, for ends up to `reach`."""
+        """Return whether `text[start:end]` is within the size, for ends up to `reach`."""
         ...
 
     def back(self, end: int) -> int:
-        """Where the overlap begins that a chunk behind `end` may take, `end` itself for none."""
+        """Return where the overlap begins that a chunk behind `end` may take, `end` itself for none."""
         ...
 
 
 class CharacterMeasure:
-    """Sizes in code points."""
+    """Measures in code points."""
 
     def __init__(self, size: int, overlap: int) -> None:
         self._size = size
@@ -56,10 +56,10 @@ class CharacterMeasure:
 
 
 class TokenMeasure:
-    """Sizes in tokens of a chunk's own text.
+    """Measures in tokens of a chunk's own text, exactly.
 
-    The text is encoded once. A chunk that begins or ends inside a stretch the encoder treats as one has other tokens
-    there than the whole text has: that stretch alone is encoded again, so that the count is exact.
+    The text is encoded once. A chunk may begin or end inside a stretch that the encoder treats as one. There it has
+    other tokens than the whole text. So that stretch alone is encoded again.
     """
 
     def __init__(self, text: str, counter: TokenCounter, *, size: int, overlap: int) -> None:
@@ -67,8 +67,8 @@ class TokenMeasure:
         self._counter = counter
         self._size = size
         self._overlap = overlap
-        self._ends = memoryview(token_ends(text, counter).data)  # bisected without a numpy scalar for each look
-        self._reached = (-1, 0)  # what was found for the chunk that is open
+        self._ends = memoryview(token_ends(text, counter).data)  # bisect on an array makes numpy scalars
+        self._reached = (-1, 0)  # the open chunk's start, and its furthest end
         self._opened = (-1, 0, 0)
 
     def reach(self, start: int, stop: int) -> int:
@@ -91,11 +91,11 @@ class TokenMeasure:
         return self._ends[begun - 1] if begun > 0 else 0
 
     def _before(self, position: int) -> int:
-        """How many tokens of the text end at or before the position."""
+        """Return how many tokens of the text end at or before the position."""
         return bisect_right(self._ends, position)
 
     def _position(self, token: int) -> int:
-        """Where the token of that number has ended and no code point is left half."""
+        """Return the end of that many tokens, before a code point that only begins there."""
         if token >= len(self._ends):
             return len(self._text)
         end = self._ends[token - 1] if token else 0
@@ -114,7 +114,7 @@ class TokenMeasure:
         return match.start() if match else len(self._text)
 
     def _head(self, start: int, end: int) -> tuple[int, int] | None:
-        """The first place in (start, end) where the encoder starts afresh, and the tokens before it."""
+        """Return the first place in (start, end) where the encoder starts afresh, and how many tokens lie before it."""
         opened, restart, tokens = self._opened
         if opened != start or restart >= end:
             match = self._counter.restarts.search(self._text, start + 1, end) if self._counter.restarts else None
@@ -126,7 +126,7 @@ class TokenMeasure:
         return restart, tokens
 
     def _last_restart(self, first: int, end: int) -> int:
-        """The last such place up to the end, `first` being one."""
+        """Return the last such place up to `end`. `first` is one."""
         restarts, window = self._counter.restarts, 16
         if restarts is None or restarts.match(self._text, end):
             return end
@@ -148,36 +148,36 @@ class TokenMeasure:
 
 
 def check_unit(unit: object, tokenizer: Tokenizer) -> None:
-    """Raises `ConfigurationError` for an unknown unit or tokenizer."""
+    """Raise `ConfigurationError` for an unknown unit or tokenizer."""
     if unit not in get_args(Unit):
-        raise ConfigurationError(f"Expected the unit as one of {', '.join(get_args(Unit))}; got {unit!r}.")
+        raise ConfigurationError(f"unit must be one of {', '.join(get_args(Unit))}; got {unit!r}.")
     if unit == "tokens":
         token_counter(tokenizer)
 
 
 def check_size(chunk_size: Size, chunk_overlap: int = 0) -> None:
-    """Raises `ConfigurationError` unless 1 <= chunk_size and 0 <= chunk_overlap < chunk_size."""
+    """Raise `ConfigurationError` unless 1 <= chunk_size and 0 <= chunk_overlap < chunk_size."""
     check_count("chunk_overlap", chunk_overlap, least=0)
     if chunk_size == "model":
         return
     check_count("chunk_size", chunk_size, least=1)
     if chunk_overlap >= chunk_size:
         raise ConfigurationError(
-            f"Expected chunk_overlap below chunk_size ({chunk_size}), got {chunk_overlap}. Lower the overlap."
+            f"chunk_overlap must be less than chunk_size ({chunk_size}); got {chunk_overlap}. Lower the overlap."
         )
 
 
 def measure_or_none(text: str, *, unit: Unit, tokenizer: Tokenizer, size: Size | None) -> Measure | None:
-    """The measure of that unit over the text, without overlap; None for no size."""
+    """Return the measure of a size without overlap over the text, None for no size."""
     return None if size is None else measure_of(text, unit=unit, tokenizer=tokenizer, size=size, overlap=0)
 
 
 def measure_of(text: str, *, unit: Unit, tokenizer: Tokenizer, size: Size, overlap: int) -> Measure:
-    """The measure of that unit over the text. Raises `ConfigurationError` where the size is still "model"."""
+    """Return the measure of a size over the text. Raise `ConfigurationError` if the size is still "model"."""
     if isinstance(size, str):
         raise ConfigurationError(
-            'Expected chunk_size as a number, got "model" and no model. Use for_model(chunker, model) first, or give '
-            "the chunker to a SemanticSearchService, which does."
+            'chunk_size="model" needs a model. Call for_model(chunker, model) first, or give the chunker to a '
+            "SemanticSearchService, which does that."
         )
     if unit == "characters":
         return CharacterMeasure(size, overlap)
@@ -185,13 +185,13 @@ def measure_of(text: str, *, unit: Unit, tokenizer: Tokenizer, size: Size, overl
 
 
 def token_ends(text: str, counter: TokenCounter) -> npt.NDArray[np.int32]:
-    """(tokens,) int32, ascending: where each token of the text ends."""
+    """Return (tokens,) int32, ascending: the code point at which each token of the text ends."""
     parts = [(counter.ends(text[start:end]) + start).astype(np.int32) for start, end in _blocks(text, counter)]
     return np.concatenate(parts) if parts else np.empty(0, dtype=np.int32)
 
 
 def _blocks(text: str, counter: TokenCounter) -> Iterator[tuple[int, int]]:
-    """Stretches of bounded length, cut where the encoder starts afresh if there is such a place."""
+    """Yield stretches of bounded length, cut where the encoder starts afresh if there is such a place."""
     start = 0
     while start < len(text):
         end = start + _BLOCK

@@ -1,4 +1,4 @@
-"""The walk of the recursive chunker: cut at the best separator that keeps a chunk within its size, without a copy."""
+"""The recursive chunker's search for cuts: the best separator that keeps a chunk within its size, without a copy."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from embedpipe.chunking.separators import Separator
 
 
 class RecursiveSplit:
-    """Spans of a text in order, each within the measure, cut at the first separator that has a place for it.
+    """Splits a text into spans within the measure, each cut at the first separator that occurs in reach.
 
-    At each level the text is cut at that separator alone and neighbouring pieces are joined while they fit; a piece
-    too long by itself goes down a level and is joined to nothing. Behind the last separator the cut lies between two
-    grapheme clusters, for the separator "" between two code points.
+    At each level the text is cut at one separator, and neighbouring pieces are joined while they fit. A piece that is
+    too long by itself is split at the next level, and is not joined to others. Behind the last separator, cuts lie
+    between two grapheme clusters. For the separator "" they lie between two code points.
     """
 
     def __init__(self, text: str, separators: Sequence[Separator], measure: Measure, *, overlap: bool) -> None:
@@ -29,7 +29,7 @@ class RecursiveSplit:
         self._start = 0  # of the open chunk: before the cursor by the overlap
 
     def run(self, start: int = 0, stop: int | None = None) -> list[Span]:
-        """The spans of `text[start:stop]`, in order."""
+        """Return the spans of `text[start:stop]`, in order."""
         self._start = start
         self._level(start, len(self._text) if stop is None else stop, 0)
         return self.spans
@@ -73,7 +73,7 @@ class RecursiveSplit:
             self._close(cursor, stop)
 
     def _close(self, cursor: int, end: int) -> None:
-        """Ends the open chunk, unless it would add nothing but space, and opens the next."""
+        """End the open chunk, unless it would only add space, and open the next."""
         start = self._start
         if not self._overlap:
             self.spans.append((start, end))
@@ -83,7 +83,7 @@ class RecursiveSplit:
             self._start = self._overlap_start(start, end)
 
     def _overlap_start(self, start: int, end: int) -> int:
-        """A boundary in the first half of the overlap, of the best separator that has one there, else its start."""
+        """Return the next chunk's start: the best separator in the overlap's first half, else the overlap's start."""
         text = self._text
         while start < end and text[start].isspace():
             start += 1

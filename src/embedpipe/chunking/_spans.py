@@ -1,4 +1,4 @@
-"""What every chunker shares: checks of its settings and input, and chunks made from spans."""
+"""Shared by every chunker: checks of settings and input, and the step from spans to chunks."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ Span = tuple[int, int]
 
 
 def check_count(name: str, value: object, *, least: int) -> None:
-    """Raises `ConfigurationError` unless the value is a whole number of at least `least`."""
+    """Raise `ConfigurationError` unless the value is a whole number of at least `least`."""
     if isinstance(value, bool) or not isinstance(value, int) or value < least:
-        raise ConfigurationError(f"Expected {name} to be a whole number of at least {least}, got {value!r}.")
+        raise ConfigurationError(f"{name} must be a whole number of at least {least}; got {value!r}.")
 
 
 def check_text(text: object) -> None:
-    """Raises `InputError` unless the text is a str."""
+    """Raise `InputError` unless the text is a str."""
     if not isinstance(text, str):
-        raise InputError(f"Expected the text to chunk as str, got {type(text).__name__}. Decode or convert it first.")
+        raise InputError(f"The text to chunk must be a str; got {type(text).__name__}. Decode or convert it first.")
 
 
 def make_chunks(text: str, spans: Iterable[Span]) -> list[Chunk]:
-    """A chunk for each span, less the space around it; none for a span of nothing but space."""
+    """Make a chunk of each span, without the space around it. A span of only space makes none."""
     new, chunk = tuple.__new__, Chunk
     made: list[Chunk] = []
     for start, end in spans:
@@ -32,6 +32,6 @@ def make_chunks(text: str, spans: Iterable[Span]) -> list[Chunk]:
         start = end - len(body)
         body = body.rstrip()
         if body:
-            # What Chunk(...) does, at a third of its cost.
+            # The same as Chunk(...), at a third of its cost.
             made.append(new(chunk, (body, start, start + len(body), len(made), {}, None, None, None, None)))
     return made

@@ -1,4 +1,4 @@
-"""Chunks made of whole units: as many neighbouring sentences, paragraphs or blocks as fit."""
+"""Make chunks of whole units: as many neighbouring sentences, paragraphs or blocks as fit."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from embedpipe.chunking.separators import Separator
 
 
 def cut_units(text: str, units: Iterable[Span], measure: Measure | None, separators: Sequence[Separator]) -> list[Span]:
-    """The units, each too long for the measure cut at the separators; all as they are where there is no measure."""
+    """Cut each unit that is too long for the measure at the separators. Without a measure, all stay as they are."""
     if measure is None:
         return list(units)
     cut: list[Span] = []
@@ -26,7 +26,7 @@ def cut_units(text: str, units: Iterable[Span], measure: Measure | None, separat
 def join_units(
     units: Sequence[Span], measure: Measure | None, *, most: int | None = None, overlap: int = 0
 ) -> list[Span]:
-    """Runs of neighbouring units, each of at most `most` of them and within the measure.
+    """Join neighbouring units into runs of at most `most` units, each within the measure.
 
     A run begins with up to `overlap` of the last units of the run before, as far as there is room.
     """

@@ -35,8 +35,8 @@ class _Block:
 class MarkdownChunker:
     """Cuts at every heading and, within a section, between blocks.
 
-    Fenced code and tables stay whole where they fit `chunk_size`. A chunk's metadata holds `heading` (the nearest above
-    it) and `heading_path` (that and its parents, outermost first); neither before the first heading.
+    Fenced code and tables stay whole if they fit `chunk_size`. A chunk's metadata holds `heading` (the nearest above
+    it) and `heading_path` (that and its parents, outermost first). Chunks before the first heading have neither.
     """
 
     chunk_size: Size = 1000
@@ -48,7 +48,11 @@ class MarkdownChunker:
         check_unit(self.unit, self.tokenizer)
 
     def chunk(self, text: str) -> list[Chunk]:
-        """Chunks in order, each within `chunk_size` and one section. Raises `InputError` for what is not a str."""
+        """Return chunks in order, each within `chunk_size` and within one section.
+
+        Raises:
+            InputError: If the text is not a str.
+        """
         check_text(text)
         measure = measure_or_none(text, unit=self.unit, tokenizer=self.tokenizer, size=self.chunk_size)
         chunks: list[Chunk] = []
@@ -64,7 +68,7 @@ def _headings(path: list[str]) -> dict[str, Any]:
 
 
 def _title(line: str) -> str:
-    """A heading's text without its closing marks and without an attribute list such as { #anchor }."""
+    """Return a heading's text without its closing marks and without an attribute list such as { #anchor }."""
     line = line.strip()
     if line.endswith("}") and "{" in line:
         line = line[: line.rindex("{")].rstrip()
@@ -73,7 +77,7 @@ def _title(line: str) -> str:
 
 
 def _sections(text: str) -> Iterator[tuple[list[str], list[Span]]]:
-    """Each section's heading path and blocks, its heading among them."""
+    """Yield each section's heading path and blocks. Its heading is one of the blocks."""
     path: list[tuple[int, str]] = []
     blocks: list[Span] = []
     for block in _blocks(text):
@@ -88,7 +92,7 @@ def _sections(text: str) -> Iterator[tuple[list[str], list[Span]]]:
 
 
 def _blocks(text: str) -> Iterator[_Block]:
-    """The text's blocks in order; blank lines between them belong to none."""
+    """Yield the text's blocks in order. Blank lines between them belong to none."""
     lines = [match.span() for match in _LINE.finditer(text) if match.end() > match.start()]
     number = 0
     while number < len(lines):
@@ -111,7 +115,7 @@ def _blocks(text: str) -> Iterator[_Block]:
 
 
 def _behind_fence(text: str, lines: list[Span], number: int, *, mark: str) -> int:
-    """The line behind the fence that closes the one at `number`, or behind the last line."""
+    """Return the line behind the fence that closes the one at `number`, or behind the last line."""
     for closing in range(number + 1, len(lines)):
         line = text[slice(*lines[closing])].strip()
         if len(line) >= len(mark) and not line.strip(mark[0]):
@@ -120,7 +124,7 @@ def _behind_fence(text: str, lines: list[Span], number: int, *, mark: str) -> in
 
 
 def _behind_paragraph(text: str, lines: list[Span], number: int, *, title: str) -> tuple[int, int]:
-    """The line behind the paragraph that began before `number`, and its level if an underline makes it a heading."""
+    """Return the line behind the paragraph before `number`, and its level if an underline makes it a heading."""
     first = number
     while number < len(lines):
         line = text[slice(*lines[number])].rstrip()

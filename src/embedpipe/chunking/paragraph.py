@@ -17,7 +17,7 @@ _BLANK_LINES = re.compile(r"(?:\r?\n|\r|\u2029)(?:[^\S\n\r\u2029]*+(?:\r?\n|\r|\
 
 
 def paragraph_spans(text: str) -> Iterator[Span]:
-    """(start, end) of each paragraph in order, between blank lines."""
+    """Yield (start, end) of each paragraph in order. Blank lines divide them."""
     start = 0
     for match in _BLANK_LINES.finditer(text):
         if match.start() > start:
@@ -48,9 +48,10 @@ class ParagraphChunker:
         check_unit(self.unit, self.tokenizer)
 
     def chunk(self, text: str) -> list[Chunk]:
-        """Chunks of whole paragraphs, in order; a paragraph over `chunk_size` is cut like prose.
+        """Return chunks of whole paragraphs, in order. A paragraph over `chunk_size` is cut like prose.
 
-        Raises `InputError` for what is not a str.
+        Raises:
+            InputError: If the text is not a str.
         """
         check_text(text)
         measure = measure_or_none(text, unit=self.unit, tokenizer=self.tokenizer, size=self.chunk_size)

@@ -16,13 +16,19 @@ from embedpipe.types import Chunk
 
 @dataclass(frozen=True, kw_only=True)
 class RecursiveChunker:
-    """Cuts at the first of a row of separators that has a place for it: paragraphs, lines, sentences, words.
+    """Cuts at the best separator that keeps a chunk within its size: between paragraphs, lines, sentences or words.
 
-    `separators` replaces those of the `language` ("prose", "markdown", "html", "python", "javascript", "java", "go",
-    "rust", "cpp", "sql"): strings, or `Separator(..., regex=True)` for regular expressions. LangChain's own lists for
-    languages are read as it reads them. With the same separators, no overlap and sizes in characters the chunks are the
-    texts that LangChain's RecursiveCharacterTextSplitter gives. `unit` is "characters" or "tokens", those of
-    `tokenizer`: a tiktoken encoding, an OpenAI model, a local model's name or folder, or a `TokenCounter`.
+    With the same separators, no overlap and sizes in characters, the chunks are the texts that LangChain's
+    RecursiveCharacterTextSplitter gives.
+
+    Args:
+        chunk_size: The size of a chunk at most, in `unit`. "model" for the embedding model's limit.
+        chunk_overlap: How much of a chunk's end the next one repeats at most, in `unit`.
+        language: "prose", "markdown", "html", "python", "javascript", "java", "go", "rust", "cpp" or "sql".
+        separators: Used in place of the language's: strings, or `Separator(..., regex=True)` for regular expressions.
+            LangChain's own lists for languages are read as LangChain reads them.
+        unit: "characters" or "tokens".
+        tokenizer: A tiktoken encoding, an OpenAI model, a local model's name or folder, or a `TokenCounter`.
     """
 
     chunk_size: Size = 1000
@@ -40,10 +46,13 @@ class RecursiveChunker:
             object.__setattr__(self, "separators", as_separators(self.separators))
 
     def chunk(self, text: str) -> list[Chunk]:
-        """Chunks of at most `chunk_size` characters or tokens, in order, less the space around each.
+        """Return chunks of at most `chunk_size` characters or tokens, in order, without the space around each.
 
-        The next chunk begins up to `chunk_overlap` before the end of the last, at a separator where one is near. One
-        grapheme cluster of more than `chunk_size` is a chunk alone. Raises `InputError` for what is not a str.
+        The next chunk begins up to `chunk_overlap` before the end of the last, at a separator if one is near. A
+        grapheme cluster of more than `chunk_size` is a chunk by itself.
+
+        Raises:
+            InputError: If the text is not a str.
         """
         check_text(text)
         size, overlap = self.chunk_size, self.chunk_overlap

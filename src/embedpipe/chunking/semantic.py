@@ -1,4 +1,4 @@
-"""Chunks whose parts are about the same thing, by their embeddings."""
+"""Chunks about one thing each, found by their embeddings."""
 
 from __future__ import annotations
 
@@ -26,21 +26,30 @@ class _Batch(Protocol):
 
 
 class BatchEmbedder(Protocol):
-    """An `EmbeddingGenerator`, or what embeds like one."""
+    """An `EmbeddingGenerator`, or an object with the same `generate_batch`."""
 
     def generate_batch(self, texts: list[str], /) -> _Batch: ...
 
 
 @dataclass(frozen=True, kw_only=True)
 class SemanticChunker:
-    """Cuts where the meaning changes, as the vectors of `model` tell it.
+    """Cuts where the meaning changes, by the vectors of `model`.
 
-    "dynamic": the text is cut into sentences, short ones joined up to `piece_size` (None: a fifth of `chunk_size`); of
-    all ways to join neighbours within `chunk_size`, the one with the highest sum of similarities within chunks is
-    taken, each less the mean similarity of the text (Smith and Troynikov, "Evaluating Chunking Strategies for
-    Retrieval", 2024: ClusterSemanticChunker). "percentile": a cut where a sentence, with `buffer` neighbours on each
-    side, is farther from the next than at `percentile` percent of the places (Kamradt, "5 Levels of Text Splitting",
-    2023), then cut on to `chunk_size`.
+    The method "dynamic" cuts the text into sentences and joins short ones into pieces. Of all ways to join neighbours
+    within `chunk_size`, it takes the one with the highest sum of similarities within chunks, each less the mean
+    similarity of the text (Smith and Troynikov, "Evaluating Chunking Strategies for Retrieval", 2024:
+    ClusterSemanticChunker). The method "percentile" cuts between two sentences whose distance is in the highest
+    percents of the text (Kamradt, "5 Levels of Text Splitting", 2023), then cuts on to `chunk_size`.
+
+    Args:
+        model: An `EmbeddingGenerator` or a backend.
+        chunk_size: The size of a chunk at most, in `unit`.
+        method: "dynamic" or "percentile".
+        piece_size: For "dynamic": up to which size sentences are joined first. None for a fifth of `chunk_size`.
+        percentile: For "percentile": cut where the distance is above that of this many percent of the places.
+        buffer: For "percentile": how many neighbours on each side a sentence is embedded with.
+        unit: "characters" or "tokens".
+        tokenizer: The tokenizer whose tokens count, as of `RecursiveChunker`.
     """
 
     model: EmbeddingModel | BatchEmbedder
@@ -59,21 +68,21 @@ class SemanticChunker:
         if self.piece_size is not None:
             check_count("piece_size", self.piece_size, least=1)
         if self.method not in get_args(Method):
-            raise ConfigurationError(
-                f"Expected the method as one of {', '.join(get_args(Method))}; got {self.method!r}."
-            )
+            raise ConfigurationError(f"method must be one of {', '.join(get_args(Method))}; got {self.method!r}.")
         if not 0 <= self.percentile <= 100:
-            raise ConfigurationError(f"Expected percentile between 0 and 100, got {self.percentile!r}.")
+            raise ConfigurationError(f"percentile must be between 0 and 100; got {self.percentile!r}.")
         if not hasattr(self.model, "generate_batch") and not isinstance(self.model, EmbeddingModel):
             raise ConfigurationError(
-                f"Expected model as an EmbeddingGenerator or EmbeddingModel, got {type(self.model).__name__}. "
+                f"model must be an EmbeddingGenerator or EmbeddingModel; got {type(self.model).__name__}. "
                 "Wrap a name: EmbeddingGenerator('all-MiniLM-L6-v2')."
             )
 
     def chunk(self, text: str) -> list[Chunk]:
-        """Chunks of at most `chunk_size`, in order.
+        """Return chunks of at most `chunk_size`, in order.
 
-        Raises `InputError` for what is not a str, and what the model raises for texts that it cannot embed.
+        Raises:
+            InputError: If the text is not a str.
+            EmbedPipeError: Any error that the model raises for texts that it cannot embed.
         """
         check_text(text)
         measure = measure_of(text, unit=self.unit, tokenizer=self.tokenizer, size=self.chunk_size, overlap=0)
@@ -84,7 +93,7 @@ class SemanticChunker:
         piece_size = self.piece_size or max(int(self.chunk_size) // 5, 1)
         small = measure_of(text, unit=self.unit, tokenizer=self.tokenizer, size=piece_size, overlap=0)
         pieces = join_units(cut_units(text, sentence_spans(text), small, separators_for("prose")), small)
-        # A cluster may be longer than the limit, and a piece longer than the chunk if the user says so.
+        # A grapheme cluster may be longer than the limit, and a piece longer than a chunk if the user says so.
         pieces = cut_units(text, pieces, measure, separators_for("prose"))
         if len(pieces) < 2:
             return pieces
@@ -108,20 +117,20 @@ class SemanticChunker:
         return spans
 
     def _embed(self, text: str, spans: list[Span]) -> npt.NDArray[np.float32]:
-        """(n, d) float32, unit rows."""
+        """Return the vectors of the spans, (n, d) float32, unit rows."""
         texts = [without_surrogates(text[start:end]) for start, end in spans]
         if isinstance(self.model, EmbeddingModel):
             vectors = self.model.embed(texts, "document")
         else:
             vectors = self.model.generate_batch(texts).vectors
         if len(vectors) != len(texts):
-            raise InputError(f"Expected one vector for each of {len(texts)} texts, got {len(vectors)}.")
+            raise InputError(f"The model gave {len(vectors)} vectors for {len(texts)} texts.")
         norms = np.linalg.norm(vectors, axis=1, keepdims=True)
         return np.asarray(vectors / np.where(norms == 0, 1, norms), dtype=np.float32)
 
 
 def _lowest(pieces: list[Span], measure: Measure) -> list[int]:
-    """For each piece the first with which it fits into one chunk."""
+    """Return for each piece the first piece with which it fits into one chunk."""
     lowest: list[int] = []
     first = 0
     for number, (_, end) in enumerate(pieces):

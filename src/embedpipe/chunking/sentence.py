@@ -15,7 +15,7 @@ from embedpipe.types import Chunk
 
 @dataclass(frozen=True, kw_only=True)
 class SentenceChunker:
-    """Joins neighbouring sentences, up to `max_sentences` of them, up to `chunk_size`, or both; with neither, to 1000.
+    """Joins neighbouring sentences, up to `max_sentences`, `chunk_size` or both. With neither, up to a size of 1000.
 
     Each chunk begins with the last `overlap_sentences` of the one before, as far as there is room.
     """
@@ -36,15 +36,16 @@ class SentenceChunker:
             check_count("max_sentences", self.max_sentences, least=1)
             if self.overlap_sentences >= self.max_sentences:
                 raise ConfigurationError(
-                    f"Expected overlap_sentences below max_sentences ({self.max_sentences}), "
+                    f"overlap_sentences must be less than max_sentences ({self.max_sentences}); "
                     f"got {self.overlap_sentences}. Lower the overlap."
                 )
         check_unit(self.unit, self.tokenizer)
 
     def chunk(self, text: str) -> list[Chunk]:
-        """Chunks of whole sentences, in order; a sentence over `chunk_size` is cut like prose.
+        """Return chunks of whole sentences, in order. A sentence over `chunk_size` is cut like prose.
 
-        Raises `InputError` for what is not a str.
+        Raises:
+            InputError: If the text is not a str.
         """
         check_text(text)
         measure = measure_or_none(text, unit=self.unit, tokenizer=self.tokenizer, size=self.chunk_size)

@@ -1,4 +1,4 @@
-"""Where texts of each kind may be cut, best places first."""
+"""The separators of each language, best first."""
 
 from __future__ import annotations
 
@@ -10,9 +10,12 @@ from embedpipe.errors import ConfigurationError
 
 
 class Separator(NamedTuple):
-    """A string at which a text may be cut, `cut` code points after its start; 0 leaves it to the next chunk.
+    """A string at which a text may be cut.
 
-    With `regex`, `text` is a regular expression: the text may be cut where it matches, before what it matched.
+    Args:
+        text: The string, or a regular expression with `regex`.
+        cut: How many code points after the string's start the cut lies. With 0, the string begins the next chunk.
+        regex: Whether `text` is a regular expression. The cut then lies where it matches, before the match.
     """
 
     text: str
@@ -20,7 +23,7 @@ class Separator(NamedTuple):
     regex: bool = False
 
     def __repr__(self) -> str:
-        """Name a plain separator as ever, since documents are cut anew where their chunker is called another."""
+        """Leave `regex=False` out, as before there was one: documents are cut anew if their chunker's repr changes."""
         regex = ", regex=True" if self.regex else ""
         return f"Separator(text={self.text!r}, cut={self.cut!r}{regex})"
 
@@ -97,13 +100,13 @@ SEPARATORS: dict[str, tuple[Separator, ...]] = {
     "cpp": (*_keywords("namespace class struct template void int static"), *_CODE),
     "sql": (*_after(";\n"), *_keywords("CREATE ALTER INSERT UPDATE DELETE SELECT WITH FROM WHERE"), *_CODE),
 }
-"""By the language of the text. None holds "", so that what is left is cut between grapheme clusters."""
+"""By the language of the text. None has "", so that a piece without separators is cut between grapheme clusters."""
 
 
 def separators_for(language: str) -> tuple[Separator, ...]:
-    """The language's separators. Raises `ConfigurationError` for an unknown language."""
+    """Return the language's separators. Raise `ConfigurationError` for an unknown language."""
     if language not in SEPARATORS:
-        raise ConfigurationError(f"Expected a language out of {', '.join(SEPARATORS)}; got {language!r}.")
+        raise ConfigurationError(f"language must be one of {', '.join(SEPARATORS)}; got {language!r}.")
     return SEPARATORS[language]
 
 
@@ -116,32 +119,32 @@ _OF_LANGCHAIN = (
     frozenset({"\nmain :: ", "\nwhere ", "\n| ", "\n= {"}),  # Haskell
     frozenset({"\\nCase\\s+", "\\nElseIf\\s+", "\\nSelect\\s+Case\\s+", "\\n\\n", "\\n"}),  # Visual Basic 6
 )
-"""What tells LangChain's lists that its splitters read as regular expressions: each has some that mean another thing.
+"""Marks of LangChain's lists whose strings its splitters read as regular expressions.
 
-A string alone does not tell: "\\n| " is a row of a table for whoever writes it as plain text.
+One string alone is no mark: "\\n| " is a row of a table for a user who writes it as plain text.
 """
 
 _SPECIAL = frozenset("\\.^$*+?{}[]|()")
 
 
 def as_separators(given: Sequence[str | Separator]) -> tuple[Separator, ...]:
-    """Return plain strings as separators that begin a chunk, none behind the first "".
+    """Return plain strings as separators that begin a chunk. Any behind the first "" are dropped.
 
-    LangChain's lists for languages are taken as its splitters take them: as regular expressions, where it has such.
+    LangChain's lists for languages are read as its splitters read them, some of them as regular expressions.
 
     Raises:
-        ConfigurationError: For what is neither a string nor a `Separator` that cuts within itself, and for an
-            expression that cannot be compiled.
+        ConfigurationError: If an item is neither a string nor a `Separator` that cuts within itself, or an expression
+            does not compile.
     """
     if isinstance(given, str):
-        raise ConfigurationError(f"Expected a sequence of separators, got the string {given!r}. Put it into a tuple.")
+        raise ConfigurationError(f"separators must be a sequence; got the string {given!r}. Put it into a tuple.")
     strings = frozenset(item for item in given if isinstance(item, str))
     regex = any(strings >= known for known in _OF_LANGCHAIN)
     separators: list[Separator] = []
     for item in given:
         separator = Separator(item, regex=regex) if isinstance(item, str) else item
         if not _is_separator(separator):
-            raise ConfigurationError(f"Expected each separator as a string or Separator(text, cut), got {item!r}.")
+            raise ConfigurationError(f"Each separator must be a string or Separator(text, cut); got {item!r}.")
         if separator.regex:
             separator = _checked_pattern(separator)
         separators.append(separator)
@@ -155,16 +158,18 @@ def _is_separator(item: object) -> bool:
 
 
 def _checked_pattern(separator: Separator) -> Separator:
-    """Return the separator, as a plain one where its expression has nothing special: plain ones are found faster."""
+    """Check a regular expression. One without special characters becomes a plain string: it is found faster."""
     if not _SPECIAL.intersection(separator.text):
         return separator._replace(regex=False)
     try:
         re.compile(separator.text)
     except re.error as error:
-        raise ConfigurationError(f"The separator {separator.text!r} is no regular expression: {error}.") from None
+        raise ConfigurationError(
+            f"The separator {separator.text!r} is no regular expression: {error}. Correct it."
+        ) from None
     if separator.cut:
         raise ConfigurationError(
             f"The separator {separator.text!r} is a regular expression, which takes no cut={separator.cut}. To cut "
-            "behind what it matches, put that into a lookbehind: (?<=...)."
+            "behind the match, put it into a lookbehind: (?<=...)."
         )
     return separator

@@ -13,7 +13,7 @@ from embedpipe.types import Chunk
 
 @dataclass(frozen=True, kw_only=True)
 class TokenChunker:
-    """Cuts into windows of `chunk_size` tokens, at whatever place fills them, outside grapheme clusters.
+    """Cuts into windows of `chunk_size` tokens, wherever a window is full, but not inside a grapheme cluster.
 
     `tokenizer` is a tiktoken encoding, an OpenAI model, or a local model's name or folder.
     """
@@ -27,10 +27,12 @@ class TokenChunker:
         token_counter(self.tokenizer)
 
     def chunk(self, text: str) -> list[Chunk]:
-        """Chunks of at most `chunk_size` tokens, each encoded by itself, in order, less the space around each.
+        """Return chunks of at most `chunk_size` tokens, each encoded by itself, in order, without space around them.
 
-        One grapheme cluster of more tokens than that is a chunk alone. What spells a special token is plain text.
-        Raises `InputError` for what is not a str.
+        A grapheme cluster of more tokens is a chunk by itself. Text that spells a special token is plain text.
+
+        Raises:
+            InputError: If the text is not a str.
         """
         check_text(text)
         size, overlap = self.chunk_size, self.chunk_overlap

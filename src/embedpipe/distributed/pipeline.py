@@ -1,4 +1,4 @@
-"""`ingest`: a dataset into a collection, by the workers of a Ray cluster."""
+"""`ingest`: bring a dataset into a collection, by the workers of a Ray cluster."""
 
 from __future__ import annotations
 
@@ -29,12 +29,14 @@ _COLUMNS = Columns()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Workers:
-    """How many processes do what, and what each of them reserves.
+    """How many processes do each step, and what they reserve.
 
-    `embed` is how many hold the model: None for one on each GPU, without any one for every second CPU. `num_gpus` and
-    `num_cpus` are what one of these reserves of its node: None for a whole GPU where the cluster has one and the model
-    is local, else for a share of the CPUs that leaves one for reading. `cut` and `write` are how many processes
-    cut documents, and write them; they reserve nothing.
+    Args:
+        embed: How many processes hold the model. None for one on each GPU, or one for every second CPU without GPUs.
+        num_gpus: How many GPUs each of these reserves. None for one where the cluster has GPUs and the model is local.
+        num_cpus: How many CPUs each of these reserves. None for a share that leaves one CPU for reading.
+        cut: How many processes cut documents. They reserve nothing.
+        write: How many processes write to the database. They reserve nothing.
     """
 
     embed: int | None = None
@@ -47,10 +49,10 @@ class Workers:
         for name in ("embed", "cut", "write"):
             value = getattr(self, name)
             if value is not None and value < 1:
-                raise ConfigurationError(f"{name} expected a positive number of workers, got {value}.")
+                raise ConfigurationError(f"{name} must be at least 1; got {value}.")
 
     def placed(self, *, cpus: float, gpus: float, remote: bool) -> Workers:
-        """The same with every None replaced, on a cluster of so many CPUs and GPUs."""
+        """Replace every None, for a cluster with these CPUs and GPUs, and for a remote or a local model."""
         per_gpu = self.num_gpus if self.num_gpus is not None else float(gpus >= 1 and not remote)
         embed = self.embed or (max(int(gpus / per_gpu), 1) if per_gpu else max(int(cpus) // 2, 1))
         share = min(1.0, max(cpus - 1, 0.0) / embed)
@@ -67,23 +69,36 @@ def ingest(
     prune: bool = False,
     on_progress: Progress | None = None,
 ) -> ProcessingStats:
-    """What became of the documents, as `SemanticSearchService.ingest` tells it, added up over all workers.
+    """Ingest a dataset of Ray Data. The collection then holds what a local ingest would have written.
 
-    The collection then holds what a local ingest with the same service would have written. A worker that dies is
-    replaced and its batches are taken again; a run that ends early leaves whole documents, and the next one embeds only
-    what is missing. Of two documents with one id and different contents, whichever comes first is taken, and the other
-    is among the failures. Where a node was lost, some documents that it had written may count as kept. `prune` removes
-    documents that did not come, once all have been taken; their ids are then held in memory.
+    A worker that dies is replaced, and its batches are taken again. A run that ends early leaves whole documents, and
+    the next one embeds only what is missing. Of two documents with one id and different contents, the first is taken
+    and the other is a failure. The rates in the generator's `Limits` hold for all workers together.
 
-    The rates in the generator's `Limits` hold for all workers together. Raises `ConfigurationError` for a service whose
-    database was given by URL or whose parts do not pickle, and where a worker reaches another database; `InputError`
-    for what is no dataset, columns that are not there and rows without an id; and what the workers raise, such as
-    `StorageError`.
+    Args:
+        documents: A row for each document.
+        service: Its database must be named by EMBEDPIPE_DATABASE_URL on every node. All its parts must pickle.
+        columns: Which columns make a document.
+        workers: How many processes do each step. None to fit the cluster.
+        prune: Whether documents that did not come are removed at the end. All ids are then held in memory.
+        on_progress: Called after each batch with the report so far.
+
+    Returns:
+        The report over all workers. If a node was lost, some documents that it had written may count as kept.
+
+    Raises:
+        ConfigurationError: If the service's database was given by URL, if a part of it does not pickle, or if a worker
+            reaches another database.
+        InputError: If `documents` is no dataset, a column is missing, or a row has no id.
+        EmbedPipeError: Any error that a worker meets and that concerns more than single documents, such as
+            `StorageError`.
     """
     accumulator = StatsAccumulator(on_progress)
     ray = require("ray", extra="ray")
     if not isinstance(documents, require("ray.data", extra="ray").Dataset):
-        raise InputError(f"ingest expected a dataset of Ray Data, got {type(documents).__name__}. See from_documents.")
+        raise InputError(
+            f"documents must be a dataset of Ray Data; got {type(documents).__name__}. Make one with from_documents."
+        )
     plan = _plan(ray, service, columns.fitted(documents))
     _check_travels(ray, plan)
     remote = isinstance(service.generator.model, RemoteModel)
@@ -109,7 +124,7 @@ def _plan(ray: Any, service: SemanticSearchService, columns: Columns) -> Plan:
 
 
 def _here(ray: Any, actor: type) -> Any:
-    """The class as an actor on this node, which lives as long as this process."""
+    """Make the class an actor on this node, where it lives as long as this process."""
     strategy = require("ray.util.scheduling_strategies", extra="ray").NodeAffinitySchedulingStrategy
     node = ray.get_runtime_context().get_node_id()
     return ray.remote(num_cpus=0, scheduling_strategy=strategy(node, soft=False))(actor)
@@ -123,18 +138,18 @@ def _check_travels(ray: Any, plan: Plan) -> None:
             raise
         except (pickle.PicklingError, TypeError, AttributeError) as error:
             raise ConfigurationError(
-                f"{part!r:.200} cannot be sent to the workers: {error}. Its parts must pickle, such as a chunker, a "
-                "model or a cache of your own."
+                f"{part!r:.200} cannot be sent to the workers: {error}. Make its parts picklable, such as a "
+                "chunker, a model or a cache of your own."
             ) from error
 
 
 def _pipeline(documents: Dataset, plan: Plan, workers: Workers) -> Dataset:
-    """The stages as transformations, each in a pool of its own, so that Ray does not merge two into one."""
+    """Add the stages to the dataset, each with its own pool of workers: Ray would merge two with one pool."""
     pool = require("ray.data", extra="ray").ActorPoolStrategy
     own = {"fn_constructor_args": (plan,), "num_cpus": 0}
     at_once = plan.generator.limits.concurrency if isinstance(plan.generator.model, RemoteModel) else 1
     embedding = pool(
-        min_size=1,  # more would be a warning of Ray's where the input is small
+        min_size=1,  # with more, Ray warns about small inputs
         max_size=workers.embed,
         initial_size=workers.embed,
         max_concurrent_calls_per_actor=at_once,
@@ -160,7 +175,7 @@ def _pipeline(documents: Dataset, plan: Plan, workers: Workers) -> Dataset:
 
 
 def _reports(dataset: Dataset) -> Iterator[ProcessingStats]:
-    """The reports as they come; an error of ours that a worker met is raised here."""
+    """Yield the reports as they come. An error of ours that a worker met is raised here."""
     for row in dataset.iter_rows():
         report = pickle.loads(row["report"])  # noqa: S301 - a worker of this run has written it
         if isinstance(report, EmbedPipeError):
@@ -171,5 +186,5 @@ def _reports(dataset: Dataset) -> Iterator[ProcessingStats]:
 def _seen(plan: Plan) -> list[str]:
     ids: list[str] = answered(plan.claims.ids.remote())
     if not ids:
-        raise InputError("prune=True with no documents would remove every document. To do that, call store.clear().")
+        raise InputError("prune=True without documents would remove every document. To do that, call store.clear().")
     return ids

@@ -1,4 +1,4 @@
-"""Documents as Ray Data has them: a row each, with an id, a text and metadata."""
+"""Datasets of Ray Data with a row for each document: an id, a text and metadata."""
 
 from __future__ import annotations
 
@@ -18,11 +18,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Columns:
-    """Which columns of a dataset make a document.
+    """The columns of a dataset that make a document.
 
-    `metadata` is a column of mappings or of JSON objects as text, where the dataset has it; each of `keys` is a column
-    that becomes a metadata key of its own name. Numbers, strings, booleans, lists and mappings are taken as they are.
-    `error` is a column that says why a document could not be read, where the dataset has it.
+    Args:
+        id: The column of ids, which are strings.
+        text: The column of texts.
+        metadata: A column of mappings, or of JSON objects as text. It may be missing in the dataset.
+        keys: Columns that become metadata keys of the same names. Numbers, strings, booleans, lists and mappings are
+            taken as they are.
+        error: A column with the reason why a document could not be read. It may be missing in the dataset.
     """
 
     id: str = "id"
@@ -32,7 +36,11 @@ class Columns:
     error: str | None = "error"
 
     def fitted(self, dataset: Dataset) -> Columns:
-        """The same without metadata and error columns that are not there. `InputError` where another is not."""
+        """Return the columns that the dataset has.
+
+        Raises:
+            InputError: If a column other than `metadata` and `error` is missing, or if ids are numbers.
+        """
         schema = dataset.schema()
         if schema is None:  # there is not a single row
             return self
@@ -40,11 +48,11 @@ class Columns:
         missing = [name for name in (self.id, self.text, *self.keys) if name not in present]
         if missing:
             raise InputError(
-                f"The dataset has no column {missing[0]!r}, only {', '.join(present)}. Name it in Columns."
+                f"The dataset has no column {missing[0]!r}, only {', '.join(present)}. Name the right one in Columns."
             )
         if "int" in str(present[self.id]):
             raise InputError(
-                f"The column {self.id!r} expected ids of type string, got {present[self.id]}. Cast the column."
+                f"The column {self.id!r} must hold strings as ids; got {present[self.id]}. Cast the column."
             )
         return Columns(
             id=self.id,
@@ -55,25 +63,27 @@ class Columns:
         )
 
     def errors(self, table: Any) -> dict[str, EmbedPipeError]:
-        """The error of each document that could not be read."""
+        """Return the error of each document that could not be read, by its id."""
         if self.error is None:
             return {}
         pairs = zip(table[self.id].to_pylist(), table[self.error].to_pylist(), strict=True)
         return {name: InputError(error) for name, error in pairs if error is not None}
 
     def documents(self, table: Any) -> list[Document]:
-        """A document for each row of an Arrow table."""
+        """Return a document for each row of an Arrow table.
+
+        Raises:
+            InputError: If an id is not a str, a text is not a str or None, or metadata is no mapping.
+        """
         names = dict.fromkeys([self.id, self.text, *([self.metadata] if self.metadata else []), *self.keys])
         return [self._document(row) for row in table.select(list(names)).to_pylist()]
 
     def _document(self, row: Mapping[str, Any]) -> Document:
         if not isinstance(row[self.id], str):
-            raise InputError(
-                f"The column {self.id!r} expected an id of type str in every row, got {row[self.id]!r:.100}."
-            )
+            raise InputError(f"The column {self.id!r} must hold a str as id in every row; got {row[self.id]!r:.100}.")
         text = row[self.text]
         if not isinstance(text, str | None):
-            raise InputError(f"The column {self.text!r} expected text, got {type(text).__name__}: {text!r:.100}.")
+            raise InputError(f"The column {self.text!r} must hold text; got {type(text).__name__}: {text!r:.100}.")
         keyed = {key: row[key] for key in self.keys}
         metadata = _mapping(row[self.metadata], row[self.id]) if self.metadata else {}
         return Document(id=row[self.id], text=text or "", metadata={**metadata, **keyed})
@@ -85,22 +95,24 @@ def _mapping(value: Any, document_id: str) -> dict[str, Any]:
             value = json.loads(value)
         except ValueError as error:
             raise InputError(
-                f"Document {document_id!r:.200}: metadata expected a JSON object, got {value!r:.100}."
+                f"Document {document_id!r:.200}: the metadata must be a JSON object; got {value!r:.100}."
             ) from error
     if value is None:
         return {}
-    if isinstance(value, list) and all(isinstance(pair, tuple) for pair in value):  # what Arrow makes of a map
+    if isinstance(value, list) and all(isinstance(pair, tuple) for pair in value):  # a map, as Arrow gives it
         value = dict(value)
     if not isinstance(value, dict):
-        raise InputError(f"Document {document_id!r:.200}: metadata expected a mapping, got {value!r:.100}.")
+        raise InputError(f"Document {document_id!r:.200}: the metadata must be a mapping; got {value!r:.100}.")
     return value
 
 
 def from_documents(documents: Iterable[Document], *, blocks: int | None = None) -> Dataset:
-    """A dataset of documents that this process has, as they are: all are held in the cluster's memory.
+    """Make a dataset of documents that this process has. All are held in the cluster's memory.
 
-    `blocks` is into how many parts they are divided, which is what workers take at a time; by default one for every
-    256 documents.
+    Args:
+        documents: The documents, as they are.
+        blocks: How many parts they are divided into. A worker takes one part at a time. None for one part for every
+            256 documents.
     """
     data = require("ray.data", extra="ray")
     rows = [
@@ -111,11 +123,13 @@ def from_documents(documents: Iterable[Document], *, blocks: int | None = None) 
 
 
 def read_files(paths: str | Sequence[str]) -> Dataset:
-    """A dataset of files, each a document as `embedpipe.files.read_document` makes it, under its path as id.
+    """Make a dataset of files, each a document as `embedpipe.files.read_document` makes it, with its path as id.
 
-    `paths` are files or folders, on disks that every node has or in a store that Ray reads (s3://, gs://, hdfs://);
-    below a folder every file of a known kind is taken. Why a file cannot be read stands in the column `error`, and in
-    the report of the ingest.
+    If a file cannot be read, the column `error` says why, and so does the report of the ingest.
+
+    Args:
+        paths: Files or folders, on disks that every node has or in a store that Ray reads (s3://, gs://, hdfs://).
+            Below a folder, every file of a known format is taken.
     """
     data = require("ray.data", extra="ray")
     extensions = [suffix.removeprefix(".") for suffix in known_suffixes()]

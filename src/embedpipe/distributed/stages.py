@@ -35,7 +35,7 @@ from embedpipe.types import Document
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What a worker needs to take part: the model, how documents are taken, and where they go.
+    """All that a worker needs: the model, the settings, the store, and the actors that all workers share.
 
     `origin` tells the collection apart from one of the same name in another database.
     """
@@ -50,18 +50,18 @@ class Plan:
 
 
 def _work(row: Mapping[str, bytes]) -> BatchWork | ProcessingStats | EmbedPipeError:
-    """What a row between two stages holds, in bytes, since Arrow has no type for it.
+    """Unpickle the content of a row between two stages. Arrow has no type for it.
 
-    A report goes on as it is, and so does an error, which ends the run.
+    A report is passed on as it is. An error, too: it ends the run.
     """
     work: BatchWork | ProcessingStats | EmbedPipeError = pickle.loads(row["work"])  # noqa: S301 - another worker of this run has written it
     return work
 
 
 class WorkerStage:
-    """What a worker opens at its first batch.
+    """A stage's worker, which opens what it needs at its first batch.
 
-    An error of ours goes on in the batch's place, since Ray would hand over nothing but its words.
+    Where it meets an error of ours, that is passed on in place of the batch: Ray would only pass on its words.
     """
 
     def __init__(self, plan: Plan) -> None:
@@ -78,7 +78,11 @@ class WorkerStage:
 
     @cached_property
     def _store(self) -> PgVectorStore:
-        """The store, once it was seen that this worker reaches the same database as the process that began the run."""
+        """Return the store.
+
+        Raises:
+            ConfigurationError: If this worker reaches another database than the process that began the run.
+        """
         store = self._plan.store
         if store.database.read(made_at, store.database.schema, store.name) != self._plan.origin:
             raise ConfigurationError(
@@ -111,7 +115,7 @@ class CutStage(WorkerStage):
             yield self._planned(SourceBatch(repeated=repeated))
 
     def _claimed(self, documents: Sequence[Document]) -> tuple[list[Document], list[str]]:
-        """The documents that may be taken, and the ids of those whose id came with another content."""
+        """Return the documents that may be taken, and the ids of those whose id came with another content."""
         claims = self._plan.claims
         firsts = {document.id: document for document in reversed(documents)}
         answers = answered(claims.claim.remote([(name, _digest(first)) for name, first in firsts.items()]))

@@ -20,10 +20,10 @@ T = TypeVar("T")
 def in_threads(
     work: Callable[[SourceBatch, Event], T], batches: Iterable[SourceBatch], *, at_once: int
 ) -> Generator[T, None, None]:
-    """What `work` makes of each batch, in the order of the batches, up to `at_once` of which are under way.
+    """Call `work` for each batch in threads, and yield the results in the order of the batches.
 
-    No further batch is read before one of them is handed out. Where one fails, those under way are ended first; where
-    the program is interrupted, they are left after their present step.
+    Up to `at_once` batches are under way. No further batch is read before a result has been taken. If a batch fails,
+    those under way end first. If the program is interrupted, they end after their present step.
     """
     process = SameProcess()
     pool = ThreadPoolExecutor(at_once, thread_name_prefix="embedpipe-ingest")
@@ -47,10 +47,10 @@ def in_threads(
 
 
 class InTasks(Generic[T]):
-    """As `in_threads`, in tasks of an event loop, and while further batches are awaited.
+    """Do the same as `in_threads` in tasks of an event loop, also while further batches are awaited.
 
-    Where the task within is cancelled, or leaves a stream early, so are those under way. All of them have ended when it
-    comes out.
+    If the task inside is cancelled or leaves a stream early, the batches under way are cancelled. All of them have
+    ended at the exit.
     """
 
     def __init__(
@@ -67,7 +67,7 @@ class InTasks(Generic[T]):
         return self
 
     async def next(self) -> T | None:
-        """Return what `work` made of the next batch; None after the last. An error of the source comes last, too."""
+        """Return the result of the next batch, None after the last. An error of the source comes after the last."""
         task = await self._begun.get()
         if task is None:
             await self._reading

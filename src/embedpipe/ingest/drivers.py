@@ -49,7 +49,7 @@ def run_batch(
 async def arun_batch(
     work: BatchWork, preparer: DocumentPreparer, generator: EmbeddingGenerator, store: AsyncStore
 ) -> ProcessingStats:
-    """As `run_batch`, on the running event loop. Documents are prepared in a thread."""
+    """Do the same as `run_batch`, on the running event loop. Documents are prepared in a thread."""
     while True:
         if not work.is_planned:
             known = await store.known_documents(work.document_ids)

@@ -1,4 +1,4 @@
-"""What is put before a chunk where it is embedded and indexed: of which document and section it speaks."""
+"""Headers: the document's title and the chunk's headings, embedded and indexed before its text."""
 
 from __future__ import annotations
 
@@ -9,27 +9,28 @@ from embedpipe.text import EstimatedCounter, TokenCounter, TokenCountingModel
 from embedpipe.types import Chunk, Document, EmbeddingModel
 
 HEADER_TOKENS = 64
-"""What a header takes of the model's limit at most, with the line break behind it."""
+"""How many tokens of the model's limit a header takes at most, with the line break behind it."""
 
 _BETWEEN = " > "
 
 
 @dataclass(frozen=True, slots=True)
 class Headers:
-    """Makes a header of a document's title and a chunk's heading path: `metadata["title"]`, `metadata["heading_path"]`.
+    """Make a header of a document's title and a chunk's heading path: `metadata["title"]`, `metadata["heading_path"]`.
 
-    One that is too long loses headings between the title and the nearest first, then the nearest, then its last words.
+    A header that is too long first loses the headings between the title and the nearest heading. Then it loses the
+    nearest heading, then its last words.
     """
 
     counter: TokenCounter
 
     @classmethod
     def of(cls, model: EmbeddingModel) -> Headers:
-        """Headers whose length is counted by the model's own tokenizer, or an estimate where it has none."""
+        """Make headers whose length is counted by the model's tokenizer. Without one, tokens are estimated."""
         return cls(model.counter if isinstance(model, TokenCountingModel) else EstimatedCounter(model.spec.name))
 
     def add(self, document: Document, chunks: Sequence[Chunk]) -> list[Chunk]:
-        """The chunks, each with its header, or None where it has neither title nor heading."""
+        """Return the chunks with their headers, None for a chunk that has neither title nor heading."""
         made: dict[tuple[str, ...], str | None] = {}
         headed = []
         for chunk in chunks:
@@ -48,12 +49,12 @@ class Headers:
         return " ".join(words) or None
 
     def _fits(self, header: str) -> bool:
-        most = HEADER_TOKENS - 2  # a line break may be a token, and part another
+        most = HEADER_TOKENS - 2  # a line break may be a token, and may part another in two
         return len(header.encode()) <= most or self.counter.count(header) <= most
 
 
 def _parts(title: object, path: object) -> tuple[str, ...]:
-    """Title and headings without empty ones, each on one line; a first heading that repeats the title is left out."""
+    """Return title and headings, each on one line, without empty ones and without one that repeats the one before."""
     found = [title, *path] if isinstance(path, list | tuple) else [title]
     parts = [" ".join(str(part).split()) for part in found if part is not None]
     parts = [part for part in parts if part]

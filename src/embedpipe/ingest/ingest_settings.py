@@ -1,4 +1,4 @@
-"""How documents are taken."""
+"""The settings of an ingest."""
 
 from __future__ import annotations
 
@@ -12,14 +12,18 @@ from embedpipe.types import Chunker, EmbeddingModel
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IngestSettings:
-    """How documents are taken.
+    """How documents are cut, embedded and stored.
 
-    `chunker` None makes each document one chunk. `headers` puts the document's title and the chunk's headings before
-    its text where it is embedded and indexed; what is stored as the chunk's text stays as it is. `clean_text` cleans
-    each chunk's text, while its offsets point into the text that was given. `keep_text` False leaves the documents' own
-    text out of the database. A batch ends with `batch_documents` documents or `batch_characters` characters;
-    `concurrency` batches are under way at once, None for as many as the model takes requests, one to be cut and one to
-    be written.
+    Args:
+        chunker: Cuts a document into chunks. None makes each document one chunk.
+        headers: Whether the document's title and the chunk's headings are embedded and indexed before its text. The
+            text that is stored stays as it is.
+        clean_text: Whether each chunk's text is cleaned. Its offsets still point into the text that was given.
+        keep_text: Whether the documents' own text is stored, beside that of the chunks.
+        batch_documents: How many documents a batch holds at most.
+        batch_characters: A batch ends with the document that brings it to this many characters.
+        concurrency: How many batches are under way at once. None for the number of requests that the model takes, plus
+            one that is cut and one that is written.
     """
 
     chunker: Chunker | None
@@ -34,9 +38,9 @@ class IngestSettings:
         for name in ("batch_documents", "batch_characters", "concurrency"):
             value = getattr(self, name)
             if value is not None and value < 1:
-                raise ConfigurationError(f"{name} expected a positive number, got {value}.")
+                raise ConfigurationError(f"{name} must be at least 1; got {value}.")
 
     def fitted(self, model: EmbeddingModel) -> IngestSettings:
-        """The same with the model's limit, less what a header takes, in the place of the chunker's "model"."""
+        """Return the settings with the model's limit, less a header's tokens, in place of `chunk_size="model"`."""
         chunker = for_model(self.chunker, model, reserved=HEADER_TOKENS if self.headers else 0)
         return replace(self, chunker=chunker)

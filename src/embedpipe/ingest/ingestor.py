@@ -1,4 +1,4 @@
-"""The one streaming engine: documents in batches, several under way at once, their reports added up in order."""
+"""The one way of ingest: documents in batches, several under way at once, their reports added up in order."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _STATISTICS_FROM = 0.05
 
 
 class Ingestor:
-    """Takes documents with one model and one set of settings."""
+    """Take documents with one model and one set of settings, into a store or as a stream."""
 
     def __init__(
         self, generator: EmbeddingGenerator, settings: IngestSettings, *, metrics: Observers | None = None
@@ -40,13 +40,23 @@ class Ingestor:
         self._at_once = settings.concurrency or generator.limits.concurrency + 2
 
     def _preparer(self) -> DocumentPreparer:
-        """Made for each run: only then must the model's specification be known, which a server may be asked for."""
+        """Make the preparer for one run. Only now must the model's spec be known, for which a server may be asked."""
         return DocumentPreparer(self._settings, self._generator.model, self._generator.spec)
 
     def ingest(
         self, documents: Iterable[Document], store: PgVectorStore, accumulator: StatsAccumulator, *, prune: bool
     ) -> None:
-        """Brings the documents into the store, each batch in one transaction."""
+        """Bring the documents into the store, each batch in one transaction.
+
+        Args:
+            documents: Read as batches become free, never all at once.
+            store: Where they go. Its collection is created if it is not there.
+            accumulator: Adds up the reports of the batches.
+            prune: Whether documents that did not come are removed at the end.
+
+        Raises:
+            InputError: For an item that is no `Document`, and for `prune` without documents.
+        """
         preparer = self._preparer()
 
         def work(batch: SourceBatch, stopped: Event) -> ProcessingStats:
@@ -65,7 +75,7 @@ class Ingestor:
     async def aingest(
         self, documents: Documents, store: AsyncPgVectorStore, accumulator: StatsAccumulator, *, prune: bool
     ) -> None:
-        """As `ingest`, on the running event loop."""
+        """Do the same as `ingest`, on the running event loop."""
         preparer = await in_thread(self._preparer)
 
         async def work(batch: SourceBatch) -> ProcessingStats:
@@ -85,7 +95,7 @@ class Ingestor:
     async def stream(
         self, documents: Documents, accumulator: StatsAccumulator
     ) -> AsyncGenerator[ProcessedDocument, None]:
-        """The documents with their vectors, in their order, as their batches are embedded."""
+        """Yield the documents with their vectors, in their order, as their batches are embedded."""
         preparer = await in_thread(self._preparer)
 
         async def work(batch: SourceBatch) -> tuple[ProcessingStats, list[ProcessedDocument]]:
@@ -106,7 +116,7 @@ class Ingestor:
 
 
 class _Taken:
-    """In a store's place: nothing is known, and what is to be written is kept for whoever takes it from here."""
+    """A store that knows no document, and keeps the batch that is written to it."""
 
     def __init__(self, dimensions: int) -> None:
         nothing = checked_rows([])
@@ -121,7 +131,7 @@ class _Taken:
 
 
 def _processed(batch: SourceBatch, report: ProcessingStats, written: DocumentBatch) -> Iterator[ProcessedDocument]:
-    """The documents one by one, each with its rows of the batch's vectors; repeated ones last."""
+    """Yield the documents one by one, each with its rows of the batch's vectors. Repeated ones come last."""
     of = {name: list(group) for name, group in groupby(written.new.chunks, lambda chunk: chunk.document_id)}
     start = 0
     for name in batch.names():
@@ -150,5 +160,5 @@ async def aafter_ingest(store: AsyncPgVectorStore, stats: ProcessingStats) -> No
 def _some(seen: SeenIds) -> list[str]:
     ids = list(seen)
     if not ids:
-        raise InputError("prune=True with no documents would remove every document. To do that, call store.clear().")
+        raise InputError("prune=True without documents would remove every document. To do that, call store.clear().")
     return ids

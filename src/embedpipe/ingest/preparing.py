@@ -1,4 +1,4 @@
-"""From documents to what is stored of them: rows with their hashes, chunks with their ids."""
+"""Make of documents what is stored: rows with their hashes, and chunks with their ids."""
 
 from __future__ import annotations
 
@@ -36,15 +36,21 @@ class PreparedDocument:
 
 
 def repetitions(batch: SourceBatch) -> dict[str, EmbedPipeError]:
-    """The error of each document that came once more."""
+    """Return an error for each document whose id came again."""
     return {
-        name: InputError(f"{named(document_id)} came twice in one ingest; its first text was taken.")
+        name: InputError(
+            f"{named(document_id)} came twice in one ingest. Its first text was taken. Give each an id of its own."
+        )
         for name, document_id in zip(batch.names()[len(batch.documents) :], batch.repeated, strict=True)
     }
 
 
 class DocumentPreparer:
-    """Prepares documents as the settings say, for one model."""
+    """Prepare documents as the settings say, for one model.
+
+    A document's hash covers its text, its metadata, these settings and the model. It decides whether the document is
+    new, changed or as it was.
+    """
 
     def __init__(self, settings: IngestSettings, model: EmbeddingModel, spec: ModelSpec) -> None:
         self.spec = spec
@@ -106,7 +112,7 @@ class DocumentPreparer:
 
 
 def about(document_id: str, error: EmbedPipeError) -> EmbedPipeError:
-    """The error with the document in its message; positions in a batch, which tell its reader nothing, are left out."""
+    """Return a copy of the error that names the document, without its position in a batch."""
     told = copy.copy(error)
     told.args = (f"{named(document_id)}: {error}",)
     told.__cause__ = error.__cause__
@@ -116,24 +122,24 @@ def about(document_id: str, error: EmbedPipeError) -> EmbedPipeError:
 
 
 def named(document_id: str) -> str:
-    """What a message calls the document."""
+    """Return how messages name a document."""
     return f"Document {document_id!r:.200}"
 
 
 def _storable(text: str) -> str:
-    """The text with a replacement character for each one that PostgreSQL refuses, so that no offset shifts."""
+    """Replace each character that PostgreSQL refuses by U+FFFD, so that no offset shifts."""
     return _REFUSED.sub("\ufffd", text)
 
 
 def _check_text(text: object, what: str) -> None:
     if type(text) is not str:
-        raise InputError(f"{what}: expected a text of type str, got {type(text).__name__}.")
+        raise InputError(f"{what}: the text must be a str; got {type(text).__name__}.")
     if not text.strip():
-        raise InputError(f"{what}: expected text, got {'only white space' if text else 'an empty text'}.")
+        raise InputError(f"{what}: the text {'is only white space' if text else 'is empty'}. Leave the document out.")
 
 
 def _with_pages(text: str, chunks: Sequence[Chunk]) -> list[Chunk]:
-    """The chunks, each with the `page` that its first printed character stands on."""
+    """Add to each chunk's metadata the `page` of its first visible character."""
     beginnings = (chunk.start_index + len(chunk.text) - len(chunk.text.lstrip()) for chunk in chunks)
     pages = pages_at(text, beginnings)
     return [
@@ -147,7 +153,7 @@ def _cleaned(chunks: Sequence[Chunk]) -> list[Chunk]:
 
 
 def _identified(document: Document, chunks: Sequence[Chunk]) -> list[Chunk]:
-    """The chunks under the document's id and metadata, each with an id of document, embedded text and occurrence."""
+    """Give each chunk the document's id and metadata, and an id made of document, embedded text and occurrence."""
     occurrences: Counter[str] = Counter()
     identified = []
     for chunk in chunks:
@@ -160,7 +166,7 @@ def _identified(document: Document, chunks: Sequence[Chunk]) -> list[Chunk]:
 
 
 def _digest(*parts: str) -> bytes:
-    """16 bytes over the parts and where they end."""
+    """Return 16 bytes over the parts and their lengths."""
     digest = hashlib.blake2b(digest_size=16)
     for part in parts:
         data = part.encode()

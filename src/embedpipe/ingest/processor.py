@@ -1,4 +1,4 @@
-"""`AsyncBatchProcessor`: documents through chunking and embedding, into whatever takes them."""
+"""`AsyncBatchProcessor`: chunk and embed a stream of documents, without a database or into one."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from embedpipe.types import Chunker, EmbeddingModel
 
 
 class Collector(Protocol):
-    """Takes processed documents, as a list does."""
+    """A sink for processed documents, such as a list."""
 
     def append(self, item: ProcessedDocument, /) -> object: ...
 
@@ -27,11 +27,15 @@ class Collector(Protocol):
 class AsyncBatchProcessor:
     """Streams documents through chunking and embedding, in memory that does not grow with their number.
 
-    Documents are gathered into batches, `concurrency` of which are under way at once: by default as many as the model
-    takes requests, one to be cut and one to be written. No more of the source is read than that, and results come in
-    its order. A document that fails costs no other. `model` is a model's name, a backend or an `EmbeddingGenerator`,
-    whose cache makes a second run free; `chunker`, `headers` and the others are those of `IngestSettings`. `metrics` is
-    an observer of `embedpipe.metrics`, or several.
+    Documents are gathered into batches, and several batches are under way at once. No more of the source is read than
+    these batches need. Results come in the order of the source. A document that fails does not affect the others.
+
+    Args:
+        model: A model's name, a backend or an `EmbeddingGenerator`. With a generator that has a cache, a second run
+            costs nothing.
+        chunker: See `IngestSettings`, also for `headers`, `clean_text`, `batch_documents` and `batch_characters`.
+        concurrency: How many batches are under way. None for the number of requests that the model takes, plus two.
+        metrics: An observer of `embedpipe.metrics`, or several.
     """
 
     def __init__(
@@ -61,10 +65,18 @@ class AsyncBatchProcessor:
     def stream(
         self, documents: Documents, *, on_progress: Progress | None = None
     ) -> AsyncGenerator[ProcessedDocument, None]:
-        """Each document with its chunks and vectors, or with its error, in the documents' order.
+        """Yield each document with its chunks and vectors, or with its error, in the order of the documents.
 
-        `documents` is an iterable, read in a thread, or an async one. A document whose id came before is an error of
-        its own. Raises `InputError` for what is no `Document`, and `AuthenticationError` for a refused key.
+        Args:
+            documents: An iterable, which is read in a thread, or an async iterable.
+            on_progress: Called after each batch with the report so far.
+
+        Returns:
+            A stream of `ProcessedDocument`. A document whose id came before is there with an error.
+
+        Raises:
+            InputError: For an item that is no `Document`.
+            AuthenticationError: If the provider refuses the key.
         """
         return self._engine.stream(documents, StatsAccumulator(on_progress))
 
@@ -75,11 +87,22 @@ class AsyncBatchProcessor:
         sink: Collector | AsyncPgVectorStore | PgVectorStore,
         on_progress: Progress | None = None,
     ) -> ProcessingStats:
-        """What became of the documents, once all of them are in the sink.
+        """Process all documents into the sink.
 
-        A list (or what else has `append`) is given each `ProcessedDocument` that has no error. A store is written batch
-        by batch, each in one transaction, and embeds only chunks that it does not have. Errors as `stream`, and
-        `StorageError`s of the store.
+        Args:
+            documents: An iterable, which is read in a thread, or an async iterable.
+            sink: A list, or another object with `append`: it is given each `ProcessedDocument` without an error. Or a
+                store: it is written batch by batch, each in one transaction, and only chunks that it does not have are
+                embedded.
+            on_progress: Called after each batch with the report so far.
+
+        Returns:
+            The report, with the error of each document that failed.
+
+        Raises:
+            InputError: For an item that is no `Document`, and for a sink of another kind.
+            AuthenticationError: If the provider refuses the key.
+            StorageError: If the store cannot be written.
         """
         accumulator = StatsAccumulator(on_progress)
         if isinstance(sink, PgVectorStore | AsyncPgVectorStore):
@@ -88,7 +111,7 @@ class AsyncBatchProcessor:
                 await self._engine.aingest(documents, store, accumulator, prune=False)
             return accumulator.stats
         if not callable(getattr(sink, "append", None)):
-            raise InputError(f"sink expected a store or what has append(), such as a list, got {type(sink).__name__}.")
+            raise InputError(f"sink must be a store, or have append() as a list does; got {type(sink).__name__}.")
         with accumulator.logged(), span("ingest", to=self._metrics):
             async with aclosing(self._engine.stream(documents, accumulator)) as processed:
                 async for document in processed:

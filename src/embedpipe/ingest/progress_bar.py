@@ -1,4 +1,4 @@
-"""A progress bar for whatever reports its progress."""
+"""A progress bar for ingests."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ class ProgressBar:
         self._bar = require("tqdm.auto", extra="notebook").tqdm(total=total, unit=" documents")
 
     def __call__(self, stats: ProcessingStats) -> None:
-        """Moves the bar to the report's documents."""
+        """Move the bar to the report's number of documents."""
         self._bar.set_postfix(chunks=stats.chunks, failed=len(stats.failures), refresh=False)
         self._bar.update(stats.documents - self._bar.n)
 
     def close(self) -> None:
-        """Leaves the bar as it stands."""
+        """Stop drawing. The bar stays as it is."""
         self._bar.close()
 
     def __enter__(self) -> Self:

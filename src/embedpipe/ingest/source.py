@@ -1,4 +1,4 @@
-"""Documents as they come, gathered into batches in which no document comes a second time."""
+"""Gather documents into batches. An id that comes again is set apart."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ Documents: TypeAlias = Iterable[Document] | AsyncIterable[Document]
 
 @dataclass(slots=True)
 class SourceBatch:
-    """Documents that are cut, embedded and written together, and the ids of those that came once more."""
+    """Documents that are cut, embedded and written together, and the ids that came again."""
 
     documents: list[Document] = field(default_factory=list)
     repeated: list[str] = field(default_factory=list)
     characters: int = 0
 
     def names(self) -> list[str]:
-        """What each document is called in a report: by its id, a repeated one with a remark."""
+        """Return what the report calls each document: its id, and "(again)" behind one that came again."""
         return [*(document.id for document in self.documents), *(f"{name} (again)" for name in self.repeated)]
 
 
@@ -33,7 +33,7 @@ _ROWS = 10_000
 
 
 class SeenIds:
-    """The ids that came so far. They lie in a file of SQLite's own, since millions would fill the memory."""
+    """The ids that came so far. They lie in a temporary file of SQLite, since millions would fill the memory."""
 
     def __init__(self) -> None:
         with UNFORKED:
@@ -42,7 +42,7 @@ class SeenIds:
             self._file.execute("BEGIN")
 
     def add(self, name: str) -> bool:
-        """Whether the id is new."""
+        """Add an id. Return whether it is new."""
         with UNFORKED:
             inserted = self._file.execute(
                 "INSERT OR IGNORE INTO ids VALUES (?)", (name.encode("utf-8", "surrogatepass"),)
@@ -64,7 +64,7 @@ class SeenIds:
 
 
 class _Gathering:
-    """The batch that is being filled."""
+    """Fills batches, one document after another."""
 
     def __init__(self, settings: IngestSettings, seen: SeenIds) -> None:
         self._settings = settings
@@ -72,7 +72,7 @@ class _Gathering:
         self._batch = SourceBatch()
 
     def add(self, document: object) -> SourceBatch | None:
-        """The batch, where the document filled it."""
+        """Add a document. Return the batch if it is full now."""
         checked, batch = _checked(document), self._batch
         if not self._seen.add(checked.id):
             batch.repeated.append(checked.id)
@@ -86,13 +86,17 @@ class _Gathering:
         return self.rest() if full else None
 
     def rest(self) -> SourceBatch | None:
-        """What was gathered, if anything."""
+        """Return what was gathered, None for nothing, and begin the next batch."""
         batch, self._batch = self._batch, SourceBatch()
         return batch if batch.documents or batch.repeated else None
 
 
 def batches(documents: Iterable[Document], settings: IngestSettings, seen: SeenIds) -> Iterator[SourceBatch]:
-    """The documents in batches, in their order. Raises `InputError` for what is no `Document` or has no id to name."""
+    """Yield the documents in batches, in their order.
+
+    Raises:
+        InputError: For an item that is no `Document`, or whose id is not a str.
+    """
     gathering = _Gathering(settings, seen)
     for document in _several(documents):
         check_stopped()
@@ -103,9 +107,9 @@ def batches(documents: Iterable[Document], settings: IngestSettings, seen: SeenI
 
 
 class AsyncBatches:
-    """As `batches`, for an event loop; an iterable that is not async is read in a thread, since it may block.
+    """Do the same as `batches`, for an event loop. An iterable that is not async is read in a thread: it may block.
 
-    No generator, since one that is left early is closed by whoever comes first.
+    This is no async generator: one that is left early would be closed at an unknown time, by the garbage collector.
     """
 
     def __init__(self, documents: Documents, settings: IngestSettings, seen: SeenIds) -> None:
@@ -117,7 +121,7 @@ class AsyncBatches:
             self._made = batches(documents, settings, seen)
 
     async def next(self) -> SourceBatch | None:
-        """Read the next batch; None at the end. Who is cancelled waits for the document that is being read."""
+        """Read the next batch, None at the end. A task that is cancelled waits for the document that is being read."""
         if self._made is not None:
             return await in_thread(next, self._made, None)
         async for document in self._documents:  # goes on where it was left
@@ -128,11 +132,11 @@ class AsyncBatches:
 
 def _several(documents: Any) -> Iterable[object]:
     if isinstance(documents, (Document, str)) or _conversion(documents):
-        raise InputError(f"ingest expected several documents, got one {type(documents).__name__}. Put it into a list.")
+        raise InputError(f"ingest takes several documents; got one {type(documents).__name__}. Put it into a list.")
     if isinstance(documents, AsyncIterable):
-        raise InputError("ingest expected an iterable of documents, got an async one, which aingest takes.")
+        raise InputError("ingest takes an iterable of documents; got an async one. Call aingest for it.")
     if not isinstance(documents, Iterable):
-        raise InputError(f"ingest expected an iterable of documents, got {type(documents).__name__}.")
+        raise InputError(f"ingest takes an iterable of documents; got {type(documents).__name__}.")
     return documents
 
 
@@ -140,21 +144,21 @@ def _checked(document: object) -> Document:
     if not isinstance(document, Document):
         kind = type(document)
         raise InputError(
-            f"ingest expected documents of type embedpipe.Document, got {kind.__module__}.{kind.__qualname__}. "
+            f"ingest takes documents of type embedpipe.Document; got {kind.__module__}.{kind.__qualname__}. "
             f"Make one of each: {_conversion(document) or 'Document(id=..., text=..., metadata=...)'}."
         )
     if type(document.id) is not str:
-        raise InputError(f"ingest expected Documents whose id is a str, got {document!r:.200}.")
+        raise InputError(f"The id of a Document must be a str; got {document!r:.200}.")
     return document
 
 
 def _length(text: object) -> int:
-    """0 for what is no text: the document is a failure later, by its id."""
+    """Return the length of a text, 0 for anything else: that document becomes a failure later."""
     return len(text) if isinstance(text, str) else 0
 
 
 def _conversion(document: object) -> str | None:
-    """How a framework's document becomes ours; None for anything else. No framework is imported."""
+    """Return how a framework's document becomes ours, None for other types. No framework is imported."""
     if hasattr(document, "page_content"):
         return "Document(id=..., text=doc.page_content, metadata=doc.metadata)"
     if hasattr(document, "get_content"):

@@ -1,4 +1,4 @@
-"""What became of the documents: one by one, and added up."""
+"""The report of an ingest: document by document, and added up."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class ProcessedDocument:
-    """A document's chunks with their vectors, (n, d) float32, row by row; or the error for which it has none."""
+    """A document's chunks with their vectors, (n, d) float32, a row for each chunk. Or its error, without chunks."""
 
     document_id: str
     chunks: Sequence[Chunk]
@@ -28,10 +28,10 @@ class ProcessedDocument:
 
 @dataclass(slots=True)
 class ProcessingStats:
-    """What became of the documents and chunks of an ingest.
+    """The report of an ingest.
 
-    `added`, `changed`, `kept` and `removed` count documents; `failures` holds the error of each document that could
-    not be taken, by its id: nothing of it was written, and what an earlier ingest stored of it stays.
+    `added`, `changed`, `kept` and `removed` count documents. `failures` holds the error of each document that failed,
+    by its id. Nothing of such a document was written, and what an earlier ingest stored of it stays.
     """
 
     added: int = 0
@@ -50,16 +50,16 @@ class ProcessingStats:
 
     @property
     def documents(self) -> int:
-        """How many documents came in."""
+        """Count the documents that came in."""
         return self.added + self.changed + self.kept + len(self.failures)
 
     @property
     def chunks(self) -> int:
-        """How many chunks the new and changed documents have."""
+        """Count the chunks of the new and changed documents."""
         return self.chunks_embedded + self.chunks_kept
 
     def raise_for_failures(self) -> None:
-        """Raises the first failure, if there is one."""
+        """Raise the first failure, if there is one."""
         for error in self.failures.values():
             raise error
 
@@ -92,13 +92,13 @@ def _row(title: str, counts: Mapping[str, int]) -> str:
 
 
 Progress: TypeAlias = Callable[[ProcessingStats], object]
-"""Called after each batch with the report so far, the same object every time."""
+"""A function that is called after each batch with the report so far, always the same object."""
 
 _COUNTS = [name.name for name in fields(ProcessingStats) if name.name not in ("seconds", "failures")]
 
 
 class StatsAccumulator:
-    """The report of a run, added up from those of its batches."""
+    """Adds up the reports of a run's batches, and tells of the progress."""
 
     def __init__(self, on_progress: Progress | None = None) -> None:
         self.stats = ProcessingStats()
@@ -106,7 +106,7 @@ class StatsAccumulator:
         self._started = time.monotonic()
 
     def add(self, report: ProcessingStats) -> None:
-        """Takes the report of the next batch."""
+        """Add the report of the next batch, and call `on_progress`."""
         for name in _COUNTS:
             setattr(self.stats, name, getattr(self.stats, name) + getattr(report, name))
         self.stats.failures |= report.failures
@@ -115,18 +115,18 @@ class StatsAccumulator:
             self._on_progress(self.stats)
 
     def add_pruned(self, documents: int, chunks: int) -> None:
-        """Takes how many documents and chunks went."""
+        """Add the numbers of documents and chunks that were pruned."""
         self.stats.removed += documents
         self.stats.chunks_removed += chunks
 
     @contextmanager
     def logged(self) -> Iterator[None]:
-        """Names in the log each document that failed, and says what an end before the last document means."""
+        """Log each document that failed at the end, and what an early end means for the rest."""
         try:
             yield
         except BaseException as error:
             logger.warning(
-                "Ended by %s after %d documents: what was written stays, and the next run takes the rest.",
+                "Ended by %s after %d documents. What was written stays. Run it again for the rest.",
                 type(error).__name__,
                 self.stats.documents,
             )

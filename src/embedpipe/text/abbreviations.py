@@ -1,4 +1,4 @@
-"""Words before a full stop that does not end a sentence, and words that begin one. English, German, French, Spanish."""
+"""Words before a full stop that ends no sentence, and words that begin one. English, German, French, Spanish."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ BEFORE_A_NAME = frozenset(
     p.ex n.b bzw ggf evtl vgl sog usw bspw inkl exkl zzgl ca approx resp dept univ assn bros
     """.split()  # noqa: SIM905 - read as a list of words
 )
-"""No sentence ends with these: a name or an example follows."""
+"""No sentence ends with these. A name or an example follows."""
 
 BEFORE_A_NUMBER = frozenset(
     """
@@ -26,7 +26,7 @@ MAY_END = frozenset(
     oz sq blvd rd hwy apt ste bldg dist admón admon aprox ej ph.d a.m p.m am pm u.s u.k e.u d.c ee uu
     """.split()  # noqa: SIM905 - read as a list of words
 )
-"""These stand inside a sentence or at its end: what follows decides."""
+"""These stand inside a sentence or at its end. The next word decides."""
 
 STARTERS = frozenset(
     """
@@ -42,7 +42,7 @@ STARTERS = frozenset(
 """Capitalised words that rarely stand inside a name."""
 
 BEFORE_AN_ORDINAL = frozenset("am vom zum zur der die das dem den des im beim ab bis seit dies jeder jedes".split())  # noqa: SIM905
-"""German: behind these "5." is "fifth"."""
+"""German: behind these, "5." means "fifth"."""
 
 AFTER_AN_ORDINAL = frozenset(
     """
@@ -50,7 +50,7 @@ AFTER_AN_ORDINAL = frozenset(
     Platz Mal Lebensjahr Stock Etage Klasse Auflage Tag Woche Runde Minute
     """.split()  # noqa: SIM905 - read as a list of words
 )
-"""German: before these too."""
+"""German: before these, too."""
 
 ENDS_IN_A_MARK = frozenset({"yahoo!", "jeopardy!", "yum!"})
 """Names that end in an exclamation mark."""

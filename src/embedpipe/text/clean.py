@@ -1,4 +1,4 @@
-"""Cleaning of text for those who want it; nothing in the package cleans unasked."""
+"""Clean text. Nothing in the package does so unless it is asked to."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ _EMPTY_LINES = re.compile(r" ?\n ?(?:\n ?)+")
 
 
 def clean_text(text: str) -> str:
-    """The text in NFC, without control characters and lone surrogates, with its white space made plain.
+    """Normalise a text to NFC, without control characters and lone surrogates, and with plain white space.
 
-    Runs of blanks become one space, runs of empty lines one, and both ends are stripped. Line breaks stay. Joiners and
-    direction marks stay too, since scripts and emoji need them.
+    Runs of blanks become one space, runs of empty lines become one empty line, and both ends are stripped. Line breaks
+    stay. Joiners and direction marks stay too, since scripts and emoji need them.
     """
     text = text.replace("\r\n", "\n").replace("\r", "\n")
     text = unicodedata.normalize("NFC", _UNWANTED.sub("", text))

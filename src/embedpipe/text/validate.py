@@ -1,4 +1,4 @@
-"""Checks of texts before anything is done with them."""
+"""Check texts before they are embedded."""
 
 from __future__ import annotations
 
@@ -9,29 +9,28 @@ from embedpipe.text.token_counters import token_counter
 
 
 def fault(text: object) -> str | None:
-    """What keeps the text from being embedded, as "expected ..., came ...; do ..."; None where nothing does."""
+    """Say why a text cannot be embedded and what to do, without the last full stop. None if it can."""
     if not isinstance(text, str):
-        return f"a text (str) was expected, and {type(text).__name__} came; convert it to text first"
+        return f"the text must be a str, and it is {type(text).__name__}. Convert it to text first"
     if not text or text.isspace():
-        came = "white space alone" if text else "an empty text"
-        return f"a text with at least one visible character was expected, and {came} came; leave it out"
+        return f"the text is {'only white space' if text else 'empty'}. Leave it out"
     try:
         text.encode()
     except UnicodeEncodeError as error:
         return (
-            f"valid Unicode was expected, and a lone surrogate came at character {error.start}; "
-            "clean it with embedpipe.text.clean_text, or decode its source again"
+            f"the text has a lone surrogate at character {error.start}, which is not valid Unicode. "
+            "Clean it with embedpipe.text.clean_text, or decode its source again"
         )
     return None
 
 
 def _plain(text: object) -> bool:
-    """Whether the text is without a fault at first sight, which nearly all are."""
+    """Return whether a quick look shows that the text is good. Nearly all are."""
     return type(text) is str and text.isascii() and not text.isspace() and text != ""
 
 
 def faults(texts: Sequence[object]) -> dict[int, InputError]:
-    """An `InputError` for each text that cannot be embedded, by its position."""
+    """Return an `InputError` for each text that cannot be embedded, by its position."""
     if all(map(_plain, texts)):
         return {}
     found = ((position, fault(text)) for position, text in enumerate(texts))
@@ -39,17 +38,26 @@ def faults(texts: Sequence[object]) -> dict[int, InputError]:
 
 
 def validate_input(text: str, *, model: str = "text-embedding-3-small", max_tokens: int = 8191) -> int:
-    """The text's number of tokens in `model`, once it is sure that it can be embedded.
+    """Check that a text can be embedded, and count its tokens.
 
-    `InputError` for what is no text, empty, white space alone or not valid Unicode; `TokenLimitError` for more than
-    `max_tokens`.
+    Args:
+        text: The text.
+        model: The model, or tiktoken encoding, whose tokenizer counts.
+        max_tokens: How many tokens the model takes.
+
+    Returns:
+        The number of tokens, without special tokens.
+
+    Raises:
+        InputError: If it is no str, is empty or only white space, or is not valid Unicode.
+        TokenLimitError: If it has more than `max_tokens` tokens.
     """
     if reason := fault(text):
         raise InputError(f"{reason[0].upper()}{reason[1:]}.")
     tokens = token_counter(model).count(text)
     if tokens > max_tokens:
         raise TokenLimitError(
-            f"At most {max_tokens} tokens were expected for {model}, and the text has {tokens}. Cut it into chunks.",
+            f"The text has {tokens} tokens, and {model} takes at most {max_tokens}. Cut it into chunks.",
             inputs=(0,),
             token_counts=(tokens,),
             max_tokens=max_tokens,

@@ -1,4 +1,4 @@
-"""Words of a text in any script, for comparing texts by what they say."""
+"""Split a text of any script into words, to compare texts by their words."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _UNSPACED_START = re.compile(rf"[{_UNSPACED}]")
 
 
 def words(text: str) -> list[str]:
-    """The text's words in order, case-folded; an identifier's parts as words of their own.
+    """Return the words of a text in order, case-folded. The parts of an identifier are words of their own.
 
     A run of a script without spaces becomes its overlapping pairs of characters.
     """

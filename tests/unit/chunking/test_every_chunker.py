@@ -129,12 +129,12 @@ def test_a_megabyte_of_one_thing(name: str, kind: str) -> None:
 @pytest.mark.parametrize("name", BUILDERS)
 @pytest.mark.parametrize("sizes", [{"chunk_size": 0}, {"chunk_size": -1}, {"chunk_size": 5, "chunk_overlap": 5}])
 def test_sizes_that_cannot_work_are_refused(name: str, sizes: dict[str, Any]) -> None:
-    with pytest.raises(ConfigurationError, match=r"Expected chunk_\w+ .*got"):
+    with pytest.raises(ConfigurationError, match=r"chunk_\w+ must be .*got"):
         BUILDERS[name][1](**sizes)
 
 
 @pytest.mark.parametrize("name", BUILDERS)
 @pytest.mark.parametrize("text", [None, b"bytes", 3, ["a"]])
 def test_what_is_not_a_text_is_refused(name: str, text: object) -> None:
-    with pytest.raises(InputError, match="Expected the text to chunk as str"):
+    with pytest.raises(InputError, match="The text to chunk must be a str"):
         BUILDERS[name][1]().chunk(text)  # type: ignore[arg-type]

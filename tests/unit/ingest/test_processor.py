@@ -204,10 +204,10 @@ async def test_each_failure_is_named_in_its_place_and_costs_no_other(caplog: pyt
     assert [item.document_id for item in sink] == ["0", "2"]
     assert (stats.documents, stats.added, stats.chunks) == (6, 2, 2)
     assert {name: str(error) for name, error in stats.failures.items()} == {
-        "1": "Document '1': expected text, got only white space.",
+        "1": "Document '1': the text is only white space. Leave the document out.",
         "3": "Document '3': the model refuses this",
         "4": "Document '4': the chunker failed with ZeroDivisionError: by no one",
-        "0 (again)": "Document '0' came twice in one ingest; its first text was taken.",
+        "0 (again)": "Document '0' came twice in one ingest. Its first text was taken. Give each an id of its own.",
     }
     assert isinstance(stats.failures["3"], ProviderError)
     assert [record.getMessage() for record in caplog.records] == [f"Not ingested: {e}" for e in stats.failures.values()]
@@ -230,7 +230,7 @@ async def test_a_source_that_fails_gives_up_what_came_before() -> None:
     [
         (documents(1)[0], "Put it into a list"),
         ("text", "Put it into a list"),
-        (["text"], "embedpipe.Document, got builtins.str"),
+        (["text"], "embedpipe.Document; got builtins.str"),
         (7, "got int"),
     ],
 )
@@ -241,7 +241,7 @@ async def test_what_is_no_source_is_refused(source: Any, expected: str) -> None:
 
 async def test_settings_and_sinks_that_cannot_work_are_refused() -> None:
     for name in ("concurrency", "batch_documents", "batch_characters"):
-        with pytest.raises(ConfigurationError, match=f"{name} expected a positive number, got 0"):
+        with pytest.raises(ConfigurationError, match=f"{name} must be at least 1; got 0"):
             AsyncBatchProcessor(FakeEmbeddingModel(16), **{name: 0})  # type: ignore[arg-type]  # one of several
     with pytest.raises(InputError, match="got set"):
         await AsyncBatchProcessor(FakeEmbeddingModel(16)).process([], sink=set())  # type: ignore[arg-type]

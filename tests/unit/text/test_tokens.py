@@ -61,7 +61,7 @@ def test_names_of_models_stand_for_their_encoding() -> None:
 
 @pytest.mark.parametrize("name", ["", "  ", "no-such-tokenizer", "not a name: at all"])
 def test_an_unknown_name_is_refused(name: str) -> None:
-    with pytest.raises(ConfigurationError, match="[Nn]ame"):
+    with pytest.raises(ConfigurationError, match=r"[Nn]ame"):
         token_counter(name)
 
 

@@ -36,10 +36,19 @@ class Asked:
 
 
 async def ask(
-    app: FastAPI, method: str, path: str, headers: Mapping[str, str] | list[tuple[str, str]], body: bytes = b""
+    app: FastAPI,
+    method: str,
+    path: str,
+    headers: Mapping[str, str] | list[tuple[str, str]],
+    body: bytes = b"",
+    *,
+    leaves: bool = False,
 ) -> Asked:
-    """Send one request with these headers, and by default the host that the server is called by."""
-    asked = Asked()
+    """Send one request with these headers, and by default the host that the server is called by.
+
+    A client that `leaves` takes the first piece of the answer's body and goes.
+    """
+    asked, gone = Asked(), asyncio.Event()
     given = list(headers.items()) if isinstance(headers, Mapping) else headers
     if not any(name == "host" for name, _ in given):
         given = [("host", HOST), *given]
@@ -61,12 +70,16 @@ async def ask(
     async def receive() -> Message:
         asked.read += 1
         if asked.read > 1:
-            await asyncio.Event().wait()  # the client stays
+            await gone.wait()
+            return {"type": "http.disconnect"}
         return {"type": "http.request", "body": body, "more_body": False}
 
     async def send(message: Message) -> None:
         asked.status = message.get("status", asked.status)
         asked.body += message.get("body", b"")
+        if leaves and asked.body:
+            gone.set()
+            await asyncio.Event().wait()  # as where nobody reads what is sent
 
     await app(scope, receive, send)
     return asked

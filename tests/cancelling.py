@@ -40,8 +40,25 @@ from serving import serving
 Call: TypeAlias = Callable[[], Coroutine[Any, Any, object]]
 
 DOCUMENTS = 200
+_TURNS = 100
 _QUESTION = "What is part 1?"
 _OURS = str(Path(embedpipe.__file__).parent)
+
+
+_LEFT: list[str] = []
+"""The package's async generators that nobody finished or closed."""
+
+
+def note_left_generators() -> None:
+    """Have every event loop note whose generators the garbage collector has it close."""
+    close = asyncio.BaseEventLoop._asyncgen_finalizer_hook  # type: ignore[attr-defined]
+
+    def noted(loop: asyncio.AbstractEventLoop, generator: Any) -> None:
+        if generator.ag_code.co_filename.startswith(_OURS):
+            _LEFT.append(generator.ag_code.co_qualname)
+        close(loop, generator)
+
+    asyncio.BaseEventLoop._asyncgen_finalizer_hook = noted  # type: ignore[attr-defined]
 
 
 @dataclass
@@ -73,11 +90,21 @@ class Cancelling:
             await task
         except asyncio.CancelledError:
             self.cancelled += 1
-        self.check_ended()
+        gc.collect()  # which finds what was left unfinished
+        await self.check_ended()
+        assert not _LEFT, f"the package left generators to the garbage collector: {_LEFT}"
 
-    def check_ended(self) -> None:
-        """No task goes on, no thread is inside the package, and every connection is back in its pool."""
-        others = asyncio.all_tasks() - {asyncio.current_task()}
+    async def check_ended(self) -> None:
+        """No task goes on, no thread is inside the package, and every connection is back in its pool.
+
+        A library's generator that was left unfinished gets some turns of the event loop, which closes it.
+        """
+        closing = {task for task in other_tasks() if type(task.get_coro()).__name__ == "async_generator_athrow"}
+        assert not (others := other_tasks() - closing), f"tasks go on: {others}"
+        await asyncio.sleep(0)  # which begins the tasks that close
+        for _ in range(_TURNS):
+            if others := other_tasks():
+                await asyncio.sleep(0)
         assert not others, f"tasks go on: {others}"
         assert not (busy := busy_threads()), f"threads go on: {busy}"
         check_pools(self.database)
@@ -88,6 +115,11 @@ async def _seconds(call: Call) -> float:
     started = asyncio.get_running_loop().time()
     await call()
     return asyncio.get_running_loop().time() - started
+
+
+def other_tasks() -> set[asyncio.Task[Any]]:
+    """Return the tasks of this event loop but for this one."""
+    return {task for task in asyncio.all_tasks() if task is not asyncio.current_task()}
 
 
 def busy_threads() -> list[str]:
@@ -116,8 +148,10 @@ def check_pools(database: Database) -> None:
 
 async def others_ended() -> None:
     """Wait until no other task goes on: who leaves a stream by `break` does not wait for its end."""
+    gc.collect()
     await asyncio.sleep(0)  # which begins the task that closes the stream
-    while others := asyncio.all_tasks() - {asyncio.current_task()}:
+    _LEFT.clear()
+    while others := other_tasks():
         await asyncio.wait(others)
 
 
@@ -183,7 +217,7 @@ async def stream(at: Cancelling, url: str) -> None:
     for _ in range(at.times):
         await left_early()
         await others_ended()
-        at.check_ended()
+        await at.check_ended()
     _KEPT.extend(processor.stream(source) for _ in range(3))
     for kept in _KEPT:
         await anext(kept)
@@ -326,7 +360,7 @@ async def _pieces(at: Cancelling, pipeline: RAGPipeline) -> None:
     for _ in range(at.times):
         await left_early()
         await others_ended()
-        at.check_ended()
+        await at.check_ended()
 
 
 async def langchain(at: Cancelling, url: str) -> None:
@@ -431,6 +465,8 @@ def serve(url: str, times: int, chance: random.Random) -> None:
                 for _ in range(times):
                     hang_up((str(at.hostname), at.port or 0), path, body, chance, took)
                 wait_until_idle(client)
+                gc.collect()
+                assert not _LEFT, f"the package left generators to the garbage collector: {_LEFT}"
                 check_pools(app.state.resources.database)
                 assert client.post(path, json=body).status_code == 200
     print(times * len(requests))  # noqa: T201 - for the parent
@@ -450,6 +486,9 @@ async def opened(url: str) -> AsyncIterator[Database]:
 
 
 async def main(part: Callable[[Cancelling, str], Awaitable[None]], url: str, times: int, chance: random.Random) -> None:
+    gc.collect()
+    gc.freeze()  # what is imported need not be looked through after each call
+    _LEFT.clear()  # the part before may end within a stream
     async with opened(url) as database:
         at = Cancelling(database, times, chance)
         await part(at, url)
@@ -459,6 +498,7 @@ async def main(part: Callable[[Cancelling, str], Awaitable[None]], url: str, tim
 if __name__ == "__main__":
     logging.basicConfig(level=logging.ERROR)
     url, parts, times, seed = sys.argv[1:]
+    note_left_generators()
     chance = random.Random(f"{parts} {seed}")
     for part in parts.split(","):
         if part == "serve":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 from collections.abc import Iterator
@@ -12,6 +13,7 @@ import numpy as np
 import pytest
 
 import chat_server
+from asgi import ask
 from embedpipe import EmbeddingGenerator, OpenAIChat
 from embedpipe.server import create_app
 from serving import serving
@@ -171,6 +173,21 @@ def test_a_stream_that_breaks_off_ends_with_an_error(
             assert found[0][0] == "text"
             assert found[-1][0] == "error"
             assert found[-1][1]["error"]["code"] == "generation_failed"
+
+
+@pytest.mark.usefixtures("client")
+async def test_a_client_that_goes_leaves_no_answer_under_way(
+    minilm: EmbeddingGenerator, shared_database_url: str
+) -> None:
+    with chat_server.running() as chat:
+        llm = OpenAIChat("chat", base_url=chat.base_url, api_key="none")
+        app = create_app(minilm.model, database=shared_database_url, llm=llm)
+        async with app.router.lifespan_context(app):
+            before = asyncio.all_tasks()
+            body = json.dumps({"question": "When do cats hunt?", "stream": True}).encode()
+            asked = await ask(app, "POST", "/answer", {"content-type": "application/json"}, body, leaves=True)
+            assert [name for name, _ in events(asked.body.decode())] == ["text"]
+            assert asyncio.all_tasks() <= before
 
 
 def test_a_stream_of_a_collection_that_is_not_there_is_an_error_at_once(client: httpx.Client) -> None:

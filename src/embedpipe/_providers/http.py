@@ -17,7 +17,7 @@ from collections.abc import AsyncIterator, Iterator
 from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import cache
-from typing import Any
+from typing import Any, Self
 
 _CONNECT_S = 10.0
 _REDIRECTS = 5
@@ -150,15 +150,8 @@ def _async_class(library: str) -> type[Any]:
     """As `_sync_class`, for an event loop, which can end whatever takes too long."""
     http = importlib.import_module(library)
 
-    class Body(http.AsyncByteStream):  # type: ignore[name-defined,misc]
-        def __init__(self, response: Any, allowance: Allowance) -> None:
-            self._given = response, allowance
-
-        def __aiter__(self) -> AsyncIterator[bytes]:
-            return _apieces(http, *self._given)
-
-        async def aclose(self) -> None:
-            await self._given[0].aclose()
+    class Body(_AsyncPieces, http.AsyncByteStream):  # type: ignore[name-defined,misc]
+        pass
 
     class BoundedClient(http.AsyncClient):  # type: ignore[name-defined,misc]
         async def send(self, request: Any, *, stream: bool = False, **options: Any) -> Any:
@@ -171,28 +164,51 @@ def _async_class(library: str) -> type[Any]:
                     break
                 await response.aclose()
                 request = response.next_request
+            body: Any = response  # until there is one
             try:
-                reply = _reply(http, response, Body(response, allowance))
+                body = Body(http, response, allowance)
+                reply = _reply(http, response, body)
                 if not stream:
                     await reply.aread()
             except BaseException:
-                await response.aclose()
+                await body.aclose()
                 raise
             return reply
 
     return BoundedClient
 
 
-async def _apieces(http: Any, response: Any, allowance: Allowance) -> AsyncIterator[bytes]:
-    """As `_pieces`."""
-    meter = _Meter(response, allowance)
-    chunks = response.aiter_raw()
-    while not meter.full:
-        async with _in_time(http, response.request, allowance):
-            chunk = await anext(chunks, None)
+class _AsyncPieces:
+    """As `_pieces`, but no generator: where its reader is cancelled, nobody would close it."""
+
+    def __init__(self, http: Any, response: Any, allowance: Allowance) -> None:
+        self._http = http
+        self._response = response
+        self._allowance = allowance
+        self._meter = _Meter(response, allowance)
+        self._chunks = response.aiter_raw()
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> bytes:
+        if self._meter.full:
+            raise StopAsyncIteration
+        async with _in_time(self._http, self._response.request, self._allowance):
+            chunk = await anext(self._chunks, None)
         if chunk is None:
-            return
-        yield meter.taken(chunk)
+            raise StopAsyncIteration
+        return self._meter.taken(chunk)
+
+    async def aclose(self) -> None:
+        """Close the reply. The library's generators, each within another, read on and find that it is closed.
+
+        So all of them come to their ends, and none is left to the garbage collector.
+        """
+        await self._response.aclose()
+        with contextlib.suppress(Exception):
+            async for _ in self._chunks:
+                pass
 
 
 def _started(request: Any) -> Allowance:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Generator, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Generator, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 
 from embedpipe._optional import require
@@ -42,6 +42,16 @@ def _translated(name: str, llm: object) -> Iterator[None]:
         secrets = secrets_in(llm)
         said = words(str(error), secrets=secrets)
         raise GenerationError(f"{name} failed: {type(error).__name__}: {said}") from safe_cause(error, secrets)
+
+
+@asynccontextmanager
+async def _closing(stream: AsyncIterator[Any]) -> AsyncIterator[AsyncIterator[Any]]:
+    """Close a framework's stream at the end, where it can be closed."""
+    try:
+        yield stream
+    finally:
+        if isinstance(stream, AsyncGenerator):
+            await stream.aclose()
 
 
 class _Streamed:
@@ -87,8 +97,9 @@ class LangChainChat:
     async def astream(self, messages: Sequence[Message]) -> AsyncGenerator[ChatReply, None]:
         with _translated(self.name, self._model):
             streamed = _Streamed(self.name)
-            async for piece in self._model.astream(_pairs(messages)):
-                yield streamed.counted(_langchain_reply(piece))
+            async with _closing(self._model.astream(_pairs(messages))) as pieces:
+                async for piece in pieces:
+                    yield streamed.counted(_langchain_reply(piece))
 
 
 class LlamaIndexChat:
@@ -118,8 +129,9 @@ class LlamaIndexChat:
     async def astream(self, messages: Sequence[Message]) -> AsyncGenerator[ChatReply, None]:
         with _translated(self.name, self._llm):
             streamed = _Streamed(self.name)
-            async for piece in await self._llm.astream_chat(_llama_messages(messages)):
-                yield streamed.counted(_llama_reply(piece, whole=False))
+            async with _closing(await self._llm.astream_chat(_llama_messages(messages))) as pieces:
+                async for piece in pieces:
+                    yield streamed.counted(_llama_reply(piece, whole=False))
 
 
 def _model_name(model: Any, *fields: str) -> str:

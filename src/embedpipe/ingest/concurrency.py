@@ -97,3 +97,4 @@ class InTasks(Generic[T]):
                 await self._room.acquire()
         finally:
             self._begun.put_nowait(None)
+            await self._batches.close()

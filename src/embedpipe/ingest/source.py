@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import AsyncIterable, Iterable, Iterator
+from collections.abc import AsyncGenerator, AsyncIterable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
@@ -128,6 +128,11 @@ class AsyncBatches:
             if batch := self._gathering.add(document):
                 return batch
         return self._gathering.rest()
+
+    async def close(self) -> None:
+        """Close an async generator of documents. To be called by the task that reads it."""
+        if self._made is None and isinstance(self._documents, AsyncGenerator):
+            await self._documents.aclose()
 
 
 def _several(documents: Any) -> Iterable[object]:

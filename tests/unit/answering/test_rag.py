@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+import asyncio
 import copy
 import pickle
 import re
 from collections.abc import AsyncGenerator, Generator
 from contextlib import aclosing, closing
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -212,6 +214,29 @@ async def test_a_stream_that_is_left_early_ends_its_request(service: HandedOut) 
     async with aclosing(rag.astream(QUESTION).__aiter__()) as apieces:
         assert await anext(apieces) == "again "
     assert closed == ["stream", "astream"]
+
+
+async def test_a_framework_s_stream_that_is_left_early_ends_at_once(service: HandedOut) -> None:
+    closed: list[str] = []
+
+    async def endless(piece: object) -> AsyncGenerator[Any, None]:
+        try:
+            while True:
+                yield piece
+        finally:
+            await asyncio.sleep(0)
+            closed.append(str(piece))
+
+    async def begun(messages: object) -> AsyncGenerator[Any, None]:
+        return endless(SimpleNamespace(delta="again ", raw=None))
+
+    unused = ["ainvoke", "invoke", "stream", "achat", "chat", "stream_chat"]
+    langchain = SimpleNamespace(**dict.fromkeys(unused[:3]), astream=lambda messages: endless("again "))
+    llama_index = SimpleNamespace(**dict.fromkeys(unused[3:]), astream_chat=begun)
+    for count, llm in enumerate((langchain, llama_index), 1):
+        async with aclosing(RAGPipeline(service, llm).astream(QUESTION).__aiter__()) as pieces:
+            assert await anext(pieces) == "again "
+        assert len(closed) == count
 
 
 def test_nothing_found_asks_no_model() -> None:

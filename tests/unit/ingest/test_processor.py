@@ -168,6 +168,24 @@ async def test_an_endless_source_is_not_read_far_ahead(kind: str) -> None:
     await stream.aclose()
 
 
+async def test_a_source_that_is_not_read_to_its_end_is_closed_by_its_reader() -> None:
+    tasks: list[asyncio.Task[Any] | None] = []
+
+    async def endless() -> AsyncIterator[Document]:
+        tasks.append(asyncio.current_task())
+        try:
+            for number in itertools.count():
+                yield Document(id=str(number), text=f"text {number}")
+        finally:
+            tasks.append(asyncio.current_task())
+
+    stream = AsyncBatchProcessor(FakeEmbeddingModel(16), batch_documents=10).stream(endless())
+    await anext(stream)
+    await stream.aclose()
+    began, ended = tasks
+    assert began is ended
+
+
 class Refusing(FakeEmbeddingModel):
     def embed(self, texts: Sequence[str], kind: Kind) -> Vectors:
         if any("document 3." in text for text in texts):

@@ -72,7 +72,9 @@ class LoopClients:
     def __init__(self, make: Callable[[], Any], close: Callable[[Any], Awaitable[object]]) -> None:
         self._make = make
         self._close = close
-        self._clients: PerProcess[weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, tuple[Any, Any]]] = PerProcess()
+        self._clients: PerProcess[weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, tuple[Any, Any]]] = PerProcess(
+            _let_go
+        )
 
     async def get(self) -> Any:
         """The running loop's client."""
@@ -85,6 +87,13 @@ class LoopClients:
             await anext(holder)
             clients[loop] = (client, holder)
         return client
+
+
+def _let_go(clients: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, tuple[Any, Any]]) -> None:
+    """Close the clients of loops that still run, before the garbage collector takes them with open connections."""
+    for loop, (_, holder) in list(clients.items()):
+        if loop.is_running():
+            loop.call_soon_threadsafe(loop.create_task, holder.aclose())
 
 
 async def _held(client: Any, close: Callable[[Any], Awaitable[object]]) -> AsyncGenerator[None, None]:

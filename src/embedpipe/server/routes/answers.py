@@ -9,6 +9,7 @@ from typing import Any
 
 from fastapi import Request, Response
 from starlette.responses import StreamingResponse
+from starlette.types import Receive, Scope, Send
 
 from embedpipe.errors import EmbedPipeError
 from embedpipe.rag import AsyncAnswerStream
@@ -60,7 +61,22 @@ async def answer(body: AnswerRequest, request: Request) -> Response:
     pieces = aiter(stream)
     first = await anext(pieces)  # an error before the first piece still gets its own status
     events = _events(first, pieces, stream, request=request, limit_s=resources.settings.request_timeout_s)
-    return StreamingResponse(events, media_type="text/event-stream", headers={"Cache-Control": "no-store"})
+    return _EventStream(events, pieces)
+
+
+class _EventStream(StreamingResponse):
+    """Events of an answer, which is given up where the client has gone, also before the first of them."""
+
+    def __init__(self, events: AsyncGenerator[str, None], pieces: AsyncGenerator[str, None]) -> None:
+        super().__init__(events, media_type="text/event-stream", headers={"Cache-Control": "no-store"})
+        self._generators = (events, pieces)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            for generator in self._generators:
+                await generator.aclose()
 
 
 async def _events(
@@ -78,8 +94,6 @@ async def _events(
         yield _event("answer", stream.response.to_dict())
     except (EmbedPipeError, TimeoutError) as error:
         yield _event("error", _failed(error, request, limit_s))
-    finally:
-        await rest.aclose()
 
 
 def _failed(error: Exception, request: Request, limit_s: float) -> dict[str, Any]:

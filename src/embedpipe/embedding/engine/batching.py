@@ -117,6 +117,8 @@ class BatchPlanner:
 
 def _joined(first: TextBatch, then: TextBatch) -> TextBatch:
     """Return both in one."""
+    if not first:
+        return then
     return TextBatch(
         [*first.indices, *then.indices], [*first.texts, *then.texts], [*first.token_counts, *then.token_counts]
     )

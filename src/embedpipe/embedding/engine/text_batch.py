@@ -47,10 +47,11 @@ class TextBatch:
 
     def select(self, rows: Sequence[int], *, once: bool = False) -> TextBatch:
         """Return a batch of these rows that has not been sent."""
+        indices, texts, counts = self.indices, self.texts, self.token_counts
         return TextBatch(
-            [self.indices[row] for row in rows],
-            [self.texts[row] for row in rows],
-            [self.token_counts[row] for row in rows],
+            [indices[row] for row in rows],
+            [texts[row] for row in rows],
+            [counts[row] for row in rows],
             once=once or self.once,
         )
 

@@ -220,7 +220,7 @@ def messages() -> list[Message]:
     return [Message("user", TEXT)]
 
 
-async def _astreamed(chat: OpenAIChat) -> str:
+async def astreamed(chat: OpenAIChat) -> str:
     return "".join([piece.text async for piece in chat.astream(messages())])
 
 
@@ -233,7 +233,7 @@ def result(id: str) -> SearchResult:
     return SearchResult(chunk=Chunk.whole(TEXT, id=id), score=1.0)
 
 
-def _streamed(chat: OpenAIChat) -> str:
+def streamed(chat: OpenAIChat) -> str:
     return "".join(piece.text for piece in chat.stream(messages()))
 
 
@@ -246,7 +246,7 @@ CLIENTS: dict[str, Ask] = {
     "async cohere": lambda p, t: asyncio.run(_aembed(cohere_model(p, t))),
     "chat": lambda p, t: chat_model(p, t).complete(messages()),
     "async chat": lambda p, t: asyncio.run(chat_model(p, t).acomplete(messages())),
-    "chat stream": lambda p, t: _streamed(chat_model(p, t)),
-    "async chat stream": lambda p, t: asyncio.run(_astreamed(chat_model(p, t))),
+    "chat stream": lambda p, t: streamed(chat_model(p, t)),
+    "async chat stream": lambda p, t: asyncio.run(astreamed(chat_model(p, t))),
     "rerank": reranked,
 }

@@ -35,6 +35,7 @@ from bad_provider import (
 )
 from embedpipe import Database, Document, SemanticSearchService
 from embedpipe._providers import retry_after
+from embedpipe.answering.chat import OpenAIChat
 from embedpipe.embedding import EmbeddingGenerator, Limits, OpenAIModel, RateLimiter, Retry
 from embedpipe.embedding.cache import KeyMaker, decode, encode
 from embedpipe.errors import (
@@ -48,7 +49,7 @@ from embedpipe.errors import (
     RateLimitError,
     RerankError,
 )
-from embedpipe.reranking import as_reranker
+from embedpipe.reranking import CohereReranker, as_reranker
 from embedpipe.types import ModelSpec
 from soaking import scaled
 
@@ -534,6 +535,50 @@ def test_what_a_wrapped_model_makes_up_costs_its_own_text(rows: Any) -> None:
     attempt = EmbeddingGenerator(_Embeddings(rows)).attempt(["a", "b", "bad", "c"])
     assert list(attempt.errors) == [2]
     assert KEY not in str(attempt.errors[2])
+
+
+def _chat(provider: habits.Provider) -> OpenAIChat:
+    return OpenAIChat("m", api_key=KEY, base_url=f"{provider.origin}/v1", max_retries=1)
+
+
+RETRYING: dict[str, Callable[[habits.Provider], Any]] = {
+    "chat": lambda p: _chat(p).complete(messages()),
+    "async chat": lambda p: asyncio.run(_chat(p).acomplete(messages())),
+    "chat stream": lambda p: habits.streamed(_chat(p)),
+    "async chat stream": lambda p: asyncio.run(habits.astreamed(_chat(p))),
+    "rerank": lambda p: CohereReranker(api_key=KEY, base_url=p.origin, max_retries=1).rerank("question", [result("a")]),
+}
+every_retrying = pytest.mark.parametrize("ask", RETRYING.values(), ids=RETRYING)
+
+
+@every_retrying
+@pytest.mark.parametrize("fault", [429, 503, None])
+def test_chat_and_rerank_retry_what_may_pass(ask: Callable[[habits.Provider], Any], fault: int | None) -> None:
+    def reply(handler: Handler, body: dict[str, Any], texts: list[str]) -> None:
+        if len(handler.provider.requests) > 1:
+            habits.good(handler, body, texts)
+        elif fault is None:
+            handler.close_connection = True  # without a reply
+        else:
+            handler.send_json({"error": "planned"}, status=fault, headers={"Retry-After": "0.01"})
+
+    with serving(reply) as provider:
+        assert ask(provider)
+        assert len(provider.requests) == 2
+
+
+@every_retrying
+@pytest.mark.parametrize(("status", "wait"), [(400, "0"), (401, "0"), (429, "3600"), (200, "0")])
+def test_chat_and_rerank_do_not_retry_the_rest(ask: Callable[[habits.Provider], Any], status: int, wait: str) -> None:
+    """Refusals, a wait that is longer than all waits may take, and a reply that cannot be read."""
+
+    def reply(handler: Handler, body: dict[str, Any], texts: list[str]) -> None:
+        handler.send_json([], status=status, headers={"Retry-After": wait})
+
+    with serving(reply) as provider:
+        with pytest.raises((GenerationError, RerankError)):
+            ask(provider)
+        assert len(provider.requests) == 1
 
 
 LIMITS = ["inf", "-inf", "nan", "1e308", "9" * 400, "-5", "Fri, 31 Dec 9999 23:59:59 GMT", "Fri, 31 Dec 99999 00:00:00"]

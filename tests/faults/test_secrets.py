@@ -81,7 +81,7 @@ def logged(caplog: pytest.LogCaptureFixture) -> Iterator[Callable[[], str]]:
     """All that is logged meanwhile, by whatever library."""
     caplog.clear()
     with caplog.at_level(logging.DEBUG):
-        yield lambda: caplog.text + repr([(record.msg, record.args) for record in caplog.records])
+        yield lambda: caplog.text + repr([vars(record) for record in caplog.records])
 
 
 def raised(call: Callable[[], Any]) -> str:
@@ -168,6 +168,31 @@ def test_a_key_and_a_login_show_nowhere(client: str, chance: random.Random, capl
             out += raised(lambda: ask(dead)) + log()  # noqa: B023
         for secret in (key, password):
             assert not leaks(out, secret)
+
+
+RETRYING: dict[str, Callable[[str, str], Any]] = {
+    "embeddings": lambda url, key: EmbeddingGenerator(
+        OpenAIModel("m", base_url=f"{url}/v1", api_key=key, dimensions=3), retry=Retry(attempts=2, initial_s=0.01)
+    ),
+    "chat": lambda url, key: OpenAIChat("m", base_url=f"{url}/v1", api_key=key, max_retries=1),
+    "chat stream": lambda url, key: OpenAIChat("m", base_url=f"{url}/v1", api_key=key, max_retries=1),
+    "rerank": lambda url, key: CohereReranker(base_url=url, api_key=key, max_retries=1),
+}
+
+
+@pytest.mark.parametrize("client", RETRYING)
+def test_a_retry_is_logged_without_the_key(
+    client: str, chance: random.Random, caplog: pytest.LogCaptureFixture
+) -> None:
+    key, password = made(chance, marks=MARKS.replace(" ", "")), made(chance)
+    with serving(_tell_all) as provider, logged(caplog) as log:
+        provider.status = 500  # type: ignore[attr-defined]
+        thing = RETRYING[client](_with_login(provider.origin, password), key)
+        out = raised(lambda: CLIENTS[client][1](thing)) + log()
+        assert len(provider.requests) == 2
+    assert "retry_scheduled" in out
+    for secret in (key, password):
+        assert not leaks(out, secret)
 
 
 @every_client

@@ -1,5 +1,6 @@
 """What the clients of embeddings, chat and rerank providers share: bounded HTTP, retries, secrets, error texts."""
 
+from embedpipe._providers.clients import CohereConnection, OpenAIConnection
 from embedpipe._providers.http import (
     Allowance,
     UnusableReplyError,
@@ -16,8 +17,10 @@ from embedpipe._providers.words import redirect, shown, words
 __all__ = [
     "Allowance",
     "Attempts",
+    "CohereConnection",
     "Endpoint",
     "Failure",
+    "OpenAIConnection",
     "Retry",
     "Secret",
     "UnusableReplyError",

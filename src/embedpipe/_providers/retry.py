@@ -33,6 +33,11 @@ class Retry:
     initial_s: float = 0.5
     max_s: float = 30.0
 
+    @classmethod
+    def times(cls, max_retries: int, *, timeout_s: float) -> Retry:
+        """Return the policy of so many retries, with two minutes in all for the waits between them."""
+        return cls(attempts=max_retries + 1, deadline_s=120.0 + max_retries * timeout_s)
+
 
 @dataclass(frozen=True, slots=True)
 class Failure:
@@ -48,16 +53,21 @@ class Failure:
 
 
 class Attempts:
-    """The attempts of one request, for `for attempt in ...` or `async for attempt in ...`, each entered by `with`.
+    """The attempts of one request: loop over them by `for` or `async for`, and enter each by `with`.
 
-    An error within an attempt either leads to the next one, after its wait, or is raised. `no_reply` are the exceptions
-    by which an SDK says that no reply came; of the others it takes `status_code` and the reply's headers.
+    An error within an attempt leads to the next one, after a wait, or is raised. Who translates an SDK's error says by
+    `note` how the request failed. Translate it within the attempt: retries are logged with their errors, and an SDK's
+    own error may quote a secret.
     """
 
-    def __init__(self, retry: Retry, *, no_reply: tuple[type[Exception], ...] = ()) -> None:
+    def __init__(self, retry: Retry) -> None:
         self._retry = retry
-        self._no_reply = no_reply
         self._started = time.monotonic()
+        self._noted: Failure | None = None
+
+    def note(self, status: int | None, headers: Mapping[str, str]) -> None:
+        """Note the status of the reply to the present attempt, None if none came, and its headers."""
+        self._noted = Failure(status, retry_after({name.lower(): value for name, value in headers.items()}))
 
     def __iter__(self) -> Iterator[Any]:
         return iter(self._context())
@@ -93,14 +103,9 @@ class Attempts:
         return failure.retry_after + random.uniform(0.0, self._retry.initial_s)  # noqa: S311 - jitter
 
     def _failure(self, error: Exception) -> Failure | None:
-        """Return how the request failed; None for an error that is not about the request."""
-        if isinstance(error, self._no_reply):
-            return Failure(None)
-        status = getattr(error, "status_code", None)
-        if not isinstance(status, int):
-            return None
-        headers = getattr(getattr(error, "response", error), "headers", None) or {}
-        return Failure(status, retry_after({name.lower(): value for name, value in headers.items()}))
+        """Return how the request failed; None for an error after which no retry helps."""
+        noted, self._noted = self._noted, None
+        return noted
 
     def _counted_from(self) -> float:
         """Return the time from which the deadline counts, on the monotonic clock."""

@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable, Generator, Iterator, Sequence
+from collections.abc import AsyncGenerator, Generator, Iterator, Sequence
 from contextlib import contextmanager
-from operator import methodcaller
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 from embedpipe._forking import PerProcess
 from embedpipe._providers import (
     Allowance,
-    Endpoint,
-    Secret,
+    Attempts,
+    OpenAIConnection,
+    Retry,
     UnusableReplyError,
     allowing,
-    async_client,
-    client,
-    openai_http_library,
     redirect,
     safe_cause,
     shown,
@@ -97,28 +94,25 @@ class OpenAIChat:
             base_url: The URL of the endpoint. None takes `OPENAI_BASE_URL`, and otherwise OpenAI's.
             api_key: The API key. None takes `OPENAI_API_KEY`. Your own endpoint may need none.
             max_tokens: The most tokens of an answer.
-            max_retries: How often to retry after status 429, 5xx and broken connections. The openai client does
-                this. It honours Retry-After up to two minutes.
+            max_retries: How often to retry after status 429, 5xx, broken connections and timeouts. The waits take two
+                minutes at most. A provider's Retry-After is honoured within them.
             timeout_s: Seconds for each try, from connecting to the last byte. For a stream: the longest wait for the
                 first piece of text or reasoning, and for each further one.
             **options: Passed on with each request, such as temperature or seed.
         """
         self._model = model
-        self._endpoint = Endpoint(base_url, variable="OPENAI_BASE_URL")
-        self._secret = Secret.of(api_key, variable="OPENAI_API_KEY")
+        self._connection = OpenAIConnection(api_key=api_key, base_url=base_url, timeout_s=timeout_s)
+        self._retry = Retry.times(max_retries, timeout_s=timeout_s)
         self._max_tokens = max_tokens
-        self._max_retries = max_retries
-        self._timeout_s = timeout_s
         self._options = options
-        self._opened: PerProcess[Any] = PerProcess(methodcaller("close"))
+        self._opened: PerProcess[Any] = PerProcess(OpenAIConnection.close)
 
     def __repr__(self) -> str:
         return f"OpenAIChat({self._model!r})"
 
     def __getstate__(self) -> dict[str, Any]:
         options = {name: value for name, value in self._options.items() if name not in _HEADERS}
-        bare = {"_secret": self._secret.bare, "_endpoint": self._endpoint.bare, "_options": options}
-        return self.__dict__ | bare
+        return self.__dict__ | {"_connection": self._connection.bare, "_options": options}
 
     @property
     def name(self) -> str:
@@ -126,27 +120,29 @@ class OpenAIChat:
 
     def complete(self, messages: Sequence[Message]) -> ChatReply:
         """Return the whole answer. See `ChatModel`."""
-        with self._translated():
-            client = self._client
-            with allowing(self._allowance()):
-                completion = client.chat.completions.create(**self._request(messages))
-            return self._reply(completion)
+        attempts = Attempts(self._retry)
+        for attempt in attempts:
+            with attempt, self._translated(attempts), allowing(self._allowance()):
+                reply = self._reply(self._client().chat.completions.create(**self._request(messages)))
+        return reply
 
     async def acomplete(self, messages: Sequence[Message]) -> ChatReply:
         """Return the whole answer, on the running event loop."""
-        with self._translated():
-            async with self._async_client() as client:
-                with allowing(self._allowance()):
-                    completion = await client.chat.completions.create(**self._request(messages))
-                return self._reply(completion)
+        attempts = Attempts(self._retry)
+        async for attempt in attempts:
+            with attempt, self._translated(attempts):
+                async with self._async_client() as client:
+                    with allowing(self._allowance()):
+                        reply = self._reply(await client.chat.completions.create(**self._request(messages)))
+        return reply
 
     def stream(self, messages: Sequence[Message]) -> Generator[ChatReply, None, None]:
         """Yield the answer in pieces. See `ChatModel`."""
+        progress, attempts = _Progress(self._allowance()), Attempts(self._retry)
+        for attempt in attempts:
+            with attempt, self._translated(attempts), allowing(progress.allowance):
+                stream = self._client().chat.completions.create(**self._request(messages), **_STREAM)
         with self._translated():
-            progress = _Progress(self._allowance())
-            client = self._client
-            with allowing(progress.allowance):
-                stream = client.chat.completions.create(**self._request(messages), **_STREAM)
             with stream as events:
                 for event in events:
                     yield progress.piece(event)
@@ -155,11 +151,12 @@ class OpenAIChat:
 
     async def astream(self, messages: Sequence[Message]) -> AsyncGenerator[ChatReply, None]:
         """Yield the answer in pieces, on the running event loop."""
+        progress, attempts = _Progress(self._allowance()), Attempts(self._retry)
         with self._translated():
-            progress = _Progress(self._allowance())
             async with self._async_client() as client:
-                with allowing(progress.allowance):
-                    stream = await client.chat.completions.create(**self._request(messages), **_STREAM)
+                async for attempt in attempts:
+                    with attempt, self._translated(attempts), allowing(progress.allowance):
+                        stream = await client.chat.completions.create(**self._request(messages), **_STREAM)
                 async with stream as events:
                     async for event in events:
                         yield progress.piece(event)
@@ -167,60 +164,52 @@ class OpenAIChat:
             self._check_finished(progress.finished)
 
     def _allowance(self) -> Allowance:
-        return Allowance(self._timeout_s, _FLOOR_BYTES + _TOKEN_BYTES * self._max_tokens)
+        return Allowance(self._connection.timeout_s, _FLOOR_BYTES + _TOKEN_BYTES * self._max_tokens)
 
-    @property
     def _client(self) -> Any:
-        return self._opened.get(self._open)
-
-    def _open(self) -> Any:
-        import openai
-
-        return openai.OpenAI(**self._connection(client))
+        try:
+            return self._opened.get(self._connection.client)
+        except AuthenticationError as error:
+            raise self._no_key(error) from None
 
     def _async_client(self) -> Any:
         """Open a client for one call, since its connections belong to the event loop that opened them."""
-        import openai
-
-        return openai.AsyncOpenAI(**self._connection(async_client))
-
-    def _connection(self, bounded: Callable[..., Any]) -> dict[str, Any]:
-        base_url, login = self._endpoint.resolved()
         try:
-            key = self._secret.reveal(default="none" if base_url else None)
+            return self._connection.async_client()
         except AuthenticationError as error:
-            raise ConfigurationError(
-                f"OpenAIChat({self._model!r}) needs an API key. Set OPENAI_API_KEY or pass api_key=. "
-                f"For your own endpoint, pass base_url=. {error}"
-            ) from None
-        return {
-            "api_key": key,
-            "base_url": base_url,
-            "max_retries": self._max_retries,
-            "timeout": self._timeout_s,
-            "http_client": bounded(openai_http_library(), login=login),
-        }
+            raise self._no_key(error) from None
+
+    def _no_key(self, error: AuthenticationError) -> ConfigurationError:
+        return ConfigurationError(
+            f"OpenAIChat({self._model!r}) needs an API key. Set OPENAI_API_KEY or pass api_key=. "
+            f"For your own endpoint, pass base_url=. {error}"
+        )
 
     def _request(self, messages: Sequence[Message]) -> dict[str, Any]:
         limit = (
-            "max_tokens" if self._endpoint.url else "max_completion_tokens"
+            "max_tokens" if self._connection.endpoint.url else "max_completion_tokens"
         )  # OpenAI's newer models refuse the first
         turns = [{"role": message.role, "content": message.content} for message in messages]
         return {"model": self._model, "messages": turns, limit: self._max_tokens, **self._options}
 
     @contextmanager
-    def _translated(self) -> Iterator[None]:
+    def _translated(self, attempts: Attempts | None = None) -> Iterator[None]:
+        """Translate the SDK's errors, and note for `attempts` how the request failed."""
         import openai
 
         headers = [str(value) for name in _HEADERS for value in (self._options.get(name) or {}).values()]
-        secrets = (*self._secret.values, *self._endpoint.values, *headers)
+        secrets = (*self._connection.secrets, *headers)
         try:
             yield
         except EmbedPipeError:
             raise
         except openai.APIStatusError as error:
+            if attempts is not None:
+                attempts.note(error.status_code, error.response.headers)
             raise GenerationError(f"{self._model}: {self._refusal(error, secrets)}") from safe_cause(error, secrets)
         except (openai.OpenAIError, UnusableReplyError) as error:
+            if attempts is not None and isinstance(error, openai.APIConnectionError) and unusable(error) is None:
+                attempts.note(None, {})
             cause = unusable(error) or error.__cause__ or error
             raise GenerationError(
                 f"{self._model} did not answer: {words(str(error), secrets=secrets)} "
@@ -235,7 +224,7 @@ class OpenAIChat:
         status, response = error.status_code, error.response
         if status == 401:
             return "the provider refused the API key (401). Check OPENAI_API_KEY."
-        if (onward := redirect(status, response.headers, self._endpoint.url, secrets=secrets)) is not None:
+        if (onward := redirect(status, response.headers, self._connection.endpoint.url, secrets=secrets)) is not None:
             return f"the provider {onward}"
         return f"the request failed with status {status}: {words(response.content, secrets=secrets)}"
 

@@ -16,7 +16,7 @@ from embedpipe.chunking import (
     TokenChunker,
 )
 from embedpipe.errors import ConfigurationError, MissingExtraError
-from embedpipe.reranking import CohereReranker, CrossEncoderReranker, LexicalReranker
+from embedpipe.reranking import as_reranker
 
 if TYPE_CHECKING:
     from embedpipe.embedding import EmbeddingGenerator
@@ -35,11 +35,6 @@ _OVERLAPS = {
     "sentence": "overlap_sentences",
     "paragraph": "overlap_paragraphs",
     "tokens": "chunk_overlap",
-}
-_RERANKERS: dict[str, Callable[..., Reranker]] = {
-    "lexical": LexicalReranker,
-    "cross-encoder": CrossEncoderReranker,
-    "cohere": CohereReranker,
 }
 
 
@@ -85,13 +80,12 @@ def chunker_of(text: str, generator: EmbeddingGenerator) -> Chunker | None:
 
 def reranker_named(text: str) -> Reranker:
     """Return the reranker for KIND or KIND:MODEL. Raise `typer.BadParameter` if there is none."""
-    kind, _, model = text.partition(":")
-    if kind not in _RERANKERS or (kind == "lexical" and model):
-        raise typer.BadParameter(
-            f"there is no reranker {text!r}. Choose lexical, cross-encoder, cross-encoder:MODEL or cohere.",
-            param_hint="--rerank",
-        )
-    return _RERANKERS[kind](model) if model else _RERANKERS[kind]()
+    try:
+        return as_reranker(text)
+    except MissingExtraError:
+        raise
+    except ConfigurationError as error:
+        raise typer.BadParameter(str(error), param_hint="--rerank") from error
 
 
 def _size(text: str) -> int | str:

@@ -1,9 +1,12 @@
-"""A closer look at the best results: rerankers take results and give them back in a better order."""
+"""Order the best results by a closer look: rerankers take results and return them in a better order.
+
+A reranker is one file here, and one line in `registry`.
+"""
 
 from embedpipe.reranking.cohere import CohereReranker
 from embedpipe.reranking.cross_encoder import CrossEncoderReranker
-from embedpipe.reranking.frameworks import as_reranker
 from embedpipe.reranking.lexical import LexicalReranker
 from embedpipe.reranking.ordering import FallbackReranker
+from embedpipe.reranking.registry import as_reranker
 
 __all__ = ["CohereReranker", "CrossEncoderReranker", "FallbackReranker", "LexicalReranker", "as_reranker"]

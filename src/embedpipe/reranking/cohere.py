@@ -1,34 +1,43 @@
-"""Cohere's rerank endpoint."""
+"""The reranker "cohere": Cohere's rerank endpoint."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from embedpipe._forking import PerProcess
 from embedpipe._optional import require
 from embedpipe._providers import (
     Allowance,
-    Endpoint,
-    Secret,
+    Attempts,
+    CohereConnection,
+    Retry,
     UnusableReplyError,
     allowing,
-    client,
     redirect,
     safe_cause,
     words,
 )
-from embedpipe.errors import AuthenticationError, ConfigurationError, RerankError
+from embedpipe.errors import AuthenticationError, ConfigurationError, EmbedPipeError, RerankError
 from embedpipe.reranking.ordering import reordered
 from embedpipe.types import SearchResult
+
+_FLOOR_BYTES = 1 << 20
 
 
 class CohereReranker:
     """Scores by Cohere's relevance, from 0 to 1, in one request.
 
-    `api_key=None` means `CO_API_KEY`. 429 and 5xx are tried `max_retries` times more by the cohere client.
-    `RerankError` where the request fails. The key, and a login in `base_url`, appear in no repr and no pickle.
-    `timeout_s` is for each try, from connecting to the last byte. A redirect to another origin is an error.
+    The key, and a login in `base_url`, appear in no repr and no pickle. A redirect to another origin is an error.
+
+    Args:
+        model: The model's name.
+        api_key: By default it is read from CO_API_KEY.
+        base_url: Another address of the interface. By default CO_API_URL, else Cohere's own.
+        timeout_s: Seconds for each try, from connecting to the last byte.
+        max_retries: How often to retry after status 429, 5xx, broken connections and timeouts. The waits take two
+            minutes at most. A provider's Retry-After is honoured within them.
     """
 
     def __init__(
@@ -41,19 +50,23 @@ class CohereReranker:
         max_retries: int = 2,
     ) -> None:
         self._name = model
-        self._secret = Secret.of(api_key, variable="CO_API_KEY")
-        self._endpoint = Endpoint(base_url, variable="CO_API_URL")
-        self._timeout_s = timeout_s
-        self._max_retries = max_retries
-        self._opened: PerProcess[Any] = PerProcess(_close)
+        self._connection = CohereConnection(api_key=api_key, base_url=base_url, timeout_s=timeout_s)
+        self._retry = Retry.times(max_retries, timeout_s=timeout_s)
+        self._opened: PerProcess[Any] = PerProcess(CohereConnection.close)
 
     def __repr__(self) -> str:
         return f"CohereReranker({self._name!r})"
 
     def __getstate__(self) -> dict[str, Any]:
-        return self.__dict__ | {"_secret": self._secret.bare, "_endpoint": self._endpoint.bare}
+        return self.__dict__ | {"_connection": self._connection.bare}
 
     def rerank(self, query: str, results: Sequence[SearchResult]) -> list[SearchResult]:
+        """Return the results, best first, each with its `rerank_score`.
+
+        Raises:
+            RerankError: If the request fails, or the reply is not one score for each result.
+            ConfigurationError: If there is no key.
+        """
         if not results:
             return []
         ranked = self._request(query, [result.text for result in results])
@@ -63,52 +76,48 @@ class CohereReranker:
         return reordered(results, [scores[position] for position in range(len(results))], by=self._name)
 
     def _request(self, query: str, texts: Sequence[str]) -> list[tuple[int, float]]:
+        """Return a (position, score) for each text, in the provider's order."""
+        size = _FLOOR_BYTES + 1024 * len(texts) + 6 * sum(map(len, texts))
+        attempts = Attempts(self._retry)
+        for attempt in attempts:
+            with attempt, self._translated(attempts), allowing(Allowance(self._connection.timeout_s, size)):
+                ranked = self._client().rerank(model=self._name, query=query, documents=texts).results
+                scores = [(item.index, item.relevance_score) for item in ranked]
+        return scores
+
+    def _client(self) -> Any:
+        try:
+            return self._opened.get(self._connection.client)
+        except AuthenticationError as error:
+            raise ConfigurationError(f"CohereReranker needs a key. Set CO_API_KEY or pass api_key=. {error}") from None
+
+    @contextmanager
+    def _translated(self, attempts: Attempts) -> Iterator[None]:
+        """Translate the SDK's errors, and note for `attempts` how the request failed."""
         import httpx
 
         errors = require("cohere.core.api_error", extra="cohere")
-        made = self._opened.get(self._open)
-        secrets = (*self._secret.values, *self._endpoint.values)
-        size = _FLOOR_BYTES + 1024 * len(texts) + 6 * sum(map(len, texts))
+        secrets = self._connection.secrets
         try:
-            with allowing(Allowance(self._timeout_s, size)):
-                ranked = made.rerank(model=self._name, query=query, documents=texts).results
-            return [(item.index, item.relevance_score) for item in ranked]
+            yield
+        except EmbedPipeError:
+            raise
         except errors.ApiError as error:
-            onward = redirect(error.status_code, error.headers or {}, self._endpoint.url, secrets=secrets)
-            said = words(error.body, secrets=secrets)
-            raise RerankError(
-                f"{self._name}: Cohere {onward}"
-                if onward
-                else f"{self._name}: Cohere refused the request ({error.status_code}): {said}"
-            ) from safe_cause(error, secrets)
+            headers = error.headers or {}
+            if error.status_code is not None:
+                attempts.note(error.status_code, headers)
+            onward = redirect(error.status_code, headers, self._connection.endpoint.url, secrets=secrets)
+            said = onward or f"refused the request ({error.status_code}): {words(error.body, secrets=secrets)}"
+            raise RerankError(f"{self._name}: Cohere {said}") from safe_cause(error, secrets)
         except (httpx.HTTPError, UnusableReplyError) as error:
+            if isinstance(error, httpx.TransportError):
+                attempts.note(None, {})
             said = words(str(error), secrets=secrets)
-            raise RerankError(f"{self._name}: no answer from Cohere: {type(error).__name__}: {said}") from safe_cause(
+            raise RerankError(f"{self._name}: Cohere did not answer: {type(error).__name__}: {said}") from safe_cause(
                 error, secrets
             )
         except (ValueError, TypeError, AttributeError, LookupError, RecursionError) as error:
             raise RerankError(
-                f"{self._name}: the reply is not what Cohere's interface sends ({type(error).__name__}). "
+                f"{self._name}: the reply is not in the form of Cohere's rerank interface ({type(error).__name__}). "
                 "Check base_url."
             ) from safe_cause(error, secrets)
-
-    def _open(self) -> Any:
-        base_url, login = self._endpoint.resolved()
-        try:
-            key = self._secret.reveal()
-        except AuthenticationError as error:
-            raise ConfigurationError(f"CohereReranker needs a key: set CO_API_KEY or give api_key=. {error}") from None
-        return require("cohere", extra="cohere").ClientV2(
-            key,
-            base_url=base_url,
-            timeout=self._timeout_s,
-            max_retries=self._max_retries,
-            httpx_client=client("httpx", login=login),
-        )
-
-
-def _close(made: Any) -> None:
-    made._client_wrapper.httpx_client.httpx_client.close()  # noqa: SLF001 - Cohere's client has no close of its own
-
-
-_FLOOR_BYTES = 1 << 20

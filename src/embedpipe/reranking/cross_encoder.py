@@ -1,4 +1,4 @@
-"""A cross-encoder reads query and text together: the best order, at the price of one model run a result."""
+"""The reranker "cross-encoder": reads query and text together. The best order, for one model run per result."""
 
 from __future__ import annotations
 
@@ -15,16 +15,20 @@ from embedpipe.types import SearchResult
 class CrossEncoderReranker:
     """Scores each (query, text) pair with a sentence-transformers `CrossEncoder`.
 
-    `model`: a name on the hub, a folder, or a loaded `CrossEncoder`; a name is loaded at the first use, once for all
-    threads. Pairs longer than the model's limit are cut by its tokenizer. `RerankError` where it cannot be loaded or
-    fails; the scores are those of its `predict`.
+    The scores are those of its `predict`. Pairs longer than the model's limit are cut by its tokenizer.
+
+    Args:
+        model: A name on the hub, a folder, or a loaded `CrossEncoder`. A name is loaded at the first use, once for all
+            threads.
+        batch_size: Pairs in one pass.
+        device: "cpu", "cuda:0", "mps"; by default the best there is.
     """
 
     def __init__(
         self, model: Any = "cross-encoder/ms-marco-MiniLM-L6-v2", *, batch_size: int = 32, device: str | None = None
     ) -> None:
         if batch_size < 1:
-            raise ConfigurationError(f"batch_size must be 1 or more; got {batch_size}.")
+            raise ConfigurationError(f"batch_size={batch_size} is too small. Pass 1 or more.")
         self._name = model if isinstance(model, str) else type(model).__name__
         self._given = None if isinstance(model, str) else Given(model)
         self._loaded: PerProcess[Any] = PerProcess()
@@ -36,6 +40,11 @@ class CrossEncoderReranker:
         return f"CrossEncoderReranker({self._name!r})"
 
     def rerank(self, query: str, results: Sequence[SearchResult]) -> list[SearchResult]:
+        """Return the results, best first, each with its `rerank_score`.
+
+        Raises:
+            RerankError: If the model cannot be loaded, fails, or gives more than one score for a pair.
+        """
         if not results:
             return []
         require("sentence_transformers", extra="local")
@@ -45,9 +54,9 @@ class CrossEncoderReranker:
                 model = self._loaded.get(self._load) if self._given is None else self._given.thing
                 scores = model.predict(pairs, batch_size=self._batch_size, show_progress_bar=False)
         except (RuntimeError, ValueError, OSError) as error:
-            raise RerankError(f"the cross-encoder {self._name} failed: {error}") from error
+            raise RerankError(f"The cross-encoder {self._name} failed: {error}") from error
         if scores.ndim != 1:
-            raise RerankError(f"{self._name} gives {scores.shape[1]} scores a pair; a reranker needs a model with one.")
+            raise RerankError(f"{self._name} gives {scores.shape[1]} scores for a pair. Use a model that gives one.")
         return reordered(results, scores.tolist(), by=self._name)
 
     def _load(self) -> Any:

@@ -1,4 +1,4 @@
-"""Callables, LangChain compressors and LlamaIndex postprocessors as rerankers, told apart by their methods."""
+"""Callables, LangChain compressors and LlamaIndex postprocessors as rerankers."""
 
 from __future__ import annotations
 
@@ -8,33 +8,16 @@ from typing import Any
 
 from embedpipe._optional import require
 from embedpipe._providers import safe_cause, secrets_in, words
-from embedpipe.errors import ConfigurationError, EmbedPipeError, RerankError
+from embedpipe.errors import EmbedPipeError, RerankError
 from embedpipe.reranking.ordering import numbers, reordered
-from embedpipe.types import Reranker, SearchResult
+from embedpipe.types import SearchResult
 
 _POSITION = "_embedpipe_position"
 
 
-def as_reranker(reranker: object) -> Reranker:
-    """`reranker` as it is where it is a `Reranker`, else wrapped; `ConfigurationError` where it cannot be one."""
-    if isinstance(reranker, type):
-        raise ConfigurationError(f"a reranker was expected, got the class {reranker.__name__}. Give an instance of it.")
-    if isinstance(reranker, Reranker):
-        return reranker
-    if hasattr(reranker, "compress_documents"):
-        return CompressorReranker(reranker)
-    if hasattr(reranker, "postprocess_nodes"):
-        return PostprocessorReranker(reranker)
-    if callable(reranker):
-        return CallableReranker(reranker)
-    raise ConfigurationError(
-        "a reranker must have rerank(query, results), be a LangChain BaseDocumentCompressor, a LlamaIndex "
-        f"BaseNodePostprocessor or a callable (query, texts) -> scores; got {type(reranker).__name__}."
-    )
-
-
 @contextmanager
 def _translated(name: str, reranker: object) -> Iterator[None]:
+    """Translate whatever a reranker raises, without the keys that it holds."""
     try:
         yield
     except EmbedPipeError:
@@ -46,7 +29,7 @@ def _translated(name: str, reranker: object) -> Iterator[None]:
 
 
 class CallableReranker:
-    """Scores by a callable (query, texts) -> one score a text, higher is better."""
+    """Scores by a callable (query, texts) -> one score for each text, where higher is better."""
 
     def __init__(self, score: Callable[[str, list[str]], Sequence[float]]) -> None:
         self._score = score
@@ -61,8 +44,8 @@ class CallableReranker:
 class CompressorReranker:
     """Orders by a LangChain `BaseDocumentCompressor`, which may also drop results.
 
-    A score is the document's `relevance_score` where the compressor sets one on all, else 1 / its place. Texts that
-    the compressor shortened come back as they were stored.
+    A score is the document's `relevance_score` if the compressor sets one on all documents, else 1 / its place. If the
+    compressor shortened a text, the result still has the text as it was stored.
     """
 
     def __init__(self, compressor: Any) -> None:
@@ -85,7 +68,7 @@ class CompressorReranker:
 class PostprocessorReranker:
     """Orders by a LlamaIndex `BaseNodePostprocessor`, which may also drop results.
 
-    A score is the node's where the postprocessor's order is that of its scores, else 1 / its place.
+    A score is the node's if the postprocessor's order is that of its scores, else 1 / its place.
     """
 
     def __init__(self, postprocessor: Any) -> None:
@@ -110,11 +93,11 @@ class PostprocessorReranker:
 def _ranked(
     results: Sequence[SearchResult], positions: Sequence[int], scores: Sequence[float | None], *, by: str
 ) -> list[SearchResult]:
-    """The results at `positions`, in that order, under the scores given with them or else 1 / place."""
+    """Return the results at `positions`, in that order, with the given scores if they fit it, else 1 / place."""
     if not all(type(position) is int and 0 <= position < len(results) for position in positions):
-        raise RerankError(f"{by} gave back a result that it was not given.")
+        raise RerankError(f"{by} returned a result that it was not given.")
     if len(set(positions)) != len(positions):
-        raise RerankError(f"{by} gave a result back twice.")
+        raise RerankError(f"{by} returned a result twice.")
     given = [score for score in scores if score is not None]
     values = numbers(given, expected=len(given), by=by)
     if len(values) < len(positions) or values != sorted(values, reverse=True):

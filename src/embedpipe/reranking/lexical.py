@@ -1,4 +1,4 @@
-"""Word overlap beside dense similarity: needs no model and takes microseconds."""
+"""The reranker "lexical": word overlap beside dense similarity. It needs no model and takes microseconds."""
 
 from __future__ import annotations
 
@@ -15,7 +15,10 @@ from embedpipe.types import SearchResult
 class LexicalReranker:
     """Scores `similarity_weight` * dense similarity + `overlap_weight` * share of the query's words in the text.
 
-    Words are case-folded, whatever the script. A result without a similarity counts as 0 there.
+    Words are case-folded, whatever the script. A result without a similarity counts with a similarity of 0.
+
+    Raises:
+        ConfigurationError: If a weight is below 0, or both are 0.
     """
 
     similarity_weight: float = 0.7
@@ -24,9 +27,10 @@ class LexicalReranker:
     def __post_init__(self) -> None:
         weights = (self.similarity_weight, self.overlap_weight)
         if min(weights) < 0 or sum(weights) == 0:
-            raise ConfigurationError(f"weights must be 0 or more, and not both 0; got {weights}.")
+            raise ConfigurationError(f"The weights {weights} do not fit. Pass weights of 0 or more, and not both 0.")
 
     def rerank(self, query: str, results: Sequence[SearchResult]) -> list[SearchResult]:
+        """Return the results, best first, each with its `rerank_score`."""
         wanted = set(words(query))
         return reordered(results, [self._score(wanted, result) for result in results], by="LexicalReranker")
 

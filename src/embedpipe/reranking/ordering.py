@@ -1,4 +1,4 @@
-"""What every reranker ends with: results in the order of their new scores."""
+"""Put results in the order of their new scores, as every reranker does at its end."""
 
 from __future__ import annotations
 
@@ -16,9 +16,15 @@ _LOG = logging.getLogger(__name__)
 
 
 def reordered(results: Sequence[SearchResult], scores: Sequence[float], *, by: str) -> list[SearchResult]:
-    """The results with `rerank_score` and `score` set, best first, ties by id.
+    """Return the results with `rerank_score` and `score` set, best first, ties by id.
 
-    `RerankError` where there is not one finite score for each result; `by` is the reranker's name in it.
+    Args:
+        results: The results.
+        scores: One for each result; higher is better.
+        by: The reranker's name, for errors.
+
+    Raises:
+        RerankError: If there is not one finite score for each result.
     """
     values = numbers(scores, expected=len(results), by=by)
     scored = [replace(r, score=v, rerank_score=v) for r, v in zip(results, values, strict=True)]
@@ -26,7 +32,11 @@ def reordered(results: Sequence[SearchResult], scores: Sequence[float], *, by: s
 
 
 def numbers(scores: Iterable[Any], *, expected: int, by: str) -> list[float]:
-    """The scores as finite numbers, so many as expected; `RerankError` for anything else, such as None or no end."""
+    """Return the scores as `expected` finite numbers.
+
+    Raises:
+        RerankError: If they are not, such as None, text, too many of them, or no end of them.
+    """
     score: Any = scores
     values: list[float] = []
     try:
@@ -34,7 +44,7 @@ def numbers(scores: Iterable[Any], *, expected: int, by: str) -> list[float]:
             values.append(_number(score))
     except (TypeError, ValueError, OverflowError):
         raise RerankError(
-            f"{by} gave a score that is no number: {score!r:.100}. It must be one for each text."
+            f"{by} gave a score that is not a number: {score!r:.100}. A reranker gives one number for each text."
         ) from None
     if len(values) != expected:
         count = f"{len(values)}" if len(values) < expected else f"over {expected}"
@@ -45,13 +55,14 @@ def numbers(scores: Iterable[Any], *, expected: int, by: str) -> list[float]:
 
 
 def _number(score: Any) -> float:
+    """Return the score as a float. Text is refused, which float() would take."""
     if isinstance(score, str | bytes):
         raise TypeError
     return float(score)
 
 
 class FallbackReranker:
-    """Another reranker, whose failure is logged as a warning and leaves the results as they came.
+    """Wraps another reranker. If that fails, a warning is logged and the results stay as they came.
 
     Such results have no `rerank_score`.
     """
@@ -63,8 +74,9 @@ class FallbackReranker:
         return f"FallbackReranker({self._reranker!r})"
 
     def rerank(self, query: str, results: Sequence[SearchResult]) -> list[SearchResult]:
+        """Return the results as the reranker orders them, or as they came."""
         try:
             return self._reranker.rerank(query, results)
         except EmbedPipeError as error:
-            _LOG.warning("the results stay in their first order, since reranking failed: %s", error)
+            _LOG.warning("Reranking failed, and the results stay in their first order: %s", error)
             return list(results)

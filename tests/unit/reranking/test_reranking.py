@@ -140,8 +140,20 @@ def test_everything_that_reranks_can_be_wrapped(reranker: object, expected: list
 
 
 def test_what_cannot_rerank_is_refused() -> None:
-    with pytest.raises(ConfigurationError, match="got str"):
-        as_reranker("cohere")
+    with pytest.raises(ConfigurationError, match="cannot be of type int"):
+        as_reranker(7)
+    with pytest.raises(ConfigurationError, match="the class LexicalReranker"):
+        as_reranker(LexicalReranker)
+    with pytest.raises(ConfigurationError, match=r"no reranker 'magic'. There are: lexical, cross-encoder, cohere"):
+        as_reranker("magic")
+    with pytest.raises(ConfigurationError, match="'lexical' takes no model"):
+        as_reranker("lexical:small")
+
+
+def test_a_reranker_by_its_name() -> None:
+    assert as_reranker("lexical") == LexicalReranker()
+    assert repr(as_reranker("cohere:rerank-v4")) == "CohereReranker('rerank-v4')"
+    assert repr(as_reranker("cross-encoder:owner/name")) == "CrossEncoderReranker('owner/name')"
 
 
 def too_few(query: str, texts: Sequence[str]) -> list[float]:
@@ -171,7 +183,7 @@ def test_a_failure_is_an_error_or_a_logged_fallback(
     with pytest.raises(RerankError, match=message):
         as_reranker(reranker).rerank(QUERY, results())
     assert FallbackReranker(as_reranker(reranker)).rerank(QUERY, results()) == results()
-    assert "reranking failed" in caplog.text
+    assert "Reranking failed" in caplog.text
 
 
 class _Cohere(BaseHTTPRequestHandler):
@@ -231,7 +243,7 @@ def test_cohere_unreachable_or_without_a_key(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.delenv("CO_API_KEY", raising=False)
     with pytest.raises(ConfigurationError, match="CO_API_KEY"):
         CohereReranker().rerank(QUERY, results())
-    with pytest.raises(RerankError, match="no answer from Cohere"):
+    with pytest.raises(RerankError, match="Cohere did not answer"):
         CohereReranker(api_key="k", base_url="http://127.0.0.1:1", max_retries=0).rerank(QUERY, results())
 
 

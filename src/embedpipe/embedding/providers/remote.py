@@ -1,73 +1,145 @@
-"""What the backends behind a network share: errors, a reply's bounds, clients that live as long as their loop."""
+"""What the backends behind a network share: one request by an SDK's client, its errors, and clients by event loop."""
 
 from __future__ import annotations
 
 import asyncio
 import weakref
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
+from abc import ABC, abstractmethod
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from embedpipe._forking import PerProcess
-from embedpipe._providers import Endpoint, Secret, redirect, retry_after, unusable, words
+from embedpipe._providers import (
+    Allowance,
+    CohereConnection,
+    OpenAIConnection,
+    UnusableReplyError,
+    allowing,
+    redirect,
+    retry_after,
+    safe_cause,
+    unusable,
+    words,
+)
+from embedpipe.embedding.backend import EmbeddingResponse
 from embedpipe.errors import AuthenticationError, EmbeddingError, InvalidVectorsError, ProviderError, RateLimitError
+from embedpipe.types import Kind, Vectors
 
 
-def translated(
-    error: Exception,
-    *,
-    status: int | None,
-    body: object,
-    headers: Mapping[str, str],
-    secret: Secret,
-    endpoint: Endpoint,
-) -> EmbeddingError:
-    """Return a provider's error as ours, with its own words; of a refused key without, since they quote a part of it.
+class ProviderModel(ABC):
+    """An embedding model behind a provider's SDK. Each call is one request, within its time and its bytes.
 
-    `body` is that of the reply, or what is said of a request that got none.
+    A provider says how its SDK is called, how its reply is read, and how its errors become ours.
     """
-    if (bad := unusable(error)) is not None:
-        return InvalidVectorsError(f"The embeddings provider's reply cannot be taken. {bad}")
-    secrets = (*secret.values, *endpoint.values)
-    reason = words(body, secrets=secrets)
-    if status is None:
-        cause = error.__cause__ or error
-        if (said := words(str(cause), secrets=secrets)) not in reason:
-            reason = f"{reason} {said}"
+
+    def __init__(self, name: str, connection: OpenAIConnection | CohereConnection) -> None:
+        self._name = name
+        self._connection = connection
+        self._clients: PerProcess[Any] = PerProcess(connection.close)
+        self._loop_clients = _LoopClients(connection.async_client, connection.aclose)
+
+    def embed(self, texts: Sequence[str], kind: Kind) -> Vectors:
+        """Return (n, d) float32, one row for each text, in order."""
+        return self.fetch(texts, kind).vectors
+
+    def fetch(self, texts: Sequence[str], kind: Kind) -> EmbeddingResponse:
+        """Send one request, and return its vectors and headers.
+
+        Raises:
+            EmbeddingError: If it fails, or if the reply is not one vector for each text. Nothing is retried.
+        """
+        client = self._clients.get(self._connection.client)
+        with self._requesting(texts):
+            return self._read(self._call(client, texts, kind), len(texts))
+
+    async def afetch(self, texts: Sequence[str], kind: Kind) -> EmbeddingResponse:
+        """As `fetch`, on the running event loop."""
+        client = await self._loop_clients.get()
+        with self._requesting(texts):
+            return self._read(await self._call(client, texts, kind), len(texts))
+
+    @contextmanager
+    def _requesting(self, texts: Sequence[str]) -> Iterator[None]:
+        """Bound a request in time and bytes, and translate its errors."""
+        failures: tuple[type[Exception], ...] = (*self._sdk_errors(), UnusableReplyError)
+        try:
+            with allowing(Allowance(self._connection.timeout_s, _most_bytes(texts, self._known_dimensions))):
+                yield
+        except failures as error:
+            raise self._translated(error) from safe_cause(error, self._connection.secrets)
+
+    @property
+    @abstractmethod
+    def _known_dimensions(self) -> int | None:
+        """The dimensions, if they are known without asking the provider."""
+
+    @abstractmethod
+    def _call(self, client: Any, texts: Sequence[str], kind: Kind) -> Any:
+        """Call the SDK. With the client for event loops, return what is to be awaited."""
+
+    @abstractmethod
+    def _read(self, reply: Any, expected: int) -> EmbeddingResponse:
+        """Read the SDK's reply. Raise `InvalidVectorsError` if it has no place for each of the `expected` texts."""
+
+    @abstractmethod
+    def _sdk_errors(self) -> tuple[type[Exception], ...]:
+        """Return what the SDK raises if a request fails, or if it cannot read the reply."""
+
+    @abstractmethod
+    def _translated(self, error: Exception) -> EmbeddingError:
+        """Return the SDK's error as ours."""
+
+    def _provider_error(
+        self, error: Exception, *, status: int | None, body: object, headers: Mapping[str, str]
+    ) -> EmbeddingError:
+        """Return the error for a status, with the provider's own words, except about a refused key: they quote it.
+
+        `body` is that of the reply, or what is said of a request that got none.
+        """
+        if (bad := unusable(error)) is not None:
+            return InvalidVectorsError(f"The embeddings provider's reply cannot be used. {bad}")
+        secrets = self._connection.secrets
+        reason = words(body, secrets=secrets)
+        if status is None:
+            cause = error.__cause__ or error
+            if (said := words(str(cause), secrets=secrets)) not in reason:
+                reason = f"{reason} {said}"
+            return ProviderError(
+                f"The request to the embeddings provider failed: {reason} ({type(cause).__name__}). "
+                "Check the network and base_url."
+            )
+        if (onward := redirect(status, headers, self._connection.endpoint.url, secrets=secrets)) is not None:
+            return ProviderError(f"The embeddings provider {onward}", status=status)
+        if status in (401, 403):
+            return AuthenticationError(
+                f"The embeddings provider refused the key (HTTP {status}). Check api_key= or "
+                f"{self._connection.secret.variable}, and that the key may use this model."
+            )
+        if status == 429:
+            return RateLimitError(
+                f"The embeddings provider's rate limit holds: {reason} (HTTP 429). Lower Limits(requests_per_minute=, "
+                "tokens_per_minute=) or wait.",
+                retry_after=retry_after({name.lower(): value for name, value in headers.items()}),
+            )
         return ProviderError(
-            f"The request to the embeddings provider failed: {reason} ({type(cause).__name__}). "
-            "Check the network and base_url."
+            f"The embeddings provider answered with HTTP {status}: {reason}. Below 500 the request itself is refused: "
+            "check its texts, the model's name and dimensions=.",
+            status=status,
         )
-    if (onward := redirect(status, headers, endpoint.url, secrets=secrets)) is not None:
-        return ProviderError(f"The embeddings provider {onward}", status=status)
-    if status in (401, 403):
-        return AuthenticationError(
-            f"The embeddings provider refused the key (HTTP {status}). Check api_key= or {secret.variable}, and that "
-            "the key may use this model."
-        )
-    if status == 429:
-        return RateLimitError(
-            f"The embeddings provider's rate limit holds: {reason} (HTTP 429). Lower Limits(requests_per_minute=, "
-            "tokens_per_minute=) or wait.",
-            retry_after=retry_after({name.lower(): value for name, value in headers.items()}),
-        )
-    return ProviderError(
-        f"The embeddings provider answered with HTTP {status}: {reason}. Below 500 the request itself is refused: "
-        "check its texts, the model's name and dimensions=.",
-        status=status,
-    )
 
 
-def room(texts: Sequence[str], dimensions: int | None) -> int:
-    """Return how many bytes a reply with these texts' vectors may have, as JSON with white space and the texts again.
+def _most_bytes(texts: Sequence[str], dimensions: int | None) -> int:
+    """Return how many bytes a reply may have: the vectors as JSON with white space, and the texts again.
 
-    A vector of unknown dimension may have 65,536.
+    A vector of unknown dimension may have 65,536 numbers.
     """
     numbers = len(texts) * (dimensions or 1 << 16)
     return (1 << 20) + 32 * numbers + 1024 * len(texts) + 6 * sum(map(len, texts))
 
 
-class LoopClients:
-    """An async client for each event loop, closed with its loop: its connections cannot outlive that."""
+class _LoopClients:
+    """A client for each event loop, closed when its loop ends: its connections cannot outlive that."""
 
     def __init__(self, make: Callable[[], Any], close: Callable[[Any], Awaitable[object]]) -> None:
         self._make = make
@@ -77,7 +149,7 @@ class LoopClients:
         )
 
     async def get(self) -> Any:
-        """The running loop's client."""
+        """Return the running loop's client."""
         loop = asyncio.get_running_loop()
         clients = self._clients.get(weakref.WeakKeyDictionary)
         client, _ = clients.get(loop, (None, None))
@@ -97,7 +169,7 @@ def _let_go(clients: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, tuple[
 
 
 async def _held(client: Any, close: Callable[[Any], Awaitable[object]]) -> AsyncGenerator[None, None]:
-    """An event loop that ends closes the async generators that began in it."""
+    """Close the client when the event loop ends, which closes the async generators that began in it."""
     try:
         yield
     finally:

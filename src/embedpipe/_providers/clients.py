@@ -1,0 +1,141 @@
+"""The clients of OpenAI's and Cohere's SDKs, bounded in bytes and time. `retry.py` retries for them: theirs is off."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any, Self
+
+from embedpipe._optional import require
+from embedpipe._providers.http import async_client, client, openai_http_library
+from embedpipe._providers.secret import Endpoint, Secret
+
+
+class Connection:
+    """Where a provider is reached, by which key and in which time. It shows no secret, and a pickle holds none."""
+
+    def __init__(
+        self, *, api_key: str | None, key_variable: str, base_url: str | None, url_variable: str, timeout_s: float
+    ) -> None:
+        self.secret = Secret.of(api_key, variable=key_variable)
+        self.endpoint = Endpoint(base_url, variable=url_variable)
+        self.timeout_s = timeout_s
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """What must not stand in messages and logs: the key and the login."""
+        return (*self.secret.values, *self.endpoint.values)
+
+    @property
+    def bare(self) -> Self:
+        """The same without key and login, as a pickle has it."""
+        return copy.copy(self)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return self.__dict__ | {"secret": self.secret.bare, "endpoint": self.endpoint.bare}
+
+
+class OpenAIConnection(Connection):
+    """A connection by OpenAI's SDK. `api_version` makes it Azure's, with `base_url` as the endpoint."""
+
+    def __init__(
+        self, *, api_key: str | None, base_url: str | None, timeout_s: float, api_version: str | None = None
+    ) -> None:
+        super().__init__(
+            api_key=api_key,
+            key_variable="AZURE_OPENAI_API_KEY" if api_version else "OPENAI_API_KEY",
+            base_url=base_url,
+            url_variable="AZURE_OPENAI_ENDPOINT" if api_version else "OPENAI_BASE_URL",
+            timeout_s=timeout_s,
+        )
+        self.api_version = api_version
+
+    def client(self) -> Any:
+        """Return a client for threads.
+
+        Raises:
+            AuthenticationError: If there is no key. A server of your own needs none.
+        """
+        import openai
+
+        return (openai.AzureOpenAI if self.api_version else openai.OpenAI)(**self._settings(client))
+
+    def async_client(self) -> Any:
+        """Return a client for the running event loop, as `client`."""
+        import openai
+
+        return (openai.AsyncAzureOpenAI if self.api_version else openai.AsyncOpenAI)(**self._settings(async_client))
+
+    def _settings(self, bounded: Any) -> dict[str, Any]:
+        base_url, login = self.endpoint.resolved()
+        settings = {
+            "api_key": self.secret.reveal(default="none" if base_url and not self.api_version else None),
+            "timeout": self.timeout_s,
+            "max_retries": 0,
+            "http_client": bounded(openai_http_library(), login=login),
+        }
+        if self.api_version:
+            return settings | {"azure_endpoint": base_url, "api_version": self.api_version}
+        return settings | {"base_url": base_url}
+
+    @staticmethod
+    def close(client: Any) -> None:
+        """Close a client for threads."""
+        client.close()
+
+    @staticmethod
+    async def aclose(client: Any) -> None:
+        """Close a client for an event loop."""
+        await client.close()
+
+
+class CohereConnection(Connection):
+    """A connection by Cohere's SDK."""
+
+    def __init__(self, *, api_key: str | None, base_url: str | None, timeout_s: float) -> None:
+        super().__init__(
+            api_key=api_key,
+            key_variable="CO_API_KEY",
+            base_url=base_url,
+            url_variable="CO_API_URL",
+            timeout_s=timeout_s,
+        )
+
+    def client(self) -> Any:
+        """Return a client for threads.
+
+        Raises:
+            AuthenticationError: If there is no key.
+        """
+        return self._made("ClientV2", client)
+
+    def async_client(self) -> Any:
+        """Return a client for the running event loop, as `client`."""
+        return self._made("AsyncClientV2", async_client)
+
+    def _made(self, name: str, bounded: Any) -> Any:
+        base_url, login = self.endpoint.resolved()
+        return getattr(require("cohere", extra="cohere"), name)(
+            self.secret.reveal(),
+            base_url=base_url,
+            timeout=self.timeout_s,
+            max_retries=0,
+            log_warning_experimental_features=False,
+            httpx_client=bounded("httpx", login=login),
+        )
+
+    @staticmethod
+    def close(client: Any) -> None:
+        """Close a client for threads, which has no close of its own."""
+        client._client_wrapper.httpx_client.httpx_client.close()  # noqa: SLF001
+
+    @staticmethod
+    async def aclose(client: Any) -> None:
+        """Close a client for an event loop, which has no close of its own."""
+        await client._client_wrapper.httpx_client.httpx_client.aclose()  # noqa: SLF001
+
+    @staticmethod
+    def failures() -> tuple[type[Exception], ...]:
+        """Return what a client raises if a request fails. It lets its HTTP library's errors through."""
+        api_error: type[Exception] = require("cohere.core.api_error", extra="cohere").ApiError
+        http_error: type[Exception] = require("httpx", extra="cohere").HTTPError
+        return api_error, http_error

@@ -299,7 +299,7 @@ def test_migrate_makes_a_collection_or_prints_how(command: Command, database: Da
     assert command("db", "migrate", *arguments, "--json").json == {"schema": "embedpipe", "collection": "ready"}
     assert command("db", "migrate", "--sql", "--json").json["sql"].startswith("BEGIN;")
     refused = command("db", "migrate", "-c", "other")
-    assert (refused.code, "name its model" in refused.err) == (1, True)
+    assert (refused.code, "Name its model" in refused.err) == (1, True)
 
 
 def test_doctor_says_what_is_wrong(command: Command, database: Database, notes: Path) -> None:

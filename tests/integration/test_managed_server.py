@@ -306,7 +306,7 @@ def test_a_script_is_refused_for_what_cannot_be(database: Database) -> None:
     def wanted(**options: Any) -> list[str]:
         return database.read(lambda connection: setup_statements(connection, schema=database.schema, **options))
 
-    with pytest.raises(CollectionNotFoundError, match="name its model"):
+    with pytest.raises(CollectionNotFoundError, match="Name its model"):
         wanted(collection="new")
     with pytest.raises(ConfigurationError, match="klingon"):
         wanted(collection="new", settings=CollectionSettings(SPEC, "klingon"))

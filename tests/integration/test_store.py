@@ -281,7 +281,7 @@ def test_a_collection_keeps_its_model_language_and_precision(database: Database)
         PgVectorStore(database, collection="new", model=SPEC, language="klingon").create()
     with pytest.raises(CollectionNotFoundError):
         PgVectorStore(database, collection="new").count()
-    with pytest.raises(CollectionNotFoundError, match="Give a model"):
+    with pytest.raises(CollectionNotFoundError, match="Pass a model"):
         PgVectorStore(database, collection="new").create()
 
 

@@ -1,4 +1,4 @@
-"""What a database holds: its collections, with their models and sizes."""
+"""The collections of a database: listed with their models and sizes, and dropped."""
 
 from __future__ import annotations
 
@@ -28,10 +28,18 @@ from embedpipe.types import ModelSpec
 
 @dataclass(frozen=True, slots=True)
 class CollectionInfo:
-    """A collection as `list_collections` sees it; `bytes` counts tables and indexes of all it holds.
+    """A collection of a database, as `Database.collections` lists it.
 
-    `chunks` and `documents` of a collection of tenants, which no query sees, are the planner's estimates. `view` is the
-    quoted name of the view that SQL of one's own reads: a row for each chunk, with its present vector.
+    Attributes:
+        name: Name of the collection.
+        model: The model whose vectors are searched.
+        language: Text search configuration of its index of words.
+        precision: Type of the stored numbers.
+        chunks: Number of chunks. For a collection of tenants an estimate of the planner, since no query sees them all.
+        documents: Number of documents, estimated in the same way.
+        bytes: Size on disk of all tables and indexes of the collection.
+        indexed: Whether there is a valid vector index.
+        view: Quoted name of a view for your own SQL. It has a row for each chunk, with its present vector.
     """
 
     name: str
@@ -46,7 +54,10 @@ class CollectionInfo:
 
 
 def made_at(connection: Connection, schema: str, name: str) -> str | None:
-    """What tells a collection apart from one of the same name in another database; None where there is none."""
+    """Return a mark that differs for a collection of the same name in another database, or made at another time.
+
+    None if there is no such collection.
+    """
     if not inspect(connection).has_table("collections", schema=schema):
         return None
     made = Catalogue(schema).collections.c
@@ -55,7 +66,7 @@ def made_at(connection: Connection, schema: str, name: str) -> str | None:
 
 
 def list_collections(connection: Connection, schema: str) -> list[CollectionInfo]:
-    """Every collection, in the order of the names; none where there is no schema yet."""
+    """Return every collection of the schema, in the order of the names. Empty if there is no schema yet."""
     if not inspect(connection).has_table("collections", schema=schema):
         return []
     names = Catalogue(schema).collections.c.name
@@ -94,7 +105,7 @@ def _count(connection: Connection, collection: Collection, counted: Table) -> Sc
 
 
 def drop_collection(connection: Connection, collection: Collection) -> None:
-    """Remove the collection, which is claimed, with all it holds."""
+    """Remove a collection that is claimed (`locks.claim`), with its tables, its view and its rows of the catalogue."""
     words = lexical_tables(collection)
     of_words = [words.index, words.terms, words.deltas] if collection.lexical else []
     sets = [found.vectors for found in vector_sets(connection, collection.schema, collection.name)]

@@ -1,4 +1,4 @@
-"""A copy of the tables as a file, by PostgreSQL's own pg_dump."""
+"""A copy of the tables as a file, made by PostgreSQL's own pg_dump."""
 
 from __future__ import annotations
 
@@ -23,10 +23,17 @@ from embedpipe.storage.embedded import packaged_binaries, tail
 
 
 def dump(url: URL, path: Path, schema: str, *, lock_timeout_s: float) -> None:
-    """Writes the schema and the extension to a file: SQL for psql, or where it ends in `.dump` pg_restore's format.
+    """Write the schema and the extension to a file. It appears once it is complete.
 
-    The file is there once it is complete. Raises `ConfigurationError` where there is no pg_dump, `StorageError` where
-    it fails: it must not be older than the server, and waits so long for tables that others have locked.
+    Args:
+        url: URL of the database.
+        path: The file: SQL for psql, or pg_restore's format if the name ends in `.dump`.
+        schema: Name of the schema to copy.
+        lock_timeout_s: How long to wait for tables that others have locked, in seconds.
+
+    Raises:
+        ConfigurationError: If there is no pg_dump, or if it cannot be given a secret of the URL.
+        StorageError: If pg_dump fails. It must not be older than the server.
     """
     partial = path.with_name(path.name + ".part")
     name = schema.replace('"', '""')
@@ -53,9 +60,10 @@ def dump(url: URL, path: Path, schema: str, *, lock_timeout_s: float) -> None:
 
 @contextmanager
 def _connection(url: URL) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Yield what pg_dump takes as an argument, and its environment, which holds what nobody else may see.
+    """Yield the connection string for pg_dump's arguments, and its environment, which holds the secrets.
 
-    Everybody sees a program's arguments, its environment only its user. What has no variable there stands in a file.
+    Every user of the machine can see a program's arguments. Its environment can be seen only by its own user. A secret
+    that libpq reads from no variable is written to a private file.
     """
     given = url.get_dialect()().create_connect_args(url)[1]
     settings = {name: str(value) for name, value in given.items()}
@@ -68,11 +76,13 @@ def _connection(url: URL) -> Iterator[tuple[str, dict[str, Any]]]:
     with TemporaryDirectory() as folder:
         if secrets:
             if "service" in known:
-                raise ConfigurationError(f"Put {', '.join(secrets)} into the service file that the URL names.")
+                raise ConfigurationError(
+                    f"The URL names a service file and has {', '.join(secrets)}, too. Put these into the service file."
+                )
             if any(value != value.strip() or not value.isprintable() for value in secrets.values()):
                 raise ConfigurationError(
-                    f"pg_dump takes no {', '.join(secrets)} with white space at an end or control characters. Choose "
-                    "another one."
+                    f"pg_dump cannot be given {', '.join(secrets)} with control characters, or white space at an end. "
+                    "Choose another secret."
                 )
             service = Path(folder, "pg_service.conf")
             private_file(service)
@@ -88,12 +98,14 @@ def _libpq_variables() -> dict[str, str]:
 
 
 def _pg_dump() -> str:
-    """The packaged program, which comes with the embedded server; else the one on the path."""
+    """Return the program that comes with the embedded server, else the one on the path."""
     try:
         packaged: str | None = shutil.which("pg_dump", path=str(packaged_binaries()))
     except MissingExtraError:
         packaged = None
     found = packaged or shutil.which("pg_dump")
     if found is None:
-        raise ConfigurationError("There is no pg_dump: install embedpipe[embedded], or PostgreSQL's client programs.")
+        raise ConfigurationError(
+            "pg_dump is not installed. Install embedpipe[embedded], or PostgreSQL's client programs."
+        )
     return found

@@ -1,4 +1,4 @@
-"""The SQL that an administrator runs where the application's own role may make nothing."""
+"""The SQL that an administrator runs if the application's own role may not make tables."""
 
 from __future__ import annotations
 
@@ -24,14 +24,26 @@ def setup_statements(
     settings: CollectionSettings = _AS_USUAL,
     role: str | None = None,
 ) -> list[str]:
-    """What sets the database up, to be run in one transaction: extension, schema and catalogue as far as they are
-    missing, then the rest.
+    """Return the statements that set the database up, to be run in one transaction.
 
-    That is the `collection`, where it is named and not there, for `settings.model`; and what the `role` needs to use
-    it, where one is named: to search and to write, not to build indexes. It fits the database as it is now.
+    They make the extension, the schema and the catalogue, as far as they are missing. They fit the database as it is
+    now, so run them before others change it.
 
-    Raises `CollectionNotFoundError` for a collection that is not there and has no model, `ConfigurationError` and
-    `ModelMismatchError` where it cannot be or is another, `SchemaError` for tables of a newer embedpipe.
+    Args:
+        connection: To the database that is to be set up. It is only read.
+        schema: Name of the schema for the tables.
+        collection: Name of a collection to make, if it is not there.
+        settings: What the collection is made with. A new one needs a model.
+        role: A role to grant what it needs to search and to write. It may not build indexes.
+
+    Returns:
+        Statements in order, each without a semicolon.
+
+    Raises:
+        CollectionNotFoundError: If the collection is not there, and the settings have no model.
+        ConfigurationError: If the collection cannot be made, or was made with other settings.
+        ModelMismatchError: If the collection holds another model's vectors.
+        SchemaError: If the tables are those of a newer embedpipe.
     """
     lines = list(_catalogue(connection, schema))
     made = None
@@ -48,12 +60,12 @@ def setup_statements(
 
 
 def script(statements: Iterable[str]) -> str:
-    """The statements as one transaction for psql."""
+    """Join statements into one transaction for psql."""
     return ";\n\n".join(["BEGIN", *statements, "COMMIT"]) + ";\n"
 
 
 def run(connection: Connection, statements: Iterable[str]) -> None:
-    """Runs the statements."""
+    """Run the statements."""
     for statement in statements:
         connection.exec_driver_sql(statement.replace("%", "%%"))
 
@@ -81,7 +93,7 @@ def _found(connection: Connection, schema: str, name: str) -> Collection | None:
 def _planned(connection: Connection, schema: str, name: str, settings: CollectionSettings) -> Collection:
     if settings.model is None:
         raise CollectionNotFoundError(
-            f"There is no collection {name!r} in schema {schema!r}: name its model to make it."
+            f"There is no collection {name!r} in schema {schema!r}. Name its model to make it."
         )
     highest = None
     if inspect(connection).has_table("collections", schema=schema):

@@ -1,4 +1,4 @@
-"""Migrations and the catalogue of collections: which model's vectors lie where."""
+"""The catalogue: the collections of a schema, the models whose vectors each has, and the migrations of both."""
 
 from __future__ import annotations
 
@@ -41,14 +41,19 @@ logger = logging.getLogger(__name__)
 
 MAX_DIMENSIONS = 16_000
 _OLDEST_PGVECTOR = (0, 8)
-_LOCK = 0x656D626564  # any number, the same in every process: who migrates or creates waits for the other
+_LOCK = 0x656D626564  # any number, the same in every process, so that who migrates or creates waits for the other
 
 
 def migrate(connection: Connection, schema: str) -> None:
-    """Brings extension, schema and catalogue up to date; does nothing where they are.
+    """Bring extension, schema and catalogue up to date. Do nothing if they are.
 
-    Raises `SchemaError` where the role may not, where pgvector is missing or older than 0.8, or where the tables come
-    from a newer embedpipe.
+    Args:
+        connection: In a transaction.
+        schema: Name of the schema of the tables. It is made if it is missing.
+
+    Raises:
+        SchemaError: If the role may not do it, if pgvector is missing or older than 0.8, or if the tables are those of
+            a newer embedpipe.
     """
     if not pending_migrations(connection, schema):
         return
@@ -67,7 +72,11 @@ def migrate(connection: Connection, schema: str) -> None:
 
 
 def pending_migrations(connection: Connection, schema: str) -> list[tuple[int, str]]:
-    """Number and SQL of what was not applied yet, in order. Raises `SchemaError` for tables of a newer embedpipe."""
+    """Return number and SQL of the migrations that were not applied yet, in order.
+
+    Raises:
+        SchemaError: If the tables are those of a newer embedpipe.
+    """
     known = dict(_migration_files())
     applied: set[int] = set()
     if inspect(connection).has_table("migrations", schema=schema):
@@ -75,7 +84,7 @@ def pending_migrations(connection: Connection, schema: str) -> list[tuple[int, s
     newer = applied - known.keys()
     if newer:
         raise SchemaError(
-            f"The tables in schema {schema!r} are at migration {max(newer)}, this embedpipe knows {max(known)}. "
+            f"The tables in schema {schema!r} are at migration {max(newer)}. This embedpipe knows {max(known)}. "
             "Upgrade embedpipe."
         )
     return [(number, known[number]) for number in sorted(known.keys() - applied)]
@@ -97,13 +106,13 @@ def _ensure_extension(connection: Connection) -> None:
         except DBAPIError as error:
             raise SchemaError(
                 f"The extension pgvector is not in the database and cannot be created: {str(error.orig).strip()}. "
-                "Install pgvector on the server and have an administrator run: CREATE EXTENSION vector;"
+                "Install pgvector on the server, and have an administrator run: CREATE EXTENSION vector;"
             ) from error.orig
         version = _extension_version(connection)
     assert version is not None  # noqa: S101 - it was just created
     if tuple(int(part) for part in version.split(".")[:2]) < _OLDEST_PGVECTOR:
         raise SchemaError(
-            f"pgvector 0.8 or newer is needed, the database has {version}. Run: ALTER EXTENSION vector UPDATE;"
+            f"The database has pgvector {version}, and 0.8 or newer is needed. Run: ALTER EXTENSION vector UPDATE;"
         )
 
 
@@ -114,7 +123,7 @@ def _extension_version(connection: Connection) -> str | None:
 
 @dataclass(frozen=True, slots=True)
 class CollectionSettings:
-    """What a collection is made with; None takes the default when it is made, and whatever it has when it is opened."""
+    """Settings of a collection. None means the default for a new collection, and any value for one that is opened."""
 
     model: ModelSpec | None = None
     language: str | None = None
@@ -124,17 +133,24 @@ class CollectionSettings:
 
 
 def checked_name(name: str) -> str:
-    """The collection's name itself. Raises `ConfigurationError` where it is empty, `InputError` where it is no text."""
+    """Return a collection's name if it can be one.
+
+    Raises:
+        ConfigurationError: If it is empty.
+        InputError: If it is no str, or PostgreSQL cannot store it.
+    """
     if not storable_text(name, "collection"):
-        raise ConfigurationError("A collection expected a name that is not empty.")
+        raise ConfigurationError("The name of the collection is empty. Pass a name.")
     return name
 
 
 def open_collection(connection: Connection, schema: str, name: str, settings: CollectionSettings) -> Collection:
-    """The collection of that name, made where there is none and a model is given.
+    """Return the collection of that name. Make it if there is none and the settings have a model.
 
-    Raises `CollectionNotFoundError` where there is none and no model, `ModelMismatchError` where it holds another
-    model's vectors, `ConfigurationError` for settings that differ from those it was made with or that cannot work.
+    Raises:
+        CollectionNotFoundError: If there is none and the settings have no model.
+        ModelMismatchError: If it holds another model's vectors.
+        ConfigurationError: If the settings cannot work, or differ from those that it was made with.
     """
     checked_name(name)
     found = find_collection(connection, schema, name)
@@ -143,14 +159,14 @@ def open_collection(connection: Connection, schema: str, name: str, settings: Co
         found = find_collection(connection, schema, name) or _create(connection, schema, name, settings.model, settings)
     if found is None:
         raise CollectionNotFoundError(
-            f"There is no collection {name!r} in schema {schema!r}. Give a model to make it, or check the name."
+            f"There is no collection {name!r} in schema {schema!r}. Pass a model to make it, or check the name."
         )
     check_same(found, settings)
     return found
 
 
 def exists(connection: Connection, schema: str, name: str) -> bool:
-    """Whether there is a collection of that name; False where there is no schema yet."""
+    """Return whether there is a collection of that name. False if there is no schema yet."""
     if not inspect(connection).has_table("collections", schema=schema):
         return False
     collections = Catalogue(schema).collections
@@ -158,15 +174,16 @@ def exists(connection: Connection, schema: str, name: str) -> bool:
 
 
 def find_collection(connection: Connection, schema: str, name: str) -> Collection | None:
-    """The collection of that name with its active vector set, or None.
+    """Return the collection of that name with the model that it uses, or None.
 
-    Raises `SchemaError` for one that a newer embedpipe has recorded.
+    Raises:
+        SchemaError: If a newer embedpipe has recorded it.
     """
     return next((found for found in vector_sets(connection, schema, name) if found.active), None)
 
 
 def vector_sets(connection: Connection, schema: str, name: str) -> list[Collection]:
-    """The collection of that name, once with each of its vector sets, oldest first; none where there is none."""
+    """Return the collection of that name once for each model of which it has vectors, oldest first."""
     catalogue = Catalogue(schema)
     collections, sets = catalogue.collections, catalogue.vector_sets
     statement = (
@@ -181,7 +198,7 @@ def vector_sets(connection: Connection, schema: str, name: str) -> list[Collecti
 
 
 def vector_set(connection: Connection, collection: Collection) -> Collection | None:
-    """The same vector set as the catalogue has it now, None where it is gone."""
+    """Return the collection, with the same model, as the catalogue has it now. None if it is gone."""
     found = vector_sets(connection, collection.schema, collection.name)
     same = (collection.number, collection.vector_set)
     return next((each for each in found if (each.number, each.vector_set) == same), None)
@@ -207,7 +224,7 @@ def _collection(schema: str, name: str, row: Any) -> Collection:
 
 
 def add_vector_set(connection: Connection, collection: Collection) -> None:
-    """Records the collection's vector set, as active or not."""
+    """Record that the collection has vectors of its model, in use or not."""
     connection.execute(_vector_set_row(collection))
 
 
@@ -230,12 +247,12 @@ def _json(value: ModelSpec | VectorIndex | BM25) -> ColumnElement[Any]:
 
 
 def lock(connection: Connection) -> None:
-    """Waits until nobody else migrates or makes a collection, and keeps others from it until the transaction ends."""
+    """Wait until nobody else migrates or makes a collection, and keep others from it until the transaction ends."""
     connection.execute(select(func.pg_advisory_xact_lock(_LOCK)))
 
 
 def set_index(connection: Connection, collection: Collection, index: VectorIndex) -> Collection:
-    """The collection with that index recorded as the one that its searches use."""
+    """Record an index as the one that the collection's searches use. Return the collection with it."""
     sets = Catalogue(collection.schema).vector_sets
     here = and_(sets.c.collection == collection.number, sets.c.number == collection.vector_set)
     connection.execute(update(sets).where(here).values(index=asdict(index)))
@@ -257,7 +274,11 @@ def _create(
 def planned(
     connection: Connection, schema: str, name: str, *, number: int, model: ModelSpec, settings: CollectionSettings
 ) -> Collection:
-    """The collection that is to be made, under that number. Raises `ConfigurationError` for one that cannot be."""
+    """Return a collection that is to be made, under that number.
+
+    Raises:
+        ConfigurationError: If it cannot be made.
+    """
     language = settings.language or "english"
     _check_possible(connection, model, language)
     precision = settings.precision or default_precision(model.dimensions)
@@ -274,7 +295,7 @@ def _words(lexical: bool | BM25 | None) -> BM25 | None:
 
 
 def creation(collection: Collection) -> list[Executable]:
-    """What makes a planned collection: its rows in the catalogue, and its tables."""
+    """Return the statements that make a planned collection: its rows in the catalogue, and its tables."""
     row = insert(Catalogue(collection.schema).collections).values(
         number=collection.number,
         name=collection.name,
@@ -287,10 +308,10 @@ def creation(collection: Collection) -> list[Executable]:
 
 
 def check_dimensions(model: ModelSpec) -> None:
-    """Raises `ConfigurationError` for a model whose vectors cannot be stored."""
+    """Raise `ConfigurationError` for a model whose vectors cannot be stored."""
     if not 1 <= model.dimensions <= MAX_DIMENSIONS:
         raise ConfigurationError(
-            f"A collection holds 1 to {MAX_DIMENSIONS} dimensions, {model.name} has {model.dimensions}."
+            f"{model.name} has {model.dimensions} dimensions. Choose a model of 1 to {MAX_DIMENSIONS}."
         )
 
 
@@ -300,33 +321,40 @@ def _check_possible(connection: Connection, model: ModelSpec, language: str) -> 
     if connection.execute(names, {"language": language}).first() is None:
         known = connection.scalars(text("SELECT cfgname FROM pg_ts_config ORDER BY cfgname"))
         raise ConfigurationError(
-            f"PostgreSQL has no text search configuration {language!r}. It has: {', '.join(known)}."
+            f"PostgreSQL has no text search configuration {language!r}. Use one of {', '.join(known)}."
         )
 
 
 def check_same(found: Collection, settings: CollectionSettings) -> None:
-    """Raises `ModelMismatchError` or `ConfigurationError` where the collection is not what the settings ask for."""
+    """Raise `ModelMismatchError` or `ConfigurationError` if the collection is not as the settings want it."""
     model, name = settings.model, found.name
     if model is not None and not model.is_same(found.model):
         raise ModelMismatchError(
-            f"Collection {name!r} holds vectors of {describe(found.model)}; got {describe(model)}. Use the same model, "
-            "or another collection."
+            f"Collection {name!r} holds vectors of {describe(found.model)}, not of {describe(model)}. "
+            "Use the same model, or another collection."
         )
     if settings.language not in (None, found.language):
         raise ConfigurationError(
-            f"Collection {name!r} was made for the language {found.language!r}, got {settings.language!r}."
+            f"Collection {name!r} was made for the language {found.language!r}, not {settings.language!r}. "
+            "Leave `language` out, or use another collection."
         )
     if settings.precision not in (None, found.precision):
-        raise ConfigurationError(f"Collection {name!r} was made with {found.precision}, got {settings.precision}.")
+        raise ConfigurationError(
+            f"Collection {name!r} was made with {found.precision}, not {settings.precision}. Leave `precision` out, or "
+            "use another collection."
+        )
     if settings.lexical not in (None, found.lexical, found.lexical is not None):
         words = found.lexical or False
-        raise ConfigurationError(f"Collection {name!r} was made with lexical={words}, got {settings.lexical}.")
+        raise ConfigurationError(
+            f"Collection {name!r} was made with lexical={words}, not {settings.lexical}. Leave `lexical` out, or use "
+            "another collection."
+        )
     if settings.tenants not in (None, found.tenants):
-        made = "for tenants: say by tenant= whose chunks are meant" if found.tenants else "without tenants"
+        made = "for tenants. Pass tenant=" if found.tenants else "without tenants. Leave tenant= out"
         raise ConfigurationError(f"Collection {name!r} was made {made}.")
 
 
 def describe(model: ModelSpec) -> str:
-    """The model in words that tell it from another of the same name."""
+    """Describe a model so that it differs from another of the same name."""
     compression = f", compressed by {model.compression}" if model.compression else ""
     return f"{model.name} ({model.dimensions} dimensions{compression}, fingerprint {model.fingerprint[:8]})"

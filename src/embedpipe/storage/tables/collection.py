@@ -1,14 +1,15 @@
-"""The tables: a catalogue of collections, and for each collection documents, chunks and vectors.
+"""The tables: a catalogue of collections, and for each collection its documents, chunks and vectors.
 
-collections, vector_sets, migrations      one row a collection, a model of a collection, a migration
-metadata_indexes                          one row an index on a metadata key
+collections, vector_sets, migrations      one row for each collection, model of a collection, and migration
+metadata_indexes                          one row for each index on a metadata key
 c<n>_documents                            id, text, hash, metadata, the order of its keys
 c<n>_chunks                               key, id, document, text, offsets, metadata, a framework's payload, header,
                                           the order of both objects' keys
 c<n>_vectors_<m>                          key, embedding: narrow, since a wide row would keep the planner from the index
-c<n>_idle_vectors_<m>                     the same of a model that is not, or no longer, the collection's own
+c<n>_idle_vectors_<m>                     the same for a model that is not, or no longer, the collection's own
 
-A change of model renames both tables: whoever still goes by the old model finds no table, never the wrong vectors.
+A change of model renames both tables of vectors. Whoever still uses the old model then finds no table, and never the
+wrong vectors.
 """
 
 from __future__ import annotations
@@ -50,7 +51,7 @@ from embedpipe.types import ModelSpec
 _STORAGE_PLAIN: Any = DDL("ALTER TABLE %(fullname)s ALTER COLUMN embedding SET STORAGE PLAIN")  # type: ignore[no-untyped-call]  # SQLAlchemy leaves DDL untyped
 
 PAGE_BYTES = 8100
-"""What a row may take to stay in one 8 KB page."""
+"""The bytes that a row may have and still stay within one page of 8 KB."""
 
 
 @dataclass(frozen=True)
@@ -114,8 +115,11 @@ class Catalogue:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BM25:
-    """How words are weighed (Robertson and Zaragoza 2009): what a repeated word adds grows with `k1`, and what a long
-    chunk is marked down grows with `b`, from 0 to 1.
+    """Parameters of BM25 (Robertson and Zaragoza 2009).
+
+    Attributes:
+        k1: How much a word that is repeated in a chunk adds, over 0 and up to 10.
+        b: How much a long chunk is marked down, from 0 (not at all) to 1.
     """
 
     k1: float = 1.2
@@ -123,12 +127,12 @@ class BM25:
 
     def __post_init__(self) -> None:
         if not 0 < self.k1 <= 10 or not 0 <= self.b <= 1:
-            raise ConfigurationError(f"BM25 expected 0 < k1 <= 10 and 0 <= b <= 1, got {self.k1} and {self.b}.")
+            raise ConfigurationError(f"BM25 has k1={self.k1} and b={self.b}. Pass 0 < k1 <= 10 and 0 <= b <= 1.")
 
 
 @dataclass(frozen=True)
 class Collection:
-    """One collection as the catalogue records it, and its tables."""
+    """A collection as the catalogue records it, with one of its models, and the tables of both."""
 
     schema: str
     number: int
@@ -160,12 +164,12 @@ class Collection:
 
     @property
     def scope(self) -> tuple[str, ...]:
-        """The columns within which ids and keys are unique, besides themselves."""
+        """The columns that, together with an id or a key, are unique."""
         return ("tenant",) if self.tenants else ()
 
     @property
     def embedded_text(self) -> ColumnElement[str]:
-        """What of a chunk is embedded and indexed: as `Chunk.embedded_text`."""
+        """The text of a chunk that is embedded and indexed, the same as `Chunk.embedded_text`."""
         return func.concat_ws(literal_column(r"E'\n'"), self.chunks.c.header, self.chunks.c.content, type_=Text())
 
     @property
@@ -175,11 +179,11 @@ class Collection:
 
     @property
     def index_prefix(self) -> str:
-        """What the names of indexes on the vectors begin with, also while the table is another than the active one."""
+        """The prefix of the names of the indexes on these vectors, which a renaming of the table leaves as it is."""
         return f"c{self.number}_vectors_{self.vector_set}_"
 
     def index_definition(self, *, concurrently: bool = False) -> Index:
-        """The vector index, by cosine distance; not among the table's own, since it is built after a load."""
+        """Return the vector index. It is not one of the table's own, since it is built after a load."""
         of, vectors = self.index, self.vectors.to_metadata(MetaData())
         value = of.expression(vectors.c.embedding, dimensions=self.model.dimensions, precision=self.precision)
         operators = of.operators or ("vector_cosine_ops" if self.precision == "float32" else "halfvec_cosine_ops")
@@ -193,7 +197,7 @@ class Collection:
         )
 
     def create_statements(self) -> list[Executable]:
-        """DDL for the tables, without the vector index: that is built after a load."""
+        """Return the DDL for the tables, without the vector index, which is built after a load."""
         statements: list[Executable] = []
         for table in (self.documents, self.chunks):
             statements.append(CreateTable(table))
@@ -202,11 +206,12 @@ class Collection:
         return statements + self.create_vectors_statements()
 
     def create_vectors_statements(self) -> list[Executable]:
-        """DDL for the table of this model's vectors alone."""
+        """Return the DDL for the table of this model's vectors."""
         statements: list[Executable] = [CreateTable(self.vectors)]
         statements += security(self.vectors) if self.tenants else []
         if self._vector_bytes() <= PAGE_BYTES:
-            # Out of line the heap looks tiny, and the planner prefers a sequential scan over the vector index.
+            # With vectors out of line (TOAST), the heap looks tiny, and the planner prefers a sequential scan to the
+            # vector index.
             statements.append(_STORAGE_PLAIN.against(self.vectors))
         return statements
 
@@ -216,6 +221,8 @@ class Collection:
 
 @dataclass(frozen=True, slots=True)
 class CollectionTables:
+    """The three tables that every collection has."""
+
     documents: Table
     chunks: Table
     vectors: Table
@@ -268,10 +275,10 @@ def _tables_of(collection: Collection) -> CollectionTables:
 
 
 def default_precision(dimensions: int) -> Precision:
-    """float32, but float16 past 2,000 dimensions, where an index on float32 cannot be built."""
+    """Return float32, or float16 past 2,000 dimensions, where no index on float32 can be built."""
     return "float32" if dimensions <= 2000 else "float16"
 
 
 def quoted(connection: Connection, table: Table) -> str:
-    """The table's name as `to_regclass` reads it."""
+    """Return a table's name as `to_regclass` reads it."""
     return connection.dialect.identifier_preparer.format_table(table)

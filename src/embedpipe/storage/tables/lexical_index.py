@@ -1,12 +1,14 @@
-"""The lexical index: what BM25 needs to know of every chunk, kept with the chunks in plain PostgreSQL.
+"""The tables of the lexical index: everything that BM25 needs to know of a chunk, in plain PostgreSQL.
 
 c<n>_lexical           key, length, and the chunk's words: as term numbers, and with their weights
-c<n>_lexical_terms     how many chunks hold a term, as of the last fold
-c<n>_lexical_deltas    what has changed since, one row a write and bucket
+c<n>_lexical_terms     the number of chunks that hold each term, as of the last fold
+c<n>_lexical_deltas    the changes of these numbers since, one row for each write and bucket
 
-A term is a hash of the lexeme that the collection's text search configuration makes; length and frequencies are those
-of `to_tsvector`. Two lexemes with one hash count as one word: of 100,000 words about ten pairs do. Writers only append
-to the deltas, so that none waits for another; readers add them up, so that counts are those of the reader's snapshot.
+A term is a hash of a lexeme of the collection's text search configuration. Length and frequencies are those of
+`to_tsvector`. Two lexemes with one hash count as one word. Of 100,000 words, about ten pairs do.
+
+Writers only append to the deltas, so that no writer waits for another. Readers add the deltas up, so that the counts
+are those of the reader's own snapshot.
 """
 
 from __future__ import annotations
@@ -35,17 +37,20 @@ from embedpipe.storage.tables.once import once
 from embedpipe.storage.tables.tenancy import security, tenant_columns
 
 DIMENSIONS = 1 << 29
+"""Of a chunk's sparse vector, in which each term has its own."""
 
 
 @dataclass(frozen=True, slots=True)
 class LexicalTables:
+    """The three tables of a collection's lexical index."""
+
     index: Table
     terms: Table
     deltas: Table
 
 
 def lexical_tables(collection: Collection) -> LexicalTables:
-    """The tables of a collection's lexical index."""
+    """Return the tables of a collection's lexical index."""
     return _tables(collection.schema, collection.number, collection.tenants)
 
 
@@ -91,14 +96,15 @@ def _tables(schema: str, number: int, tenants: bool) -> LexicalTables:
 
 
 def create_lexical_statements(collection: Collection) -> list[Executable]:
-    """DDL for the tables of the index."""
+    """Return the DDL for the tables of a collection's lexical index."""
     made = lexical_tables(collection)
     statements: list[Executable] = []
     for table in (made.index, made.terms, made.deltas):
         statements.append(CreateTable(table))
         statements += [CreateIndex(index) for index in table.indexes]
         statements += security(table) if collection.tenants else []
-    # Queries read the weights of many rows and the terms of none: those of a long chunk may lie elsewhere.
+    # A query reads the weights of many rows, so these stay in the row if they can (MAIN). It reads the terms of none,
+    # so those of a long chunk may lie elsewhere (EXTERNAL).
     storage: Any = DDL("ALTER TABLE %(fullname)s ALTER weights SET STORAGE MAIN, ALTER terms SET STORAGE EXTERNAL")  # type: ignore[no-untyped-call]  # SQLAlchemy leaves DDL untyped
     statements.append(storage.against(made.index))
     return statements

@@ -1,7 +1,7 @@
-"""What threads share and must be one object: tables and parts of statements, made once also where two ask at a time.
+"""Decorators that make a table or a part of a statement exactly once, also if two threads ask for it at a time.
 
 A statement that names two objects for one table would join the table with itself. `lru_cache` lets two threads make
-two, and so does `cached_property` from Python 3.12 on.
+two objects, and so does `cached_property` from Python 3.12 on.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _MAKING = Lock()
 
 
 def once(function: Callable[[*Ts], T]) -> Callable[[*Ts], T]:
-    """The function, which remembers what it made of its last 512 arguments."""
+    """Cache a function's results for its last 512 arguments."""
     remembered: Any = lru_cache(maxsize=512)(function)  # its arguments are typed as anything that has a hash
 
     @wraps(function)
@@ -32,7 +32,7 @@ def once(function: Callable[[*Ts], T]) -> Callable[[*Ts], T]:
 
 
 class once_property(cached_property[T]):  # noqa: N801 - a decorator, as its base
-    """As `cached_property`."""
+    """A `cached_property` that runs once, also if two threads ask for it at a time."""
 
     @overload
     def __get__(self, instance: None, owner: type[Any] | None = None) -> Self: ...

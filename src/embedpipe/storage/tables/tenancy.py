@@ -1,9 +1,11 @@
-"""Tenants: many in one collection's tables, where row security lets each see and write its own rows alone.
+"""Tenants: many share a collection's tables, and row security lets each see and write only its own rows.
 
-The tenant is set for one transaction at a time. A query without one sees nothing, and a row gets the tenant by
-default, so that no statement names it. Under row security only operators that cannot leak a value may use an index
-before the tenant is checked: `=` may, those of GIN (`@>`, `&&`, `@@`) may not. So the tables of such a collection have
-no GIN index, and every B-tree begins with the tenant.
+The tenant is set for one transaction at a time. A query without one sees nothing. A row gets the tenant by a column's
+default, so no statement names it.
+
+Under row security, only a leakproof operator may use an index before the tenant is checked. `=` is leakproof. Those of
+GIN (`@>`, `&&`, `@@`) are not. So the tables of such a collection have no GIN index, and every B-tree begins with the
+tenant.
 """
 
 from __future__ import annotations
@@ -32,21 +34,25 @@ SELECT set_config('embedpipe.tenant', %(tenant)s, true), set_config('plan_cache_
 
 
 def checked_tenant(tenant: str) -> str:
-    """The tenant's name itself; `InputError` where it is no text, empty or too long for an index beside an id."""
+    """Return the tenant's name if it can be one. It must fit an index beside an id.
+
+    Raises:
+        InputError: If it is no str, empty or too long.
+    """
     if not storable_text(tenant, "tenant") or len(tenant.encode()) > _MAX_BYTES:
-        raise InputError(f"tenant expected a text of 1 to {_MAX_BYTES} bytes, got {tenant!r:.100}.")
+        raise InputError(f"The tenant is {tenant!r:.100}. Pass a text of 1 to {_MAX_BYTES} bytes.")
     return tenant
 
 
 def tenant_columns(tenants: bool, *, primary_key: bool = True) -> list[Column[Any]]:
-    """Where rows belong to tenants, the column that says whose they are, first of the primary key; else none."""
+    """Return the column that names a row's tenant, to be the first of the table. Without tenants there is none."""
     default = text("current_setting('embedpipe.tenant')")
     named = Column("tenant", Text, primary_key=primary_key, nullable=False, server_default=default)
     return [named] if tenants else []
 
 
 def security(table: Table) -> list[Executable]:
-    """DDL that lets each tenant see and write its own rows alone."""
+    """Return the DDL that lets each tenant see and write only its own rows."""
     return [DDL(statement).against(table) for statement in _SECURITY]  # type: ignore[no-untyped-call]  # SQLAlchemy leaves DDL untyped
 
 

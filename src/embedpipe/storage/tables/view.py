@@ -1,6 +1,6 @@
-"""The view of a collection for those who read and join it in SQL: a row for each chunk, with its present vector.
+"""The view of a collection for those who read it in SQL and join it: a row for each chunk, with its present vector.
 
-Tables change their names when a collection changes its model; the view keeps its name, its columns and their types.
+The tables change their names when a collection changes its model. The view keeps its name, its columns and their types.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _COLUMNS = (
 
 
 class CreateView(ExecutableDDLElement):
-    """Makes the view of a collection, or has the one that is there show the collection's present vectors."""
+    """DDL that makes the view of a collection, or has the existing one show the present vectors."""
 
     def __init__(self, collection: Collection) -> None:
         self.collection = collection
@@ -37,13 +37,13 @@ class CreateView(ExecutableDDLElement):
 def _create_view(element: CreateView, compiler: Any, **_: Any) -> str:
     view = compiler.preparer.format_table(readable_view(element.collection))
     rows = compiler.sql_compiler.process(_rows(element.collection), literal_binds=True)
-    # Row security is that of the reader, not that of the view's owner.
+    # With it, row security is checked for the reader, and not for the view's owner.
     options = " WITH (security_invoker)" if element.collection.tenants else ""
     return f"CREATE OR REPLACE VIEW {view}{options} AS {rows}"
 
 
 class DropView(ExecutableDDLElement):
-    """Removes the view of a collection, where there is one."""
+    """DDL that removes the view of a collection, if there is one."""
 
     def __init__(self, collection: Collection) -> None:
         self.collection = collection
@@ -55,14 +55,14 @@ def _drop_view(element: DropView, compiler: Any, **_: Any) -> str:
 
 
 def readable_view(collection: Collection) -> Table:
-    """The view, to be selected from and joined: `collection_<number>` in the collection's schema."""
+    """Return the view as a table to select from and join: `collection_<number>` in the collection's schema."""
     columns = [Column(column.name, column.type) for column in _rows(collection).selected_columns]
     return Table(f"collection_{collection.number}", MetaData(schema=collection.schema), *columns)
 
 
 def _rows(collection: Collection) -> Select[Any]:
     chunks, vectors = collection.chunks, collection.vectors
-    # Without its dimension, the type stays the same when another model comes.
+    # The type is cast to one without a dimension, so that it stays the same when another model comes.
     embedding = cast(vectors.c.embedding, VectorColumn()).label("embedding")
     names = (*_COLUMNS, "tenant") if collection.tenants else _COLUMNS
     return select(*[chunks.c[name] for name in names], embedding).join_from(

@@ -347,7 +347,7 @@ def test_a_chunk_of_too_many_different_words_is_refused_and_nothing_of_the_batch
     write(store, {"most": " ".join(f"word{i}" for i in range(16_000))})
     assert list(search(store, "word15999")) == ["most"]
     for text_ in (" ".join(f"word{i}" for i in range(16_001)), " ".join(f"{i:060d}" for i in range(20_000))):
-        with pytest.raises(InputError, match="Cut it smaller"):
+        with pytest.raises(InputError, match="Use a chunker"):
             write(store, {"fine": "a dog", "too many": text_})
     assert store.count() == 1
     assert search(store, "dog") == {}

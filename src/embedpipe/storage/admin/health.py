@@ -1,4 +1,4 @@
-"""Whether a collection can be searched and written now: a look that takes milliseconds, however large it is."""
+"""A check whether a collection can be searched and written now. It takes milliseconds, however large that is."""
 
 from __future__ import annotations
 
@@ -24,18 +24,26 @@ from embedpipe.storage.admin.diagnosis import (
 from embedpipe.storage.tables import INDEX_FROM, Catalogue, Collection, CollectionSettings, check_same
 
 FULL_S = 60.0
-"""How long a full disk is believed in, so that whoever sends no writes while it is tries again in the end."""
+"""How long a full disk is reported after the write that found it. A caller that holds writes back then tries again."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Health:
-    """What a collection's searches and writes need, and what of it is amiss. `Database.diagnose()` looks closer.
+    """The state of everything that a collection's searches and writes need. `Database.diagnose()` looks closer.
 
-    `database` says whether it answers, `reads` whether it can be searched, `writes` whether documents can be stored,
-    and `model_loads` whether the model embeds. Before a collection is there, `reads` is about the database, and
-    `writes` about making it. What it was not asked, or does not have yet, is None: `migration` before anything was
-    made, `index` and `index_serves` without an index, `model_loads` where a store was asked, which has no model.
-    `exists` is False before the first ingest, which is no fault.
+    Attributes:
+        collection: Name of the collection.
+        database: Whether the database answers.
+        reads: Whether the collection can be searched. Before it exists, whether the database can be read.
+        writes: Whether documents can be stored. Before the collection exists, whether it can be made.
+        pgvector_version: Version of the extension in the database.
+        migration: Number of the last migration. None before anything was made.
+        exists: Whether the collection is there. False before the first ingest, which is no fault.
+        index: Method and kind of the vector index. None without one.
+        index_serves: Whether searches use that index. None without one.
+        model: Name of the model whose vectors the collection holds.
+        model_loads: Whether the model embeds. None if a store was asked, which has no model.
+        findings: Everything that is wrong or could be better.
     """
 
     collection: str
@@ -53,16 +61,16 @@ class Health:
 
     @property
     def healthy(self) -> bool:
-        """Whether nothing is wrong."""
+        """Return whether nothing is wrong."""
         return not _wrong(self.findings)
 
 
 def check(
     connection: Connection, schema: str, name: str, settings: CollectionSettings, *, full: bool = False
 ) -> Health:
-    """Return the health of that collection of the schema, for who opens it with these settings.
+    """Return the health of a collection, for a store that opens it with these settings.
 
-    `full` says whether the last write, not long ago, found the disk full: looking cannot tell.
+    `full` says that the last write, less than `FULL_S` ago, found the disk full. Reading cannot tell.
     """
     found = list(of_extension(connection))
     migration = None
@@ -99,13 +107,18 @@ def check(
 
 
 def failed(name: str, error: EmbedPipeError) -> Health:
-    """Return the health where looking at the database failed."""
+    """Return the health for a check that failed with this error."""
     answers = not isinstance(error, DatabaseUnavailableError | EmbeddedServerError)
-    finding = Finding(None, str(error), "Until then nothing works here.", wrong=True)
+    finding = Finding(None, str(error), "Until then, neither searches nor writes work.", wrong=True)
     return Health(collection=name, database=answers, reads=False, writes=False, findings=[finding])
 
 
-_FULL = Finding(None, "The last write found the database's disk full.", "Make room there.", wrong=True)
+_FULL = Finding(
+    None,
+    "The last write failed because the database's disk is full.",
+    "Free disk space on the database's server.",
+    wrong=True,
+)
 
 
 def _wrong(findings: Sequence[Finding]) -> bool:
@@ -124,5 +137,9 @@ def _of_settings(collection: Collection, settings: CollectionSettings) -> list[F
     try:
         check_same(collection, settings)
     except EmbedPipeError as error:
-        return [Finding(collection.name, str(error), "Until then its searches and writes are refused.", wrong=True)]
+        return [
+            Finding(
+                collection.name, str(error), "Until then, this store's searches and writes are refused.", wrong=True
+            )
+        ]
     return []

@@ -1,10 +1,32 @@
-"""Scores chunks against a query's words by BM25, exactly, in one statement with filter and ranking.
+"""Score chunks against a query's words by BM25, exactly, in one statement together with filter and ranking.
 
-score = sum over the query's terms of  idf * tf * (k1 + 1) / (tf + K),  idf = ln(1 + (N - n + 0.5) / (n + 0.5))
+The formula, after Robertson and Zaragoza, "The Probabilistic Relevance Framework: BM25 and Beyond" (2009):
 
-after Robertson and Zaragoza 2009, with the idf of Lucene, which is never negative. Chunks that hold a rare term are
-scored first; those that hold only common ones are looked at where their terms could still lift them among the best
-(MaxScore: Turtle and Flood 1995), so that nothing is lost.
+    score(chunk) = sum over the query's terms t of  idf(t) * tf * (k1 + 1) / (tf + K)
+    K            = k1 * (1 - b + b * length / average length)
+    idf(t)       = ln(1 + (N - n + 0.5) / (n + 0.5))
+
+with tf the occurrences of t in the chunk, n the chunks that hold t, and N all chunks. The idf is that of Lucene, which
+is never negative.
+
+How a row of the index makes a score. For a term that occurs once, tf * (k1 + 1) / (tf + K) is (k1 + 1) / (1 + K). The
+index holds each term's weight relative to that, w = tf * (1 + K) / (tf + K), as one sparse vector for each chunk. So
+
+    score(chunk) = (sum over t of idf(t) * w(t)) * (k1 + 1) / (1 + K)
+
+is one inner product of pgvector, times a factor that needs only the chunk's length. N, n and the average length in that
+factor are those of the moment of the query. Only the average length within w is that of the time of writing.
+
+Why the statement has two rounds. A common word is in most chunks, and to score them all would take as long as a pass
+over the table. But a term never adds more than idf(t) * (k1 + 1), the limit for tf to infinity. So the first round
+scores the chunks that hold one of the heaviest terms. These are rare, and the GIN index finds them. The worst of the
+best chunks so far is a threshold. A chunk without any of these terms can reach it only with certain combinations of
+the other terms, and the second round scores the chunks with such a combination. Nothing is lost. This is MaxScore
+(Turtle and Flood, "Query Evaluation: Strategies and Optimizations", 1995), with conditions for the GIN index in place
+of cursors over posting lists.
+
+Why so many CTEs are MATERIALIZED. Each holds the one row, or the few rows, that many places of the statement read. So
+it is computed once, and not inlined where it is read.
 """
 
 from __future__ import annotations
@@ -53,42 +75,54 @@ from embedpipe.storage.tables import DIMENSIONS, Collection, LexicalTables, lexi
 from embedpipe.storage.types import bound_count
 
 MAX_TERMS = 16_000
-"""What a sparsevec holds: of a longer query the terms that weigh most count."""
+"""The entries that a sparsevec can have. Of a longer query, the terms that weigh most count."""
 
 _FIRST_CHUNKS = 600
-"""The first round takes the heaviest terms while together they are in no more chunks, and ten more for each result."""
+"""The first round takes the heaviest terms as long as they are in no more chunks together, plus ten for each result."""
 
 _MANY_TERMS = 64
-"""Of a longer query, pairs of terms are not looked for: they would be too many."""
+"""For a query of more terms, the second round looks for no pairs of them, which would be too many."""
 
 _FEW_CHUNKS = 2000
-"""Where a condition leaves no more, all that it leaves are scored."""
+"""If a condition leaves no more chunks than this, all of them are scored."""
 
 _ROUNDING = 1 - 1e-5
-"""pgvector adds up in single precision."""
+"""Lowers the threshold of the second round a little, since pgvector adds up in single precision."""
 
 
 TIED = 64
-"""So many more than are asked for are kept of each round, since several may tie with the last.
+"""How many rows more than wanted are kept of each round, since several may tie with the last one.
 
-A sort that keeps the best few is faster than one that keeps all that tie."""
+A sort that keeps the best few is faster than one that keeps all that tie (`FETCH ... WITH TIES`).
+"""
 
 
 def candidates(
     collection: Collection, condition: Filter | None, *, constrained: bool = True, ties: bool = False
 ) -> Subquery:
-    """Keys and scores of the chunks that score best, the bound `lexical_candidates` and all that tie with the last.
+    """Return keys and scores of the best chunks, with all that tie with the last of them.
 
-    To be bound, too: `lexical_kept`, that and `TIED` more, and `WebQuery.values`. A chunk is there if it has any of the
-    words and meets constraint and condition; without `constrained` the query must have no constraint. In each row `cut`
-    says whether more may tie than were kept; with `ties` all of them are.
+    A chunk is among them only if it has any of the query's words and meets its constraint and the condition. The
+    caller binds `lexical_candidates`, the number of chunks, `lexical_kept`, that number plus `TIED`, and the values of
+    the parsed query.
+
+    Args:
+        collection: A collection with a lexical index.
+        condition: A filter on the metadata.
+        constrained: False if the query has neither phrases nor exclusions, which makes a shorter statement.
+        ties: True to keep all rows that tie, however many. False to keep `TIED` of them.
+
+    Returns:
+        A subquery of `key`, `score` and `cut`. `cut` is the same in each row: true if more rows may tie than were kept.
     """
-    restrictions = [_meets(collection)] if constrained else []
+    restrictions = [_meets_constraint(collection)] if constrained else []
     parts = []
     if condition is not None:
-        few = _few(collection, condition)
+        few = _matching_keys(collection, condition)
         is_few = select(func.count() <= _FEW_CHUNKS).select_from(few).scalar_subquery()
-        parts.append(_kept(_of_few(collection, few, [is_few, *restrictions]), ties))
+        # If few chunks meet the condition, the rounds would look at many that do not. All that meet it are then scored,
+        # and the rounds return nothing. The data decide that, not the planner's estimate.
+        parts.append(_kept(_scores_of(collection, few, [is_few, *restrictions]), ties))
         chunks, key = collection.chunks, lexical_tables(collection).index.c.key
         meets = exists().where(chunks.c.key == key, where(condition, chunks.c.metadata))
         restrictions = [not_(is_few), meets, *restrictions]
@@ -102,27 +136,30 @@ def candidates(
 
 
 def _first(collection: Collection, restrictions: list[ColumnElement[bool]]) -> Select[Any]:
-    """The chunks with one of the heaviest terms."""
-    index, asked = lexical_tables(collection).index, _asked(collection)
+    """Select the chunks with one of the heaviest terms, with their scores."""
+    index, asked = lexical_tables(collection).index, _query(collection)
     rows = select(index.c.key, score(collection).label("score"))
     return rows.where(index.c.terms.overlap(_scalar(asked.c.first)), *restrictions)
 
 
 def _second(collection: Collection, first: CTE, restrictions: list[ColumnElement[bool]]) -> Select[Any]:
-    """Those that the first round left out and that could still be among the best of all."""
-    index, needed = lexical_tables(collection).index, _needed(collection, first)
+    """Select the chunks that the first round left out and that could still be among the best, with their scores."""
+    index, needed = lexical_tables(collection).index, _second_round_terms(collection, first)
     has_both = and_(index.c.terms.overlap(needed.c.heads), index.c.terms.overlap(needed.c.partners))
     rows = select(index.c.key, score(collection).label("score")).where(has_both, *restrictions)
     found = rows.correlate(needed).lateral("found")
     return select(found.c.key, found.c.score).distinct().select_from(needed.join(found, true()))
 
 
-def _needed(collection: Collection, first: CTE) -> CTE:
-    """Rows of `heads` and `partners`: a chunk left out needs one of each to reach the worst of the first round.
+def _second_round_terms(collection: Collection, first: CTE) -> CTE:
+    """Return rows of `heads` and `partners`. A chunk of the second round has one term of each, of the same row.
 
-    Its heaviest term must reach that alone, or together with all that are lighter than its second heaviest.
+    Let h be the heaviest term of a chunk, p its second heaviest, and T the threshold. The chunk can reach T only if
+    bound(h) >= T, where p does not matter, or if bound(h) + reach(p) >= T. There bound(h) is the most that h can add,
+    and reach(p) the most that p and all lighter terms can add together. So each h that cannot reach T alone makes a row
+    with the p that complete it. All others make one row together, and so do the terms of a query that has very many.
     """
-    ranked, asked = _ranked(collection), _asked(collection)
+    ranked, asked = _query_terms(collection), _query(collection)
     place = select(first.c.score).order_by(first.c.score.desc()).offset(_limit() - literal_column("1")).limit(1)
     worst = func.coalesce(place.scalar_subquery(), 0.0) * _ROUNDING
     threshold = select(worst.label("score")).cte("lexical_threshold").prefix_with("MATERIALIZED")
@@ -140,17 +177,18 @@ def _needed(collection: Collection, first: CTE) -> CTE:
     reaching = and_(lighter.c.place > open_.c.place, lighter.c.reach >= open_.c.score - open_.c.bound)
     partners = select(func.array_agg(lighter.c.term)).where(reaching).correlate(open_).scalar_subquery()
     pairs = select(postgresql.array([open_.c.term]), partners).where(not_(alone))
-    return union_all(together, pairs).cte("lexical_needed").prefix_with("MATERIALIZED")
+    return union_all(together, pairs).cte("lexical_second_round").prefix_with("MATERIALIZED")
 
 
-def _few(collection: Collection, condition: Filter) -> CTE:
-    """The keys of the chunks that meet the condition, as long as they are few."""
+def _matching_keys(collection: Collection, condition: Filter) -> CTE:
+    """Return the keys of the chunks that meet the condition, and of no more than one too many to be few."""
     chunks = collection.chunks
     rows = select(chunks.c.key).where(where(condition, chunks.c.metadata)).limit(_FEW_CHUNKS + 1)
     return rows.cte("lexical_few").prefix_with("MATERIALIZED")
 
 
-def _of_few(collection: Collection, few: CTE, restrictions: list[ColumnElement[bool]]) -> Select[Any]:
+def _scores_of(collection: Collection, few: CTE, restrictions: list[ColumnElement[bool]]) -> Select[Any]:
+    """Select the scores of these chunks, if they have any of the words."""
     index = lexical_tables(collection).index
     rows = select(index.c.key, score(collection).label("score")).join_from(few, index, index.c.key == few.c.key)
     scored = rows.where(*restrictions).subquery("scored")
@@ -158,30 +196,28 @@ def _of_few(collection: Collection, few: CTE, restrictions: list[ColumnElement[b
 
 
 def constrained_keys(collection: Collection) -> Select[tuple[int]]:
-    """Keys of the chunks that meet the bound `constraint`, whatever words they have."""
-    return select(lexical_tables(collection).index.c.key).where(_meets(collection))
+    """Select the keys of the chunks that meet the bound `constraint`, whatever words they have."""
+    return select(lexical_tables(collection).index.c.key).where(_meets_constraint(collection))
 
 
 def score(collection: Collection) -> ColumnElement[float]:
-    """The score of a row of the lexical index; NULL where no chunk has any of the bound `words`.
-
-    Weights are stored relative to one occurrence, which alone makes (k1 + 1) / (1 + K).
-    """
-    columns, asked = lexical_tables(collection).index.c, _asked(collection)
-    product = -columns.weights.op("<#>", return_type=Float())(_scalar(asked.c.vector))
+    """Return the BM25 score of a row of the lexical index. NULL if no chunk has any of the bound `words`."""
+    columns, asked = lexical_tables(collection).index.c, _query(collection)
+    product = -columns.weights.op("<#>", return_type=Float())(_scalar(asked.c.vector))  # <#> is negative
     of = weighing(collection)
+    # K = k1 * (1 - b) + length * (k1 * b / average length), the last factor computed once for the statement.
     k: ColumnElement[float] = literal(of.k1 * (1 - of.b), Float()) + columns.length * _scalar(asked.c.slope)
     return product * literal(of.k1 + 1, Float()) / (1 + k)
 
 
 def _kept(rows: Select[Any], ties: bool) -> Select[Any]:
-    """The best of the rows, with some or all that tie with the last of them."""
+    """Keep the best rows, with some or all that tie with the last of them."""
     _, scored = rows.selected_columns
     return _best(rows) if ties else rows.order_by(scored.desc()).limit(bound_count("lexical_kept"))
 
 
 def _best(rows: Select[Any]) -> Select[Any]:
-    """The best of the rows, with all that tie with the last of them."""
+    """Keep the best rows, with all that tie with the last of them."""
     _, scored = rows.selected_columns
     return rows.order_by(scored.desc()).fetch(_limit(), with_ties=True)
 
@@ -190,12 +226,12 @@ def _limit() -> BindParameter[int]:
     return bound_count("lexical_candidates")
 
 
-def _meets(collection: Collection) -> ColumnElement[bool]:
-    """Whether a chunk meets the constraint: by its terms, and by its text only where these leave it open."""
+def _meets_constraint(collection: Collection) -> ColumnElement[bool]:
+    """Return whether a chunk meets the constraint, by its terms, and by its text only if these leave it open."""
     terms, chunks, asked = lexical_tables(collection).index.c.terms, collection.chunks, _constraint(collection)
     key = lexical_tables(collection).index.c.key
     reads = tsvector(collection, collection.embedded_text).op("@@")(_scalar(asked.c.constraint))
-    # No EXISTS: for that, the planner would read the text of every chunk beforehand.
+    # A scalar subquery, not EXISTS: for that, the planner would read the text of every chunk beforehand.
     in_text = select(reads).where(chunks.c.key == key).scalar_subquery()
     obvious = and_(_scalar(asked.c.single), not_(terms.overlap(_scalar(asked.c.excluded))))
     return or_(_scalar(asked.c.idle), and_(terms.contains(_scalar(asked.c.required)), or_(obvious, in_text)))
@@ -203,7 +239,11 @@ def _meets(collection: Collection) -> ColumnElement[bool]:
 
 @once
 def _constraint(collection: Collection) -> CTE:
-    """One row: the constraint, whether it asks for nothing, whether for no two words in sequence, and its terms."""
+    """Return one row: the constraint as a tsquery, and what can be said of it before any text is read.
+
+    `idle` is true if it asks for nothing, `single` if it has neither a phrase of several words nor alternatives, so
+    that the terms alone can decide. `required` and `excluded` are terms that a chunk must have and must not have.
+    """
     text: BindParameter[str] = bindparam("constraint", type_=Text())
     required: BindParameter[str] = bindparam("required", "", type_=Text())
     excluded: BindParameter[str] = bindparam("excluded", "", type_=Text())
@@ -219,15 +259,16 @@ def _constraint(collection: Collection) -> CTE:
 
 
 def _terms(collection: Collection, text: ColumnElement[str]) -> ColumnElement[Any]:
+    """Return the terms of a text as an array, empty if it has none."""
     found = occurrences(collection, text).subquery()
     none: ColumnElement[Any] = literal_column("'{}'::integer[]")
     return func.coalesce(select(func.array_agg(found.c.term)).scalar_subquery(), none)
 
 
 @once
-def _asked(collection: Collection) -> CTE:
-    """One row: the query's weights as a vector, the terms of the first round, and what K grows by with the length."""
-    ranked = _ranked(collection)
+def _query(collection: Collection) -> CTE:
+    """Return one row: the query's weights as a vector, the terms of the first round, and the slope of K by length."""
+    ranked = _query_terms(collection)
     entries = func.string_agg(func.concat(ranked.c.term, ":", ranked.c.weight), ",")
     vector = cast(func.concat("{", entries, literal_column(f"'}}/{DIMENSIONS}'")), SPARSEVEC(DIMENSIONS))
     early = or_(ranked.c.place == 1, ranked.c.chunks <= _FIRST_CHUNKS + 10 * _limit())
@@ -237,17 +278,23 @@ def _asked(collection: Collection) -> CTE:
         func.array_agg(ranked.c.term).filter(early).label("first"),
         (literal(of.k1 * of.b, Float()) / func.greatest(average, 1.0, type_=Float())).label("slope"),
     )
-    return rows.cte("lexical_asked").prefix_with("MATERIALIZED")
+    return rows.cte("lexical_query").prefix_with("MATERIALIZED")
 
 
 @once
-def _ranked(collection: Collection) -> CTE:
-    """The query's terms that occur, heaviest first, with what they and all lighter ones could add to a score."""
+def _query_terms(collection: Collection) -> CTE:
+    """Return the query's terms that occur in the collection, one row each, with their bounds.
+
+    `weight` is idf times the occurrences in the query, and `place` the rank by weight. `bound` is the most that the
+    term can add to a score, and `reach` the most that it and all lighter terms can. `chunks` adds up n of the term and
+    of all heavier ones, which is the most chunks that a first round with these terms would score.
+    """
     of = lexical_tables(collection)
     words = occurrences(collection, bindparam("words", type_=Text())).cte("lexical_words").prefix_with("MATERIALIZED")
-    counts = _counts(of, words)
-    total = _count(counts, CHUNKS)
-    weight = words.c.count * func.ln(1 + (total - counts.c.chunks + 0.5) / (counts.c.chunks + 0.5))
+    counts = _frequencies(of, words)
+    total = _frequency(counts, CHUNKS)
+    idf = func.ln(1 + (total - counts.c.chunks + 0.5) / (counts.c.chunks + 0.5))
+    weight = words.c.count * idf
     weighed = (
         select(words.c.term, weight.label("weight"), counts.c.chunks)
         .join_from(words, counts, counts.c.term == words.c.term)
@@ -257,7 +304,7 @@ def _ranked(collection: Collection) -> CTE:
         .subquery("weighed")
     )
     order = [weighed.c.weight.desc(), weighed.c.term]
-    peak = literal(weighing(collection).k1 + 1, Float())
+    peak = literal(weighing(collection).k1 + 1, Float())  # of tf * (k1 + 1) / (tf + K), for tf to infinity
     rows = select(
         weighed.c.term,
         weighed.c.weight,
@@ -266,19 +313,19 @@ def _ranked(collection: Collection) -> CTE:
         (func.sum(weighed.c.weight).over(order_by=order, rows=(0, None)) * peak).label("reach"),
         (weighed.c.weight * peak).label("bound"),
         func.count().over().label("terms"),
-        _count(counts, LENGTHS).label("length"),
+        _frequency(counts, LENGTHS).label("length"),
         total.label("total"),
     )
-    return rows.cte("lexical_ranked").prefix_with("MATERIALIZED")
+    return rows.cte("lexical_query_terms").prefix_with("MATERIALIZED")
 
 
-def _counts(of: LexicalTables, words: CTE) -> CTE:
-    """How many chunks hold each of the terms, and the two totals: what is folded and what came since, summed."""
+def _frequencies(of: LexicalTables, words: CTE) -> CTE:
+    """Return how many chunks hold each term, and the two totals: the folded numbers plus the deltas since."""
     totals = func.unnest(literal_column(f"ARRAY[{CHUNKS}, {LENGTHS}]")).table_valued("term").render_derived("totals")
     terms = union_all(select(words.c.term), select(totals.c.term)).cte("lexical_terms").prefix_with("MATERIALIZED")
     folded = select(of.terms.c.term, of.terms.c.chunks).join_from(terms, of.terms, of.terms.c.term == terms.c.term)
     here = of.deltas.c.chunks[func.array_position(of.deltas.c.terms, terms.c.term)]
-    # An OFFSET keeps the planner from reading all deltas for a few terms.
+    # OFFSET 0 keeps the lateral query apart. Joined, the planner would read all deltas for a few terms.
     of_term = select(here.label("chunks")).where(of.deltas.c.bucket == bucket_of(terms.c.term)).offset(0)
     recent = of_term.correlate(terms).lateral("recent")
     since = select(terms.c.term, recent.c.chunks).select_from(terms.join(recent, true()))
@@ -287,7 +334,8 @@ def _counts(of: LexicalTables, words: CTE) -> CTE:
     return sums.cte("lexical_counts").prefix_with("MATERIALIZED")
 
 
-def _count(counts: CTE, term: int) -> ScalarSelect[Any]:
+def _frequency(counts: CTE, term: int) -> ScalarSelect[Any]:
+    """Return the number of one term or total."""
     return select(counts.c.chunks).where(counts.c.term == literal_column(str(term))).scalar_subquery()
 
 

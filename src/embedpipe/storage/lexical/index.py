@@ -1,6 +1,8 @@
-"""The lexical leg: keeps its index in step with the chunks, whoever writes them, and searches it.
+"""Writes of the lexical index, in the transaction that writes the chunks. `bm25` says what the index is for.
 
-The tables are in `lexical_index`, the search in `bm25`, the reading of a query in `websearch`.
+A writer replaces the rows of its chunks and appends to the deltas how many chunks more or fewer hold each term. It
+never updates a counter that another writer may update, and so never waits for one. From time to time a writer folds the
+deltas into the counts.
 """
 
 from __future__ import annotations
@@ -51,16 +53,17 @@ from embedpipe.storage.types import TextArray
 _FOLD_AFTER = 32
 _LOCK = 0x6C657869
 TOLERANCE = 0.01
-"""What the average length may move by before weights are brought up to date."""
+"""The share by which the average length may move before weights are brought up to date."""
 
 _TOO_LARGE = "54000"
 """SQLSTATE: over a megabyte of words, or over 16,000 different ones."""
 
 
 def index(connection: Connection, collection: Collection, ids: Sequence[str]) -> None:
-    """Indexes the chunks with these ids anew, after they were written in the same transaction.
+    """Index the chunks with these ids again, after they were written in the same transaction.
 
-    Raises `InputError` for a chunk of over 16,000 different words or a megabyte of them.
+    Raises:
+        InputError: For a chunk of over 16,000 different words, or of a megabyte of them.
     """
     chosen = {"ids": TextArray(ids)}
     try:
@@ -70,16 +73,17 @@ def index(connection: Connection, collection: Collection, ids: Sequence[str]) ->
         if getattr(error.orig, "sqlstate", None) != _TOO_LARGE:
             raise
         raise InputError(
-            f"one chunk has more than 16,000 different words, or a megabyte of them ({error.orig}). Cut it smaller: "
-            "use a chunker, or one with a smaller chunk_size."
+            f"one chunk has more than 16,000 different words, or a megabyte of them ({error.orig}). Use a chunker, or "
+            "one with a smaller chunk_size."
         ) from error.orig
     connection.execute(_fold(collection, after=_FOLD_AFTER))
 
 
 def remove(connection: Connection, collection: Collection, keys: Sequence[int]) -> None:
-    """Takes chunks out of the index, after they were deleted in the same transaction.
+    """Take chunks out of the index, after they were deleted in the same transaction.
 
-    After, and in a statement of its own: only once the chunks are locked is all that was indexed of them to be seen.
+    This needs a statement of its own, after the one that deletes. A statement sees the rows of its beginning, and only
+    once the chunks are locked can no other writer index them.
     """
     if keys:
         bound: BindParameter[Any] = bindparam(None, list(keys), type_=ARRAY(BigInteger))
@@ -87,10 +91,16 @@ def remove(connection: Connection, collection: Collection, keys: Sequence[int]) 
 
 
 def refresh(connection: Connection, collection: Collection, tolerance: float = TOLERANCE) -> int:
-    """How many chunks were indexed anew, since the average length has moved by more than `tolerance` since theirs.
+    """Index those chunks again whose average length, at the time of writing, is not today's. Fold the deltas, too.
 
-    Folds what writers appended, too. Only the weight of a word that is repeated in its chunk goes by the average length
-    at the time of writing, and with the usual k1 and b it is off by at most 0.41 of what the average has moved since.
+    The average length at the time of writing matters only for a word that is repeated in its chunk. With the usual k1
+    and b, the weight of such a word is off by at most 0.41 of the share by which the average has moved since.
+
+    Args:
+        tolerance: The share by which an average may differ from today's.
+
+    Returns:
+        How many chunks were indexed again.
     """
     if not collection.lexical:
         return 0
@@ -98,7 +108,7 @@ def refresh(connection: Connection, collection: Collection, tolerance: float = T
     locks.lock(connection, chunks, mode="ROW SHARE")  # before the words, as every writer does
     connection.execute(_fold(collection, after=0))
     average = func.greatest(total(of, LENGTHS) / func.greatest(total(of, CHUNKS), 1.0), 1.0)
-    today = cast(cast(average.select().scalar_subquery(), REAL), Float)  # as it is stored beside the weights
+    today = cast(cast(average.select().scalar_subquery(), REAL), Float)  # as precise as the stored references
     moved = func.abs(of.index.c.reference / today - 1) > tolerance
     stale = select(chunks.c.id).join(of.index, of.index.c.key == chunks.c.key).where(moved).order_by(by_id(chunks.c.id))
     ids = list(connection.scalars(stale.with_for_update(of=chunks)))  # as an upsert locks them, before it indexes
@@ -112,6 +122,7 @@ def _keys_of_ids(collection: Collection) -> Select[Any]:
 
 
 def _removal(collection: Collection, keys: Select[Any]) -> Insert:
+    """Remove rows of the index, and count them off."""
     of = lexical_tables(collection)
     gone = delete(of.index).where(of.index.c.key.in_(keys)).returning(of.index.c.length, of.index.c.terms)
     return _append(of, gone.cte("gone"), sign=-1)
@@ -119,6 +130,7 @@ def _removal(collection: Collection, keys: Select[Any]) -> Insert:
 
 @once
 def _indexing(collection: Collection) -> Insert:
+    """Add rows of the index for the chunks with the bound ids, and count them."""
     of = lexical_tables(collection)
     parsed = _parsed(collection)
     totals = select(
@@ -138,7 +150,7 @@ def _indexing(collection: Collection) -> Insert:
 
 
 def _parsed(collection: Collection) -> CTE:
-    """Each chunk's length and terms, those that occur once apart from the rest."""
+    """Return each chunk's length and terms, with those that occur once apart from the rest."""
     chunks = collection.chunks
     found = occurrences(collection, collection.embedded_text).correlate(chunks).subquery("found")
     once, again = found.c.count == 1, found.c.count > 1
@@ -154,7 +166,10 @@ def _parsed(collection: Collection) -> CTE:
 
 
 def _weights(of: BM25, parsed: CTE, average: CTE) -> ColumnElement[Any]:
-    """Each term with its weight relative to one occurrence: tf * (1 + K) / (tf + K), 1 for what occurs once."""
+    """Return the sparse vector of a chunk's terms, with their weights relative to one occurrence.
+
+    That is tf * (1 + K) / (tf + K), and 1 for a term that occurs once.
+    """
     ones = func.array_to_string(parsed.c.once, ":1,") + literal(":1")
     again = func.unnest(parsed.c.repeated, parsed.c.counts).table_valued("term", "count").render_derived("again")
     k = saturation(of, parsed.c.length, average.c.length)
@@ -169,7 +184,10 @@ def _weights(of: BM25, parsed: CTE, average: CTE) -> ColumnElement[Any]:
 
 
 def _append(of: LexicalTables, changed: CTE, *, sign: int) -> Insert:
-    """Writes what the changed rows, with `length` and `terms`, mean for the counts: a row for each bucket."""
+    """Append the change of the counts by the rows that were written (sign 1) or removed (-1): a row for each bucket.
+
+    A reader of a few terms reads a few buckets, and a writer of many terms still writes few rows.
+    """
     unit = literal_column(str(sign), Integer)
     term = select(func.unnest(changed.c.terms, type_=Integer()).label("term")).subquery()
     counts = union_all(
@@ -184,7 +202,10 @@ def _append(of: LexicalTables, changed: CTE, *, sign: int) -> Insert:
 
 
 def _fold(collection: Collection, *, after: int) -> Insert:
-    """Moves the deltas into the terms where there are more than `after` writes of them and nobody else is at it."""
+    """Add the deltas to the counts, if there are more than `after` writes of them and nobody else is doing it.
+
+    Only in READ COMMITTED: an older snapshot would not see the counts that others have folded since.
+    """
     of = lexical_tables(collection)
     alone = func.pg_try_advisory_xact_lock(_LOCK, collection.number)
     sees_others = func.current_setting("transaction_isolation") == "read committed"

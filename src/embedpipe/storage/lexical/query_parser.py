@@ -1,4 +1,4 @@
-"""Reads a search query as `websearch_to_tsquery` users write one: words, "phrases", -exclusions, or."""
+"""Parse a search query in the notation of `websearch_to_tsquery`: words, "phrases", -exclusions, or."""
 
 from __future__ import annotations
 
@@ -8,21 +8,26 @@ from dataclasses import dataclass, field
 from embedpipe.errors import InputError
 
 _LONG_WORD = re.compile(r"\S{500}")
-"""PostgreSQL reads words in time by the square of their length, and indexes none of over 2,047 bytes."""
+"""Cut into words of 500 characters. PostgreSQL takes time by the square of a word's length, and indexes none over 2,047
+bytes."""
 
 MOST_OPERATORS = 1000
-"""Each is compared with the words of every chunk that is looked at."""
+"""The most phrases and exclusions. Each is compared with the words of every chunk that is looked at."""
 
 _PART = re.compile(r'(?P<minus>-(?![-\s]|$))?(?:(?<!\w)"(?P<phrase>[^"]*)"|(?P<word>[^\s"]+))')
 
 
 @dataclass(frozen=True, slots=True)
-class WebQuery:
-    """`words` are what a chunk is scored by: all of the query but what is excluded and the operator `or`.
+class ParsedQuery:
+    """The parts of a query.
 
-    `constraint` is what it must meet, to be read by `websearch_to_tsquery`: the phrases and exclusions alone; None
-    where nothing is asked of it. `required` and `excluded` hold the words of these, `required` only such as every
-    match has; they tell most chunks apart before their text is read.
+    Attributes:
+        words: The words that score a chunk: all but the excluded ones and the operator `or`.
+        constraint: The condition that a chunk must meet, for `websearch_to_tsquery`: the phrases and exclusions. None
+            if there are none.
+        required: Words of the constraint that every match has. With `excluded`, they decide for most chunks before any
+            text is read.
+        excluded: Words of the constraint's exclusions.
     """
 
     words: str
@@ -32,7 +37,7 @@ class WebQuery:
 
     @property
     def values(self) -> dict[str, str | None]:
-        """What the statements of the lexical leg take as bound values."""
+        """The values to bind to the statements of a lexical search."""
         return {
             "words": self.words,
             "constraint": self.constraint,
@@ -41,12 +46,16 @@ class WebQuery:
         }
 
 
-def parse_query(text: str) -> WebQuery:
-    """The query's parts. Any text is a query, of at most `MOST_OPERATORS` phrases and exclusions (else `InputError`).
+def parse_query(text: str) -> ParsedQuery:
+    """Parse a query. Any text is one.
 
-    As in PostgreSQL `-` excludes the word or phrase right after it, and what stands on either side of `or` are
-    alternatives. Unlike there, words outside quotes are not required, they add to the score; a dash with a space or
-    another dash after it excludes nothing; and a quote left open or behind a letter or digit (5") quotes nothing.
+    As in PostgreSQL, `-` excludes the word or phrase right after it, and the texts on both sides of `or` are
+    alternatives. There are three differences. Words outside quotes are not required: they add to the score. A dash
+    before a space or another dash excludes nothing. A quote that is left open, or follows a letter or digit (5"),
+    quotes nothing.
+
+    Raises:
+        InputError: If there are more than `MOST_OPERATORS` phrases and exclusions.
     """
     alternatives = [_Alternative()]
     parts = list(_PART.finditer(_LONG_WORD.sub(r"\g<0> ", text)))
@@ -65,13 +74,13 @@ def parse_query(text: str) -> WebQuery:
     operators = sum(len(each.phrases) + len(each.excluded) for each in alternatives)
     if operators > MOST_OPERATORS:
         raise InputError(
-            f"The query has {operators} phrases in quotes and words excluded by a dash, and at most {MOST_OPERATORS} "
-            "are taken. Leave out quotes and dashes where they are only part of the text."
+            f"The query has {operators} quoted phrases and words excluded by a dash. At most {MOST_OPERATORS} are "
+            "possible. Leave out quotes and dashes that are only part of the text."
         )
     words = " ".join(part for each in alternatives for part in each.scored)
     if not any(each.phrases or each.excluded for each in alternatives):
-        return WebQuery(words)
-    return WebQuery(
+        return ParsedQuery(words)
+    return ParsedQuery(
         words,
         " or ".join(each.constraint() for each in alternatives),
         required=" ".join(alternatives[0].phrases) if len(alternatives) == 1 else "",
@@ -80,13 +89,13 @@ def parse_query(text: str) -> WebQuery:
 
 
 def unquoted(text: str) -> str:
-    """The query with the words of its phrases as words like the others; exclusions stay."""
+    """Return the query with the words of its phrases as plain words. Exclusions stay."""
     return _PART.sub(lambda part: part[0] if part["phrase"] is None or part["minus"] else part["phrase"], text)
 
 
 @dataclass(frozen=True, slots=True)
 class _Alternative:
-    """What stands between two `or`; `scored` are its words, within quotes or not."""
+    """The part of a query between two `or`. `scored` are its words, within quotes or not."""
 
     words: list[str] = field(default_factory=list)
     phrases: list[str] = field(default_factory=list)
@@ -94,7 +103,7 @@ class _Alternative:
     scored: list[str] = field(default_factory=list)
 
     def constraint(self) -> str:
-        """All phrases and exclusions; any of the words where there are neither."""
+        """Return all phrases and exclusions, joined by and. If there are none, the words, joined by or."""
         if not self.phrases and not self.excluded:
             return " or ".join(f'"{part}"' for part in self.words)
         return " ".join([f'"{part}"' for part in self.phrases] + [f'-"{part}"' for part in self.excluded])

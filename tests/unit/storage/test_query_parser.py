@@ -1,0 +1,58 @@
+"""Queries as `websearch_to_tsquery` users write them."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from embedpipe.storage.lexical.query_parser import ParsedQuery, parse_query, unquoted
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("", ParsedQuery("")),
+        ("two words", ParsedQuery("two words")),
+        ('a "b c" -d', ParsedQuery("a b c", '"b c" -"d"', "b c", "d")),
+        ('-"b c" a', ParsedQuery("a", '-"b c"', "", "b c")),
+        ('"left open', ParsedQuery("left open")),
+        ('a "b c', ParsedQuery("a b c")),
+        ('a"b c"d', ParsedQuery("a b c d")),
+        ('a 5" or 3" wide', ParsedQuery("a 5 3 wide")),
+        ('("b c")', ParsedQuery("( b c )", '"b c"', "b c")),
+        ('"a b" or -c d', ParsedQuery("a b d", '"a b" or -"c"', "", "c")),
+        ('"a b" OR c d', ParsedQuery("a b c d", '"a b" or "c" or "d"')),
+        ("a OR b", ParsedQuery("a b")),
+        ('-a "b c"', ParsedQuery("b c", '"b c" -"a"', "b c", "a")),
+        ("or a or", ParsedQuery("or a or")),
+        ("a or or b", ParsedQuery("a or b")),
+        ('"or" a', ParsedQuery("or a", '"or"', "or")),
+        ("well-known fact", ParsedQuery("well-known fact")),
+        ("rock - paper", ParsedQuery("rock - paper")),
+        ("git --amend", ParsedQuery("git --amend")),
+        ("-", ParsedQuery("-")),
+        ("it's | & ! ( ) <-> :*", ParsedQuery("it's | & ! ( ) <-> :*")),
+    ],
+)
+def test_words_phrases_and_exclusions_are_told_apart(text: str, expected: ParsedQuery) -> None:
+    assert parse_query(text) == expected
+
+
+@given(st.text())
+def test_any_text_is_a_query_and_only_exclusions_and_or_are_left_out_of_its_words(text: str) -> None:
+    query = parse_query(text)
+    assert set(query.words.split()) <= set(text.replace('"', " ").split()) | {part.lstrip("-") for part in text.split()}
+    if '"' not in text and "-" not in text:
+        assert query.constraint is None
+
+
+@given(st.text())
+def test_without_its_quotes_a_query_asks_for_no_phrase(text: str) -> None:
+    query = parse_query(unquoted(text))
+    assert not query.required
+    assert query.excluded == parse_query(text).excluded
+
+
+def test_only_the_quotes_of_phrases_go() -> None:
+    assert unquoted('a "b c" -"d e" "f') == 'a b c -"d e" "f'

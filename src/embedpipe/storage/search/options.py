@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from embedpipe.errors import ConfigurationError, InputError
 from embedpipe.storage.filters import Filter
-from embedpipe.storage.lexical import WebQuery, parse_query
+from embedpipe.storage.lexical import ParsedQuery, parse_query
 from embedpipe.storage.types import storable_text
 from embedpipe.types import SearchMode
 
@@ -103,7 +103,7 @@ class Search:
     fusion: Fusion = _USUAL
     exact: bool = False
     extra: int = 0
-    query: WebQuery | None = field(init=False, default=None, repr=False)
+    query: ParsedQuery | None = field(init=False, default=None, repr=False)
 
     def __post_init__(self) -> None:
         if self.mode not in ("dense", "lexical", "hybrid"):

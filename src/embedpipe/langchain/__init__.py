@@ -1,4 +1,4 @@
-"""The parts of embedpipe as LangChain components, each over the core object that it is given."""
+"""LangChain components over the objects of embedpipe: embeddings, splitters, vector store, retriever, reranker."""
 
 from embedpipe.langchain import _required as _required
 from embedpipe.langchain.compressors import EmbedPipeReranker

@@ -1,4 +1,4 @@
-"""LangChain's documents as chunks, and back."""
+"""Convert LangChain's documents to chunks and back."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ from embedpipe.types import Chunk, Metadata, ModelSpec, SearchResult
 _MAX_OFFSET = 2**31 - 1
 
 START_INDEX, DOCUMENT_ID, CHUNK_INDEX = "start_index", "document_id", "chunk_index"
-"""What our splitters write into the metadata of a piece: its place in the text, its document, its number there."""
+"""Metadata that our splitters write: a piece's place in the text, its document, and its number in the document."""
 
 DocumentKey: TypeAlias = str | Sequence[str] | None
 
 DOCUMENT_KEYS = (DOCUMENT_ID, "source")
-"""Where the metadata say of which document a piece is, unless the user names another key."""
+"""The metadata keys that hold the document of a piece, unless the user names other keys."""
 
 
 class Placing:
-    """Finds of which document the pieces of one call are, and numbers those of each document."""
+    """Finds the document of each piece of one call, and numbers the pieces of each document."""
 
     def __init__(self, key: DocumentKey) -> None:
         self._keys = checked_keys(key)
@@ -38,14 +38,14 @@ class Placing:
         self._numbers: Counter[str] = Counter()
 
     def chunk(self, what: str, text: str, metadata: Metadata, id: str | None) -> Chunk:
-        """Return the chunk at the place that `start_index`, `chunk_index` and the document's key tell, as far as known.
+        """Return the chunk at the place given by `start_index`, `chunk_index` and the document's key, if they are set.
 
         Raises:
-            InputError: If the key that the user named holds what cannot be a document's id.
+            InputError: If the user's key holds a value that cannot be a document's id.
         """
         start = metadata.get(START_INDEX)
         if not is_offset(start) or start > _MAX_OFFSET - len(text):
-            start = 0  # a key of the user's own, which says something else
+            start = 0  # the user's own key of this name, with another meaning
         document_id = self._document_id(what, metadata)
         number = 0
         if document_id is not None:
@@ -68,15 +68,15 @@ class Placing:
 
 
 def checked_keys(key: Any) -> tuple[str, ...]:
-    """Return the metadata keys as a tuple. Raise `ConfigurationError` for what is no text, several texts or None."""
+    """Return the metadata keys as a tuple. Raise `ConfigurationError` if `key` is not a string, strings or None."""
     keys = () if key is None else (key,) if isinstance(key, str) else key
     if not isinstance(keys, (list, tuple)) or not all(isinstance(each, str) for each in keys):
-        raise ConfigurationError(f"document_key must be a metadata key, several, or None; got {key!r:.100}.")
+        raise ConfigurationError(f"document_key is {key!r:.100}. Pass a metadata key, a list of keys, or None.")
     return tuple(keys)
 
 
 def is_offset(value: object) -> TypeGuard[int]:
-    """Whether the value can be a place in a text, or a number of pieces."""
+    """Return whether the value can be an offset or a chunk's number."""
     return type(value) is int and 0 <= value <= _MAX_OFFSET
 
 
@@ -97,8 +97,8 @@ def text_chunks(
     """Return a chunk for each text.
 
     Raises:
-        InputError: For what cannot be stored, unless each text has its metadata and id, and for an id that stands for
-            two different texts.
+        InputError: If a text cannot be stored, if there are not as many metadata and ids as texts, or if two different
+            texts have the same id.
     """
     listed = _listed(texts, "texts", "str")
     every_metadata = _one_each(metadatas, len(listed), "metadata", of="dicts")
@@ -113,7 +113,7 @@ def text_chunks(
 
 
 def document_chunks(documents: Iterable[Document], ids: Iterable[str | None] | None, key: DocumentKey) -> list[Chunk]:
-    """Return a chunk for each document, under the id given for it, else its own. Errors as `text_chunks`."""
+    """Return a chunk for each document. Its id is the given one, else its own. For errors see `text_chunks`."""
     listed = checked_documents(documents)
     every_id = _one_each(ids, len(listed), "id", of="str")
     placing = Placing(key)
@@ -128,7 +128,7 @@ def document_chunks(documents: Iterable[Document], ids: Iterable[str | None] | N
 
 
 def _without_clashes(chunks: list[Chunk]) -> list[Chunk]:
-    """Return the chunks. Raise `InputError` where an id would be written twice, and what came first be lost."""
+    """Return the chunks. Raise `InputError` if two different texts have one id: the first would be lost."""
     first: dict[str | None, int] = {}
     for place, chunk in enumerate(chunks):
         before = chunks[first.setdefault(chunk.id, place)] if chunk.id is not None else chunk
@@ -141,7 +141,7 @@ def _without_clashes(chunks: list[Chunk]) -> list[Chunk]:
 
 
 def checked_documents(documents: Iterable[Document]) -> list[Document]:
-    """Return the documents as a list. Raise `InputError` for what is no Document, by its place."""
+    """Return the documents as a list. Raise `InputError` with the position of a value that is not a Document."""
     return [_document(place, each) for place, each in enumerate(_listed(documents, "documents", "Documents"))]
 
 
@@ -149,29 +149,29 @@ def _document(place: int, value: object) -> Document:
     if not isinstance(value, Document):
         kind = type(value)
         raise InputError(
-            f"At position {place}: a langchain_core Document was expected, got {kind.__module__}.{kind.__qualname__}. "
-            "Make one: Document(id=..., page_content=..., metadata=...); texts go to add_texts."
+            f"The value at position {place} is a {kind.__module__}.{kind.__qualname__}. Pass a langchain_core "
+            "Document(id=..., page_content=..., metadata=...). For texts, use add_texts."
         )
     return value
 
 
 def _listed(values: Any, what: str, of: str) -> list[Any]:
-    if isinstance(values, (str, bytes, Mapping, Document)):  # each can be iterated over, and is one value
-        raise InputError(f"{what} expected an iterable of {of}, got one {type(values).__name__}. Put it into a list.")
+    if isinstance(values, (str, bytes, Mapping, Document)):  # iterable, but a single value
+        raise InputError(f"{what} is one {type(values).__name__}. Pass a list of {of}.")
     if not isinstance(values, Iterable):
-        raise InputError(f"{what} expected an iterable of {of}, got {type(values).__name__}.")
+        raise InputError(f"{what} is a {type(values).__name__}. Pass a list of {of}.")
     return list(values)
 
 
 def _one_each(values: Iterable[Any] | None, count: int, what: str, *, of: str) -> list[Any]:
     listed = [None] * count if values is None else _listed(values, f"{what}s", of)
     if len(listed) != count:
-        raise InputError(f"Expected one {what} for each of {count} texts, got {len(listed)}.")
+        raise InputError(f"There are {count} texts and {len(listed)} {what}s. Pass one {what} per text.")
     return listed
 
 
 def _checked_chunk(placing: Placing, place: int, text: str, metadata: Metadata, id: str | None) -> Chunk:
-    """Return the chunk, checked already: the store does it after the texts are embedded, and knows no positions."""
+    """Check and return the chunk. The store checks after embedding, which costs money, and knows no positions."""
     what = f"The text at position {place}"
     if id is not None:
         checked_id(id, what)
@@ -181,29 +181,28 @@ def _checked_chunk(placing: Placing, place: int, text: str, metadata: Metadata, 
 
 
 def check_texts(chunks: Sequence[Chunk], embedding: Embeddings) -> None:
-    """Raises the `InputError` of the first text that embedpipe's embedding would refuse, by its place among all."""
+    """Raise `InputError` with the position of the first text that embedpipe's embedding would refuse."""
     if isinstance(embedding, EmbedPipeEmbeddings):
         for error in faults([chunk.text for chunk in chunks]).values():
             raise error
 
 
 def to_document(chunk: Chunk) -> Document:
-    """The chunk with its id and exactly its metadata."""
+    """Return the chunk as a document with its id and its metadata."""
     return Document(id=chunk.id, page_content=chunk.text, metadata=dict(chunk.metadata))
 
 
 def to_documents(results: Sequence[SearchResult], source_key: str | None = None) -> list[Document]:
-    """The results' chunks; with a key, their metadata say under it where each comes from and what it scored.
+    """Return the results as documents. With `source_key`, their metadata have their place and scores under this key.
 
-    Raises `InputError` where the metadata have that key already.
+    Raises `InputError` if a document's own metadata have this key.
     """
     documents = [to_document(result.chunk) for result in results]
     if source_key is not None:
         for document, result in zip(documents, results, strict=True):
             if source_key in document.metadata:
                 raise InputError(
-                    f"source_key expected a key that no metadata have, got {source_key!r}, which those of chunk "
-                    f"{document.id!r} have. Choose another."
+                    f"source_key={source_key!r} is a metadata key of chunk {document.id!r} already. Choose another key."
                 )
             document.metadata[source_key] = _source(result)
     return documents
@@ -222,17 +221,17 @@ def _source(result: SearchResult) -> dict[str, Any]:
 
 
 def with_distance(results: Iterable[SearchResult]) -> list[tuple[Document, float]]:
-    """Documents with their cosine distance to the query vector."""
+    """Return documents with their cosine distance to the query vector."""
     return [(to_document(result.chunk), _distance(result)) for result in results]
 
 
 def _distance(result: SearchResult) -> float:
-    assert result.similarity is not None  # noqa: S101 - every search here brings the query's vector
+    assert result.similarity is not None  # noqa: S101 - all searches here pass the query's vector
     return 1.0 - result.similarity
 
 
 def batches(chunks: Sequence[Chunk], size: int | None) -> Iterator[Sequence[Chunk]]:
-    """The chunks in runs of `size`, or in one where there is none given."""
+    """Split the chunks into batches of `size`. None makes one batch."""
     if size is not None:
         check_count("batch_size", size)
     step = size or max(len(chunks), 1)
@@ -240,46 +239,46 @@ def batches(chunks: Sequence[Chunk], size: int | None) -> Iterator[Sequence[Chun
 
 
 def check_count(name: str, value: object) -> None:
-    """Raises `InputError` unless the value is a whole number from 1 on."""
+    """Raise `InputError` if the value is not a whole number of 1 or more."""
     if type(value) is not int or value < 1:
-        raise InputError(f"{name} expected a whole number from 1 on, got {value!r}.")
+        raise InputError(f"{name} is {value!r}. Pass a whole number, 1 or more.")
 
 
 def checked_options(given: Mapping[str, Any], *names: str) -> Mapping[str, Any]:
-    """The options themselves; `InputError` for one that does not exist, which the framework would drop silently."""
+    """Return the options. Raise `InputError` for unknown ones, which the framework would ignore silently."""
     for name in given:
         if name not in names:
-            raise InputError(f"Unknown option {name!r}. Expected one of: {', '.join(names)}.")
+            raise InputError(f"There is no option {name!r}. Options: {', '.join(names)}.")
     return given
 
 
 def checked_store(store: object) -> PgVectorStore:
-    """The store itself; `ConfigurationError` for anything else, such as a collection's name."""
+    """Return the store. Raise `ConfigurationError` for anything else, such as a collection's name."""
     if not isinstance(store, PgVectorStore):
         raise ConfigurationError(
-            f"store expected a PgVectorStore, got {type(store).__name__}. Make one: PgVectorStore(collection=...), "
-            "which the async methods use too."
+            f"store is a {type(store).__name__}. Pass a PgVectorStore, such as PgVectorStore(collection=...), also for "
+            "the async methods."
         )
     return store
 
 
 def checked_embedding(embedding: object) -> Embeddings:
-    """The embedding itself; `ConfigurationError` for anything else, such as a model's name or a generator."""
+    """Return the embedding. Raise `ConfigurationError` for anything else, such as a model's name or a generator."""
     if isinstance(embedding, type) or not isinstance(embedding, LangChainEmbeddings):
         raise ConfigurationError(
-            f"embedding expected LangChain's Embeddings, got {type(embedding).__name__}. For a model of embedpipe, "
-            "give EmbedPipeEmbeddings(EmbeddingGenerator(model))."
+            f"embedding is a {type(embedding).__name__}. Pass LangChain's Embeddings. For a model of embedpipe, pass "
+            "EmbedPipeEmbeddings(EmbeddingGenerator(model))."
         )
     return cast(Embeddings, embedding)
 
 
 def model_spec(embedding: Embeddings) -> ModelSpec:
-    """What the embedding's vectors are; one of another package is asked for a vector, to learn its dimensions."""
+    """Return the model of an embedding. A third-party embedding embeds one text, which shows its dimensions."""
     if isinstance(embedding, EmbedPipeEmbeddings):
         return embedding.generator.spec
     return WrappedModel(embedding).spec
 
 
 def default_store(embedding: Embeddings) -> PgVectorStore:
-    """The default collection of the default database, for the embedding's model alone."""
+    """Return the default collection of the default database, bound to the embedding's model."""
     return PgVectorStore(model=model_spec(checked_embedding(embedding)))

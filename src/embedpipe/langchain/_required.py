@@ -1,4 +1,4 @@
-"""What the extra brings, asked for before anything imports it, so that the error names the extra."""
+"""Check the packages of the `langchain` extra before anything imports them, so that the error names the extra."""
 
 from embedpipe._optional import require
 

@@ -1,4 +1,4 @@
-"""A reranker as LangChain's document compressor."""
+"""A LangChain document compressor that reranks."""
 
 from __future__ import annotations
 
@@ -14,10 +14,14 @@ from embedpipe.types import Chunk, Reranker, SearchResult
 
 
 class EmbedPipeReranker(BaseDocumentCompressor):
-    """Orders documents with any reranker that a service takes, and keeps the `top_n` best, or all where that is None.
+    """Orders documents with a reranker and keeps the best.
 
-    Each comes back as a copy whose metadata has its rerank score under `relevance_score`, as LangChain's own rerankers
-    do it. What cannot be a reranker is refused by pydantic; raises what the reranker raises.
+    The documents returned are copies. Their metadata have the rerank score under `relevance_score`, as with LangChain's
+    own rerankers.
+
+    Args:
+        reranker: Any reranker that `SemanticSearchService` takes. Pydantic rejects anything else.
+        top_n: How many documents to keep. None keeps all.
     """
 
     model_config = ConfigDict(arbitrary_types_allowed=True, extra="forbid")
@@ -33,19 +37,28 @@ class EmbedPipeReranker(BaseDocumentCompressor):
     def compress_documents(
         self, documents: Sequence[Document], query: str, callbacks: Callbacks | None = None
     ) -> list[Document]:
-        """The best documents, best first."""
+        """Return the best documents, best first.
+
+        Args:
+            documents: The documents. Their order counts as their rank.
+            query: The query.
+            callbacks: Not used.
+
+        Raises:
+            RerankError: If the reranker fails.
+        """
         reranked = self.reranker.rerank(query, [_result(place, document) for place, document in enumerate(documents)])
         return [_scored(documents[int(result.id)], result) for result in reranked[: self.top_n]]
 
     async def acompress_documents(
         self, documents: Sequence[Document], query: str, callbacks: Callbacks | None = None
     ) -> list[Document]:
-        """As `compress_documents`, in a thread."""
+        """Rerank in a thread. See `compress_documents`."""
         return await in_thread(self.compress_documents, documents, query, callbacks)
 
 
 def _result(place: int, document: Document) -> SearchResult:
-    """The document as a result whose id is its place; what came first is taken as the better."""
+    """Return the document as a result. Its id is its position, and earlier documents score higher."""
     chunk = Chunk.whole(document.page_content, id=str(place), metadata=document.metadata)
     return SearchResult(chunk=chunk, score=1 / (1 + place))
 

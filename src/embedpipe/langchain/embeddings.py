@@ -1,4 +1,4 @@
-"""The embedding engine as LangChain's `Embeddings`."""
+"""LangChain's `Embeddings` over an `EmbeddingGenerator`."""
 
 from __future__ import annotations
 
@@ -8,29 +8,50 @@ from embedpipe.embedding import EmbeddingGenerator, checked_generator
 
 
 class EmbedPipeEmbeddings(Embeddings):
-    """LangChain embeddings over an `EmbeddingGenerator`, which batches, caches, limits and retries.
+    """LangChain embeddings over an `EmbeddingGenerator`, which batches, caches, limits the rate and retries.
 
-    Vectors are lists of Python floats, in the texts' order. Errors are those of `EmbeddingGenerator.generate_batch`;
-    `ConfigurationError` for what is no generator.
+    Vectors are lists of Python floats. Errors are those of `EmbeddingGenerator.generate_batch`.
     """
 
     def __init__(self, generator: EmbeddingGenerator) -> None:
+        """Wrap a generator.
+
+        Args:
+            generator: The generator.
+
+        Raises:
+            ConfigurationError: If `generator` is not an `EmbeddingGenerator`.
+        """
         self.generator = checked_generator(generator)
 
     def embed_documents(self, texts: list[str]) -> list[list[float]]:
-        """A vector for each text."""
+        """Embed documents.
+
+        Args:
+            texts: The texts.
+
+        Returns:
+            A vector for each text, in their order.
+        """
         return self.generator.generate_batch(texts).to_lists()
 
     def embed_query(self, text: str) -> list[float]:
-        """The vector of a query."""
+        """Embed a query.
+
+        Args:
+            text: The query.
+
+        Returns:
+            Its vector.
+        """
         return self.generator.generate(text, kind="query").to_list()
 
     async def aembed_documents(self, texts: list[str]) -> list[list[float]]:
-        """As `embed_documents`, without blocking the event loop."""
+        """Embed documents without blocking the event loop. See `embed_documents`."""
         return (await self.generator.agenerate_batch(texts)).to_lists()
 
     async def aembed_query(self, text: str) -> list[float]:
-        """As `embed_query`, without blocking the event loop."""
+        """Embed a query without blocking the event loop. See `embed_query`."""
         return (await self.generator.agenerate(text, kind="query")).to_list()
 
     def __repr__(self) -> str:

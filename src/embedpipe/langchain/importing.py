@@ -1,4 +1,4 @@
-"""What langchain-postgres stored, taken over without embedding it again."""
+"""Import the vector stores of langchain-postgres without embedding again."""
 
 from __future__ import annotations
 
@@ -28,12 +28,25 @@ def import_collection(
     document_key: DocumentKey = DOCUMENT_KEYS,
     on_progress: Progress | None = None,
 ) -> ImportReport:
-    """What became of the documents of a `PGVector` collection: ids, texts, metadata and vectors are those stored.
+    """Import a `PGVector` collection with its ids, texts, metadata and vectors.
 
-    `store` is bound to the model that they were embedded with. `source` is where the collection lies, by default the
-    store's own database. `document_key` names the metadata that say of which document a text is, as in
-    `EmbedPipeVectorStore`. A second run writes the same again. Raises `CollectionNotFoundError`, which names those
-    there are, `SchemaError` for a missing table and `ModelMismatchError` for vectors of another dimension.
+    A second run writes the same again.
+
+    Args:
+        store: The store to write to, bound to the model of the vectors.
+        collection: The name of the `PGVector` collection.
+        schema: The database schema of its tables.
+        source: The database of the collection. None means the store's own.
+        document_key: The metadata keys that hold the document of a text, see `EmbedPipeVectorStore`.
+        on_progress: Called with the report after each batch.
+
+    Returns:
+        The number of rows imported, and the errors of those that were not.
+
+    Raises:
+        CollectionNotFoundError: If there is no such collection. The message lists all collections.
+        SchemaError: If a table is missing.
+        ModelMismatchError: If the vectors have another dimension than the store's model.
     """
     return _import(store, langchain_collection(collection, schema=schema), source, document_key, on_progress)
 
@@ -51,9 +64,28 @@ def import_table(
     document_key: DocumentKey = DOCUMENT_KEYS,
     on_progress: Progress | None = None,
 ) -> ImportReport:
-    """As `import_collection`, of a `PGVectorStore`'s own table, whose further columns are metadata too.
+    """Import the table of a `PGVectorStore`. Further columns become metadata.
 
-    `id_column` None is its primary key. Values that JSON does not have, such as dates, become text.
+    Values without a JSON form, such as dates, become text. A second run writes the same again.
+
+    Args:
+        store: The store to write to, bound to the model of the vectors.
+        table: The name of the table.
+        schema: Its database schema.
+        content_column: The column of the texts.
+        embedding_column: The column of the vectors.
+        metadata_json_column: The column of the metadata.
+        id_column: The column of the ids. None takes the primary key.
+        source: The database of the table. None means the store's own.
+        document_key: The metadata keys that hold the document of a text, see `EmbedPipeVectorStore`.
+        on_progress: Called with the report after each batch.
+
+    Returns:
+        The number of rows imported, and the errors of those that were not.
+
+    Raises:
+        SchemaError: If the table or a column is missing.
+        ModelMismatchError: If the vectors have another dimension than the store's model.
     """
     rows = langchain_table(
         table,

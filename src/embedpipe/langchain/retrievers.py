@@ -1,4 +1,4 @@
-"""A search service as LangChain's retriever."""
+"""A LangChain retriever over a search service."""
 
 from __future__ import annotations
 
@@ -18,15 +18,21 @@ _OPTIONS = ("k", "mode", "filter", "threshold", "candidates")
 
 
 class HybridRetriever(BaseRetriever):
-    """Retrieves with a `SemanticSearchService`: the k best chunks as documents, with exactly their metadata.
+    """Retrieves the best chunks of a `SemanticSearchService` as documents with their metadata.
 
-    With a `source_key`, the metadata hold under that key where a document comes from and what it scored: `document_id`,
-    `start_index`, `end_index`, `score`, `similarity`, `lexical_score` and `rerank_score`.
-    A key that a document's own metadata have is refused with `InputError`, so that nothing is written over.
+    All arguments but `service` and `source_key` can also be set for one call: `retriever.invoke(question, k=3)`.
+    Pydantic rejects unknown arguments here. In a call they raise `InputError`, and the service's errors come through.
 
-    `k`, `mode`, `filter`, `threshold` and `candidates` are the service's, set here or for one call:
-    `retriever.invoke(question, k=3)`. An option that does not exist is refused, here by pydantic and in a call with
-    `InputError`; all else that goes wrong is what the service raises.
+    Args:
+        service: The search service.
+        k: How many documents to return.
+        mode: "dense", "lexical" or "hybrid".
+        filter: Conditions on the metadata: a dictionary or a `Filter`.
+        threshold: The lowest cosine similarity to the query.
+        candidates: How many results the service's reranker chooses from.
+        source_key: A metadata key for `document_id`, `start_index`, `end_index`, `score`, `similarity`,
+            `lexical_score` and `rerank_score` of each document. If a document has this key already, `InputError`
+            is raised, so that nothing is overwritten.
     """
 
     model_config = ConfigDict(arbitrary_types_allowed=True, extra="forbid")

@@ -1,4 +1,4 @@
-"""The chunkers as LangChain text splitters, with the offsets that the chunkers give."""
+"""LangChain text splitters over the chunkers, with the chunkers' exact offsets."""
 
 from __future__ import annotations
 
@@ -30,20 +30,28 @@ from embedpipe.types import Chunk, Chunker
 
 _ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+")
 _TELL_APART = ("source", "page", "page_label", "page_number")
-"""Metadata of parts that loaders give one id."""
+"""Metadata that differ between parts to which a loader gave the same id."""
 
 
 class ChunkerTextSplitter(TextSplitter):
     """Splits with any chunker: `ChunkerTextSplitter(RecursiveChunker(chunk_size=500))`.
 
-    Each piece is a Document with the source's metadata (a copy), the chunk's own, and its exact `start_index` unless
-    declined. Of a source with an id, the metadata also say which document a piece is of (`document_id`, unless the
-    source has that key) and its number there (`chunk_index`). A piece that is split again keeps the document, and
-    offsets into it. The pieces' ids are `<source id>:<number>:<digest>`: the same in every run, and different for
-    pieces of another text, place, page or chunker.
+    Each piece is a Document with a copy of the source's metadata, the chunk's own metadata and its exact
+    `start_index`. If the source has an id, the metadata also have the piece's document (`document_id`, unless the
+    source has this key) and its number in the document (`chunk_index`). A piece that is split again keeps its document,
+    and offsets into it.
+
+    The pieces' ids are `<source id>:<number>:<digest>`. They are the same in each run, and differ between texts,
+    places, pages and chunkers.
     """
 
     def __init__(self, chunker: Chunker, *, add_start_index: bool = True) -> None:
+        """Wrap a chunker.
+
+        Args:
+            chunker: The chunker.
+            add_start_index: Whether to write `start_index` into the metadata.
+        """
         super().__init__(add_start_index=add_start_index)
         self.chunker = chunker
 
@@ -52,16 +60,39 @@ class ChunkerTextSplitter(TextSplitter):
         return [chunk.text for chunk in self.chunker.chunk(text)]
 
     def create_documents(self, texts: list[str], metadatas: list[dict[Any, Any]] | None = None) -> list[Document]:
-        """Return the chunks of all texts, in order. Raise `InputError` unless there is one metadata for each text."""
+        """Split texts.
+
+        Args:
+            texts: The texts.
+            metadatas: The metadata of each text.
+
+        Returns:
+            The pieces of all texts, in order.
+
+        Raises:
+            InputError: If `texts` is one string, or if there are not as many metadata as texts.
+        """
         if isinstance(texts, str):
-            raise InputError("texts must be a list of str; got one str. Put it into a list.")
+            raise InputError("texts is one str. Pass a list of str.")
         if metadatas is not None and len(metadatas) != len(texts):
-            raise InputError(f"Expected one metadata for each of {len(texts)} texts, got {len(metadatas)}.")
+            raise InputError(
+                f"There are {len(texts)} texts and {len(metadatas)} metadatas. Pass one metadata per text."
+            )
         sources = zip(texts, metadatas or [{}] * len(texts), strict=True)
         return self.split_documents(Document(page_content=text, metadata=metadata) for text, metadata in sources)
 
     def split_documents(self, documents: Iterable[Document]) -> list[Document]:
-        """Return the chunks of all documents, in order. Raise `InputError` for what is no Document."""
+        """Split documents.
+
+        Args:
+            documents: The documents.
+
+        Returns:
+            The pieces of all documents, in order.
+
+        Raises:
+            InputError: If a value is not a Document.
+        """
         settings = _ADDRESS.sub("", repr(self.chunker))
         numbers: Counter[str] = Counter()
         digests: Counter[bytes] = Counter()
@@ -81,7 +112,7 @@ class ChunkerTextSplitter(TextSplitter):
     def _piece(self, source: Document, chunk: Chunk) -> Document:
         metadata = {**copy.deepcopy(source.metadata), **chunk.metadata}
         if self._add_start_index:
-            # What is a piece already has its place in the document beside the document's id.
+            # The source may be a piece of a document itself. Its metadata then have its place in the document.
             before = source.metadata.get(START_INDEX) if CHUNK_INDEX in source.metadata else 0
             shift = before if is_offset(before) and DOCUMENT_ID in source.metadata else 0
             metadata[START_INDEX] = chunk.start_index + shift
@@ -96,31 +127,42 @@ class ChunkerTextSplitter(TextSplitter):
         disallowed_special: Literal["all"] | Collection[str] = "all",
         **settings: Any,
     ) -> Self:
-        """Return a splitter whose sizes are tokens of a tiktoken encoding, or of the encoding that a model has.
+        """Return a splitter that measures sizes in tokens of tiktoken.
 
-        What spells a special token is counted as plain text, whatever `disallowed_special` says.
+        Args:
+            encoding_name: The name of an encoding.
+            model_name: The name of a model, whose encoding is taken instead.
+            allowed_special: Not supported: special tokens in the text count as plain text.
+            disallowed_special: Not used, for the same reason.
+            **settings: Settings of the chunker.
 
         Raises:
-            ConfigurationError: For an encoding or model that tiktoken does not know, and for `allowed_special`.
+            ConfigurationError: If tiktoken does not know the encoding or model, or if `allowed_special` is set.
         """
         if allowed_special:
-            raise ConfigurationError("allowed_special is not supported: special tokens are counted as plain text.")
+            raise ConfigurationError(
+                "allowed_special is not supported: special tokens count as plain text. Leave it out."
+            )
         return cls._counting(_known_encoding(encoding_name if model_name is None else model_name), settings)
 
     @classmethod
     def from_huggingface_tokenizer(cls, tokenizer: Any, **settings: Any) -> Self:
-        """Return a splitter whose sizes are tokens of a tokenizer of `transformers`, special tokens left out.
+        """Return a splitter that measures sizes in tokens of a `transformers` tokenizer, without special tokens.
+
+        Args:
+            tokenizer: A fast tokenizer of `transformers`.
+            **settings: Settings of the chunker.
 
         Raises:
-            ConfigurationError: For what is no fast tokenizer of `transformers`.
+            ConfigurationError: If `tokenizer` is not a fast tokenizer of `transformers`.
         """
         return cls._counting(counter_of_transformers(tokenizer), settings)
 
     @classmethod
     def _counting(cls, tokenizer: Tokenizer, settings: dict[str, Any]) -> Self:
         raise ConfigurationError(
-            f"{cls.__name__} counts as its chunker does. Give the chunker unit='tokens' and tokenizer=..., or use "
-            "RecursiveTextSplitter."
+            f"{cls.__name__} measures sizes as its chunker does. Pass unit='tokens' and tokenizer=... to the chunker, "
+            "or use RecursiveTextSplitter."
         )
 
 
@@ -131,7 +173,7 @@ def _known_encoding(name: str) -> str:
 
 
 def _digest(settings: str, piece: Document, chunk: Chunk) -> bytes:
-    """Return a digest of what tells the piece from others of its source."""
+    """Return a digest of everything that distinguishes a piece from others with the same source id."""
     told = [repr(piece.metadata.get(key)) for key in _TELL_APART]
     told += [str(piece.metadata.get(START_INDEX)), str(chunk.start_index), str(chunk.end_index)]
     digest = hashlib.blake2b(digest_size=8)
@@ -142,13 +184,13 @@ def _digest(settings: str, piece: Document, chunk: Chunk) -> bytes:
 
 
 def _distinct(digest: bytes, made: Counter[bytes]) -> str:
-    """Return the digest in hexadecimal, with a number behind it from the second piece on that has the same."""
+    """Return the digest in hexadecimal. A repeated digest gets a number at the end."""
     made[digest] += 1
     return digest.hex() if made[digest] == 1 else f"{digest.hex()}-{made[digest]}"
 
 
 class _SettingsSplitter(ChunkerTextSplitter):
-    """What the splitters share that take the settings of one kind of chunker."""
+    """The base of splitters that take the settings of one kind of chunker."""
 
     chunker_class: ClassVar[type[Any]]
 
@@ -163,8 +205,8 @@ class _SettingsSplitter(ChunkerTextSplitter):
             if overlap != 0:
                 own = ", ".join(sorted(name for name in names if "overlap" in name)) or "none"
                 raise ConfigurationError(
-                    f"{cls.__name__} has no overlap in characters or tokens; got chunk_overlap={overlap!r}. "
-                    f"Set it to 0. Its own option for an overlap: {own}."
+                    f"{cls.__name__} does not support chunk_overlap={overlap!r}: it has no overlap in characters or "
+                    f"tokens. Set it to 0. Its own option for an overlap: {own}."
                 )
         for name in settings:
             if name not in names:
@@ -180,55 +222,68 @@ class _SettingsSplitter(ChunkerTextSplitter):
 
 
 class RecursiveTextSplitter(_SettingsSplitter):
-    """Splits with a `RecursiveChunker`, whose settings it takes."""
+    """Splits with a `RecursiveChunker`. Takes its settings."""
 
     chunker_class = RecursiveChunker
 
     @classmethod
     def from_language(cls, language: Language, **settings: Any) -> Self:
-        """Return a splitter at the places where LangChain's splitter for that language splits.
+        """Return a splitter with LangChain's separators for a programming language.
+
+        Args:
+            language: The language.
+            **settings: Further settings of the chunker.
 
         Raises:
-            ConfigurationError: For a language that LangChain has no separators for.
+            ConfigurationError: If LangChain has no separators for the language.
         """
         separators = [Separator(text, regex=True) for text in cls.get_separators_for_language(language)]
         return cls(separators=separators, **settings)
 
     @staticmethod
     def get_separators_for_language(language: Language) -> list[str]:
-        """Return LangChain's separators for that language. Raises as `from_language`."""
+        """Return LangChain's separators for a programming language, as regular expressions.
+
+        Args:
+            language: The language.
+
+        Raises:
+            ConfigurationError: If LangChain has no separators for the language.
+        """
         try:
             return RecursiveCharacterTextSplitter.get_separators_for_language(Language(language))
         except ValueError as error:
-            raise ConfigurationError(f"LangChain has no separators for the language {language!r:.100}.") from error
+            raise ConfigurationError(
+                f"LangChain has no separators for the language {language!r:.100}. Choose a member of its `Language`."
+            ) from error
 
 
 class TokenTextSplitter(_SettingsSplitter):
-    """Splits with a `TokenChunker`, whose settings it takes."""
+    """Splits with a `TokenChunker`. Takes its settings."""
 
     chunker_class = TokenChunker
 
 
 class SentenceTextSplitter(_SettingsSplitter):
-    """Splits with a `SentenceChunker`, whose settings it takes."""
+    """Splits with a `SentenceChunker`. Takes its settings."""
 
     chunker_class = SentenceChunker
 
 
 class ParagraphTextSplitter(_SettingsSplitter):
-    """Splits with a `ParagraphChunker`, whose settings it takes."""
+    """Splits with a `ParagraphChunker`. Takes its settings."""
 
     chunker_class = ParagraphChunker
 
 
 class MarkdownTextSplitter(_SettingsSplitter):
-    """Splits with a `MarkdownChunker`, whose settings it takes; a piece's metadata holds its heading path."""
+    """Splits with a `MarkdownChunker`. Takes its settings. The metadata have the path of headings."""
 
     chunker_class = MarkdownChunker
 
 
 class SemanticTextSplitter(_SettingsSplitter):
-    """Splits with a `SemanticChunker`, whose settings it takes; `model` may be an embedding model's name."""
+    """Splits with a `SemanticChunker`. Takes its settings. `model` may also be the name of an embedding model."""
 
     chunker_class = SemanticChunker
 

@@ -1,4 +1,4 @@
-"""A collection as LangChain's `VectorStore`."""
+"""A LangChain `VectorStore` over a collection."""
 
 from __future__ import annotations
 
@@ -41,25 +41,40 @@ _SEARCH_OPTIONS = ("filter", "mode", "threshold", "fusion", "exact")
 
 
 class EmbedPipeVectorStore(VectorStore):
-    """LangChain vector store over a `PgVectorStore`; ids are chunk ids, writing is by id.
+    """A LangChain vector store over a `PgVectorStore`.
 
-    Every search takes `filter` (LangChain's dictionaries or a `Filter`), `mode` ("dense", "lexical" or "hybrid"),
-    `threshold` (the least cosine similarity), `fusion` (how hybrid weighs its legs) and `exact` (past the index), also
-    in `as_retriever(search_kwargs=...)`. Documents come back with exactly the metadata that was given. An
-    `EmbedPipeEmbeddings` binds the store to its model: a collection that holds another model's vectors is refused with
-    `ModelMismatchError`. An option that does not exist is an `InputError`; all else that goes wrong is what the store
-    and the embedding raise, and nothing is then written. What cannot be stored is refused before anything is embedded,
-    and what is no store or embedding with `ConfigurationError`.
+    Documents are chunks with the same id. Writing an id again replaces the chunk. Documents come back with exactly
+    their metadata.
 
-    `document_key` names the metadata that say of which document a text is: one key, several, of which the first counts
-    that a text has, or None for no documents. Without it that is `document_id`, which our splitters write, else
-    `source`, which loaders write. `delete(document_ids=...)`, citations, `SemanticSearchService.expand` and LlamaIndex
-    go by it.
+    Each search takes these options, also in `as_retriever(search_kwargs=...)`:
+
+    - `filter`: LangChain's dictionaries or a `Filter`
+    - `mode`: "dense", "lexical" or "hybrid"
+    - `threshold`: the lowest cosine similarity
+    - `fusion`: the weights of the two legs of hybrid search
+    - `exact`: whether to search without the index
+
+    An `EmbedPipeEmbeddings` binds the store to its model. A collection with another model's vectors then raises
+    `ModelMismatchError`. Unknown options raise `InputError`. Other errors are those of the store and the embedding, and
+    nothing is written then. Texts that cannot be stored are refused before anything is embedded.
     """
 
     def __init__(
         self, *, store: PgVectorStore, embedding: Embeddings, document_key: DocumentKey = DOCUMENT_KEYS
     ) -> None:
+        """Wrap a store.
+
+        Args:
+            store: The collection.
+            embedding: LangChain's embeddings, such as `EmbedPipeEmbeddings`.
+            document_key: The metadata key that holds the document of a text. With several keys, the first one that a
+                text has counts. None means no documents. By default `document_id`, which our splitters write, else
+                `source`, which loaders write. `delete(document_ids=...)`, citations, `SemanticSearchService.expand`
+                and LlamaIndex use the document.
+
+        Raises:
+            ConfigurationError: If `store` or `embedding` is of the wrong type.
+        """
         self.embedding = checked_embedding(embedding)
         self._kept = Given(embedding)
         self._given = checked_store(store)
@@ -75,7 +90,7 @@ class EmbedPipeVectorStore(VectorStore):
 
     @cached_property
     def store(self) -> PgVectorStore:
-        """The store that is written to, bound to the embedding's model, for which it makes a collection."""
+        """Return the store for writing, bound to the embedding's model. It creates the collection when needed."""
         if isinstance(self.embedding, EmbedPipeEmbeddings):
             return store_for_model(self._given, self.embedding.generator.spec)
         store = store_for_model_if_new(self._given, lambda: model_spec(self.embedding))
@@ -84,9 +99,9 @@ class EmbedPipeVectorStore(VectorStore):
 
     @property
     def _existing(self) -> PgVectorStore:
-        """The store that is read. Another package's embedding is asked for nothing where there is no collection."""
+        """Return the store for reading. Without a collection it raises, before a third-party embedding is called."""
         if "store" not in self.__dict__ and self._given.settings.model is None:
-            self._given.collection  # noqa: B018 - which raises where there is none
+            self._given.collection  # noqa: B018 - raises if there is none
         return self.store
 
     async def _aexisting(self) -> AsyncPgVectorStore:
@@ -95,7 +110,7 @@ class EmbedPipeVectorStore(VectorStore):
         return await self._astore()
 
     async def _astore(self) -> AsyncPgVectorStore:
-        if self._async_store is None:  # a local model is loaded to know its specification
+        if self._async_store is None:  # in a thread: a local model is loaded for its specification
             self._async_store = (await in_thread(lambda: self.store)).to_async()
         return self._async_store
 
@@ -111,9 +126,17 @@ class EmbedPipeVectorStore(VectorStore):
         document_key: DocumentKey = DOCUMENT_KEYS,
         **kwargs: Any,
     ) -> Self:
-        """A vector store that holds the texts, in `store`, else in the default collection of the default database.
+        """Create a vector store and add texts.
 
-        The default database is `EMBEDPIPE_DATABASE_URL`, else the embedded server.
+        Args:
+            texts: The texts.
+            embedding: LangChain's embeddings.
+            metadatas: The metadata of each text.
+            ids: The id of each text. None creates one.
+            store: The collection. None takes the default collection of the default database
+                (`EMBEDPIPE_DATABASE_URL`, else the embedded server).
+            document_key: See `EmbedPipeVectorStore`.
+            **kwargs: `batch_size`, see `add_texts`.
         """
         checked_options(kwargs, "metadatas", "store", *_WRITE_OPTIONS, "document_key")
         made = cls(
@@ -135,7 +158,7 @@ class EmbedPipeVectorStore(VectorStore):
         document_key: DocumentKey = DOCUMENT_KEYS,
         **kwargs: Any,
     ) -> Self:
-        """As `from_texts`."""
+        """Create a vector store and add texts, on the running event loop. See `from_texts`."""
         checked_options(kwargs, "metadatas", "store", *_WRITE_OPTIONS, "document_key")
         if store is None:
             store = await in_thread(default_store, embedding)
@@ -146,7 +169,13 @@ class EmbedPipeVectorStore(VectorStore):
 
     @classmethod
     def from_documents(cls, documents: Iterable[Document], embedding: Embeddings, **kwargs: Any) -> Self:
-        """As `from_texts`, with the documents' own ids and metadata."""
+        """Create a vector store and add documents with their own ids and metadata.
+
+        Args:
+            documents: The documents.
+            embedding: LangChain's embeddings.
+            **kwargs: `ids`, `batch_size`, `store` and `document_key`, see `from_texts`.
+        """
         checked_options(kwargs, "store", *_WRITE_OPTIONS, "document_key")
         store, key = kwargs.pop("store", None), kwargs.pop("document_key", DOCUMENT_KEYS)
         made = cls(store=default_store(embedding) if store is None else store, embedding=embedding, document_key=key)
@@ -156,7 +185,7 @@ class EmbedPipeVectorStore(VectorStore):
 
     @classmethod
     async def afrom_documents(cls, documents: Iterable[Document], embedding: Embeddings, **kwargs: Any) -> Self:
-        """As `from_documents`."""
+        """Create a vector store and add documents, on the running event loop. See `from_documents`."""
         checked_options(kwargs, "store", *_WRITE_OPTIONS, "document_key")
         store, key = kwargs.pop("store", None), kwargs.pop("document_key", DOCUMENT_KEYS)
         if store is None:
@@ -175,9 +204,20 @@ class EmbedPipeVectorStore(VectorStore):
         batch_size: int | None = None,
         **kwargs: Any,
     ) -> list[str]:
-        """The ids, in order, of the texts, which are embedded and written in one transaction, or in one per batch.
+        """Embed and write texts.
 
-        An id that is None is made; one that is already there is written over.
+        Args:
+            texts: The texts.
+            metadatas: The metadata of each text.
+            ids: The id of each text. None creates one. An existing id is overwritten.
+            batch_size: How many texts to write per transaction. None writes all in one.
+            **kwargs: None are supported.
+
+        Returns:
+            The ids in the order of the texts.
+
+        Raises:
+            InputError: If a text cannot be stored, or for an unknown option.
         """
         checked_options(kwargs, "metadatas", *_WRITE_OPTIONS)
         return self._write(text_chunks(texts, metadatas, ids, self._document_key), batch_size)
@@ -191,7 +231,7 @@ class EmbedPipeVectorStore(VectorStore):
         batch_size: int | None = None,
         **kwargs: Any,
     ) -> list[str]:
-        """As `add_texts`."""
+        """Embed and write texts on the running event loop. See `add_texts`."""
         checked_options(kwargs, "metadatas", *_WRITE_OPTIONS)
         return await self._awrite(text_chunks(texts, metadatas, ids, self._document_key), batch_size)
 
@@ -203,7 +243,17 @@ class EmbedPipeVectorStore(VectorStore):
         batch_size: int | None = None,
         **kwargs: Any,
     ) -> list[str]:
-        """As `add_texts`; `ids` beat the documents' own."""
+        """Embed and write documents. Arguments and errors are those of `add_texts`.
+
+        Args:
+            documents: The documents.
+            ids: The id of each document. None takes the document's own.
+            batch_size: How many documents to write per transaction. None writes all in one.
+            **kwargs: None are supported.
+
+        Returns:
+            The ids in the order of the documents.
+        """
         checked_options(kwargs, *_WRITE_OPTIONS)
         return self._write(document_chunks(documents, ids, self._document_key), batch_size)
 
@@ -215,7 +265,7 @@ class EmbedPipeVectorStore(VectorStore):
         batch_size: int | None = None,
         **kwargs: Any,
     ) -> list[str]:
-        """As `add_documents`."""
+        """Embed and write documents on the running event loop. See `add_documents`."""
         checked_options(kwargs, *_WRITE_OPTIONS)
         return await self._awrite(document_chunks(documents, ids, self._document_key), batch_size)
 
@@ -236,9 +286,14 @@ class EmbedPipeVectorStore(VectorStore):
         return written
 
     def delete(self, ids: Sequence[str] | None = None, **kwargs: Any) -> bool:
-        """True once what was named is gone: by `ids`, `document_ids` and `filter`; with none of them, everything.
+        """Delete documents that meet all restrictions. Without a restriction, delete all.
 
-        Ids that are not there are no error.
+        Args:
+            ids: The ids. Unknown ids are ignored.
+            **kwargs: `document_ids` and `filter`.
+
+        Returns:
+            True.
         """
         checked_options(kwargs, "ids", "document_ids", "filter")
         if ids is None and not kwargs:
@@ -248,18 +303,25 @@ class EmbedPipeVectorStore(VectorStore):
         return True
 
     async def adelete(self, ids: Sequence[str] | None = None, **kwargs: Any) -> bool:
-        """As `delete`."""
+        """Delete documents on the running event loop. See `delete`."""
         checked_options(kwargs, "ids", "document_ids", "filter")
         store = await self._aexisting()
         await (store.clear() if ids is None and not kwargs else store.delete(ids, **kwargs))
         return True
 
     def get_by_ids(self, ids: Sequence[str], /) -> list[Document]:
-        """The documents in the order of the ids; ids that are not there are left out."""
+        """Return documents by id.
+
+        Args:
+            ids: The ids.
+
+        Returns:
+            The documents in the order of the ids. Unknown ids are skipped.
+        """
         return [to_document(chunk) for chunk in self._existing.get(ids)]
 
     async def aget_by_ids(self, ids: Sequence[str], /) -> list[Document]:
-        """As `get_by_ids`."""
+        """Return documents by id, on the running event loop. See `get_by_ids`."""
         return [to_document(chunk) for chunk in await (await self._aexisting()).get(ids)]
 
     def _search(self, vector: list[float], text: str | None, options: Mapping[str, Any]) -> list[SearchResult]:
@@ -270,47 +332,94 @@ class EmbedPipeVectorStore(VectorStore):
         return await store.search(vector, text, **checked_options(options, *_SEARCH_OPTIONS, "k", "with_vectors"))
 
     def similarity_search(self, query: str, k: int = 4, **kwargs: Any) -> list[Document]:
-        """The k best documents, best first."""
+        """Search for documents.
+
+        Args:
+            query: The query.
+            k: How many documents to return.
+            **kwargs: Options of the search, see `EmbedPipeVectorStore`.
+
+        Returns:
+            The documents, best first.
+        """
         return [document for document, _ in self.similarity_search_with_score(query, k, **kwargs)]
 
     async def asimilarity_search(self, query: str, k: int = 4, **kwargs: Any) -> list[Document]:
-        """As `similarity_search`."""
+        """Search for documents on the running event loop. See `similarity_search`."""
         return [document for document, _ in await self.asimilarity_search_with_score(query, k, **kwargs)]
 
     def similarity_search_with_score(self, query: str, k: int = 4, **kwargs: Any) -> list[tuple[Document, float]]:
-        """The k best documents, best first, each with its cosine distance to the query: lower is better."""
+        """Search for documents with their distance.
+
+        Args:
+            query: The query.
+            k: How many documents to return.
+            **kwargs: Options of the search, see `EmbedPipeVectorStore`.
+
+        Returns:
+            The documents, best first, each with its cosine distance to the query. Lower is better.
+        """
         return with_distance(self._search(self.embedding.embed_query(query), query, {**kwargs, "k": k}))
 
     async def asimilarity_search_with_score(
         self, query: str, k: int = 4, **kwargs: Any
     ) -> list[tuple[Document, float]]:
-        """As `similarity_search_with_score`."""
+        """Search on the running event loop. See `similarity_search_with_score`."""
         return with_distance(await self._asearch(await self.embedding.aembed_query(query), query, {**kwargs, "k": k}))
 
     def similarity_search_by_vector(self, embedding: list[float], k: int = 4, **kwargs: Any) -> list[Document]:
-        """The k documents nearest to the vector, nearest first."""
+        """Search for documents by vector.
+
+        Args:
+            embedding: The vector of a query.
+            k: How many documents to return.
+            **kwargs: Options of the search, see `EmbedPipeVectorStore`.
+
+        Returns:
+            The documents, nearest first.
+        """
         return [document for document, _ in self.similarity_search_with_score_by_vector(embedding, k, **kwargs)]
 
     async def asimilarity_search_by_vector(self, embedding: list[float], k: int = 4, **kwargs: Any) -> list[Document]:
-        """As `similarity_search_by_vector`."""
+        """Search on the running event loop. See `similarity_search_by_vector`."""
         return [document for document, _ in with_distance(await self._asearch(embedding, None, {**kwargs, "k": k}))]
 
     def similarity_search_with_score_by_vector(
         self, embedding: list[float], k: int = 4, **kwargs: Any
     ) -> list[tuple[Document, float]]:
-        """As `similarity_search_by_vector`, each with its cosine distance."""
+        """Search for documents by vector, with their distance.
+
+        Args:
+            embedding: The vector of a query.
+            k: How many documents to return.
+            **kwargs: Options of the search, see `EmbedPipeVectorStore`.
+
+        Returns:
+            The documents, nearest first, each with its cosine distance. Lower is better.
+        """
         return with_distance(self._search(embedding, None, {**kwargs, "k": k}))
 
     async def asimilarity_search_with_score_by_vector(
         self, embedding: list[float], k: int = 4, **kwargs: Any
     ) -> list[tuple[Document, float]]:
-        """As `similarity_search_with_score_by_vector`."""
+        """Search on the running event loop. See `similarity_search_with_score_by_vector`."""
         return with_distance(await self._asearch(embedding, None, {**kwargs, "k": k}))
 
     def max_marginal_relevance_search(
         self, query: str, k: int = 4, fetch_k: int = 20, lambda_mult: float = 0.5, **kwargs: Any
     ) -> list[Document]:
-        """k of the `fetch_k` best documents, near the query and unlike each other, least so at `lambda_mult` 1."""
+        """Search for documents that match the query and differ from each other (maximal marginal relevance).
+
+        Args:
+            query: The query.
+            k: How many documents to return.
+            fetch_k: How many of the best documents to choose from.
+            lambda_mult: From 0 (only diversity counts) to 1 (only similarity counts).
+            **kwargs: Options of the search, see `EmbedPipeVectorStore`.
+
+        Returns:
+            The documents in the order of choice.
+        """
         wanted = _for_diversity(kwargs, k, fetch_k)
         results = self._search(self.embedding.embed_query(query), query, wanted)
         return to_documents(diversified(results, k=k, lambda_mult=lambda_mult))
@@ -318,7 +427,7 @@ class EmbedPipeVectorStore(VectorStore):
     async def amax_marginal_relevance_search(
         self, query: str, k: int = 4, fetch_k: int = 20, lambda_mult: float = 0.5, **kwargs: Any
     ) -> list[Document]:
-        """As `max_marginal_relevance_search`."""
+        """Search on the running event loop. See `max_marginal_relevance_search`."""
         wanted = _for_diversity(kwargs, k, fetch_k)
         results = await self._asearch(await self.embedding.aembed_query(query), query, wanted)
         return to_documents(diversified(results, k=k, lambda_mult=lambda_mult))
@@ -326,19 +435,27 @@ class EmbedPipeVectorStore(VectorStore):
     def max_marginal_relevance_search_by_vector(
         self, embedding: list[float], k: int = 4, fetch_k: int = 20, lambda_mult: float = 0.5, **kwargs: Any
     ) -> list[Document]:
-        """As `max_marginal_relevance_search`, by vector."""
+        """Search by vector for documents that differ from each other. See `max_marginal_relevance_search`.
+
+        Args:
+            embedding: The vector of a query.
+            k: How many documents to return.
+            fetch_k: How many of the best documents to choose from.
+            lambda_mult: From 0 (only diversity counts) to 1 (only similarity counts).
+            **kwargs: Options of the search, see `EmbedPipeVectorStore`.
+        """
         results = self._search(embedding, None, _for_diversity(kwargs, k, fetch_k))
         return to_documents(diversified(results, k=k, lambda_mult=lambda_mult))
 
     async def amax_marginal_relevance_search_by_vector(
         self, embedding: list[float], k: int = 4, fetch_k: int = 20, lambda_mult: float = 0.5, **kwargs: Any
     ) -> list[Document]:
-        """As `max_marginal_relevance_search_by_vector`."""
+        """Search on the running event loop. See `max_marginal_relevance_search_by_vector`."""
         results = await self._asearch(embedding, None, _for_diversity(kwargs, k, fetch_k))
         return to_documents(diversified(results, k=k, lambda_mult=lambda_mult))
 
     def _select_relevance_score_fn(self) -> Callable[[float], float]:
-        """From cosine distance to cosine similarity, with 0 for what points away from the query."""
+        """Return the function from cosine distance to cosine similarity. Negative similarities become 0."""
         return lambda distance: min(1.0, max(0.0, 1.0 - distance))
 
 

@@ -1,4 +1,4 @@
-"""The parts of embedpipe as LlamaIndex components, each over the core object that it is given."""
+"""LlamaIndex components over the objects of embedpipe: embedding, parsers, vector store, retriever, reranker."""
 
 from embedpipe.llama_index import _required as _required
 from embedpipe.llama_index.embeddings import EmbedPipeEmbedding

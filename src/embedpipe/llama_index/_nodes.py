@@ -1,4 +1,4 @@
-"""LlamaIndex's nodes as chunks, and back exactly."""
+"""Convert LlamaIndex's nodes to chunks and exactly back."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _KINDS: dict[str, type[BaseNode]] = {
     kind.class_name(): kind for kind in (TextNode, IndexNode, ImageNode, Node, Document)
 }
 OBJECT_KINDS = (IndexNode.class_name(), ImageNode.class_name())
-"""What a `VectorStoreIndex` keeps in its own books beside the vector store, subclasses among them."""
+"""The nodes (and their subclasses) that a `VectorStoreIndex` also keeps in its own index structure."""
 
 _RESOURCES = ("text_resource", "image_resource", "audio_resource", "video_resource")
 _VALUE = "value"
@@ -43,21 +43,21 @@ _OWN_COLUMNS = {"id_", "embedding", "metadata", "text", "class_name"}
 
 
 def to_chunk(node: BaseNode, chunk_index: int = 0) -> Chunk:
-    """Return the chunk: text, metadata, ids and offsets in their columns, all else of the node as its payload.
+    """Convert a node. Text, metadata, ids and offsets get columns of their own. The rest becomes the payload.
 
     Raises:
-        InputError: For what cannot be stored, naming the node and its document.
+        InputError: If the node cannot be stored. The message names the node and its document.
     """
     if type(node) not in _KINDS.values():
-        logger.warning("A node of the type %s will come back as a %s", type(node).__name__, _kind(node).__name__)
+        logger.warning("A node of type %s will be returned as a %s", type(node).__name__, _kind(node).__name__)
     what = f"Node {node.node_id!r:.200}"
     if node.ref_doc_id is not None:
         what += f" of document {node.ref_doc_id!r:.200}"
     try:
         metadata = plain(node.metadata, f"{what}, metadata")
     except RecursionError:
-        raise InputError(f"{what}, metadata: a value is nested too deeply to be stored.") from None
-    dumps(metadata, what=f"{what}, metadata")  # the store knows neither node nor document
+        raise InputError(f"{what}, metadata: a value is nested too deeply. Flatten it.") from None
+    dumps(metadata, what=f"{what}, metadata")  # the store's own check would not name the node and document
     text = node.get_content(metadata_mode=MetadataMode.NONE)
     start, end = getattr(node, "start_char_idx", None), getattr(node, "end_char_idx", None)
     return Chunk(
@@ -84,7 +84,7 @@ def _payload(node: BaseNode, what: str) -> dict[str, Any]:
     try:
         content = node.model_copy(update=copied).model_dump(mode="json", exclude_defaults=True, exclude=_OWN_COLUMNS)
     except PydanticSerializationError as error:
-        raise InputError(f"{what} holds what JSON cannot: {error}. Convert it first.") from error
+        raise InputError(f"{what} has a value without a JSON form: {error}. Convert it first.") from error
     payload = {name: value for name, value in content.items() if name not in _OWN_COLUMNS}
     if payload.get("relationships"):
         payload["relationships"] = in_jsonb_order(
@@ -94,7 +94,7 @@ def _payload(node: BaseNode, what: str) -> dict[str, Any]:
         payload["obj"] = _object_record(node.obj, what)
     for name in _RESOURCES:
         resource = getattr(node, name, None)
-        if isinstance(resource, MediaResource) and resource.data is not None:  # which pydantic leaves out
+        if isinstance(resource, MediaResource) and resource.data is not None:  # pydantic leaves data out
             payload[name] = {**(payload.get(name) or {}), "data": resource.data.decode()}
     if payload.get("text_resource"):
         payload["text_resource"] = {**payload["text_resource"], "text": None}
@@ -108,12 +108,12 @@ def _plainly_related(related: Any, what: str) -> Any:
 
 
 def _related_in_order(related: Any) -> Any:
-    """The fields of related nodes in an order that need not be kept: only that of their metadata says anything."""
+    """Put the fields of related nodes into the order of jsonb. Only the order of their metadata must be kept."""
     return [in_jsonb_order(each) for each in related] if isinstance(related, list) else in_jsonb_order(related)
 
 
 def _object_record(value: Any, what: str) -> dict[str, Any] | None:
-    """Return what is stored of an `IndexNode`'s object: a node, or what JSON gives back equal."""
+    """Return the stored form of an `IndexNode`'s object, which must be a node or have an exact JSON form."""
     if value is None:
         return None
     if isinstance(value, BaseNode):
@@ -123,8 +123,8 @@ def _object_record(value: Any, what: str) -> dict[str, Any] | None:
         dumps({_VALUE: value}, what=what)
     except InputError as error:
         raise InputError(
-            f"{what}: its obj is a {type(value).__name__}, which cannot be stored with it. Leave obj out, and give the "
-            "object to VectorStoreIndex(objects=...) or to the retriever's object_map."
+            f"{what}: its obj is a {type(value).__name__}, which cannot be stored. Leave obj out and pass the object "
+            "to VectorStoreIndex(objects=...) or to the retriever's object_map."
         ) from error
     return {_VALUE: value}
 
@@ -134,11 +134,11 @@ def _object_of(record: Any) -> Any:
         return json_to_doc(record)
     if isinstance(record, dict) and record.keys() == {_VALUE}:
         return record[_VALUE]
-    return json.loads(record) if isinstance(record, str) else record  # as it was written before it had a form
+    return json.loads(record) if isinstance(record, str) else record  # the form of earlier versions
 
 
 def to_node(chunk: Chunk) -> BaseNode:
-    """Return the node as it was written, without its vector; a text node, where something else wrote the chunk."""
+    """Return the node as it was written, without its vector. Chunks that were not nodes become text nodes."""
     if chunk.payload is None or "class_name" not in chunk.payload:
         return _foreign(chunk)
     content = dict(chunk.payload)
@@ -167,7 +167,7 @@ def _foreign(chunk: Chunk) -> TextNode:
 
 
 def check_repeated(chunks: Iterable[Chunk]) -> None:
-    """Raise `InputError` where two nodes of one call differ and have one id: the first would be lost."""
+    """Raise `InputError` if two different nodes of one call have the same id: the first would be lost."""
     first: dict[str | None, Chunk] = {}
     for chunk in chunks:
         before = first.setdefault(chunk.id, chunk)
@@ -179,11 +179,11 @@ def check_repeated(chunks: Iterable[Chunk]) -> None:
 
 
 def embeddings_of(nodes: Sequence[BaseNode]) -> list[list[float]]:
-    """The nodes' vectors. Raises `InputError` naming the first node without one."""
+    """Return the nodes' vectors. Raise `InputError` with the id of the first node without one."""
     vectors = []
     for node in nodes:
         if node.embedding is None:
-            raise InputError(f"Node {node.node_id!r:.200} expected an embedding, got none. Embed the nodes first.")
+            raise InputError(f"Node {node.node_id!r:.200} has no embedding. Embed the nodes first.")
         vectors.append(node.embedding)
     return vectors
 

@@ -1,4 +1,4 @@
-"""Options of LlamaIndex components, which pydantic would drop where they are misspelt."""
+"""Check the options of LlamaIndex components. Pydantic would ignore misspelt ones silently."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from embedpipe.errors import unknown_option
 
 
 def check_fields(kind: type[BaseModel], given: Iterable[str]) -> None:
-    """Raise `UnknownOptionError` for the first name that is no field of that kind of component."""
+    """Raise `UnknownOptionError` for the first name that is not a field of the component."""
     known = [name for field, info in kind.model_fields.items() for name in {field, info.alias or field}]
     for name in given:
         if name not in known:

@@ -1,4 +1,4 @@
-"""Values of Python as JSON holds them, as LlamaIndex's Postgres store has it: dates as ISO text, sets as lists."""
+"""Convert Python values to JSON values like LlamaIndex's Postgres store: dates to ISO text, sets to lists."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ _JSON = (str, int, float, bool, type(None))
 
 
 def plain(value: Any, what: str) -> Any:
-    """Return the value as JSON holds it. What has no such form stays as it is, for the store to refuse by its key.
+    """Convert a value for JSON. Values without a JSON form stay as they are, and the store refuses them by their key.
 
-    Dates and times become ISO text, UUIDs, decimals and paths their text, members of an enum their value, tuples and
-    sets lists, numpy's scalars and arrays numbers and lists.
+    Dates and times become ISO text. UUIDs, decimals and paths become text, enum members their value, tuples and sets
+    lists, and numpy's scalars and arrays numbers and lists.
 
     Raises:
-        InputError: If two keys of an object would become one, naming `what`.
+        InputError: If two keys of an object would become the same. The message names `what`.
     """
     if type(value) in _JSON:
         return value
     if isinstance(value, Mapping):
         made = {_key(key): plain(item, what) for key, item in value.items()}
         if len(made) != len(value):
-            raise InputError(f"{what}: has keys that are the same as text, among {list(value)!r:.200}. Rename one.")
+            raise InputError(f"{what}: two keys are the same as text, among {list(value)!r:.200}. Rename one.")
         return made
     if isinstance(value, list | tuple | set | frozenset):
         return [plain(item, what) for item in value]
@@ -36,7 +36,7 @@ def plain(value: Any, what: str) -> Any:
         return plain(value.value, what)
     if isinstance(value, PurePath):
         return str(value)
-    if callable(getattr(value, "tolist", None)):  # numpy, which need not be imported for it
+    if callable(getattr(value, "tolist", None)):  # numpy, without importing it
         return plain(value.tolist(), what)
     try:
         return to_jsonable_python(value)

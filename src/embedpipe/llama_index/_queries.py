@@ -1,4 +1,4 @@
-"""LlamaIndex's vector store queries as searches."""
+"""Convert LlamaIndex's vector store queries to searches."""
 
 from __future__ import annotations
 
@@ -32,14 +32,14 @@ _MODES: dict[VectorStoreQueryMode, SearchMode] = {
 _MODES_TAKEN = f"Use one of: {', '.join(mode.value for mode in _MODES)}."
 
 
-def asked(query: VectorStoreQuery, options: dict[str, Any]) -> tuple[VectorStoreQuery, int]:
-    """Return the query with what the options say of maximal marginal relevance, and how many nodes it chooses from.
+def checked_query(query: VectorStoreQuery, options: dict[str, Any]) -> tuple[VectorStoreQuery, int]:
+    """Check a query and its options. Return it, and how many nodes maximal marginal relevance chooses from.
 
-    The options are a retriever's `vector_store_kwargs`. A mode may be given by its name.
+    The options are a retriever's `vector_store_kwargs`. A mode may also be given by name.
 
     Raises:
-        InputError: For an unknown mode, for other options, for those of another mode, and for both
-            `mmr_prefetch_factor` and `mmr_prefetch_k`.
+        InputError: If the mode or an option is unknown, if an option is of another mode, or if both
+            `mmr_prefetch_factor` and `mmr_prefetch_k` are given.
     """
     try:
         query = replace(query, mode=VectorStoreQueryMode(query.mode))
@@ -51,12 +51,14 @@ def asked(query: VectorStoreQuery, options: dict[str, Any]) -> tuple[VectorStore
     query = replace(query, node_ids=id_list("node_ids", query.node_ids), doc_ids=id_list("doc_ids", query.doc_ids))
     known = _MMR_OPTIONS if query.mode is VectorStoreQueryMode.MMR else set()
     if unknown := sorted(options.keys() - known):
-        raise InputError(f"Unknown options {unknown}: mode mmr takes {', '.join(sorted(_MMR_OPTIONS))}, others none.")
+        raise InputError(
+            f"Unknown options {unknown}. Mode mmr takes {', '.join(sorted(_MMR_OPTIONS))}. Other modes take none."
+        )
     if {"mmr_prefetch_factor", "mmr_prefetch_k"} <= options.keys():
-        raise InputError("mmr_prefetch_factor and mmr_prefetch_k say the same: give one of them.")
+        raise InputError("mmr_prefetch_factor and mmr_prefetch_k exclude each other. Pass one of them.")
     factor = options.get("mmr_prefetch_factor", _MMR_PREFETCH_FACTOR)
     if type(factor) not in (int, float) or not 0 < factor <= MAX_K:
-        raise InputError(f"mmr_prefetch_factor must be a positive number; got {factor!r:.100}.")
+        raise InputError(f"mmr_prefetch_factor is {factor!r:.100}. Pass a positive number, at most {MAX_K}.")
     candidates = options.get("mmr_prefetch_k", int(query.similarity_top_k * factor))
     check_count("mmr_prefetch_k", candidates)
     threshold = options.get("mmr_threshold", query.mmr_threshold)
@@ -64,7 +66,7 @@ def asked(query: VectorStoreQuery, options: dict[str, Any]) -> tuple[VectorStore
 
 
 def search_arguments(query: VectorStoreQuery, *, mmr_candidates: int) -> dict[str, Any]:
-    """The arguments of the store's `search`. Raises `InputError` for a mode or filter that cannot be served."""
+    """Return the arguments for the store's `search`. Raise `InputError` for an unsupported mode or filter."""
     mode = _MODES.get(query.mode)
     if mode is None:
         raise InputError(f"The query mode {query.mode.value!r} is not supported. {_MODES_TAKEN}")
@@ -88,7 +90,7 @@ def _k(query: VectorStoreQuery, mode: SearchMode) -> int:
 
 
 def _fusion(query: VectorStoreQuery, mode: SearchMode) -> dict[str, Any]:
-    """What the query says of the two legs of a hybrid search, where it says anything."""
+    """Return the settings of hybrid search that the query states."""
     if mode != "hybrid":
         return {}
     settings: dict[str, Any] = {}
@@ -100,30 +102,30 @@ def _fusion(query: VectorStoreQuery, mode: SearchMode) -> dict[str, Any]:
 
 
 def others_named(node_ids: Sequence[str]) -> Filter:
-    """Return the filter for the named nodes that a `VectorStoreIndex` does not keep in its own books."""
+    """Return the filter for those of the nodes that a `VectorStoreIndex` does not keep in its own index structure."""
     return Among("id", tuple(node_ids)) & ~OfPayload("class_name", OBJECT_KINDS)
 
 
 def objects_named(node_ids: Sequence[str]) -> Filter:
-    """Return the filter for the named nodes that a `VectorStoreIndex` keeps in its own books."""
+    """Return the filter for those of the nodes that a `VectorStoreIndex` also keeps in its own index structure."""
     return Among("id", tuple(node_ids)) & OfPayload("class_name", OBJECT_KINDS)
 
 
 def check_count(name: str, value: object) -> None:
-    """Raise `InputError` unless the value is a whole number from 1 on."""
+    """Raise `InputError` if the value is not a whole number of 1 or more."""
     if type(value) is not int or value < 1:
-        raise InputError(f"{name} must be a whole number from 1 on; got {value!r:.100}.")
+        raise InputError(f"{name} is {value!r:.100}. Pass a whole number, 1 or more.")
 
 
 def id_list(name: str, ids: Sequence[str] | None) -> list[str] | None:
-    """Return the ids as a list, None as None. Raise `InputError` for one text, which would be taken for its letters."""
+    """Return the ids as a list, None as None. Raise `InputError` for a string, which would be split into letters."""
     if isinstance(ids, str):
-        raise InputError(f"{name} must be a list of ids; got one str. Put it into a list.")
+        raise InputError(f"{name} is one str. Pass a list of ids.")
     return None if ids is None else list(ids)
 
 
 def restriction(query: VectorStoreQuery) -> Filter | None:
-    """What the query's filters, node ids and document ids ask for together; an empty list asks for nothing."""
+    """Return the filter for the query's filters, node ids and document ids together. Empty lists do not restrict."""
     parts: list[Filter] = []
     condition = to_condition(query.filters)
     if condition is not None:
@@ -136,7 +138,7 @@ def restriction(query: VectorStoreQuery) -> Filter | None:
 
 
 def to_result(query: VectorStoreQuery, results: list[SearchResult]) -> VectorStoreQueryResult:
-    """Nodes, scores (higher is better) and ids, best first."""
+    """Return nodes, scores (higher is better) and ids, best first."""
     if query.mode is VectorStoreQueryMode.MMR:
         threshold = 0.5 if query.mmr_threshold is None else query.mmr_threshold
         results = diversified(results, k=query.similarity_top_k, lambda_mult=threshold)

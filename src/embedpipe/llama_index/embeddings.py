@@ -1,4 +1,4 @@
-"""The embedding engine as LlamaIndex's `BaseEmbedding`."""
+"""LlamaIndex's `BaseEmbedding` over an `EmbeddingGenerator`."""
 
 from __future__ import annotations
 
@@ -13,20 +13,30 @@ from embedpipe.llama_index._options import check_fields
 
 
 class EmbedPipeEmbedding(BaseEmbedding):
-    """LlamaIndex embedding over an `EmbeddingGenerator`, which batches, caches, limits and retries.
+    """A LlamaIndex embedding over an `EmbeddingGenerator`, which batches, caches, limits the rate and retries.
 
-    `to_dict` holds how the generator was named (model, base_url, dimensions) and no secret; `from_dict` makes it anew,
-    with the key from the environment and without cache, and raises `ConfigurationError` where it was made of a backend
-    object or with a compressor. Errors are those of `EmbeddingGenerator.generate_batch`.
+    `to_dict` has the generator's model, base_url and dimensions, and no secret. `from_dict` creates a generator from
+    them, with the key from the environment and without a cache. It raises `ConfigurationError` if the generator was
+    created from a model object or with a compressor. Other errors are those of `EmbeddingGenerator.generate_batch`.
     """
 
-    source: dict[str, Any] = Field(default_factory=dict, description="How the generator's model was named.")
+    source: dict[str, Any] = Field(default_factory=dict, description="The arguments of the generator.")
     _generator: EmbeddingGenerator = PrivateAttr()
 
     def __init__(self, generator: EmbeddingGenerator | None = None, **fields: Any) -> None:
+        """Wrap a generator.
+
+        Args:
+            generator: The generator. None creates one from `source`, as `from_dict` does.
+            **fields: Fields of `BaseEmbedding`.
+
+        Raises:
+            ConfigurationError: If `generator` is not an `EmbeddingGenerator`.
+            UnknownOptionError: If a field does not exist.
+        """
         check_fields(type(self), fields)
         if generator is None:
-            generator = _made_anew(fields.get("source") or {})
+            generator = _from_source(fields.get("source") or {})
         checked_generator(generator)
         known: dict[str, Any] = {
             "model_name": generator.spec.name,
@@ -63,10 +73,10 @@ class EmbedPipeEmbedding(BaseEmbedding):
         return (await self._generator.agenerate(query, kind="query")).to_list()
 
 
-def _made_anew(source: dict[str, Any]) -> EmbeddingGenerator:
+def _from_source(source: dict[str, Any]) -> EmbeddingGenerator:
     if not source:
         raise ConfigurationError(
-            "The name of the generator's model was expected in source, and there is none: it was made of a backend "
-            "object or with a compressor, which is not serialised. Make EmbedPipeEmbedding(generator) anew."
+            "The generator cannot be created again: it had a model object or a compressor, which are not serialised. "
+            "Create it yourself and pass it: EmbedPipeEmbedding(generator)."
         )
     return EmbeddingGenerator(**source)

@@ -1,8 +1,8 @@
-"""LlamaIndex's metadata filters as the store's conditions.
+"""Convert LlamaIndex's metadata filters to filters of the store.
 
-They mean what they do in `build_metadata_filter_fn` of `llama_index.core.vector_stores.utils`, and nest. A key that is
-missing or None meets `!=`, `nin` and `is_empty` alone. Values of another type than the filter's do not match, where
-that function raises.
+Their meaning is that of `build_metadata_filter_fn` in `llama_index.core.vector_stores.utils`, and they may be nested.
+Documents without the key, or with None, only match `!=`, `nin` and `is_empty`. Values of another type than the filter's
+do not match. LlamaIndex's function raises an error there.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ _EVERYTHING, _NOTHING = And(()), Or(())
 
 
 def to_condition(filters: MetadataFilters | Filter | Mapping[str, Any] | None) -> Filter | None:
-    """Return the condition, None where nothing is asked.
+    """Convert filters. Return None if they do not restrict anything.
 
     Args:
-        filters: LlamaIndex's own, a `Filter`, or a dictionary in LangChain's notation.
+        filters: LlamaIndex's own filters, a `Filter`, or a dictionary in LangChain's notation.
 
     Raises:
-        InputError: For anything else, and for a value that its operator cannot take.
+        InputError: If `filters` is anything else, or if a value does not fit its operator.
     """
     if not isinstance(filters, MetadataFilters):
         return parse_filter(filters)
@@ -56,12 +56,12 @@ def _part(part: MetadataFilter | MetadataFilters) -> Filter:
 
 
 def _member(kind: type[E], value: object) -> E:
-    """Return the member, also where it was assigned as its text, which pydantic does not look at."""
+    """Return the member of an enum, also for its text: pydantic does not check assignments."""
     try:
         return kind(value)
     except ValueError:
         known = ", ".join(str(member.value) for member in kind)
-        raise InputError(f"{kind.__name__} {value!r:.100} is not known. Use one of: {known}.") from None
+        raise InputError(f"There is no {kind.__name__} {value!r:.100}. Use one of: {known}.") from None
 
 
 def _equals(part: MetadataFilter) -> Filter:
@@ -82,7 +82,7 @@ def _not_in(part: MetadataFilter) -> Filter:
 
 def _contains(part: MetadataFilter) -> Filter:
     if isinstance(part.value, list):
-        raise InputError(f"Filter {part.key!r}: contains expected one value, got a list. Use any or all.")
+        raise InputError(f"Filter {part.key!r}: contains takes one value, not a list. Use any or all.")
     return _has(Field(part.key), part.value)
 
 
@@ -105,12 +105,12 @@ def _text_match_insensitive(part: MetadataFilter) -> Filter:
 
 
 def _same(value: Any) -> list[Any]:
-    """What equals it in Python, where 1 is True: LlamaIndex's filters have no other way to ask for a bool."""
+    """Return the values equal in Python, where 1 is True. LlamaIndex's filters have no other way to match bools."""
     return [value, bool(value)] if type(value) in (int, float) and value in (0, 1) else [value]
 
 
 def _has(field: Field, value: Any) -> Filter:
-    """A list with the value in it, or a string with the text in it."""
+    """Return the filter for lists with this value and strings with this text."""
     if isinstance(value, str):
         return field.contains(value) | field.has_text(value)
     if type(value) in (int, float) and value in (0, 1):
@@ -120,13 +120,13 @@ def _has(field: Field, value: Any) -> Filter:
 
 def _listed(part: MetadataFilter) -> list[Any]:
     if not isinstance(part.value, list):
-        raise InputError(f"Filter {part.key!r}: {part.operator.value} expected a list, got {part.value!r:.100}.")
+        raise InputError(f"Filter {part.key!r}: {part.operator.value} takes a list, not {part.value!r:.100}.")
     return part.value
 
 
 def _text(part: MetadataFilter) -> str:
     if not isinstance(part.value, str):
-        raise InputError(f"Filter {part.key!r}: {part.operator.value} expected a str, got {part.value!r:.100}.")
+        raise InputError(f"Filter {part.key!r}: {part.operator.value} takes a str, not {part.value!r:.100}.")
     return part.value
 
 

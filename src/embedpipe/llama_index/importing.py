@@ -1,4 +1,4 @@
-"""What LlamaIndex's Postgres store holds, taken over without embedding it again."""
+"""Import the tables of LlamaIndex's Postgres store without embedding again."""
 
 from __future__ import annotations
 
@@ -22,21 +22,32 @@ def import_table(
     source: Database | str | None = None,
     on_progress: Callable[[ImportReport], None] | None = None,
 ) -> ImportReport:
-    """What became of the nodes of a `PGVectorStore`: they come back as it would give them, with ids and relationships.
+    """Import the nodes of a `PGVectorStore` with their ids, relationships and vectors.
 
-    `table_name` and `schema_name` are what that store was made with. `store` is bound to the model that the nodes were
-    embedded with. `source` is where the table lies, by default the store's own database. Of a node that was stored
-    several times, the last counts; a second run writes the same again. Raises `SchemaError` for a missing table and
-    `ModelMismatchError` for vectors of another dimension.
+    If a node is stored several times, the last one counts. A second run writes the same again.
+
+    Args:
+        store: The store to write to, bound to the model of the vectors.
+        table_name: The `table_name` of the `PGVectorStore`.
+        schema_name: The `schema_name` of the `PGVectorStore`.
+        source: The database of the table. None means the store's own.
+        on_progress: Called with the report after each batch.
+
+    Returns:
+        The number of rows imported, and the errors of those that were not.
+
+    Raises:
+        SchemaError: If the table is missing.
+        ModelMismatchError: If the vectors have another dimension than the store's model.
     """
     rows = llama_index_table(table_name, schema=schema_name)
     return import_rows(store, rows, _chunk, database=source, on_progress=on_progress)
 
 
 def _chunk(row: SourceRow) -> Chunk:
-    if "_node_content" not in row.metadata:  # of an early version
+    if "_node_content" not in row.metadata:  # a row of an early version
         return to_chunk(TextNode(id_=row.id, text=row.text, metadata=dict(row.metadata)))
     try:
         return to_chunk(metadata_dict_to_node(dict(row.metadata), text=row.text))
     except (TypeError, ValueError) as error:
-        raise InputError(f"Row {row.id!r:.200} holds no node that LlamaIndex reads: {error}") from error
+        raise InputError(f"LlamaIndex cannot read the node of row {row.id!r:.200}: {error}") from error

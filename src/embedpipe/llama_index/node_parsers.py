@@ -1,4 +1,4 @@
-"""The chunkers as LlamaIndex node parsers, with the offsets that the chunkers give."""
+"""LlamaIndex node parsers over the chunkers, with the chunkers' exact offsets."""
 
 from __future__ import annotations
 
@@ -32,14 +32,14 @@ _TOKENIZER = "cl100k_base"
 
 
 class ChunkerNodeParser(MetadataAwareTextSplitter):
-    """What the parsers share; each has its chunker's settings as fields, so that all of them are serialised."""
+    """The base of the parsers. Each has its chunker's settings as fields, so that they are serialised."""
 
     chunker_class: ClassVar[type[Any]]
 
     def __init__(self, **settings: Any) -> None:
         check_fields(type(self), settings)
         super().__init__(**settings)
-        self._chunker()  # refuses settings that cannot work
+        self._chunker()  # raises for settings that cannot work
 
     @classmethod
     def class_name(cls) -> str:
@@ -47,25 +47,53 @@ class ChunkerNodeParser(MetadataAwareTextSplitter):
 
     @classmethod
     def from_dict(cls, data: dict[str, Any], **kwargs: Any) -> Self:
-        """The parser that `to_dict` wrote. An id function of one's own must be given again, as `id_func=`."""
+        """Create the parser from the output of `to_dict`.
+
+        Args:
+            data: The output of `to_dict`.
+            **kwargs: Fields to replace. If the parser had an id function of your own, pass it as `id_func=`.
+
+        Raises:
+            ConfigurationError: If the parser had an id function and none is passed.
+        """
         state = {**data, **kwargs}
         written = state.get("id_func")
         if isinstance(written, dict):
             if written.get("id_func_name") != default_id_func.__name__:
-                raise ConfigurationError(f"Expected the function itself for {written!r}. Pass it: id_func=...")
+                raise ConfigurationError(
+                    f"The id function {written!r} is not serialised. Pass the function: id_func=..."
+                )
             del state["id_func"]
         return super().from_dict(state)
 
     def split_text(self, text: str) -> list[str]:
-        """The texts of the chunks, in order."""
+        """Split a text.
+
+        Args:
+            text: The text.
+
+        Returns:
+            The texts of the chunks, in order.
+        """
         return [chunk.text for chunk in self._chunker().chunk(text)]
 
     def split_text_metadata_aware(self, text: str, metadata_str: str) -> list[str]:
-        """The texts of the chunks, each with room for the metadata within the chunk size."""
+        """Split a text so that each chunk and the metadata together fit the chunk size.
+
+        Args:
+            text: The text.
+            metadata_str: The metadata as text.
+
+        Returns:
+            The texts of the chunks, in order.
+
+        Raises:
+            ConfigurationError: If the metadata leave no room for text.
+        """
         return [chunk.text for chunk in self._chunker(metadata_str).chunk(text)]
 
     def _chunker(self, metadata: str = "") -> Chunker:
-        """The chunker, its size less the metadata's. Raises `ConfigurationError` where that leaves no room."""
+        """Return the chunker. Its size is reduced by that of the metadata. Raise if no room is left."""
         names = [field.name for field in fields(self.chunker_class)]
         chunker: Chunker = self.chunker_class(**{name: self._setting(name) for name in names})
         size = getattr(chunker, "chunk_size", None)
@@ -75,8 +103,8 @@ class ChunkerNodeParser(MetadataAwareTextSplitter):
         taken = token_counter(self._setting("tokenizer")).count(metadata) if in_tokens else len(metadata)
         if taken + getattr(chunker, "chunk_overlap", 0) >= size:
             raise ConfigurationError(
-                f"Expected room for text beside the metadata, which takes {taken} of chunk_size {size}. Raise it, "
-                "exclude metadata keys from the texts that are embedded and shown, or set include_metadata=False."
+                f"The metadata take {taken} of chunk_size={size} and leave no room for text. Raise chunk_size, exclude "
+                "metadata keys from the embedded and shown texts, or set include_metadata=False."
             )
         return replace(chunker, chunk_size=size - taken)  # type: ignore[type-var]
 
@@ -93,7 +121,7 @@ class ChunkerNodeParser(MetadataAwareTextSplitter):
 
     def _nodes(self, source: BaseNode, chunks: Sequence[Chunk]) -> list[TextNode]:
         nodes = build_nodes_from_splits([chunk.text for chunk in chunks], source, id_func=self.id_func)
-        # A part of a document is cut again: offsets and SOURCE both lead to the document.
+        # The source may be a part of a document that is split again. Offsets and SOURCE both refer to the document.
         shift = source.start_char_idx or 0 if isinstance(source, TextNode) and source.source_node is not None else 0
         for node, chunk in zip(nodes, chunks, strict=True):
             node.start_char_idx = chunk.start_index + shift
@@ -102,7 +130,7 @@ class ChunkerNodeParser(MetadataAwareTextSplitter):
         return nodes
 
     def _postprocess_parsed_nodes(self, nodes: list[BaseNode], parent_doc_map: dict[str, Document]) -> list[BaseNode]:
-        """What the base class does, except that it looks for offsets, and finds others where text repeats."""
+        """Keep our offsets. The base class searches for them, and finds wrong ones where text repeats."""
         offsets = [(node.start_char_idx, node.end_char_idx) for node in nodes if isinstance(node, TextNode)]
         done = super()._postprocess_parsed_nodes(nodes, parent_doc_map)
         for node, (start, end) in zip((n for n in done if isinstance(n, TextNode)), offsets, strict=True):
@@ -111,7 +139,7 @@ class ChunkerNodeParser(MetadataAwareTextSplitter):
 
 
 class RecursiveNodeParser(ChunkerNodeParser):
-    """Parses with a `RecursiveChunker`, whose settings it takes."""
+    """Parses with a `RecursiveChunker`. Takes its settings."""
 
     chunker_class: ClassVar[type[Any]] = RecursiveChunker
     chunk_size: int | str = RecursiveChunker.chunk_size
@@ -123,7 +151,7 @@ class RecursiveNodeParser(ChunkerNodeParser):
 
 
 class TokenNodeParser(ChunkerNodeParser):
-    """Parses with a `TokenChunker`, whose settings it takes."""
+    """Parses with a `TokenChunker`. Takes its settings."""
 
     chunker_class: ClassVar[type[Any]] = TokenChunker
     chunk_size: int | str = TokenChunker.chunk_size
@@ -132,7 +160,7 @@ class TokenNodeParser(ChunkerNodeParser):
 
 
 class SentenceNodeParser(ChunkerNodeParser):
-    """Parses with a `SentenceChunker`, whose settings it takes."""
+    """Parses with a `SentenceChunker`. Takes its settings."""
 
     chunker_class: ClassVar[type[Any]] = SentenceChunker
     max_sentences: int | None = SentenceChunker.max_sentences
@@ -143,7 +171,7 @@ class SentenceNodeParser(ChunkerNodeParser):
 
 
 class ParagraphNodeParser(ChunkerNodeParser):
-    """Parses with a `ParagraphChunker`, whose settings it takes."""
+    """Parses with a `ParagraphChunker`. Takes its settings."""
 
     chunker_class: ClassVar[type[Any]] = ParagraphChunker
     chunk_size: int | str = ParagraphChunker.chunk_size
@@ -154,7 +182,7 @@ class ParagraphNodeParser(ChunkerNodeParser):
 
 
 class MarkdownNodeParser(ChunkerNodeParser):
-    """Parses with a `MarkdownChunker`, whose settings it takes; a node's metadata holds its heading path."""
+    """Parses with a `MarkdownChunker`. Takes its settings. The metadata have the path of headings."""
 
     chunker_class: ClassVar[type[Any]] = MarkdownChunker
     chunk_size: int | str = MarkdownChunker.chunk_size
@@ -168,9 +196,9 @@ def _generator(name: str) -> EmbeddingGenerator:
 
 
 class SemanticNodeParser(ChunkerNodeParser):
-    """Parses with a `SemanticChunker`, whose settings it takes; `model` is an `EmbeddingGenerator` or a model's name.
+    """Parses with a `SemanticChunker`. Takes its settings. `model` is an `EmbeddingGenerator` or a model's name.
 
-    Serialised, a generator becomes its model's name: give it again where it has settings of its own.
+    A generator is serialised as its model's name. If it has settings of its own, pass it again.
     """
 
     chunker_class: ClassVar[type[Any]] = SemanticChunker

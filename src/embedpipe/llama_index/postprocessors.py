@@ -1,4 +1,4 @@
-"""A reranker as LlamaIndex's node postprocessor."""
+"""A LlamaIndex node postprocessor that reranks."""
 
 from __future__ import annotations
 
@@ -16,10 +16,13 @@ from embedpipe.types import Chunk, Reranker, SearchResult
 
 
 class EmbedPipeReranker(BaseNodePostprocessor):
-    """Orders nodes with any `Reranker`, and keeps the `top_n` best, or all where that is None.
+    """Orders nodes with a reranker and keeps the best. A node's score becomes its rerank score.
 
-    A node's score becomes its rerank score. The nodes that came in are left as they were. Raises `InputError` without
-    a query, and what the reranker raises.
+    The input nodes are not changed. It raises `InputError` without a query, and the reranker's errors come through.
+
+    Args:
+        reranker: A `Reranker`.
+        top_n: How many nodes to keep. None keeps all.
     """
 
     model_config = ConfigDict(arbitrary_types_allowed=True, extra="forbid")
@@ -35,7 +38,7 @@ class EmbedPipeReranker(BaseNodePostprocessor):
         self, nodes: list[NodeWithScore], query_bundle: QueryBundle | None = None
     ) -> list[NodeWithScore]:
         if query_bundle is None:
-            raise InputError("The reranker expected the query; pass query_bundle= or query_str=.")
+            raise InputError("The reranker needs the query. Pass query_bundle= or query_str=.")
         payload: dict[str, Any] = {
             EventPayload.NODES: nodes,
             EventPayload.MODEL_NAME: type(self.reranker).__name__,
@@ -56,9 +59,9 @@ class EmbedPipeReranker(BaseNodePostprocessor):
 
 
 def _result(place: int, node: NodeWithScore) -> SearchResult:
-    """The node, with its metadata as it is embedded, as a result whose id is its place.
+    """Return the node, with the metadata that are embedded, as a result. Its id is its position.
 
-    A score from -1 to 1 is taken as its similarity to the query: what a dense search gives.
+    A score from -1 to 1 counts as the similarity to the query, since dense searches return it.
     """
     text = node.node.get_content(metadata_mode=MetadataMode.EMBED)
     chunk = Chunk.whole(text, id=str(place), metadata=node.node.metadata)

@@ -1,4 +1,4 @@
-"""A search service as LlamaIndex's retriever."""
+"""A LlamaIndex retriever over a search service."""
 
 from __future__ import annotations
 
@@ -18,10 +18,9 @@ from embedpipe.types import SearchMode
 
 
 class HybridRetriever(BaseRetriever):
-    """Retrieves with a `SemanticSearchService`: the k best chunks as nodes with their score (higher is better).
+    """Retrieves the best chunks of a `SemanticSearchService` as nodes with their score. Higher is better.
 
-    `mode`, `threshold` and `candidates` are the service's; `filters` are LlamaIndex's `MetadataFilters`, a `Filter` or
-    a dictionary. Raises what the service raises.
+    The service's errors come through.
     """
 
     def __init__(
@@ -36,6 +35,21 @@ class HybridRetriever(BaseRetriever):
         callback_manager: CallbackManager | None = None,
         verbose: bool = False,
     ) -> None:
+        """Set up a retriever.
+
+        Args:
+            service: The search service.
+            k: How many nodes to return.
+            mode: "dense", "lexical" or "hybrid".
+            filters: LlamaIndex's `MetadataFilters`, a `Filter` or a dictionary.
+            threshold: The lowest cosine similarity to the query.
+            candidates: How many results the service's reranker chooses from.
+            callback_manager: LlamaIndex's callbacks.
+            verbose: As for LlamaIndex's `BaseRetriever`.
+
+        Raises:
+            InputError: If `filters` is not valid.
+        """
         super().__init__(callback_manager=callback_manager, verbose=verbose)
         self.service = service
         self._options: dict[str, Any] = {

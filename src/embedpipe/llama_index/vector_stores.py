@@ -1,4 +1,4 @@
-"""A collection as LlamaIndex's vector store."""
+"""A LlamaIndex vector store over a collection."""
 
 from __future__ import annotations
 
@@ -18,7 +18,14 @@ from embedpipe._threads import in_thread
 from embedpipe.embedding import WrappedModel, check_published
 from embedpipe.errors import ConfigurationError, InputError
 from embedpipe.llama_index._nodes import check_repeated, embeddings_of, to_chunk, to_node
-from embedpipe.llama_index._queries import asked, id_list, objects_named, others_named, search_arguments, to_result
+from embedpipe.llama_index._queries import (
+    checked_query,
+    id_list,
+    objects_named,
+    others_named,
+    search_arguments,
+    to_result,
+)
 from embedpipe.llama_index.embeddings import EmbedPipeEmbedding
 from embedpipe.llama_index.filters import to_condition
 from embedpipe.storage import AsyncPgVectorStore, Filter, PgVectorStore, store_for_model, store_for_model_if_new
@@ -27,17 +34,18 @@ from embedpipe.types import Chunk, ModelSpec
 
 
 class EmbedPipeVectorStore(BasePydanticVectorStore):
-    """LlamaIndex vector store over a `PgVectorStore`; node ids are chunk ids, writing is by id.
+    """A LlamaIndex vector store over a `PgVectorStore`.
 
-    Without a `store` it is the `collection` of the default database (`EMBEDPIPE_DATABASE_URL`, else the embedded
-    server), of which a `tenant` has its own part. `embed_model` binds a new collection to its model, and an
-    `EmbedPipeEmbedding` has a collection of another model's vectors refused; without it a new collection is bound to
-    the dimensions of the first vectors alone.
+    Nodes are chunks with the same id. Writing an id again replaces the chunk. Nodes come back exactly as they were,
+    without their vectors. The serialised form names the collection, not the database.
 
-    Modes: default and mmr (dense), sparse and text_search (BM25), hybrid and semantic_hybrid (fused); `alpha` weighs
-    the dense leg. Scores: the cosine similarity, the BM25 score, or the fused score from 0 to 1. Nodes come back
-    exactly as they were, without their vectors. Serialised it names the collection, not the database. Raises
-    `InputError` for what cannot be served, and what the store raises.
+    Query modes and their scores:
+
+    - default and mmr: dense, the cosine similarity
+    - sparse and text_search: the BM25 score
+    - hybrid and semantic_hybrid: the fused score from 0 to 1, where `alpha` is the weight of the dense leg
+
+    Unsupported queries raise `InputError`. The store's errors come through.
     """
 
     model_config = ConfigDict(arbitrary_types_allowed=True, extra="forbid")
@@ -52,11 +60,21 @@ class EmbedPipeVectorStore(BasePydanticVectorStore):
     _kept: Given[BaseEmbedding | None] = PrivateAttr()
     _own: PgVectorStore | None = PrivateAttr(default=None)
     _store: PgVectorStore | None = PrivateAttr(default=None)
-    _objects: set[str] = PrivateAttr(default_factory=set)  # the ids of Index- and ImageNodes added here
+    _objects: set[str] = PrivateAttr(default_factory=set)  # the ids of IndexNodes and ImageNodes added here
 
     def __init__(
         self, store: PgVectorStore | None = None, *, embed_model: BaseEmbedding | None = None, **fields: Any
     ) -> None:
+        """Wrap a store.
+
+        Args:
+            store: The collection. None takes `collection` (and `tenant`) of the default database
+                (`EMBEDPIPE_DATABASE_URL`, else the embedded server).
+            embed_model: Binds a new collection to its model. With an `EmbedPipeEmbedding`, a collection of another
+                model's vectors raises `ModelMismatchError`. Without it, a new collection is only bound to the
+                dimensions of its first vectors.
+            **fields: `collection` and `tenant`.
+        """
         if store is not None:
             fields = {**fields, "collection": store.name, "tenant": store.tenant}
         super().__init__(**fields)
@@ -74,18 +92,18 @@ class EmbedPipeVectorStore(BasePydanticVectorStore):
     def __reduce__(self) -> tuple[Any, ...]:
         if self._given is not None:
             raise ConfigurationError(
-                "A vector store that was given its database is not pickled, since the URL would travel with it. Make "
-                "one in the other process; EMBEDPIPE_DATABASE_URL names the database there."
+                "A vector store with a database of its own cannot be pickled, since the pickle would hold the URL. "
+                "Create one in the other process. EMBEDPIPE_DATABASE_URL names the database there."
             )
         return _rebuilt, (type(self), self._embed_model, self.model_dump())
 
     @property
     def client(self) -> PgVectorStore:
-        """The store itself."""
+        """Return the store."""
         return self._opened()
 
     def _opened(self, dimensions: int | None = None) -> PgVectorStore:
-        """The store, for the model where that is known: by `embed_model`, or by a vector's dimensions."""
+        """Return the store, bound to the model of `embed_model` or to a vector's dimensions if one is known."""
         if self._store is None:
             model = self._embed_model
             given = self._unbound
@@ -109,9 +127,9 @@ class EmbedPipeVectorStore(BasePydanticVectorStore):
         return self._own
 
     def _existing(self) -> PgVectorStore:
-        """The store that is read. A model is asked for nothing where there is no collection."""
+        """Return the store for reading. Without a collection it raises, before the model is called."""
         if self._store is None and self._unbound.settings.model is None:
-            self._unbound.collection  # noqa: B018 - which raises where there is none
+            self._unbound.collection  # noqa: B018 - raises if there is none
         return self._opened()
 
     async def _aexisting(self) -> AsyncPgVectorStore:
@@ -125,12 +143,23 @@ class EmbedPipeVectorStore(BasePydanticVectorStore):
         return self._store.to_async()
 
     def add(self, nodes: Sequence[BaseNode], **kwargs: Any) -> list[str]:
-        """The ids of the nodes, in order, after they were written in one transaction; known ids are written over."""
+        """Write nodes in one transaction. Existing ids are overwritten.
+
+        Args:
+            nodes: The nodes with their embeddings.
+            **kwargs: None are supported.
+
+        Returns:
+            The ids of the nodes, in order.
+
+        Raises:
+            InputError: If a node cannot be stored or has no embedding.
+        """
         chunks, vectors = self._prepared(nodes, kwargs)
         return self._opened(len(vectors[0])).upsert(chunks, vectors) if chunks else []
 
     async def async_add(self, nodes: Sequence[BaseNode], **kwargs: Any) -> list[str]:
-        """As `add`."""
+        """Write nodes on the running event loop. See `add`."""
         chunks, vectors = self._prepared(nodes, kwargs)
         return await (await self._aopened(len(vectors[0]))).upsert(chunks, vectors) if chunks else []
 
@@ -148,55 +177,82 @@ class EmbedPipeVectorStore(BasePydanticVectorStore):
         return chunks, vectors
 
     def delete(self, ref_doc_id: str, **delete_kwargs: Any) -> None:
-        """Removes the nodes of a document."""
+        """Remove the nodes of a document.
+
+        Args:
+            ref_doc_id: The id of the document.
+            **delete_kwargs: None are supported.
+        """
         _refuse(delete_kwargs)
         self._existing().delete(document_ids=[ref_doc_id])
 
     async def adelete(self, ref_doc_id: str, **delete_kwargs: Any) -> None:
-        """As `delete`."""
+        """Remove the nodes of a document on the running event loop. See `delete`."""
         _refuse(delete_kwargs)
         await (await self._aexisting()).delete(document_ids=[ref_doc_id])
 
     def delete_nodes(
         self, node_ids: list[str] | None = None, filters: MetadataFilters | None = None, **delete_kwargs: Any
     ) -> None:
-        """Removes the nodes that have one of the ids and meet the filters; to remove all, call `clear`."""
+        """Remove the nodes that have one of the ids and match the filters. To remove all, call `clear`.
+
+        Args:
+            node_ids: The ids. None means any.
+            filters: LlamaIndex's filters. None means all.
+            **delete_kwargs: None are supported.
+        """
         _refuse(delete_kwargs)
         self._existing().delete(node_ids, filter=to_condition(filters))
 
     async def adelete_nodes(
         self, node_ids: list[str] | None = None, filters: MetadataFilters | None = None, **delete_kwargs: Any
     ) -> None:
-        """As `delete_nodes`."""
+        """Remove nodes on the running event loop. See `delete_nodes`."""
         _refuse(delete_kwargs)
         await (await self._aexisting()).delete(node_ids, filter=to_condition(filters))
 
     def get_nodes(self, node_ids: list[str] | None = None, filters: MetadataFilters | None = None) -> list[BaseNode]:
-        """The nodes that have one of the ids and meet the filters, in the order of document and place."""
+        """Return the nodes that have one of the ids and match the filters.
+
+        Args:
+            node_ids: The ids. None means any.
+            filters: LlamaIndex's filters. None means all.
+
+        Returns:
+            The nodes, ordered by document and place.
+        """
         return [to_node(chunk) for chunk in self._existing().find(_selection(node_ids, filters))]
 
     async def aget_nodes(
         self, node_ids: list[str] | None = None, filters: MetadataFilters | None = None
     ) -> list[BaseNode]:
-        """As `get_nodes`."""
+        """Return nodes on the running event loop. See `get_nodes`."""
         return [to_node(chunk) for chunk in await (await self._aexisting()).find(_selection(node_ids, filters))]
 
     def clear(self) -> None:
-        """Removes every node."""
+        """Remove all nodes."""
         self._existing().clear()
 
     async def aclear(self) -> None:
-        """As `clear`."""
+        """Remove all nodes on the running event loop."""
         await (await self._aexisting()).clear()
 
     def query(self, query: VectorStoreQuery, **kwargs: Any) -> VectorStoreQueryResult:
-        """Return the best nodes, best first.
+        """Search for nodes.
 
-        Mode mmr takes `mmr_threshold` and `mmr_prefetch_factor` or `mmr_prefetch_k`. `node_ids` restrict the search,
-        unless all that they name are `IndexNode`s and `ImageNode`s: a `VectorStoreIndex` keeps a list of these, which
-        its retrievers send with every query, and its text nodes are then meant too.
+        Args:
+            query: The query. Its `node_ids` restrict the search, unless they only name `IndexNode`s and `ImageNode`s: a
+                `VectorStoreIndex` keeps a list of these, and its retrievers send it with each query, although text
+                nodes are wanted as well.
+            **kwargs: For mode mmr: `mmr_threshold`, and `mmr_prefetch_factor` or `mmr_prefetch_k`.
+
+        Returns:
+            The best nodes, best first, with their scores.
+
+        Raises:
+            InputError: If the mode, a filter or an option is not supported.
         """
-        query, candidates = asked(query, kwargs)
+        query, candidates = checked_query(query, kwargs)
         store = self._existing()
         if query.node_ids and (
             self._objects.issuperset(query.node_ids)
@@ -209,8 +265,8 @@ class EmbedPipeVectorStore(BasePydanticVectorStore):
         return to_result(query, store.search(**search_arguments(query, mmr_candidates=candidates)))
 
     async def aquery(self, query: VectorStoreQuery, **kwargs: Any) -> VectorStoreQueryResult:
-        """As `query`."""
-        query, candidates = asked(query, kwargs)
+        """Search for nodes on the running event loop. See `query`."""
+        query, candidates = checked_query(query, kwargs)
         store = await self._aexisting()
         if query.node_ids and (
             self._objects.issuperset(query.node_ids)
@@ -240,4 +296,4 @@ def _selection(node_ids: list[str] | None, filters: MetadataFilters | None) -> F
 
 def _refuse(options: dict[str, Any]) -> None:
     if options:
-        raise InputError(f"Unknown options {sorted(options)}: none are taken here.")
+        raise InputError(f"Unknown options {sorted(options)}. This method takes none.")

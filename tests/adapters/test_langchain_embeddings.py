@@ -41,7 +41,7 @@ class TestLocalModel(EmbeddingsIntegrationTests):
 
 @pytest.mark.parametrize("given", ["all-MiniLM-L6-v2", None, FakeEmbeddingModel(8)])
 def test_what_is_no_generator_is_refused_at_once(given: Any) -> None:
-    with pytest.raises(ConfigurationError, match=r"Make one first: EmbeddingGenerator\(model\)"):
+    with pytest.raises(ConfigurationError, match=r"Pass EmbeddingGenerator\(model\)"):
         EmbedPipeEmbeddings(given)
 
 

@@ -76,9 +76,9 @@ class TestRetriever:
 
     async def test_a_source_key_writes_over_no_metadata(self, service: SemanticSearchService) -> None:
         retriever = HybridRetriever(service=service, source_key="topic")
-        with pytest.raises(InputError, match=r"got 'topic'.*Choose another"):
+        with pytest.raises(InputError, match=r"'topic' is a metadata key.*Choose another"):
             retriever.invoke(QUESTION)
-        with pytest.raises(InputError, match=r"got 'topic'.*Choose another"):
+        with pytest.raises(InputError, match=r"'topic' is a metadata key.*Choose another"):
             await retriever.ainvoke(QUESTION)
 
     @pytest.mark.parametrize("condition", [{"length": {"$lte": 3}}, Field("length") <= 3])

@@ -86,7 +86,7 @@ def test_start_index_may_be_declined() -> None:
 
 
 def test_too_few_metadatas_are_refused() -> None:
-    with pytest.raises(InputError, match="one metadata for each of 2 texts, got 1"):
+    with pytest.raises(InputError, match="2 texts and 1 metadatas"):
         RecursiveTextSplitter().create_documents(["a", "b"], [{}])
 
 
@@ -155,7 +155,7 @@ def test_tokenizers_and_options_that_cannot_be_served_are_refused() -> None:
         RecursiveTextSplitter.from_tiktoken_encoder("cl100k_base", allowed_special="all")
     with pytest.raises(ConfigurationError, match="fast tokenizer of transformers"):
         RecursiveTextSplitter.from_huggingface_tokenizer("all-MiniLM-L6-v2")
-    with pytest.raises(ConfigurationError, match="ChunkerTextSplitter counts as its chunker does"):
+    with pytest.raises(ConfigurationError, match="ChunkerTextSplitter measures sizes as its chunker does"):
         ChunkerTextSplitter.from_tiktoken_encoder("cl100k_base")
     with pytest.raises(ConfigurationError, match=r"chunk_overlap=5.*overlap_sentences"):
         SentenceTextSplitter(chunk_size=50, chunk_overlap=5)

@@ -39,7 +39,7 @@ async def test_texts_and_queries_sync_and_async(embedding: EmbedPipeEmbedding) -
 
 @pytest.mark.parametrize("given", ["all-MiniLM-L6-v2", FakeEmbeddingModel(8)])
 def test_what_is_no_generator_is_refused_at_once(given: Any) -> None:
-    with pytest.raises(ConfigurationError, match=r"Make one first: EmbeddingGenerator\(model\)"):
+    with pytest.raises(ConfigurationError, match=r"Pass EmbeddingGenerator\(model\)"):
         EmbedPipeEmbedding(given)
 
 
@@ -62,7 +62,7 @@ def test_serialised_without_secrets_and_back() -> None:
             assert "sk-secret-key" not in shown
         again = EmbedPipeEmbedding.from_dict(embedding.to_dict())
         assert again.generator.source == generator.source
-    with pytest.raises(ConfigurationError, match="backend object"):
+    with pytest.raises(ConfigurationError, match="model object"):
         EmbedPipeEmbedding.from_dict(EmbedPipeEmbedding(EmbeddingGenerator(MODEL)).to_dict())
     other = EmbedPipeEmbedding.from_dict(EmbedPipeEmbedding(EmbeddingGenerator("all-MiniLM-L6-v2")).to_dict())
     assert other.generator.spec == EmbeddingGenerator("all-MiniLM-L6-v2").spec

@@ -96,10 +96,10 @@ def test_filters_mean_what_they_mean_in_llama_index(
 @pytest.mark.parametrize(
     ("operator", "value", "message"),
     [
-        (FilterOperator.IN, "ab", "in expected a list"),
-        (FilterOperator.ALL, 3, "all expected a list"),
-        (FilterOperator.CONTAINS, ["a"], "contains expected one value"),
-        (FilterOperator.TEXT_MATCH, 3, "text_match expected a str"),
+        (FilterOperator.IN, "ab", "in takes a list"),
+        (FilterOperator.ALL, 3, "all takes a list"),
+        (FilterOperator.CONTAINS, ["a"], "contains takes one value"),
+        (FilterOperator.TEXT_MATCH, 3, "text_match takes a str"),
         (FilterOperator.GT, ["a"], "Pass a number or a str"),
         (FilterOperator.EQ, "\x00", "NUL"),
     ],

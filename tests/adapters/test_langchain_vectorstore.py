@@ -173,7 +173,7 @@ class TestWriting:
             empty.add_documents([Document(page_content=text) for text in TEXTS], ids=["a"])
         with pytest.raises(InputError, match="one str"):
             empty.add_texts("Oranges")
-        with pytest.raises(InputError, match=r"'chunk_size'\. Expected one of: metadatas, ids, batch_size"):
+        with pytest.raises(InputError, match=r"'chunk_size'\. Options: metadatas, ids, batch_size"):
             empty.add_texts(TEXTS, chunk_size=3)
         with pytest.raises(InputError, match="when"):
             empty.add_texts(["fine", "not"], [{}, {"when": object()}])

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+import packages
 from embedpipe import EmbeddingGenerator
 from embedpipe.embedding import CohereModel, OpenAIModel
 from embedpipe.errors import ConfigurationError, UnknownModelError
@@ -43,11 +44,7 @@ def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Install
 
     def installed(package: str, entry_points: str, module: str = MODULE) -> None:
         site = tmp_path / package
-        info = site / f"{package}-1.0.dist-info"
-        info.mkdir(parents=True)
-        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {package}\nVersion: 1.0\n")
-        (info / "entry_points.txt").write_text(entry_points)
-        (site / f"{package}.py").write_text(module)
+        packages.install(site, package, entry_points=entry_points, module=module)
         monkeypatch.syspath_prepend(str(site))
         modules.append(package)
 

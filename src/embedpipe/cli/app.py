@@ -105,7 +105,8 @@ def ingest(
     paths: Annotated[list[Path], typer.Argument(help="Files, and folders to search for files.")],
     prune: Annotated[bool, typer.Option("--prune", help="Remove documents whose files are not among these.")] = False,
     chunker: Annotated[
-        str, typer.Option(help="recursive, markdown, sentence, paragraph, tokens, semantic, or none (whole documents).")
+        str,
+        typer.Option(help="A name such as recursive or markdown, or none (whole documents). A wrong one lists all."),
     ] = "recursive",
     chunk_size: Annotated[
         str | None,

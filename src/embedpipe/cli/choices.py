@@ -2,40 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import typer
 
-from embedpipe.chunking import (
-    MarkdownChunker,
-    ParagraphChunker,
-    RecursiveChunker,
-    SemanticChunker,
-    SentenceChunker,
-    TokenChunker,
-)
+from embedpipe.chunking import CHUNKERS, Size, make_chunker
 from embedpipe.errors import ConfigurationError, MissingExtraError
 from embedpipe.reranking import as_reranker
 
 if TYPE_CHECKING:
     from embedpipe.embedding import EmbeddingGenerator
     from embedpipe.types import Chunker, Reranker
-
-_CHUNKERS: dict[str, Callable[..., Chunker]] = {
-    "recursive": RecursiveChunker,
-    "markdown": MarkdownChunker,
-    "sentence": SentenceChunker,
-    "paragraph": ParagraphChunker,
-    "tokens": TokenChunker,
-    "semantic": SemanticChunker,
-}
-_OVERLAPS = {
-    "recursive": "chunk_overlap",
-    "sentence": "overlap_sentences",
-    "paragraph": "overlap_paragraphs",
-    "tokens": "chunk_overlap",
-}
 
 
 def chunker_named(
@@ -50,17 +27,10 @@ def chunker_named(
         if size is not None or overlap is not None:
             raise _no_chunker('the chunker "none" stores whole documents and has no size or overlap.')
         return None
-    if name not in _CHUNKERS:
-        raise _no_chunker(f"there is no chunker {name!r}. Choose one of: {', '.join(_CHUNKERS)}, none.")
-    settings: dict[str, Any] = {"model": generator} if name == "semantic" else {}
-    if size is not None:
-        settings["chunk_size"] = _size(size)
-    if overlap is not None:
-        if name not in _OVERLAPS:
-            raise _no_chunker(f"the chunker {name!r} has no overlap. These have one: {', '.join(_OVERLAPS)}.")
-        settings[_OVERLAPS[name]] = overlap
+    if name not in CHUNKERS:
+        raise _no_chunker(f"there is no chunker {name!r}. Choose one of: {', '.join(CHUNKERS.names())}, none.")
     try:
-        return _CHUNKERS[name](**settings)
+        return make_chunker(name, size=None if size is None else _size(size), overlap=overlap, model=generator)
     except MissingExtraError:
         raise
     except ConfigurationError as error:
@@ -88,9 +58,9 @@ def reranker_named(text: str) -> Reranker:
         raise typer.BadParameter(str(error), param_hint="--rerank") from error
 
 
-def _size(text: str) -> int | str:
+def _size(text: str) -> Size:
     if text == "model":
-        return text
+        return "model"
     if not text.isdecimal():
         raise _no_chunker(f'the chunk size {text!r} is not a whole number. Or write "model" for the model\'s limit.')
     return int(text)

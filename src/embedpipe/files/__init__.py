@@ -1,9 +1,14 @@
 """Files as documents: text, Markdown, source code, PDF, Word and HTML.
 
-`read_document(path)` needs nothing for text; the other formats need the extra `files`.
+`read_document(path)` needs nothing for text. The other formats need the extra `files`.
+
+To add a format, write a module with `parse(data, name)` and name it in `_formats`. Another package adds one by an entry
+point "suffix = package.module:parse" in the group `embedpipe.file_formats`. All parsers run in a process of their own.
 """
 
-from embedpipe.files.documents import document_of, found_files, known_suffixes, read_document
+from embedpipe.files._formats import known_suffixes
+from embedpipe.files.documents import document_of, found_files, read_document
+from embedpipe.files.parsed import Parsed, Parser
 from embedpipe.text import page_at
 
-__all__ = ["document_of", "found_files", "known_suffixes", "page_at", "read_document"]
+__all__ = ["Parsed", "Parser", "document_of", "found_files", "known_suffixes", "page_at", "read_document"]

@@ -13,10 +13,9 @@ import os
 import signal
 import sys
 from pathlib import Path
-from typing import Any
 
-from embedpipe.errors import InputError, MissingExtraError
-from embedpipe.files._formats import PARSERS
+from embedpipe.errors import ConfigurationError, InputError, MissingExtraError
+from embedpipe.files._formats import OWN_SUFFIXES, parser_of
 from embedpipe.files._parts import read_part, write_part
 
 
@@ -46,20 +45,26 @@ def _limit_memory(size: int) -> None:
     resource.setrlimit(resource.RLIMIT_AS, (size if hard == resource.RLIM_INFINITY else min(size, hard), hard))
 
 
-def _answer(suffix: str, name: str, data: bytes) -> dict[str, Any]:
+def _answer(suffix: str, name: str, data: bytes, messages: _Messages) -> bytes:
+    """Parse a file. Return the reply: its text and metadata, or why there are none."""
+    messages.found.clear()
     try:
-        parsed = PARSERS[suffix](data, name)
+        parsed = parser_of(suffix)(data, name)
+        answer = {"text": "".join([parsed.text]), "metadata": dict(parsed.metadata)}  # fails if the text is no str
+        return json.dumps({**answer, "messages": messages.found}).encode()
     except InputError as error:
-        return {"refused": str(error)}
+        answer = {"refused": str(error)}
     except MissingExtraError as error:
-        return {"missing": str(error)}
+        answer = {"missing": str(error)}
+    except ConfigurationError as error:
+        answer = {"unusable": str(error)}
     except MemoryError:
-        return {"failed": "memory"}
+        answer = {"failed": "memory"}
     except RecursionError:
-        return {"failed": "nesting"}
-    except Exception as error:  # noqa: BLE001 - whatever a parser stumbles over in a broken file
-        return {"failed": f"{type(error).__name__}: {error}"[:500]}
-    return {"text": parsed.text, "metadata": dict(parsed.metadata)}
+        answer = {"failed": "nesting"}
+    except Exception as error:  # noqa: BLE001 - anything that a parser meets in a broken file
+        answer = {"failed": f"{type(error).__name__}: {error}"[:500]}
+    return json.dumps({**answer, "messages": messages.found}).encode()
 
 
 def main() -> None:
@@ -69,21 +74,19 @@ def main() -> None:
     os.dup2(2, 1)  # what a library prints is no reply
     messages = _Messages()
     logging.getLogger("embedpipe.files").addHandler(messages)
-    for suffix in PARSERS:  # whatever the parsers import is loaded before memory is limited
-        _answer(suffix, "", b"%PDF-" if suffix == ".pdf" else b"<p>x</p>")
+    for suffix in OWN_SUFFIXES:  # load all that our parsers import before memory is limited
+        _answer(suffix, "", b"%PDF-<p>x</p>", messages)
     _limit_memory(int(sys.argv[1]))
     while True:
         try:
             asked, named, data = (read_part(requests) for _ in range(3))
         except EOFError:
             return
-        messages.found.clear()
         try:
-            answer = _answer(asked.decode(), named.decode("utf-8", "surrogatepass"), data)
-            encoded = json.dumps({**answer, "messages": messages.found}).encode()
+            answer = _answer(asked.decode(), named.decode("utf-8", "surrogatepass"), data, messages)
         except MemoryError:
-            encoded = b'{"failed": "memory"}'
-        write_part(replies, encoded)
+            answer = b'{"failed": "memory"}'
+        write_part(replies, answer)
         replies.flush()
 
 

@@ -1,16 +1,49 @@
-"""Which parser reads which file. A further format is a module with `parse(data, name)` and a line here."""
+"""Find the parser of a file format by the file's suffix."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from typing import cast
 
-from embedpipe.files import docx, html, pdf
-from embedpipe.files.parsed import Parsed
+from embedpipe._plugins import Registry
+from embedpipe.files.parsed import Parser
 
-PARSERS: Mapping[str, Callable[[bytes, str], Parsed]] = {
-    ".pdf": pdf.parse,
-    ".docx": docx.parse,
-    ".html": html.parse,
-    ".htm": html.parse,
-    ".xhtml": html.parse,
+_OWN = {
+    "pdf": "embedpipe.files.pdf:parse",
+    "docx": "embedpipe.files.docx:parse",
+    "html": "embedpipe.files.html:parse",
+    "htm": "embedpipe.files.html:parse",
+    "xhtml": "embedpipe.files.html:parse",
 }
+"""The parser of each format, by its suffix without the dot. Text needs no parser and is not here."""
+
+FORMATS = Registry("embedpipe.file_formats", _OWN)
+OWN_SUFFIXES = [f".{name}" for name in _OWN]
+
+_TEXT_SUFFIXES = """
+.txt .md .markdown .rst .adoc .tex .csv .tsv .log .org .json .jsonl .yaml .yml .toml .ini .cfg .xml
+.py .pyi .js .mjs .ts .tsx .jsx .java .kt .go .rs .c .h .cc .cpp .hpp .cs .rb .php .swift .scala .sh .sql .r .lua
+""".split()  # noqa: SIM905 - read as a list of words
+
+
+def has_parser(suffix: str) -> bool:
+    """Return whether files with this suffix (".pdf") are parsed. Others are read as text."""
+    return suffix not in _TEXT_SUFFIXES and suffix[1:] in FORMATS
+
+
+def parser_of(suffix: str) -> Parser:
+    """Import the parser of a suffix (".pdf"), and return it. Call it in the parsing process only.
+
+    Raises:
+        ConfigurationError: If there is none, or its package cannot be imported.
+    """
+    return cast("Parser", FORMATS.load(suffix[1:]))
+
+
+def known_suffixes() -> list[str]:
+    """Return the suffixes of the files that are taken below a folder, each with its dot."""
+    return [*_TEXT_SUFFIXES, *parsed_suffixes()]
+
+
+def parsed_suffixes() -> list[str]:
+    """Return the suffixes of the files that are parsed."""
+    return [f".{name}" for name in FORMATS.names()]

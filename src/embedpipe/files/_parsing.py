@@ -31,6 +31,8 @@ SECONDS = 120.0
 
 _one_at_a_time = threading.Lock()
 _process: subprocess.Popen[bytes] | None = None
+_path: list[str] = []
+"""Where the parsing process finds modules."""
 
 
 def parse(data: bytes, *, suffix: str, name: str) -> Parsed:
@@ -39,7 +41,8 @@ def parse(data: bytes, *, suffix: str, name: str) -> Parsed:
     Raises:
         InputError: If the parser refuses the file, crashes, or takes too much memory or time.
         MissingExtraError: If what the parser needs is not installed.
-        ConfigurationError: If a limit in the environment is no positive number.
+        ConfigurationError: If the package of the parser cannot be imported, or a limit in the environment is no
+            positive number.
     """
     seconds = _limit("EMBEDPIPE_PARSER_SECONDS", SECONDS)
     with _one_at_a_time:
@@ -51,6 +54,8 @@ def parse(data: bytes, *, suffix: str, name: str) -> Parsed:
         logging.getLogger(logger).log(level, "%s", message)
     if "missing" in answer:
         raise MissingExtraError(answer["missing"])
+    if "unusable" in answer:
+        raise ConfigurationError(answer["unusable"])
     if "refused" in answer:
         raise InputError(answer["refused"])
     if "failed" in answer:
@@ -122,10 +127,12 @@ def _asked(data: bytes, *, suffix: str, name: str, seconds: float) -> dict[str, 
 
 
 def _started() -> subprocess.Popen[bytes]:
-    """Return the parsing process, started where there is none."""
-    global _process
-    if _process is None or _process.poll() is not None:
+    """Return the parsing process. Start it if there is none, or if this process has other places for modules now."""
+    global _process, _path
+    path = _places()
+    if _process is None or _process.poll() is not None or path != _path:
         _end()
+        _path = path
         memory = int(_limit("EMBEDPIPE_PARSER_MEMORY_MB", MEMORY_MB) * 2**20)
         _process = subprocess.Popen(  # noqa: S603 - our own module
             [os.fsdecode(get_executable()), "-P", "-m", "embedpipe.files._child", str(memory)],
@@ -133,7 +140,7 @@ def _started() -> subprocess.Popen[bytes]:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
-            env={**harmless_environment(), "PYTHONPATH": os.pathsep.join(_places())},
+            env={**harmless_environment(), "PYTHONPATH": os.pathsep.join(path)},
         )
     return _process
 

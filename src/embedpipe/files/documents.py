@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path, PurePath
 
 from embedpipe.errors import InputError
-from embedpipe.files._formats import PARSERS
+from embedpipe.files._formats import has_parser, known_suffixes, parsed_suffixes
 from embedpipe.files._parsing import parse
 from embedpipe.files.docx import OLE
 from embedpipe.files.parsed import Parsed
@@ -18,10 +18,6 @@ from embedpipe.types import Document
 MAX_FILE_BYTES = 256 * 2**20
 
 _O_NONBLOCK, _O_BINARY = getattr(os, "O_NONBLOCK", 0), getattr(os, "O_BINARY", 0)
-_TEXT_SUFFIXES = """
-.txt .md .markdown .rst .adoc .tex .csv .tsv .log .org .json .jsonl .yaml .yml .toml .ini .cfg .xml
-.py .pyi .js .mjs .ts .tsx .jsx .java .kt .go .rs .c .h .cc .cpp .hpp .cs .rb .php .swift .scala .sh .sql .r .lua
-"""
 _BEGINNINGS = ((b"%PDF-", "a PDF", ".pdf"), (b"PK\x03\x04", "a ZIP archive", ""), (OLE, "an Office file", ""))
 
 
@@ -70,16 +66,11 @@ def document_of(data: bytes, *, name: str, id: str | None = None) -> Document:
     if len(data) > MAX_FILE_BYTES:
         raise InputError(f"{name} is over {MAX_FILE_BYTES >> 20} MB. Cut it into several files.")
     suffix = PurePath(name).suffix.lower()
-    parsed = parse(data, suffix=suffix, name=name) if suffix in PARSERS else _text(data, name)
+    parsed = parse(data, suffix=suffix, name=name) if has_parser(suffix) else _text(data, name)
     if not parsed.text.strip():
         raise InputError(f"{name} holds no text.")
     metadata = {"name": PurePath(name).name, "suffix": suffix, **parsed.metadata}
     return Document(id=name if id is None else id, text=parsed.text, metadata=metadata)
-
-
-def known_suffixes() -> list[str]:
-    """The suffixes of the files that are taken below a folder, each with its dot."""
-    return [*_TEXT_SUFFIXES.split(), *PARSERS]
 
 
 def _text(data: bytes, name: str) -> Parsed:
@@ -94,7 +85,7 @@ def _guess(data: bytes) -> str:
     for beginning, kind, suffix in _BEGINNINGS:
         if data.startswith(beginning):
             return f", but {kind}: " + (f"name it {suffix}." if suffix else "leave it out.")
-    return ": convert it or leave it out."
+    return f". Convert it to text or one of {', '.join(parsed_suffixes())}, or leave it out."
 
 
 def _below(folder: Path) -> Iterator[Path]:

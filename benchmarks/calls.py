@@ -7,6 +7,7 @@ import sys
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
+from pydoc_data.topics import topics
 from types import FrameType
 
 import embedpipe
@@ -14,7 +15,6 @@ from embedpipe import Document, SemanticSearchService
 from embedpipe.testing import FakeEmbeddingModel
 
 ROOT = str(Path(embedpipe.__file__).parent)
-TEXT = "PostgreSQL stores rows in pages. An index finds them by value. Vacuum removes what nobody sees any more. "
 
 
 class Profile:
@@ -61,13 +61,14 @@ def profiled(work: Callable[[], object]) -> Profile:
 def main() -> None:
     """Print the counts of a dense, a lexical and a hybrid search, and of an ingest."""
     service = SemanticSearchService(FakeEmbeddingModel(64), collection="calls", chunker=None)
-    service.ingest([Document(id=f"d{i}", text=TEXT + f"Row {i}.") for i in range(200)])
+    words = " ".join(topics.values()).split()
+    service.ingest([Document(id=f"d{i}", text=" ".join(words[i * 60 : i * 60 + 60])) for i in range(1000)])
     for mode in ("dense", "lexical", "hybrid"):
         for _ in range(3):
-            service.search("which index finds rows", k=5, mode=mode)  # type: ignore[arg-type]  # one of the modes
-        _report(mode, profiled(lambda mode=mode: service.search("an index of pages", k=5, mode=mode)))  # type: ignore[misc]
+            service.search("which index finds rows of a list", k=5, mode=mode)  # type: ignore[arg-type]  # one of the modes
+        _report(mode, profiled(lambda mode=mode: service.search("an object with attributes", k=5, mode=mode)))  # type: ignore[misc]
     one = iter(range(1000, 2000))
-    document = lambda: [Document(id=f"d{next(one)}", text=TEXT + f"Row {next(one)}.")]  # noqa: E731
+    document = lambda: [Document(id=f"d{next(one)}", text=f"The document of number {next(one)}.")]  # noqa: E731
     service.ingest(document())
     _report("ingest", profiled(lambda: service.ingest(document())))
 

@@ -7,6 +7,7 @@ import importlib
 import inspect
 import pickle
 import pkgutil
+import runpy
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -96,6 +97,13 @@ def test_the_stores_are_twins() -> None:
         twin = getattr(AsyncPgVectorStore, name)
         assert inspect.iscoroutinefunction(twin)
         assert parameters(getattr(PgVectorStore, name)) == parameters(twin)
+
+
+def test_the_async_store_is_made_of_the_other() -> None:
+    script = Path(__file__).parents[2] / "scripts" / "generate_async_store.py"
+    made = runpy.run_path(str(script))
+    source = (made["STORAGE"] / "async_store.py").read_text(encoding="utf-8")
+    assert made["generated"]() == source, "run scripts/generate_async_store.py"
 
 
 @pytest.mark.parametrize("cls", [SemanticSearchService, EmbeddingGenerator, RAGPipeline, Database])

@@ -431,7 +431,7 @@ class AsyncPgVectorStore(ThreadStore):
         reads: bool = False,
     ) -> T:
         """Run an operation on the collection, and again where others have replaced its tables meanwhile."""
-        used, left = await self.existing(), RENEWALS
+        used, left = self._collection or await self.existing(), RENEWALS
         while True:
             try:
                 if reads:

@@ -546,7 +546,7 @@ class PgVectorStore(BaseStore):
         reads: bool = False,
     ) -> T:
         """Run an operation on the collection, and again where others have replaced its tables meanwhile."""
-        used, left = self.existing(), RENEWALS
+        used, left = self._collection or self.existing(), RENEWALS
         while True:
             try:
                 if reads:

@@ -275,7 +275,8 @@ class Connections:
         return self.read(operation, *args)
 
     def _tries(self) -> Tries:
-        self._resolved_url()  # says whether it is the embedded server, which is started again where it was stopped
+        if self._url is None:
+            self._resolved_url()  # says whether it is the embedded server, which is started again where it was stopped
         return Tries(self._settings.lock_timeout_s, embedded=self._embedded)
 
     @property

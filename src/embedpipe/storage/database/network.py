@@ -12,7 +12,7 @@ from time import monotonic
 from typing import Any
 
 import psycopg
-from psycopg.pq import Conninfo
+from psycopg.pq import Conninfo, TransactionStatus
 from psycopg.waiting import Ready
 from sqlalchemy import Connection, event
 from sqlalchemy.engine import Engine, ExceptionContext
@@ -121,9 +121,10 @@ class BoundedConnection(_Bounded, psycopg.Connection[Any]):
         super().commit()
 
     def rollback(self) -> None:
-        """As the driver's."""
-        self._before_end(commit=False)
-        super().rollback()
+        """As the driver's, but does nothing where no transaction is open: the pool calls it after each use."""
+        if self.pgconn.transaction_status != TransactionStatus.IDLE:
+            self._before_end(commit=False)
+            super().rollback()
 
 
 class BoundedAsyncConnection(_Bounded, psycopg.AsyncConnection[Any]):
@@ -139,9 +140,10 @@ class BoundedAsyncConnection(_Bounded, psycopg.AsyncConnection[Any]):
         await super().commit()
 
     async def rollback(self) -> None:
-        """As the driver's."""
-        self._before_end(commit=False)
-        await super().rollback()
+        """As the driver's, but does nothing where no transaction is open."""
+        if self.pgconn.transaction_status != TransactionStatus.IDLE:
+            self._before_end(commit=False)
+            await super().rollback()
 
 
 def _opened(*args: Any, **parameters: Any) -> BoundedConnection:

@@ -31,13 +31,15 @@ def parse_filter(value: Filter | Mapping[str, Any] | None) -> Filter | None:
         InputError: For an operator that does not exist, an operand of the wrong type, operators beside nested keys, and
             more than 50 levels.
     """
+    if value is None or isinstance(value, Filter):
+        return value
     _check_depth(value)
     return _parse(value)
 
 
 async def aparse_filter(value: Filter | Mapping[str, Any] | None) -> Filter | None:
     """Do as `parse_filter`, in a thread if there is much to parse, so that the event loop goes on."""
-    return await in_thread(parse_filter, value) if _is_large(value) else parse_filter(value)
+    return await in_thread(parse_filter, value) if value is not None and _is_large(value) else parse_filter(value)
 
 
 def _is_large(condition: object) -> bool:

@@ -16,6 +16,9 @@ MOST_OPERATORS = 1000
 
 _PART = re.compile(r'(?P<minus>-(?![-\s]|$))?(?:(?<!\w)"(?P<phrase>[^"]*)"|(?P<word>[^\s"]+))')
 
+_OPERATOR = re.compile(r'"|(?<!\S)-|(?<!\S)or(?!\S)', re.IGNORECASE)
+"""What a query without phrases, exclusions and alternatives has nowhere. Most queries are of that kind."""
+
 
 @dataclass(frozen=True, slots=True)
 class ParsedQuery:
@@ -57,8 +60,11 @@ def parse_query(text: str) -> ParsedQuery:
     Raises:
         InputError: If there are more than `MOST_OPERATORS` phrases and exclusions.
     """
+    text = _LONG_WORD.sub(r"\g<0> ", text)
+    if not _OPERATOR.search(text):
+        return WebQuery(" ".join(text.split()))
     alternatives = [_Alternative()]
-    parts = list(_PART.finditer(_LONG_WORD.sub(r"\g<0> ", text)))
+    parts = list(_PART.finditer(text))
     after_operand = False
     for position, match in enumerate(parts):
         if match[0].lower() == "or" and after_operand and position + 1 < len(parts):

@@ -37,20 +37,20 @@ def search(connection: Connection, collection: Collection, wanted: Search) -> li
         "rrf_k": wanted.fusion.rrf_k,
     }
     if wanted.vector is not None:
-        values["vector"] = bound_vector(_checked(wanted.vector, collection), collection.precision)
+        dimensions, precision, owner = (
+            collection.model.dimensions,
+            collection.precision,
+            f"Collection {collection.name!r}",
+        )
+        [vector] = checked_vectors([wanted.vector], count=1, dimensions=dimensions, owner=owner, precision=precision)
+        values["vector"] = bound_vector(vector, precision)
     rows = _rows(connection, collection, wanted, values, exact=wanted.exact)
     if len(rows) < wanted.fetched and wanted.mode != "lexical" and not wanted.exact:
         rows = _rows(connection, collection, wanted, values, exact=True)
     if not rows and wanted.mode == "hybrid" and wanted.text is not None:
         plain = unquoted(wanted.text)
         return [] if plain == wanted.text else search(connection, collection, replace(wanted, text=plain))
-    return [_result(row, place, wanted, collection.precision) for place, row in enumerate(rows, 1)]
-
-
-def _checked(vector: Any, collection: Collection) -> Any:
-    owner = f"Collection {collection.name!r}"
-    dimensions, precision = collection.model.dimensions, collection.precision
-    return checked_vectors([vector], count=1, dimensions=dimensions, owner=owner, precision=precision)[0]
+    return _results(rows, wanted, collection.precision)
 
 
 def _rows(
@@ -74,33 +74,33 @@ def _rows(
     return rows
 
 
-def _result(row: Any, place: int, wanted: Search, precision: Precision) -> SearchResult:
-    """Make a row a result: a chunk's columns, the scores of the mode, the packed vector where it was asked for."""
-    chunk_id, document_id, chunk_index, content, start, end, metadata, payload, header, key_order, *scores = row
-    vector = unpack_vector(scores.pop(), precision) if wanted.with_vectors else None
-    if key_order is not None:
-        metadata, payload = ordered(metadata, key_order, "metadata"), ordered(payload, key_order, "payload")
-    chunk = Chunk(content, start, end, chunk_index, metadata, document_id, chunk_id, payload, header)
-    if wanted.mode == "dense":
-        similarity, _ = scores
-        return SearchResult(chunk=chunk, score=similarity, similarity=similarity, dense_rank=place, vector=vector)
-    if wanted.mode == "lexical":
-        lexical_score, similarity, _ = scores
-        return SearchResult(
-            chunk=chunk,
-            score=lexical_score,
-            similarity=similarity,
-            lexical_score=lexical_score,
-            lexical_rank=place,
-            vector=vector,
+def _results(rows: Sequence[Any], wanted: Search, precision: Precision) -> list[SearchResult]:
+    """Make rows results: a chunk's columns, the scores of the mode, the packed vector where it was asked for."""
+    results = []
+    for place, row in enumerate(rows, 1):
+        chunk_id, document_id, chunk_index, content, start, end, metadata, payload, header, key_order, *scores = row
+        vector = unpack_vector(scores.pop(), precision) if wanted.with_vectors else None
+        if key_order is not None:
+            metadata, payload = ordered(metadata, key_order, "metadata"), ordered(payload, key_order, "payload")
+        chunk = Chunk(content, start, end, chunk_index, metadata, document_id, chunk_id, payload, header)
+        lexical_score = dense_rank = lexical_rank = None
+        if wanted.mode == "dense":
+            similarity, _ = scores
+            score, dense_rank = similarity, place
+        elif wanted.mode == "lexical":
+            lexical_score, similarity, _ = scores
+            score, lexical_rank = lexical_score, place
+        else:
+            similarity, lexical_score, dense_rank, lexical_rank, score, _ = scores
+        results.append(
+            SearchResult(
+                chunk=chunk,
+                score=score,
+                similarity=similarity,
+                lexical_score=lexical_score,
+                dense_rank=dense_rank,
+                lexical_rank=lexical_rank,
+                vector=vector,
+            )
         )
-    similarity, lexical_score, dense_rank, lexical_rank, score, _ = scores
-    return SearchResult(
-        chunk=chunk,
-        score=score,
-        similarity=similarity,
-        lexical_score=lexical_score,
-        dense_rank=dense_rank,
-        lexical_rank=lexical_rank,
-        vector=vector,
-    )
+    return results

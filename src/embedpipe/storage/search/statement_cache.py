@@ -23,7 +23,7 @@ _BOUND_LATER = ("vector", "threshold", "dense_weight", "rrf_k", "words", "constr
 
 def takes_long(wanted: Search) -> bool:
     """Return whether the statement may take long to prepare, which an event loop should not wait for."""
-    return len(wanted.text or "") > _LONG_TEXT or _parts(wanted.filter) > _FEW_PARTS
+    return len(wanted.text or "") > _LONG_TEXT or (wanted.filter is not None and _parts(wanted.filter) > _FEW_PARTS)
 
 
 def prepared(
@@ -78,9 +78,9 @@ def _constant(element: Any, **_: Any) -> BindParameter[Any] | None:
 _compiled = once(_compile)
 
 
-def _parts(condition: Filter | None) -> int:
+def _parts(condition: Filter) -> int:
     """Return how many comparisons there are in the condition."""
-    found, level = 0, [] if condition is None else [condition]
+    found, level = 0, [condition]
     while level:
         found += len(level)
         level = [part for each in level for part in parts_of(each)]
@@ -89,12 +89,13 @@ def _parts(condition: Filter | None) -> int:
 
 def _counts(wanted: Search, collection: Collection, *, ties: bool) -> tuple[tuple[str, int], ...]:
     """Return how many rows each step of the statement takes, by the name of the `bound_count`."""
-    candidates = max(wanted.fusion.candidates, wanted.fetched) if wanted.mode == "hybrid" else wanted.fetched
+    k = wanted.fetched
+    candidates = max(wanted.fusion.candidates, k) if wanted.mode == "hybrid" else k
     cut_later = wanted.mode == "lexical" and wanted.threshold is not None
     matches = _ALL_MATCHES if cut_later else candidates
     one_more = 0 if ties else 1
     return (
-        ("k", wanted.fetched),
+        ("k", k),
         ("candidates", candidates + one_more),
         ("wide", collection.index.oversampled(candidates)),
         ("lexical_candidates", matches),

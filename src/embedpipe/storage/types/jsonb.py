@@ -70,7 +70,7 @@ def storable_text(text: str, what: str) -> str:
     """
     if not isinstance(text, str):
         raise InputError(f"{what} must be a str, not {type(text).__name__}.")
-    fault = _text_fault(text)
+    fault = None if text.isascii() and "\x00" not in text else _text_fault(text)
     if fault is not None:
         raise InputError(f"{what}: {fault}")
     return text

@@ -1,0 +1,103 @@
+WITH chunks_first AS 
+(SELECT embedpipe.c1_chunks.key AS key 
+FROM embedpipe.c1_chunks 
+WHERE false), 
+near AS 
+(SELECT dense.key AS key, dense.distance AS distance, rank() OVER (ORDER BY dense.distance) AS rank 
+FROM (SELECT embedpipe.c1_vectors_1.key AS key, embedpipe.c1_vectors_1.embedding <=> %(vector)s AS distance 
+FROM embedpipe.c1_vectors_1 ORDER BY embedpipe.c1_vectors_1.embedding <=> %(vector)s
+ FETCH FIRST (101) ROWS ONLY) AS dense), 
+lexical_words AS MATERIALIZED 
+(SELECT anon_3.term AS term, sum(anon_3.n) AS count 
+FROM (SELECT (hashtext(lexemes.lexeme) & 536870911) + 1 AS term, cardinality(lexemes.positions) AS n 
+FROM unnest(to_tsvector(CAST('english' AS REGCONFIG), CASE WHEN (char_length(%(words)s::VARCHAR) = octet_length(%(words)s::VARCHAR)) THEN %(words)s::VARCHAR ELSE regexp_replace(regexp_replace(%(words)s::VARCHAR, '([฀-໿က-႟ក-៿぀-ヿㇰ-ㇿ㐀-䶿一-鿿豈-﫿ｦ-ﾟ𠀀-𿿿]+)', ' \1 ', 'g'), '(?<=[฀-໿က-႟ក-៿぀-ヿㇰ-ㇿ㐀-䶿一-鿿豈-﫿ｦ-ﾟ𠀀-𿿿])([฀-໿က-႟ក-៿぀-ヿㇰ-ㇿ㐀-䶿一-鿿豈-﫿ｦ-ﾟ𠀀-𿿿])(?=[฀-໿က-႟ក-៿぀-ヿㇰ-ㇿ㐀-䶿一-鿿豈-﫿ｦ-ﾟ𠀀-𿿿])', '\1 \1', 'g') END)) AS lexemes) AS anon_3 GROUP BY anon_3.term), 
+lexical_terms AS MATERIALIZED 
+(SELECT lexical_words.term AS term 
+FROM lexical_words UNION ALL SELECT totals.term AS term 
+FROM unnest(ARRAY[0, -1]) AS totals(term)), 
+lexical_counts AS MATERIALIZED 
+(SELECT parts.term AS term, CAST(sum(parts.chunks) AS FLOAT) AS chunks 
+FROM (SELECT embedpipe.c1_lexical_terms.term AS term, embedpipe.c1_lexical_terms.chunks AS chunks 
+FROM lexical_terms JOIN embedpipe.c1_lexical_terms ON embedpipe.c1_lexical_terms.term = lexical_terms.term UNION ALL SELECT lexical_terms.term AS term, recent.chunks AS chunks 
+FROM lexical_terms JOIN LATERAL (SELECT embedpipe.c1_lexical_deltas.chunks[array_position(embedpipe.c1_lexical_deltas.terms, lexical_terms.term)] AS chunks 
+FROM embedpipe.c1_lexical_deltas 
+WHERE embedpipe.c1_lexical_deltas.bucket = CAST(lexical_terms.term & 63 AS SMALLINT)
+ LIMIT ALL OFFSET 0) AS recent ON true) AS parts GROUP BY parts.term), 
+lexical_ranked AS MATERIALIZED 
+(SELECT weighed.term AS term, weighed.weight AS weight, row_number() OVER (ORDER BY weighed.weight DESC, weighed.term) AS place, sum(weighed.chunks) OVER (ORDER BY weighed.weight DESC, weighed.term ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW) AS chunks, sum(weighed.weight) OVER (ORDER BY weighed.weight DESC, weighed.term ROWS BETWEEN CURRENT ROW AND UNBOUNDED FOLLOWING) * 2.2 AS reach, weighed.weight * 2.2 AS bound, count(*) OVER () AS terms, (SELECT lexical_counts.chunks 
+FROM lexical_counts 
+WHERE lexical_counts.term = -1) AS length, (SELECT lexical_counts.chunks 
+FROM lexical_counts 
+WHERE lexical_counts.term = 0) AS total 
+FROM (SELECT lexical_words.term AS term, lexical_words.count * ln(1 + (((SELECT lexical_counts.chunks 
+FROM lexical_counts 
+WHERE lexical_counts.term = 0) - lexical_counts.chunks) + 0.5) / CAST((lexical_counts.chunks + 0.5) AS FLOAT)) AS weight, lexical_counts.chunks AS chunks 
+FROM lexical_words JOIN lexical_counts ON lexical_counts.term = lexical_words.term 
+WHERE lexical_counts.chunks > 0 ORDER BY lexical_words.count * ln(1 + (((SELECT lexical_counts.chunks 
+FROM lexical_counts 
+WHERE lexical_counts.term = 0) - lexical_counts.chunks) + 0.5) / CAST((lexical_counts.chunks + 0.5) AS FLOAT)) DESC, lexical_words.term 
+ LIMIT 16000) AS weighed), 
+lexical_asked AS MATERIALIZED 
+(SELECT CAST(concat('{', string_agg(concat(lexical_ranked.term, ':', lexical_ranked.weight), ','), '}/536870912') AS SPARSEVEC(536870912)) AS vector, array_agg(lexical_ranked.term) FILTER (WHERE lexical_ranked.place = 1 OR lexical_ranked.chunks <= 600 + 10 * 100) AS first, 0.8999999999999999 / CAST(greatest(min(lexical_ranked.length) / CAST(min(lexical_ranked.total) AS FLOAT), 1.0) AS FLOAT) AS slope 
+FROM lexical_ranked), 
+lexical_first AS 
+(SELECT embedpipe.c1_lexical.key AS key, ((-(embedpipe.c1_lexical.weights <#> (SELECT lexical_asked.vector 
+FROM lexical_asked))) * 2.2) / CAST((1 + 0.3 + embedpipe.c1_lexical.length * (SELECT lexical_asked.slope 
+FROM lexical_asked)) AS FLOAT) AS score 
+FROM embedpipe.c1_lexical 
+WHERE embedpipe.c1_lexical.terms && (SELECT lexical_asked.first 
+FROM lexical_asked) ORDER BY score DESC 
+ LIMIT 164), 
+lexical_threshold AS MATERIALIZED 
+(SELECT coalesce((SELECT lexical_first.score 
+FROM lexical_first ORDER BY lexical_first.score DESC 
+ LIMIT 1 OFFSET 100 - 1), 0.0) * 0.99999 AS score), 
+lexical_open AS MATERIALIZED 
+(SELECT lexical_ranked.term AS term, lexical_ranked.weight AS weight, lexical_ranked.place AS place, lexical_ranked.chunks AS chunks, lexical_ranked.reach AS reach, lexical_ranked.bound AS bound, lexical_ranked.terms AS terms, lexical_ranked.length AS length, lexical_ranked.total AS total, lexical_threshold.score AS score 
+FROM lexical_ranked JOIN lexical_asked ON true JOIN lexical_threshold ON true 
+WHERE lexical_ranked.term != all(lexical_asked.first) AND lexical_ranked.reach >= lexical_threshold.score), 
+lexical_needed AS MATERIALIZED 
+(SELECT array_agg(lexical_open.term) AS heads, array_agg(lexical_open.term) AS partners 
+FROM lexical_open 
+WHERE lexical_open.bound >= lexical_open.score OR lexical_open.terms > 64 
+HAVING count(*) > 0 UNION ALL SELECT ARRAY[lexical_open.term] AS anon_5, (SELECT array_agg(lighter.term) AS array_agg_1 
+FROM lexical_open AS lighter 
+WHERE lighter.place > lexical_open.place AND lighter.reach >= lexical_open.score - lexical_open.bound) AS anon_6 
+FROM lexical_open 
+WHERE NOT (lexical_open.bound >= lexical_open.score OR lexical_open.terms > 64)), 
+found AS 
+(SELECT lexical.key AS key, lexical.score AS score, lexical.cut AS cut, rank() OVER (ORDER BY lexical.score DESC) AS rank 
+FROM (SELECT lexical_best.key AS key, lexical_best.score AS score, count(*) OVER () >= 164 AS cut 
+FROM (SELECT found.key AS key, found.score AS score 
+FROM (SELECT anon_2.key AS key, anon_2.score AS score 
+FROM (SELECT lexical_first.key AS key, lexical_first.score AS score 
+FROM lexical_first) AS anon_2 UNION SELECT anon_4.key AS key, anon_4.score AS score 
+FROM (SELECT DISTINCT found.key AS key, found.score AS score 
+FROM lexical_needed JOIN LATERAL (SELECT embedpipe.c1_lexical.key AS key, ((-(embedpipe.c1_lexical.weights <#> (SELECT lexical_asked.vector 
+FROM lexical_asked))) * 2.2) / CAST((1 + 0.3 + embedpipe.c1_lexical.length * (SELECT lexical_asked.slope 
+FROM lexical_asked)) AS FLOAT) AS score 
+FROM embedpipe.c1_lexical 
+WHERE embedpipe.c1_lexical.terms && lexical_needed.heads AND embedpipe.c1_lexical.terms && lexical_needed.partners) AS found ON true ORDER BY found.score DESC 
+ LIMIT 164) AS anon_4) AS found ORDER BY found.score DESC
+ FETCH FIRST (100) ROWS WITH TIES) AS lexical_best) AS lexical), 
+nearest AS 
+(SELECT near.key AS key, near.distance AS distance, near.rank AS rank 
+FROM near 
+WHERE near.rank < 101), 
+pool AS 
+(SELECT nearest.key AS key 
+FROM nearest UNION SELECT found.key AS key 
+FROM found), 
+"both" AS MATERIALIZED 
+(SELECT pool.key AS key, 1 - (embedpipe.c1_vectors_1.embedding <=> %(vector)s) AS similarity, coalesce(((-(embedpipe.c1_lexical.weights <#> (SELECT lexical_asked.vector 
+FROM lexical_asked))) * 2.2) / CAST((1 + 0.3 + embedpipe.c1_lexical.length * (SELECT lexical_asked.slope 
+FROM lexical_asked)) AS FLOAT), 0.0) AS lexical_score, nearest.rank AS dense_rank, found.rank AS lexical_rank 
+FROM pool JOIN embedpipe.c1_vectors_1 ON embedpipe.c1_vectors_1.key = pool.key LEFT OUTER JOIN embedpipe.c1_lexical ON embedpipe.c1_lexical.key = pool.key LEFT OUTER JOIN nearest ON nearest.key = pool.key LEFT OUTER JOIN found ON found.key = pool.key)
+ SELECT embedpipe.c1_chunks.id, embedpipe.c1_chunks.document_id, embedpipe.c1_chunks.chunk_index, embedpipe.c1_chunks.content, embedpipe.c1_chunks.start_index, embedpipe.c1_chunks.end_index, embedpipe.c1_chunks.metadata, embedpipe.c1_chunks.payload, embedpipe.c1_chunks.header, embedpipe.c1_chunks.key_order, best.similarity AS similarity, best.lexical_score AS lexical_score, best.dense_rank AS dense_rank, best.lexical_rank AS lexical_rank, best.score AS score, (SELECT count(*) = 101 AND max(near.rank) < 101 AS anon_1 
+FROM near) OR coalesce((SELECT bool_or(found.cut) AS bool_or_1 
+FROM found), false) AS cut 
+FROM embedpipe.c1_chunks JOIN (SELECT fused.key AS key, fused.similarity AS similarity, fused.lexical_score AS lexical_score, fused.dense_rank AS dense_rank, fused.lexical_rank AS lexical_rank, fused.score AS score 
+FROM (SELECT "both".key AS key, "both".similarity AS similarity, "both".lexical_score AS lexical_score, "both".dense_rank AS dense_rank, "both".lexical_rank AS lexical_rank, CAST(coalesce(("both".lexical_score - 0) / CAST(nullif(max("both".lexical_score) OVER () - 0, 0) AS FLOAT), 0.0) + %(dense_weight)s * (coalesce(("both".similarity - -1) / CAST(nullif(max("both".similarity) OVER () - -1, 0) AS FLOAT), 0.0) - coalesce(("both".lexical_score - 0) / CAST(nullif(max("both".lexical_score) OVER () - 0, 0) AS FLOAT), 0.0)) AS FLOAT) AS score 
+FROM "both") AS fused ORDER BY fused.score DESC
+ FETCH FIRST (5) ROWS WITH TIES) AS best ON embedpipe.c1_chunks.key = best.key ORDER BY best.score DESC, embedpipe.c1_chunks.id 
+ LIMIT 5

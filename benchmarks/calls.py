@@ -6,6 +6,7 @@ python benchmarks/calls.py
 import sys
 from collections import Counter
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from pydoc_data.topics import topics
 from types import FrameType
@@ -13,6 +14,7 @@ from types import FrameType
 import embedpipe
 from embedpipe import Document, SemanticSearchService
 from embedpipe.testing import FakeEmbeddingModel
+from embedpipe.types import SearchMode
 
 ROOT = str(Path(embedpipe.__file__).parent)
 
@@ -63,14 +65,13 @@ def main() -> None:
     service = SemanticSearchService(FakeEmbeddingModel(64), collection="calls", chunker=None)
     words = " ".join(topics.values()).split()
     service.ingest([Document(id=f"d{i}", text=" ".join(words[i * 60 : i * 60 + 60])) for i in range(1000)])
-    for mode in ("dense", "lexical", "hybrid"):
+    modes: tuple[SearchMode, ...] = ("dense", "lexical", "hybrid")
+    for mode in modes:
         for _ in range(3):
-            service.search("which index finds rows of a list", k=5, mode=mode)  # type: ignore[arg-type]  # one of the modes
-        _report(mode, profiled(lambda mode=mode: service.search("an object with attributes", k=5, mode=mode)))  # type: ignore[misc]
-    one = iter(range(1000, 2000))
-    document = lambda: [Document(id=f"d{next(one)}", text=f"The document of number {next(one)}.")]  # noqa: E731
-    service.ingest(document())
-    _report("ingest", profiled(lambda: service.ingest(document())))
+            service.search("which index finds rows of a list", k=5, mode=mode)
+        _report(mode, profiled(partial(service.search, "an object with attributes", k=5, mode=mode)))
+    service.ingest([Document(id="first", text="The document that warms up.")])
+    _report("ingest", profiled(partial(service.ingest, [Document(id="second", text="The document that counts.")])))
 
 
 def _report(name: str, profile: Profile) -> None:

@@ -62,7 +62,7 @@ def parse_query(text: str) -> ParsedQuery:
     """
     text = _LONG_WORD.sub(r"\g<0> ", text)
     if not _OPERATOR.search(text):
-        return WebQuery(" ".join(text.split()))
+        return ParsedQuery(" ".join(text.split()))
     alternatives = [_Alternative()]
     parts = list(_PART.finditer(text))
     after_operand = False

@@ -23,7 +23,7 @@ FROM lexical_terms JOIN LATERAL (SELECT embedpipe.c1_lexical_deltas.chunks[array
 FROM embedpipe.c1_lexical_deltas 
 WHERE embedpipe.c1_lexical_deltas.bucket = CAST(lexical_terms.term & 63 AS SMALLINT)
  LIMIT ALL OFFSET 0) AS recent ON true) AS parts GROUP BY parts.term), 
-lexical_ranked AS MATERIALIZED 
+lexical_query_terms AS MATERIALIZED 
 (SELECT weighed.term AS term, weighed.weight AS weight, row_number() OVER (ORDER BY weighed.weight DESC, weighed.term) AS place, sum(weighed.chunks) OVER (ORDER BY weighed.weight DESC, weighed.term ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW) AS chunks, sum(weighed.weight) OVER (ORDER BY weighed.weight DESC, weighed.term ROWS BETWEEN CURRENT ROW AND UNBOUNDED FOLLOWING) * 2.2 AS reach, weighed.weight * 2.2 AS bound, count(*) OVER () AS terms, (SELECT lexical_counts.chunks 
 FROM lexical_counts 
 WHERE lexical_counts.term = -1) AS length, (SELECT lexical_counts.chunks 
@@ -37,26 +37,26 @@ WHERE lexical_counts.chunks > 0 ORDER BY lexical_words.count * ln(1 + (((SELECT 
 FROM lexical_counts 
 WHERE lexical_counts.term = 0) - lexical_counts.chunks) + 0.5) / CAST((lexical_counts.chunks + 0.5) AS FLOAT)) DESC, lexical_words.term 
  LIMIT 16000) AS weighed), 
-lexical_asked AS MATERIALIZED 
-(SELECT CAST(concat('{', string_agg(concat(lexical_ranked.term, ':', lexical_ranked.weight), ','), '}/536870912') AS SPARSEVEC(536870912)) AS vector, array_agg(lexical_ranked.term) FILTER (WHERE lexical_ranked.place = 1 OR lexical_ranked.chunks <= 600 + 10 * 100) AS first, 0.8999999999999999 / CAST(greatest(min(lexical_ranked.length) / CAST(min(lexical_ranked.total) AS FLOAT), 1.0) AS FLOAT) AS slope 
-FROM lexical_ranked), 
+lexical_query AS MATERIALIZED 
+(SELECT CAST(concat('{', string_agg(concat(lexical_query_terms.term, ':', lexical_query_terms.weight), ','), '}/536870912') AS SPARSEVEC(536870912)) AS vector, array_agg(lexical_query_terms.term) FILTER (WHERE lexical_query_terms.place = 1 OR lexical_query_terms.chunks <= 600 + 10 * 100) AS first, 0.8999999999999999 / CAST(greatest(min(lexical_query_terms.length) / CAST(min(lexical_query_terms.total) AS FLOAT), 1.0) AS FLOAT) AS slope 
+FROM lexical_query_terms), 
 lexical_first AS 
-(SELECT embedpipe.c1_lexical.key AS key, ((-(embedpipe.c1_lexical.weights <#> (SELECT lexical_asked.vector 
-FROM lexical_asked))) * 2.2) / CAST((1 + 0.3 + embedpipe.c1_lexical.length * (SELECT lexical_asked.slope 
-FROM lexical_asked)) AS FLOAT) AS score 
+(SELECT embedpipe.c1_lexical.key AS key, ((-(embedpipe.c1_lexical.weights <#> (SELECT lexical_query.vector 
+FROM lexical_query))) * 2.2) / CAST((1 + 0.3 + embedpipe.c1_lexical.length * (SELECT lexical_query.slope 
+FROM lexical_query)) AS FLOAT) AS score 
 FROM embedpipe.c1_lexical 
-WHERE embedpipe.c1_lexical.terms && (SELECT lexical_asked.first 
-FROM lexical_asked) ORDER BY score DESC 
+WHERE embedpipe.c1_lexical.terms && (SELECT lexical_query.first 
+FROM lexical_query) ORDER BY score DESC 
  LIMIT 164), 
 lexical_threshold AS MATERIALIZED 
 (SELECT coalesce((SELECT lexical_first.score 
 FROM lexical_first ORDER BY lexical_first.score DESC 
  LIMIT 1 OFFSET 100 - 1), 0.0) * 0.99999 AS score), 
 lexical_open AS MATERIALIZED 
-(SELECT lexical_ranked.term AS term, lexical_ranked.weight AS weight, lexical_ranked.place AS place, lexical_ranked.chunks AS chunks, lexical_ranked.reach AS reach, lexical_ranked.bound AS bound, lexical_ranked.terms AS terms, lexical_ranked.length AS length, lexical_ranked.total AS total, lexical_threshold.score AS score 
-FROM lexical_ranked JOIN lexical_asked ON true JOIN lexical_threshold ON true 
-WHERE lexical_ranked.term != all(lexical_asked.first) AND lexical_ranked.reach >= lexical_threshold.score), 
-lexical_needed AS MATERIALIZED 
+(SELECT lexical_query_terms.term AS term, lexical_query_terms.weight AS weight, lexical_query_terms.place AS place, lexical_query_terms.chunks AS chunks, lexical_query_terms.reach AS reach, lexical_query_terms.bound AS bound, lexical_query_terms.terms AS terms, lexical_query_terms.length AS length, lexical_query_terms.total AS total, lexical_threshold.score AS score 
+FROM lexical_query_terms JOIN lexical_query ON true JOIN lexical_threshold ON true 
+WHERE lexical_query_terms.term != all(lexical_query.first) AND lexical_query_terms.reach >= lexical_threshold.score), 
+lexical_second_round AS MATERIALIZED 
 (SELECT array_agg(lexical_open.term) AS heads, array_agg(lexical_open.term) AS partners 
 FROM lexical_open 
 WHERE lexical_open.bound >= lexical_open.score OR lexical_open.terms > 64 
@@ -73,11 +73,11 @@ FROM (SELECT anon_2.key AS key, anon_2.score AS score
 FROM (SELECT lexical_first.key AS key, lexical_first.score AS score 
 FROM lexical_first) AS anon_2 UNION SELECT anon_4.key AS key, anon_4.score AS score 
 FROM (SELECT DISTINCT found.key AS key, found.score AS score 
-FROM lexical_needed JOIN LATERAL (SELECT embedpipe.c1_lexical.key AS key, ((-(embedpipe.c1_lexical.weights <#> (SELECT lexical_asked.vector 
-FROM lexical_asked))) * 2.2) / CAST((1 + 0.3 + embedpipe.c1_lexical.length * (SELECT lexical_asked.slope 
-FROM lexical_asked)) AS FLOAT) AS score 
+FROM lexical_second_round JOIN LATERAL (SELECT embedpipe.c1_lexical.key AS key, ((-(embedpipe.c1_lexical.weights <#> (SELECT lexical_query.vector 
+FROM lexical_query))) * 2.2) / CAST((1 + 0.3 + embedpipe.c1_lexical.length * (SELECT lexical_query.slope 
+FROM lexical_query)) AS FLOAT) AS score 
 FROM embedpipe.c1_lexical 
-WHERE embedpipe.c1_lexical.terms && lexical_needed.heads AND embedpipe.c1_lexical.terms && lexical_needed.partners) AS found ON true ORDER BY found.score DESC 
+WHERE embedpipe.c1_lexical.terms && lexical_second_round.heads AND embedpipe.c1_lexical.terms && lexical_second_round.partners) AS found ON true ORDER BY found.score DESC 
  LIMIT 164) AS anon_4) AS found ORDER BY found.score DESC
  FETCH FIRST (100) ROWS WITH TIES) AS lexical_best) AS lexical), 
 nearest AS 
@@ -89,9 +89,9 @@ pool AS
 FROM nearest UNION SELECT found.key AS key 
 FROM found), 
 "both" AS MATERIALIZED 
-(SELECT pool.key AS key, 1 - (embedpipe.c1_vectors_1.embedding <=> %(vector)s) AS similarity, coalesce(((-(embedpipe.c1_lexical.weights <#> (SELECT lexical_asked.vector 
-FROM lexical_asked))) * 2.2) / CAST((1 + 0.3 + embedpipe.c1_lexical.length * (SELECT lexical_asked.slope 
-FROM lexical_asked)) AS FLOAT), 0.0) AS lexical_score, nearest.rank AS dense_rank, found.rank AS lexical_rank 
+(SELECT pool.key AS key, 1 - (embedpipe.c1_vectors_1.embedding <=> %(vector)s) AS similarity, coalesce(((-(embedpipe.c1_lexical.weights <#> (SELECT lexical_query.vector 
+FROM lexical_query))) * 2.2) / CAST((1 + 0.3 + embedpipe.c1_lexical.length * (SELECT lexical_query.slope 
+FROM lexical_query)) AS FLOAT), 0.0) AS lexical_score, nearest.rank AS dense_rank, found.rank AS lexical_rank 
 FROM pool JOIN embedpipe.c1_vectors_1 ON embedpipe.c1_vectors_1.key = pool.key LEFT OUTER JOIN embedpipe.c1_lexical ON embedpipe.c1_lexical.key = pool.key LEFT OUTER JOIN nearest ON nearest.key = pool.key LEFT OUTER JOIN found ON found.key = pool.key)
  SELECT embedpipe.c1_chunks.id, embedpipe.c1_chunks.document_id, embedpipe.c1_chunks.chunk_index, embedpipe.c1_chunks.content, embedpipe.c1_chunks.start_index, embedpipe.c1_chunks.end_index, embedpipe.c1_chunks.metadata, embedpipe.c1_chunks.payload, embedpipe.c1_chunks.header, embedpipe.c1_chunks.key_order, best.similarity AS similarity, best.lexical_score AS lexical_score, best.dense_rank AS dense_rank, best.lexical_rank AS lexical_rank, best.score AS score, (SELECT count(*) = 101 AND max(near.rank) < 101 AS anon_1 
 FROM near) OR coalesce((SELECT bool_or(found.cut) AS bool_or_1 

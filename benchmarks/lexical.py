@@ -26,7 +26,7 @@ from sqlalchemy import ARRAY, Connection, Text, bindparam, func, select, text, t
 from embedpipe.evaluation.datasets import EvaluationSet, load_beir
 from embedpipe.evaluation.measures import measure
 from embedpipe.storage import Database, PgVectorStore
-from embedpipe.storage.lexical import index as lexical
+from embedpipe.storage.lexical import refresh_weights
 from embedpipe.storage.lexical.query_parser import parse_query
 from embedpipe.storage.lexical.terms import tsvector
 from embedpipe.types import Chunk, ModelSpec
@@ -176,7 +176,7 @@ def write(store: PgVectorStore, part: Sequence[Chunk], *, indexed: bool) -> floa
         started = time.perf_counter()
         store.upsert(part, vectors)
         return time.perf_counter() - started
-    with patch.object(lexical, "index"):
+    with patch("embedpipe.storage.write.chunks.index_chunks"):
         started = time.perf_counter()
         store.upsert(part, vectors)
         return time.perf_counter() - started
@@ -193,7 +193,7 @@ def quality(database: Database) -> None:
         found = [answers(store, dataset)]
         agreement, same = on_our_lexemes(store, dataset, found[0])
         with database.engine.begin() as connection:
-            lexical.refresh(connection, store.collection, tolerance=0.001)
+            refresh_weights(connection, store.collection, tolerance=0.001)
         found.append(answers(store, dataset))
         refreshed, _ = on_our_lexemes(store, dataset, found[1])
         own = with_its_tokenizer(dataset, stemmed=language == "english")

@@ -302,7 +302,7 @@ async def rebuild(at: Cancelling, url: str) -> None:
     await at.each(index, index_beside)
     at.times = max(at.times // 2, 1)  # whatever a cancelled one has begun is finished, by name, in the next
     await at.each(reembed)
-    await opened.drop_vector_sets()
+    await opened.drop_embedding_versions()
 
 
 async def embedding(at: Cancelling, url: str) -> None:

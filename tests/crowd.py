@@ -138,7 +138,7 @@ class Member:
         store.reembed(lambda texts: other.embed(texts, "document"), model=other.spec)
         self.turn()
         if self.chance.random() < 0.5:
-            self.service.store.drop_vector_sets()
+            self.service.store.drop_embedding_versions()
 
     def drop(self, store: PgVectorStore) -> None:
         store.drop()

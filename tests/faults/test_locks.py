@@ -123,7 +123,7 @@ class Target:
 
     def reembed(self) -> None:
         there = self.store.reembed(lambda texts: NEW.embed(texts, "document"), model=NEW.spec)
-        there.reembed(lambda texts: OLD.embed(texts, "document"), model=OLD.spec).drop_vector_sets()
+        there.reembed(lambda texts: OLD.embed(texts, "document"), model=OLD.spec).drop_embedding_versions()
 
     def drop(self) -> None:
         self.store.drop()

@@ -15,7 +15,7 @@ from embedpipe.errors import StorageError
 from embedpipe.storage import Database, PgVectorStore, VectorIndex
 from embedpipe.storage.admin.diagnosis import Diagnosis
 from embedpipe.storage.embedded.cluster import packaged_binaries
-from embedpipe.storage.tables.vector_index import INDEX_FROM
+from embedpipe.storage.tables.index_types import INDEX_FROM
 from embedpipe.types import Chunk, ModelSpec
 
 SPEC = ModelSpec(name="unit-test", dimensions=8)

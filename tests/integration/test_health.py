@@ -15,7 +15,7 @@ from sqlalchemy import text
 from embedpipe.embedding import EmbeddingGenerator
 from embedpipe.service import SemanticSearchService
 from embedpipe.storage import Database, PgVectorStore
-from embedpipe.storage.tables.vector_index import INDEX_FROM
+from embedpipe.storage.tables.index_types import INDEX_FROM
 from embedpipe.testing import FakeEmbeddingModel
 from embedpipe.types import Chunk, Document, Kind, ModelSpec, Vectors
 

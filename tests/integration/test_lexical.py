@@ -15,7 +15,7 @@ from sqlalchemy import func, select, text, true
 
 from embedpipe.errors import ConfigurationError, InputError
 from embedpipe.storage import BM25, Database, Field, Filter, PgVectorStore
-from embedpipe.storage.lexical import index as lexical
+from embedpipe.storage.lexical import refresh_weights
 from embedpipe.storage.tables import lexical_tables
 from embedpipe.types import Chunk, ModelSpec
 
@@ -154,7 +154,7 @@ def test_scores_stay_exact_through_inserts_updates_and_deletes(store: PgVectorSt
 
 def refresh(store: PgVectorStore) -> int:
     with store.database.engine.begin() as connection:
-        return lexical.refresh(connection, store.collection, tolerance=1e-6)
+        return refresh_weights(connection, store.collection, tolerance=1e-6)
 
 
 def assert_statistics(store: PgVectorStore, texts: Mapping[str, str]) -> None:

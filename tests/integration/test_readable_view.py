@@ -52,7 +52,7 @@ def test_a_view_shows_the_vectors_of_the_present_model(database: Database) -> No
     assert {row.dimensions for row in rows(database, info.view, dimensions)} == {2}
     renewed = store.reembed(lambda texts: np.ones((len(texts), 3), dtype=np.float32), model=NEW)
     assert {row.dimensions for row in rows(database, info.view, dimensions)} == {3}
-    assert renewed.drop_vector_sets() == 1
+    assert renewed.drop_embedding_versions() == 1
     assert [info.view for info in database.collections()] == [info.view]
     assert {row.dimensions for row in rows(database, info.view, dimensions)} == {3}
 

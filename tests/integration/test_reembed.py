@@ -21,7 +21,7 @@ from embedpipe.errors import (
 from embedpipe.storage import Database, PgVectorStore, VectorIndex
 from embedpipe.storage.admin.setup import run, setup_statements
 from embedpipe.storage.indexes import has_index
-from embedpipe.storage.tables.catalogue import vector_sets
+from embedpipe.storage.tables.catalogue import embedding_versions
 from embedpipe.testing import FakeEmbeddingModel
 from embedpipe.types import Chunk, Vectors
 from stores import awaitable
@@ -185,8 +185,8 @@ def test_going_back_embeds_only_what_was_written_since(store: PgVectorStore, dat
     check(store, OLD)  # opened before all this
     with pytest.raises(ModelMismatchError):
         renewed.search(np.ones(16))
-    assert back.drop_vector_sets() == 1
-    assert back.drop_vector_sets() == 0
+    assert back.drop_embedding_versions() == 1
+    assert back.drop_embedding_versions() == 0
     write(back, chunks(1, wrote="again"))
     assert check(back, OLD)["00001"] == "text 1 again"
     back.drop()
@@ -235,14 +235,14 @@ def test_a_writer_in_an_older_snapshot_is_refused_where_a_vector_could_go_stale(
 
 
 def test_wrong_vectors_are_refused_and_nothing_changes(store: PgVectorStore, database: Database) -> None:
-    with pytest.raises(ModelMismatchError, match=r"new.*16 dimensions, got 8"):
+    with pytest.raises(ModelMismatchError, match=r"new.*8 dimensions, not 16"):
         store.reembed(lambda texts: np.ones((len(texts), 8)), model=NEW.spec)
     with pytest.raises(InputError, match="position 0 holds NaN"):
         store.reembed(lambda texts: np.full((len(texts), 16), np.nan), model=NEW.spec)
-    with pytest.raises(InputError, match=r"expected \(512, 16\)"):
+    with pytest.raises(InputError, match=r"array of \(512, 16\)"):
         store.reembed(lambda texts: np.ones((1, 16)), model=NEW.spec)
     check(store, OLD)
-    assert [found.active for found in database.read(vector_sets, database.schema, store.name)] == [True, False]
+    assert [found.active for found in database.read(embedding_versions, database.schema, store.name)] == [True, False]
     with pytest.raises(CollectionNotFoundError, match="nowhere"):
         PgVectorStore(database, collection="nowhere").reembed(Embed(NEW), model=NEW.spec)
 
@@ -250,7 +250,7 @@ def test_wrong_vectors_are_refused_and_nothing_changes(store: PgVectorStore, dat
 def test_sets_that_were_dropped_meanwhile_are_made_again_and_whole(store: PgVectorStore) -> None:
     def drop(number: int) -> None:
         if number == 2:
-            store.drop_vector_sets()
+            store.drop_embedding_versions()
 
     check(store.reembed(Embed(NEW, drop), model=NEW.spec), NEW)
 

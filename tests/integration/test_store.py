@@ -154,7 +154,7 @@ async def test_what_cannot_be_stored_is_named_and_nothing_is_written(store: Any,
 
 async def test_bad_vectors_are_refused_and_nothing_is_written(store: Any) -> None:
     two = [Chunk.whole("a", id="a"), Chunk.whole("b", id="b")]
-    with pytest.raises(ModelMismatchError, match="16 dimensions, got 8"):
+    with pytest.raises(ModelMismatchError, match="8 dimensions, not 16"):
         await store.upsert(two, vectors(2, dimensions=8))
     with pytest.raises(InputError, match="expected \\(2, 16\\)"):
         await store.upsert(two, vectors(3))
@@ -177,7 +177,7 @@ async def test_bad_vectors_are_refused_and_nothing_is_written(store: Any) -> Non
         ({"vector": np.ones(D), "mode": "hybrid"}, "query's text"),
         ({"vector": np.ones(D), "threshold": 3}, "threshold=3 is out of range"),
         ({"text": "a", "mode": "lexical", "threshold": 0.5}, "query's vector"),
-        ({"vector": np.ones(3)}, "16 dimensions, got 3"),
+        ({"vector": np.ones(3)}, "3 dimensions, not 16"),
         ({"vector": np.ones(D), "text": "\x00", "mode": "hybrid"}, "NUL"),
         ({"vector": np.ones(D), "filter": {"a": {"$foo": 1}}}, "unknown operator"),
     ],

@@ -94,7 +94,7 @@ METHODS: dict[str, Callable[[Any], Awaitable[Any]]] = {
     "reembed": lambda store: store.reembed(
         lambda texts: pytest.fail(str(texts)), model=ModelSpec(name="b", dimensions=D)
     ),
-    "drop_vector_sets": lambda store: store.drop_vector_sets(),
+    "drop_embedding_versions": lambda store: store.drop_embedding_versions(),
     "exists": lambda store: store.exists(),
     "health": lambda store: store.health(),
     "drop": lambda store: store.drop(),

@@ -18,7 +18,7 @@ def reembed_collection(url: str | None, collection: str, model: str, *, drop: bo
         check_exists(collection, database)
         generator = EmbeddingGenerator(model)
         store = _with_progress(PgVectorStore(database, collection=collection), generator)
-        dropped = store.drop_vector_sets() if drop else 0
+        dropped = store.drop_embedding_versions() if drop else 0
         chunks = store.count()
     if as_json:
         write_json({"collection": collection, "model": generator.spec.name, "chunks": chunks, "sets_dropped": dropped})

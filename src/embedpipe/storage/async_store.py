@@ -16,10 +16,9 @@ from embedpipe.errors import InputError, SchemaError, StorageError, UnknownCommi
 from embedpipe.storage.admin import Health, health
 from embedpipe.storage.base_store import RENEWALS, check_outdated, replaced
 from embedpipe.storage.filters import Condition, ValueType, aparse_filter
-from embedpipe.storage.indexes import MetadataIndex
-from embedpipe.storage.indexes import metadata as metadata_index
-from embedpipe.storage.indexes import vector as vector_index
-from embedpipe.storage.lexical import index as lexical_index
+from embedpipe.storage.indexes import MetadataIndex, metadata_index, vector_index
+from embedpipe.storage.lexical import WEIGHT_TOLERANCE, refresh_weights
+from embedpipe.storage.reembed import drop_embedding_versions
 from embedpipe.storage.search import (
     Fusion,
     FusionMethod,
@@ -295,7 +294,7 @@ class AsyncPgVectorStore(ThreadStore):
 
     async def metadata_indexes(self) -> list[MetadataIndex]:
         """Return the indexes on metadata keys, in the order they were made."""
-        return await self._run("metadata_indexes", metadata_index.listed)
+        return await self._run("metadata_indexes", metadata_index.list_indexes)
 
     async def drop_metadata_index(self, *path: str, type: ValueType = "number") -> bool:
         """Drop the index on a metadata key.
@@ -358,9 +357,17 @@ class AsyncPgVectorStore(ThreadStore):
             How many chunks had their words weighed anew.
         """
         with self._span("refresh_statistics"):
-            weighed = await self._step(lexical_index.refresh, 0.0 if exact else lexical_index.TOLERANCE)
+            weighed = await self._step(refresh_weights, 0.0 if exact else WEIGHT_TOLERANCE)
             await self._step(vector_index.analyze)
         return weighed
+
+    async def drop_embedding_versions(self) -> int:
+        """Drop the vectors of all models but the present one.
+
+        Returns:
+            How many sets of vectors there were.
+        """
+        return await self.database.arun(drop_embedding_versions, self.database.schema, self.name)
 
     async def exists(self) -> bool:
         """Return whether the collection is there. Looking does not make it."""

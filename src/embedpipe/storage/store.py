@@ -15,11 +15,9 @@ from embedpipe.errors import InputError, SchemaError, StorageError, UnknownCommi
 from embedpipe.storage.admin import Health, health
 from embedpipe.storage.base_store import RENEWALS, BaseStore, check_outdated, replaced
 from embedpipe.storage.filters import Condition, ValueType, parse_filter
-from embedpipe.storage.indexes import IndexProgress, MetadataIndex
-from embedpipe.storage.indexes import metadata as metadata_index
-from embedpipe.storage.indexes import vector as vector_index
-from embedpipe.storage.lexical import index as lexical_index
-from embedpipe.storage.reembed import Reembedding, ReembedProgress, drop_idle
+from embedpipe.storage.indexes import IndexProgress, MetadataIndex, metadata_index, vector_index
+from embedpipe.storage.lexical import WEIGHT_TOLERANCE, refresh_weights
+from embedpipe.storage.reembed import Reembedding, ReembedProgress, drop_embedding_versions
 from embedpipe.storage.search import (
     Fusion,
     FusionMethod,
@@ -355,7 +353,7 @@ class PgVectorStore(BaseStore):
 
     def metadata_indexes(self) -> list[MetadataIndex]:
         """Return the indexes on metadata keys, in the order they were made."""
-        return self._run("metadata_indexes", metadata_index.listed)
+        return self._run("metadata_indexes", metadata_index.list_indexes)
 
     def drop_metadata_index(self, *path: str, type: ValueType = "number") -> bool:
         """Drop the index on a metadata key.
@@ -416,7 +414,7 @@ class PgVectorStore(BaseStore):
             How many chunks had their words weighed anew.
         """
         with self._span("refresh_statistics"):
-            weighed = self._step(lexical_index.refresh, 0.0 if exact else lexical_index.TOLERANCE)
+            weighed = self._step(refresh_weights, 0.0 if exact else WEIGHT_TOLERANCE)
             self._step(vector_index.analyze)
         return weighed
 
@@ -434,8 +432,8 @@ class PgVectorStore(BaseStore):
         has changed, and the next call continues. If the present vectors have an index, the new ones get one before the
         switch. The switch waits for running writers, and up to 64 chunks may be embedded while others wait for it.
         After it stores of the former model, this one too, raise `ModelMismatchError`. The former vectors stay until
-        `drop_vector_sets()`: `reembed` with that model goes back, and embeds only what was written since. Vectors that
-        others drop meanwhile are made again.
+        `drop_embedding_versions()`: `reembed` with that model goes back, and embeds only what was written since.
+        Vectors that others drop meanwhile are made again.
 
         Args:
             embed: Maps a list of texts to an (n, d) float32 array of `model`.
@@ -469,13 +467,13 @@ class PgVectorStore(BaseStore):
                     check_outdated(error, left)
         return self._with_model(model)
 
-    def drop_vector_sets(self) -> int:
+    def drop_embedding_versions(self) -> int:
         """Drop the vectors of all models but the present one.
 
         Returns:
             How many sets of vectors there were.
         """
-        return self.database.run(drop_idle, self.database.schema, self.name)
+        return self.database.run(drop_embedding_versions, self.database.schema, self.name)
 
     def exists(self) -> bool:
         """Return whether the collection is there. Looking does not make it."""

@@ -67,6 +67,6 @@ class ThreadStore(BaseStore):
         renewed = await in_thread(store.reembed, embed, model=model, precision=precision, on_progress=on_progress)
         return renewed._as(type(self))  # noqa: SLF001 - the same collection
 
-    async def drop_vector_sets(self) -> int:
-        """Drop the vectors of all models but the present one, see `PgVectorStore.drop_vector_sets`."""
-        return await in_thread(self.to_sync().drop_vector_sets)
+    async def drop_embedding_versions(self) -> int:
+        """Drop the vectors of all models but the present one, see `PgVectorStore.drop_embedding_versions`."""
+        return await in_thread(self.to_sync().drop_embedding_versions)

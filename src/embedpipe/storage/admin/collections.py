@@ -16,11 +16,11 @@ from embedpipe.storage.tables import (
     Catalogue,
     Collection,
     DropView,
+    embedding_versions,
     find_collection,
     lexical_tables,
     quoted,
     readable_view,
-    vector_sets,
 )
 from embedpipe.storage.types import Precision
 from embedpipe.types import ModelSpec
@@ -77,7 +77,7 @@ def list_collections(connection: Connection, schema: str) -> list[CollectionInfo
 
 def _info(connection: Connection, collection: Collection) -> CollectionInfo:
     words = lexical_tables(collection)
-    sets = vector_sets(connection, collection.schema, collection.name)
+    sets = embedding_versions(connection, collection.schema, collection.name)
     held = [collection.documents, collection.chunks, *(found.vectors for found in sets)]
     held += [words.index, words.terms, words.deltas] if collection.lexical else []
     sizes = [func.pg_total_relation_size(cast(quoted(connection, table), REGCLASS)) for table in held]
@@ -108,7 +108,7 @@ def drop_collection(connection: Connection, collection: Collection) -> None:
     """Remove a collection that is claimed (`locks.claim`), with its tables, its view and its rows of the catalogue."""
     words = lexical_tables(collection)
     of_words = [words.index, words.terms, words.deltas] if collection.lexical else []
-    sets = [found.vectors for found in vector_sets(connection, collection.schema, collection.name)]
+    sets = [found.vectors for found in embedding_versions(connection, collection.schema, collection.name)]
     tables = [collection.chunks, *sets, *of_words]
     locks.take(connection, collection.documents, mode="ACCESS EXCLUSIVE")
     connection.execute(DropView(collection))

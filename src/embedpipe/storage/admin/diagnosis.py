@@ -33,11 +33,11 @@ from embedpipe.storage.tables import (
     Catalogue,
     Collection,
     LexicalTables,
+    embedding_versions,
     find_collection,
     lexical_tables,
     pending_migrations,
     quoted,
-    vector_sets,
     written_tables,
 )
 from embedpipe.storage.types import bound_vector
@@ -219,7 +219,7 @@ def _of_privileges(connection: Connection, collection: Collection, *privileges: 
 
 def _of_collection(connection: Connection, collection: Collection) -> tuple[CollectionState, list[Finding]]:
     counts: Any = connection.execute(_counts(collection)).one()
-    sets = vector_sets(connection, collection.schema, collection.name)
+    sets = embedding_versions(connection, collection.schema, collection.name)
     others = [each for each in sets if not each.active]
     space = _space(connection, collection, others)
     index = index_of(connection, collection)
@@ -380,5 +380,5 @@ def _of_space(state: CollectionState, space: Any) -> Iterator[Finding]:
         yield Finding(state.name, message, advice, wrong=False)
     if state.other_models:
         message = f"There are vectors of other models, too: {', '.join(state.other_models)}."
-        advice = "Go on with reembed(), or remove them with drop_vector_sets()."
+        advice = "Go on with reembed(), or remove them with drop_embedding_versions()."
         yield Finding(state.name, message, advice, wrong=False)

@@ -1,4 +1,4 @@
-"""Which indexes on vectors there are, and whether each is valid."""
+"""The vector indexes that PostgreSQL has, and whether each is valid."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from embedpipe.storage.tables import Collection, quoted
 
 
 def has_index(connection: Connection, collection: Collection) -> bool:
-    """Whether the vector index is there and valid."""
+    """Return whether the collection's vector index is there and valid."""
     return index_states(connection, collection).get(collection.vector_index, False)
 
 
 def index_states(connection: Connection, collection: Collection) -> dict[str, bool]:
-    """Whether each index on the vectors is valid, by its name; without the primary key and what others made.
+    """Return the names of the indexes on a collection's vectors, and whether each is valid.
 
-    Raises the server's UndefinedTable where the vectors are gone.
+    Leave out the primary key, and indexes that others made. Raise the server's UndefinedTable if the table is gone.
     """
     statement = text(
         "SELECT relname, indisvalid FROM pg_index JOIN pg_class ON pg_class.oid = indexrelid "

@@ -1,7 +1,20 @@
 """Words: BM25 over plain PostgreSQL, the index that it reads, and the language of queries."""
 
-from embedpipe.storage.lexical import bm25, index
+from embedpipe.storage.lexical import bm25
+from embedpipe.storage.lexical.index import WEIGHT_TOLERANCE, index_chunks, refresh_weights, remove_chunks
 from embedpipe.storage.lexical.query_parser import ParsedQuery, parse_query, unquoted
 from embedpipe.storage.lexical.terms import CHUNKS, LENGTHS, total
 
-__all__ = ["CHUNKS", "LENGTHS", "ParsedQuery", "bm25", "index", "parse_query", "total", "unquoted"]
+__all__ = [
+    "CHUNKS",
+    "LENGTHS",
+    "WEIGHT_TOLERANCE",
+    "ParsedQuery",
+    "bm25",
+    "index_chunks",
+    "parse_query",
+    "refresh_weights",
+    "remove_chunks",
+    "total",
+    "unquoted",
+]

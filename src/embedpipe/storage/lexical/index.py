@@ -52,14 +52,14 @@ from embedpipe.storage.types import TextArray
 
 _FOLD_AFTER = 32
 _LOCK = 0x6C657869
-TOLERANCE = 0.01
+WEIGHT_TOLERANCE = 0.01
 """The share by which the average length may move before weights are brought up to date."""
 
 _TOO_LARGE = "54000"
 """SQLSTATE: over a megabyte of words, or over 16,000 different ones."""
 
 
-def index(connection: Connection, collection: Collection, ids: Sequence[str]) -> None:
+def index_chunks(connection: Connection, collection: Collection, ids: Sequence[str]) -> None:
     """Index the chunks with these ids again, after they were written in the same transaction.
 
     Raises:
@@ -79,7 +79,7 @@ def index(connection: Connection, collection: Collection, ids: Sequence[str]) ->
     connection.execute(_fold(collection, after=_FOLD_AFTER))
 
 
-def remove(connection: Connection, collection: Collection, keys: Sequence[int]) -> None:
+def remove_chunks(connection: Connection, collection: Collection, keys: Sequence[int]) -> None:
     """Take chunks out of the index, after they were deleted in the same transaction.
 
     This needs a statement of its own, after the one that deletes. A statement sees the rows of its beginning, and only
@@ -90,7 +90,7 @@ def remove(connection: Connection, collection: Collection, keys: Sequence[int]) 
         connection.execute(_removal(collection, select(func.unnest(bound))))
 
 
-def refresh(connection: Connection, collection: Collection, tolerance: float = TOLERANCE) -> int:
+def refresh_weights(connection: Connection, collection: Collection, tolerance: float = WEIGHT_TOLERANCE) -> int:
     """Index those chunks again whose average length, at the time of writing, is not today's. Fold the deltas, too.
 
     The average length at the time of writing matters only for a word that is repeated in its chunk. With the usual k1
@@ -113,7 +113,7 @@ def refresh(connection: Connection, collection: Collection, tolerance: float = T
     stale = select(chunks.c.id).join(of.index, of.index.c.key == chunks.c.key).where(moved).order_by(by_id(chunks.c.id))
     ids = list(connection.scalars(stale.with_for_update(of=chunks)))  # as an upsert locks them, before it indexes
     for start in range(0, len(ids), 1000):
-        index(connection, collection, ids[start : start + 1000])
+        index_chunks(connection, collection, ids[start : start + 1000])
     return len(ids)
 
 

@@ -1,7 +1,8 @@
-"""A second set of vectors beside the active one: made, filled while others read and write, and put in its place.
+"""The vectors of a collection's chunks by several models: made, filled while others read and write, switched, dropped.
 
-A writer that rewrites a chunk removes its vectors from the other sets by a trigger, in its own transaction
-(`migrations/0002_vector_sets.sql`), so that what lies there is always of the chunk's present text.
+One model's vectors are the active version, which searches use. The others are idle. A writer that rewrites a chunk
+removes its vectors from the idle versions by a trigger, in its own transaction (`migrations/0002_vector_sets.sql`). So
+an idle vector always belongs to the chunk's present text.
 """
 
 from __future__ import annotations
@@ -46,7 +47,7 @@ from embedpipe.types import ModelSpec
 Embed: TypeAlias = Callable[[Sequence[str]], npt.ArrayLike]
 
 _REST = 64
-"""So few chunks that became known while a set was filled are embedded while their writers wait."""
+"""Up to so many chunks that others have written meanwhile are embedded during the switch, while writers wait."""
 
 _FORGETTING = """
 CREATE OR REPLACE TRIGGER %(trigger)s AFTER UPDATE ON %(fullname)s
@@ -62,48 +63,52 @@ FROM pg_class, aclexplode(relacl) WHERE pg_class.oid = to_regclass(:source) AND 
 
 
 @dataclass(frozen=True, slots=True)
-class VectorSets:
-    """The collection with its active set, and with the one that is to take its place."""
+class EmbeddingVersions:
+    """The collection with its active version, and with the one that is to take its place."""
 
     active: Collection
     wanted: Collection
 
 
-def begin(connection: Connection, schema: str, name: str, model: ModelSpec, precision: Precision | None) -> VectorSets:
-    """The active set, and the model's own: made where there is none, the same one where it is active.
+def begin(
+    connection: Connection, schema: str, name: str, model: ModelSpec, precision: Precision | None
+) -> EmbeddingVersions:
+    """Return the active version and the model's. Make that if there is none. It may be the active one.
 
-    Raises `CollectionNotFoundError`, and `ConfigurationError` where the model's set was made with another precision.
+    Raises:
+        CollectionNotFoundError: If there is no such collection.
+        ConfigurationError: If the model's version was made with another precision, or the collection is of tenants.
     """
     catalogue.check_dimensions(model)
     active, wanted = _claimed(connection, schema, name, model)
     if active.tenants:
         raise ConfigurationError(
-            f"Collection {name!r} was made for tenants, each of which sees its own chunks alone: embed these anew into "
-            "another collection."
+            f"Collection {name!r} is of tenants, and nobody sees the chunks of all of them. Ingest them into another "
+            "collection instead."
         )
     if wanted is None:
-        return VectorSets(active, _add(connection, active, model, precision))
+        return EmbeddingVersions(active, _add(connection, active, model, precision))
     if precision not in (None, wanted.precision):
         raise ConfigurationError(
-            f"Collection {name!r} has vectors of {model.name} in {wanted.precision} already, got {precision}. Go on "
-            "with these, or remove them by drop_vector_sets() while another set is active."
+            f"Collection {name!r} already has vectors of {model.name} in {wanted.precision}, not {precision}. Leave "
+            "`precision` out, or call drop_embedding_versions() while another model is active."
         )
-    return VectorSets(active, wanted)
+    return EmbeddingVersions(active, wanted)
 
 
 def _claimed(connection: Connection, schema: str, name: str, model: ModelSpec) -> tuple[Collection, Collection | None]:
-    """As `_find`, with nobody else changing the collection's tables until the transaction ends."""
+    """Do as `_find`, and keep others from changing the collection's tables until the transaction ends."""
     locks.claim(connection, _find(connection, schema, name, model)[0])
     return _find(connection, schema, name, model)
 
 
 def _find(connection: Connection, schema: str, name: str, model: ModelSpec) -> tuple[Collection, Collection | None]:
-    """The active set, and the model's where there is one."""
-    sets = catalogue.vector_sets(connection, schema, name)
-    active = next((found for found in sets if found.active), None)
+    """Return the active version, and the model's if there is one."""
+    versions = catalogue.embedding_versions(connection, schema, name)
+    active = next((found for found in versions if found.active), None)
     if active is None:
         raise CollectionNotFoundError(f"There is no collection {name!r} in schema {schema!r} to embed anew.")
-    return active, next((found for found in sets if found.model.fingerprint == model.fingerprint), None)
+    return active, next((found for found in versions if found.model.fingerprint == model.fingerprint), None)
 
 
 def _add(connection: Connection, active: Collection, model: ModelSpec, precision: Precision | None) -> Collection:
@@ -111,9 +116,9 @@ def _add(connection: Connection, active: Collection, model: ModelSpec, precision
     chosen: Precision = precision or ("float16" if half else default_precision(model.dimensions))
     index = _index_like(active.index, model.dimensions, chosen)
     locks.take(connection, active.chunks, mode="SHARE ROW EXCLUSIVE")  # what a trigger takes: waits for writers
-    number = catalogue.vector_sets(connection, active.schema, active.name)[-1].vector_set + 1
-    made = replace(active, vector_set=number, model=model, precision=chosen, index=index, active=False)
-    catalogue.add_vector_set(connection, made)
+    number = catalogue.embedding_versions(connection, active.schema, active.name)[-1].embedding_version + 1
+    made = replace(active, embedding_version=number, model=model, precision=chosen, index=index, active=False)
+    catalogue.add_embedding_version(connection, made)
     for statement in made.create_vectors_statements():
         connection.execute(statement)
     _grant_alike(connection, active.vectors, made.vectors)
@@ -122,16 +127,16 @@ def _add(connection: Connection, active: Collection, model: ModelSpec, precision
 
 
 def _grant_alike(connection: Connection, source: Table, made: Table) -> None:
-    """Lets others do with the new table what they may do with the present one."""
+    """Grant the rights on the present table for the new table, too."""
     names = {"source": quoted(connection, source), "made": quoted(connection, made)}
     for statement in connection.scalars(_GRANTS, names).all():
         connection.exec_driver_sql(statement.replace("%", "%%"))
 
 
 def _index_like(index: VectorIndex, dimensions: int, precision: Precision) -> VectorIndex:
-    """An index built the same way where such vectors take it, else the usual one.
+    """Return an index of the same kind if such vectors can have it, else the usual one.
 
-    A prefix is not taken over: it only suits models that were trained for it.
+    A prefix is not taken over, since it only suits models that were trained for it.
     """
     try:
         index.check(dimensions, precision)
@@ -141,7 +146,7 @@ def _index_like(index: VectorIndex, dimensions: int, precision: Precision) -> Ve
 
 
 def counts(connection: Connection, wanted: Collection) -> tuple[int, int]:
-    """How many chunks have a vector in the set, and how many there are."""
+    """Return how many chunks have a vector of that version, and how many chunks there are."""
     locks.be_patient(connection)  # counting takes its time in a large collection, whatever a search may take
     tables = (wanted.chunks, wanted.vectors)
     rows = select(*[select(func.count()).select_from(table).scalar_subquery() for table in tables])
@@ -150,7 +155,7 @@ def counts(connection: Connection, wanted: Collection) -> tuple[int, int]:
 
 
 def unfilled(connection: Connection, idle: Collection, after: int, limit: int) -> list[Row[Any]]:
-    """The next chunks in key order past `after` that have no vector in the idle set, at most `limit`."""
+    """Return the next chunks without a vector of the idle version: past the key `after`, at most `limit`."""
     chunks = idle.chunks
     text = idle.embedded_text.label("content")
     statement = select(chunks.c.key, chunks.c.id, text).where(chunks.c.key > after, _lacks(idle))
@@ -162,7 +167,11 @@ def _lacks(idle: Collection) -> ColumnElement[bool]:
 
 
 def fill(connection: Connection, idle: Collection, rows: Sequence[Row[Any]], vectors: Any) -> int:
-    """How many of the chunks got their vector in the idle set: those whose text still is what was embedded."""
+    """Write vectors of the idle version for those chunks whose text is still the one that was embedded.
+
+    Returns:
+        How many were written.
+    """
     owner = f"The vectors of {idle.model.name} for collection {idle.name!r}"
     checked = checked_vectors(vectors, count=len(rows), dimensions=idle.model.dimensions, owner=owner)
     values = {
@@ -176,15 +185,22 @@ def fill(connection: Connection, idle: Collection, rows: Sequence[Row[Any]], vec
 
 
 def switch(connection: Connection, schema: str, name: str, model: ModelSpec, embed: Embed) -> bool:
-    """Whether the model's set is the active one now; False where more chunks lack a vector than writers can wait for.
+    """Make the model's version the active one. Embed the few chunks that still lack a vector before.
 
-    Raises `StorageError` where the set was removed meanwhile or is not complete.
+    Returns:
+        False, with nothing switched, if more chunks lack a vector than may be embedded while writers wait.
+
+    Raises:
+        StorageError: If the version was removed meanwhile, or is not complete.
     """
     active, wanted = _claimed(connection, schema, name, model)
     # Whoever writes vectors locks chunks first. Readers go on until the tables are renamed.
     locks.take(connection, active.chunks, mode="EXCLUSIVE")
     if wanted is None:
-        raise StorageError(f"The vectors of {model.name} for collection {name!r} were removed while they were made.")
+        raise StorageError(
+            f"The vectors of {model.name} for collection {name!r} were removed while they were made. "
+            "Call reembed() again."
+        )
     if wanted.active:
         return True
     rest = unfilled(connection, wanted, after=0, limit=_REST + 1)
@@ -201,24 +217,24 @@ def _check_complete(connection: Connection, wanted: Collection) -> None:
     vectors, chunks = counts(connection, wanted)
     if chunks != vectors:
         raise StorageError(
-            f"Collection {wanted.name!r} has {chunks} chunks and {vectors} vectors of {wanted.model.name}: nothing was "
-            "switched. Remove the vectors by drop_vector_sets() and embed again."
+            f"Collection {wanted.name!r} has {chunks} chunks and {vectors} vectors of {wanted.model.name}. Nothing was "
+            "switched. Remove the vectors with drop_embedding_versions() and embed again."
         )
 
 
 def _set_active(connection: Connection, active: Collection, wanted: Collection) -> None:
-    """Gives each table the name of its new state: that of an active set is asked for by searches and writes."""
-    sets = Catalogue(active.schema).vector_sets
+    """Rename both tables by their new states. Searches and writes use the name of an active version."""
+    versions = Catalogue(active.schema).embedding_versions
     for found in (replace(active, active=False), replace(wanted, active=True)):
-        table = (active if found.vector_set == active.vector_set else wanted).vectors
+        table = (active if found.embedding_version == active.embedding_version else wanted).vectors
         _execute(connection, "ALTER TABLE %(fullname)s RENAME TO %(name)s", table, name=found.vectors.name)
-        here = and_(sets.c.collection == found.number, sets.c.number == found.vector_set)
-        connection.execute(update(sets).where(here).values(active=found.active))
+        here = and_(versions.c.collection == found.number, versions.c.number == found.embedding_version)
+        connection.execute(update(versions).where(here).values(active=found.active))
     connection.execute(CreateView(replace(wanted, active=True)))
 
 
-def drop_idle(connection: Connection, schema: str, name: str) -> int:
-    """How many sets went: all but the active one."""
+def drop_embedding_versions(connection: Connection, schema: str, name: str) -> int:
+    """Drop the vectors of all versions but the active one. Return how many versions that were."""
     idle = _idle(connection, schema, name)
     if not idle:
         return 0
@@ -229,20 +245,20 @@ def drop_idle(connection: Connection, schema: str, name: str) -> int:
     chunks, trigger = idle[0].chunks, _trigger(idle[0])
     # What dropping a table takes that refers to the chunks.
     locks.take(connection, chunks, *[found.vectors for found in idle], mode="ACCESS EXCLUSIVE")
-    of = Catalogue(schema).vector_sets
+    of = Catalogue(schema).embedding_versions
     for found in idle:
         connection.execute(DropTable(found.vectors))
-        connection.execute(delete(of).where(of.c.collection == found.number, of.c.number == found.vector_set))
+        connection.execute(delete(of).where(of.c.collection == found.number, of.c.number == found.embedding_version))
     _execute(connection, "DROP TRIGGER IF EXISTS %(trigger)s ON %(fullname)s", chunks, trigger=trigger)
     return len(idle)
 
 
 def _idle(connection: Connection, schema: str, name: str) -> list[Collection]:
-    return [found for found in catalogue.vector_sets(connection, schema, name) if not found.active]
+    return [found for found in catalogue.embedding_versions(connection, schema, name) if not found.active]
 
 
 def _execute(connection: Connection, statement: str, table: Table, **names: object) -> None:
-    """Runs DDL on a table; the names are our own."""
+    """Run DDL on a table. The names in it are our own."""
     ddl: Any = DDL(statement, context=names)  # type: ignore[no-untyped-call]  # SQLAlchemy leaves DDL untyped
     connection.execute(ddl.against(table))
 

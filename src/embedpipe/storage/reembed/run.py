@@ -1,4 +1,4 @@
-"""A change of model: every chunk is embedded anew beside the vectors in use, which then give way in one transaction."""
+"""A change of model: embed every chunk again beside the vectors in use, and then replace these in one transaction."""
 
 from __future__ import annotations
 
@@ -12,10 +12,9 @@ import numpy.typing as npt
 from embedpipe._threads import check_stopped
 from embedpipe.errors import EmbeddingError, EmbedPipeError
 from embedpipe.storage.database import Connections
-from embedpipe.storage.indexes import has_index
-from embedpipe.storage.indexes import vector as index_building
-from embedpipe.storage.reembed import embedding_versions as vector_sets
-from embedpipe.storage.reembed.embedding_versions import Embed, VectorSets
+from embedpipe.storage.indexes import has_index, vector_index
+from embedpipe.storage.reembed import embedding_versions
+from embedpipe.storage.reembed.embedding_versions import Embed, EmbeddingVersions
 from embedpipe.storage.tables import Collection
 from embedpipe.storage.types import Precision
 from embedpipe.types import ModelSpec
@@ -27,7 +26,7 @@ _BATCH_CHUNKS = 512
 
 @dataclass(frozen=True, slots=True)
 class ReembedProgress:
-    """How many of the chunks have a vector of the new model."""
+    """How many of the chunks have a vector of the new model: `done` of `total`."""
 
     done: int
     total: int
@@ -38,7 +37,16 @@ Progress: TypeAlias = Callable[[ReembedProgress], None]
 
 @dataclass(frozen=True, slots=True)
 class Reembedding:
-    """Which collection gets the vectors of which model, and how a list of texts becomes these."""
+    """One change of a collection's model.
+
+    Attributes:
+        database: Where the collection is.
+        name: Name of the collection.
+        model: The new model.
+        embed: Maps a list of texts to an (n, d) array of the new model's vectors.
+        precision: Type of the stored numbers. None chooses it.
+        on_progress: Called after each batch.
+    """
 
     database: Connections
     name: str
@@ -48,31 +56,35 @@ class Reembedding:
     on_progress: Progress | None = field(default=None, kw_only=True)
 
     def run(self) -> None:
-        """Returns once the collection's vectors are the model's."""
+        """Embed, build the index and switch. Return once the collection uses the new model.
+
+        A run that fails leaves the vectors that it made, and the next one continues there.
+        """
         schema, name, model = self.database.schema, self.name, self.model
-        sets = self.database.run(vector_sets.begin, schema, name, model, self.precision)
-        if sets.wanted.active:
+        versions = self.database.run(embedding_versions.begin, schema, name, model, self.precision)
+        if versions.wanted.active:
             return
-        logger.info("Embedding collection %r anew with %s", name, model.name)
+        logger.info("Embedding collection %r again with %s", name, model.name)
         switched = False
-        while not switched:  # once, unless others write more meanwhile than may be embedded while they wait
-            self._fill(sets.wanted)
-            self._build_index(sets)
-            switched = self.database.run(vector_sets.switch, schema, name, model, self.embed)
+        while not switched:  # once, unless others have written more than may be embedded while they wait
+            self._fill(versions.wanted)
+            self._build_index(versions)
+            switched = self.database.run(embedding_versions.switch, schema, name, model, self.embed)
         logger.info("Collection %r now has the vectors of %s", name, model.name)
 
     def _fill(self, idle: Collection) -> None:
-        """Embeds once through what lacks a vector, in key order; texts that change meanwhile lack it again."""
-        done, total = self.database.run(vector_sets.counts, idle)
+        """Embed the chunks that lack a vector, once in the order of their keys. A text that changes lacks it again."""
+        done, total = self.database.run(embedding_versions.counts, idle)
         after = 0
         self._report(done, total)
-        while rows := self.database.read(vector_sets.unfilled, idle, after, _BATCH_CHUNKS):
+        while rows := self.database.read(embedding_versions.unfilled, idle, after, _BATCH_CHUNKS):
             check_stopped()
-            done += self.database.run(vector_sets.fill, idle, rows, self._embedded(rows))
+            done += self.database.run(embedding_versions.fill, idle, rows, self._embedded(rows))
             after = rows[-1].key
             self._report(done, total)
 
     def _embedded(self, rows: Sequence[Any]) -> npt.ArrayLike:
+        """Embed the texts of these rows. If that fails, log which chunks it was."""
         try:
             return self.embed([row.content for row in rows])
         except EmbedPipeError as error:
@@ -85,7 +97,7 @@ class Reembedding:
         if self.on_progress is not None:
             self.on_progress(ReembedProgress(done, max(done, total)))  # others add chunks meanwhile
 
-    def _build_index(self, sets: VectorSets) -> None:
-        """Builds the new vectors' index where the present ones have one."""
-        if self.database.read(has_index, sets.active):
-            index_building.create_index(self.database, sets.wanted, None, concurrently=True, on_progress=None)
+    def _build_index(self, versions: EmbeddingVersions) -> None:
+        """Build an index of the new vectors if the present ones have one."""
+        if self.database.read(has_index, versions.active):
+            vector_index.create_index(self.database, versions.wanted, None, concurrently=True, on_progress=None)

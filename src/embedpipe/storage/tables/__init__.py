@@ -5,12 +5,13 @@ from embedpipe.storage.tables.catalogue import (
     CollectionSettings,
     check_same,
     describe,
+    embedding_versions,
     find_collection,
     migrate,
     pending_migrations,
-    vector_sets,
 )
 from embedpipe.storage.tables.collection import BM25, Catalogue, Collection, default_precision, quoted
+from embedpipe.storage.tables.index_types import INDEX_FROM, VectorIndex, default_index
 from embedpipe.storage.tables.lexical_index import (
     DIMENSIONS,
     LexicalTables,
@@ -20,7 +21,6 @@ from embedpipe.storage.tables.lexical_index import (
 )
 from embedpipe.storage.tables.once import once
 from embedpipe.storage.tables.tenancy import checked_tenant, enter_tenant
-from embedpipe.storage.tables.vector_index import INDEX_FROM, VectorIndex, default_index
 from embedpipe.storage.tables.view import CreateView, DropView, readable_view
 
 __all__ = [
@@ -41,6 +41,7 @@ __all__ = [
     "default_index",
     "default_precision",
     "describe",
+    "embedding_versions",
     "enter_tenant",
     "find_collection",
     "lexical_tables",
@@ -49,6 +50,5 @@ __all__ = [
     "pending_migrations",
     "quoted",
     "readable_view",
-    "vector_sets",
     "written_tables",
 ]

@@ -31,8 +31,8 @@ from sqlalchemy.sql.base import Executable
 
 from embedpipe.errors import CollectionNotFoundError, ConfigurationError, ModelMismatchError, SchemaError
 from embedpipe.storage.tables.collection import BM25, Catalogue, Collection, default_precision
+from embedpipe.storage.tables.index_types import VectorIndex, default_index
 from embedpipe.storage.tables.lexical_index import create_lexical_statements
-from embedpipe.storage.tables.vector_index import VectorIndex, default_index
 from embedpipe.storage.tables.view import CreateView
 from embedpipe.storage.types import Precision, from_record, newer, storable_text
 from embedpipe.types import ModelSpec
@@ -179,29 +179,29 @@ def find_collection(connection: Connection, schema: str, name: str) -> Collectio
     Raises:
         SchemaError: If a newer embedpipe has recorded it.
     """
-    return next((found for found in vector_sets(connection, schema, name) if found.active), None)
+    return next((found for found in embedding_versions(connection, schema, name) if found.active), None)
 
 
-def vector_sets(connection: Connection, schema: str, name: str) -> list[Collection]:
+def embedding_versions(connection: Connection, schema: str, name: str) -> list[Collection]:
     """Return the collection of that name once for each model of which it has vectors, oldest first."""
     catalogue = Catalogue(schema)
-    collections, sets = catalogue.collections, catalogue.vector_sets
+    collections, versions = catalogue.collections, catalogue.embedding_versions
     statement = (
         select(collections.c.number, collections.c.language, collections.c.lexical, collections.c.tenants)
-        .add_columns(sets.c.number.label("vector_set"), sets.c.model)
-        .add_columns(sets.c.precision, sets.c.index.label("vector_index"), sets.c.active)
-        .join_from(collections, sets, collections.c.number == sets.c.collection)
+        .add_columns(versions.c.number.label("embedding_version"), versions.c.model)
+        .add_columns(versions.c.precision, versions.c.index.label("vector_index"), versions.c.active)
+        .join_from(collections, versions, collections.c.number == versions.c.collection)
         .where(collections.c.name == name)
-        .order_by(sets.c.number)
+        .order_by(versions.c.number)
     )
     return [_collection(schema, name, row) for row in connection.execute(statement)]
 
 
-def vector_set(connection: Connection, collection: Collection) -> Collection | None:
+def embedding_version(connection: Connection, collection: Collection) -> Collection | None:
     """Return the collection, with the same model, as the catalogue has it now. None if it is gone."""
-    found = vector_sets(connection, collection.schema, collection.name)
-    same = (collection.number, collection.vector_set)
-    return next((each for each in found if (each.number, each.vector_set) == same), None)
+    found = embedding_versions(connection, collection.schema, collection.name)
+    same = (collection.number, collection.embedding_version)
+    return next((each for each in found if (each.number, each.embedding_version) == same), None)
 
 
 def _collection(schema: str, name: str, row: Any) -> Collection:
@@ -213,7 +213,7 @@ def _collection(schema: str, name: str, row: Any) -> Collection:
         row.number,
         name,
         row.language,
-        row.vector_set,
+        row.embedding_version,
         from_record(ModelSpec, row.model, what=f"The model {owner}"),
         row.precision,
         from_record(VectorIndex, row.vector_index, what=f"The vector index {owner}"),
@@ -223,15 +223,15 @@ def _collection(schema: str, name: str, row: Any) -> Collection:
     )
 
 
-def add_vector_set(connection: Connection, collection: Collection) -> None:
+def add_embedding_version(connection: Connection, collection: Collection) -> None:
     """Record that the collection has vectors of its model, in use or not."""
-    connection.execute(_vector_set_row(collection))
+    connection.execute(_version_row(collection))
 
 
-def _vector_set_row(collection: Collection) -> Insert:
-    return insert(Catalogue(collection.schema).vector_sets).values(
+def _version_row(collection: Collection) -> Insert:
+    return insert(Catalogue(collection.schema).embedding_versions).values(
         collection=collection.number,
-        number=collection.vector_set,
+        number=collection.embedding_version,
         fingerprint=collection.model.fingerprint,
         model=_json(collection.model),
         dimensions=collection.model.dimensions,
@@ -253,9 +253,9 @@ def lock(connection: Connection) -> None:
 
 def set_index(connection: Connection, collection: Collection, index: VectorIndex) -> Collection:
     """Record an index as the one that the collection's searches use. Return the collection with it."""
-    sets = Catalogue(collection.schema).vector_sets
-    here = and_(sets.c.collection == collection.number, sets.c.number == collection.vector_set)
-    connection.execute(update(sets).where(here).values(index=asdict(index)))
+    versions = Catalogue(collection.schema).embedding_versions
+    here = and_(versions.c.collection == collection.number, versions.c.number == collection.embedding_version)
+    connection.execute(update(versions).where(here).values(index=asdict(index)))
     return replace(collection, index=index)
 
 
@@ -304,7 +304,7 @@ def creation(collection: Collection) -> list[Executable]:
         tenants=collection.tenants,
     )
     words = create_lexical_statements(collection) if collection.lexical else []
-    return [row, _vector_set_row(collection), *collection.create_statements(), CreateView(collection), *words]
+    return [row, _version_row(collection), *collection.create_statements(), CreateView(collection), *words]
 
 
 def check_dimensions(model: ModelSpec) -> None:

@@ -42,9 +42,9 @@ from sqlalchemy.schema import CreateIndex, CreateTable
 from sqlalchemy.sql.base import Executable
 
 from embedpipe.errors import ConfigurationError
+from embedpipe.storage.tables.index_types import VectorIndex
 from embedpipe.storage.tables.once import once_property
 from embedpipe.storage.tables.tenancy import security, tenant_columns
-from embedpipe.storage.tables.vector_index import VectorIndex
 from embedpipe.storage.types import Precision, vector_column
 from embedpipe.types import ModelSpec
 
@@ -78,7 +78,8 @@ class Catalogue:
         )
 
     @once_property
-    def vector_sets(self) -> Table:
+    def embedding_versions(self) -> Table:
+        """A collection's vectors of one model each. The table has kept its first name, `vector_sets`."""
         return Table(
             "vector_sets",
             self.tables,
@@ -138,7 +139,7 @@ class Collection:
     number: int
     name: str
     language: str
-    vector_set: int
+    embedding_version: int
     model: ModelSpec
     precision: Precision
     index: VectorIndex
@@ -180,7 +181,7 @@ class Collection:
     @property
     def index_prefix(self) -> str:
         """The prefix of the names of the indexes on these vectors, which a renaming of the table leaves as it is."""
-        return f"c{self.number}_vectors_{self.vector_set}_"
+        return f"c{self.number}_vectors_{self.embedding_version}_"
 
     def index_definition(self, *, concurrently: bool = False) -> Index:
         """Return the vector index. It is not one of the table's own, since it is built after a load."""
@@ -264,7 +265,7 @@ def _tables_of(collection: Collection) -> CollectionTables:
         by_path = {"metadata": "jsonb_path_ops"}
         Index(f"{chunks.name}_metadata", chunks.c.metadata, postgresql_using="gin", postgresql_ops=by_path)
     vectors = Table(
-        f"{prefix}_{'' if collection.active else 'idle_'}vectors_{collection.vector_set}",
+        f"{prefix}_{'' if collection.active else 'idle_'}vectors_{collection.embedding_version}",
         metadata,
         *tenant_columns(collection.tenants),
         Column("key", BigInteger, primary_key=True, autoincrement=False),

@@ -116,7 +116,7 @@ def checked_vectors(
         )
     if array.shape[1] != dimensions:
         raise ModelMismatchError(
-            f"{owner} has vectors of {dimensions} dimensions, not {array.shape[1]}. "
+            f"{owner}: the vectors have {array.shape[1]} dimensions, not {dimensions}. "
             "Embed with the collection's model, or use another collection."
         )
     # One pass finds every fault: the norm of a row with NaN or infinity is not finite.

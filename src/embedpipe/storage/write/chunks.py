@@ -26,7 +26,7 @@ from sqlalchemy.dialects.postgresql import ARRAY
 from embedpipe.errors import InputError
 from embedpipe.storage.database import locks
 from embedpipe.storage.filters import Filter, restricts
-from embedpipe.storage.lexical import index as lexical
+from embedpipe.storage.lexical import index_chunks, remove_chunks
 from embedpipe.storage.search import lookup
 from embedpipe.storage.tables import Collection
 from embedpipe.storage.types import (
@@ -227,7 +227,7 @@ def write_rows(connection: Connection, collection: Collection, rows: ChunkRows, 
         arrays["staged_embedding"] = vector_array(sorted_vectors[start:stop], collection.precision)
         connection.execute(statement, arrays)
         if collection.lexical:
-            lexical.index(connection, collection, ids[start:stop])
+            index_chunks(connection, collection, ids[start:stop])
 
 
 def lock(connection: Connection, collection: Collection, selected: ColumnElement[bool]) -> dict[str, int]:
@@ -292,7 +292,7 @@ def delete_where(connection: Connection, collection: Collection, selected: Colum
     deleted = statements.delete_chunks(collection, selected).returning(collection.chunks.c.key)
     keys = list(connection.scalars(deleted))
     if collection.lexical:
-        lexical.remove(connection, collection, keys)
+        remove_chunks(connection, collection, keys)
     return len(keys)
 
 
@@ -301,7 +301,7 @@ def delete_keys(connection: Connection, collection: Collection, keys: Sequence[i
     chosen: BindParameter[Any] = bindparam(None, list(keys), type_=ARRAY(BigInteger))
     connection.execute(collection.chunks.delete().where(collection.chunks.c.key == func.any(chosen)))
     if collection.lexical:
-        lexical.remove(connection, collection, keys)
+        remove_chunks(connection, collection, keys)
 
 
 def clear(connection: Connection, collection: Collection) -> int:

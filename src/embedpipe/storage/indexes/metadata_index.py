@@ -1,4 +1,4 @@
-"""B-trees on metadata keys, for ranges: what `filters` compares is what they are built on."""
+"""B-trees on metadata keys, for ranges. They are built on the expressions that filters compare."""
 
 from __future__ import annotations
 
@@ -16,26 +16,27 @@ from embedpipe.storage.types import from_record
 
 @dataclass(frozen=True, slots=True)
 class MetadataIndex:
-    """An index on a metadata key, or the path to a nested one, over its values of one type."""
+    """An index on a metadata key, or on the path to a nested one, over the values of one type."""
 
     path: tuple[str, ...]
     type: ValueType = "number"
 
     def __post_init__(self) -> None:
-        Field(*self.path)  # which says what is no key
+        Field(*self.path)  # which raises for what cannot be a key
         if self.type not in ("number", "string"):
-            raise ConfigurationError(f"An index on metadata expected the type 'number' or 'string', got {self.type!r}.")
+            raise ConfigurationError(f"The type of the metadata index is {self.type!r}. Pass 'number' or 'string'.")
 
 
 def create(connection: Connection, collection: Collection, index: MetadataIndex) -> None:
-    """Build the index, unless it is there. Only after `index_building.analyze` has the planner statistics of the key.
+    """Build the index, unless it is there. The planner has statistics of the key only after `vector_index.analyze`.
 
-    Raises `ConfigurationError` for a collection of tenants.
+    Raises:
+        ConfigurationError: If the collection is of tenants.
     """
     if collection.tenants:
         raise ConfigurationError(
-            f"Collection {collection.name!r} is of tenants, and row security keeps ranges over metadata from every "
-            "index: each tenant's own chunks are looked through."
+            f"Collection {collection.name!r} is of tenants. Row security keeps ranges over metadata from indexes, so "
+            "a search reads the tenant's own chunks. Leave the index out."
         )
     locks.claim(connection, collection)
     numbers = _numbers(connection, collection)
@@ -49,13 +50,13 @@ def create(connection: Connection, collection: Collection, index: MetadataIndex)
     connection.execute(insert(table).values(values))
 
 
-def listed(connection: Connection, collection: Collection) -> list[MetadataIndex]:
-    """The indexes on metadata keys, in the order they were made."""
+def list_indexes(connection: Connection, collection: Collection) -> list[MetadataIndex]:
+    """Return the indexes on metadata keys, in the order they were made."""
     return list(_numbers(connection, collection))
 
 
 def drop(connection: Connection, collection: Collection, index: MetadataIndex) -> bool:
-    """Whether the index was there; it is gone now."""
+    """Drop the index. Return whether it was there."""
     locks.claim(connection, collection)
     number = _numbers(connection, collection).get(index)
     if number is None:
@@ -69,6 +70,7 @@ def drop(connection: Connection, collection: Collection, index: MetadataIndex) -
 
 
 def _numbers(connection: Connection, collection: Collection) -> dict[MetadataIndex, int]:
+    """Return the number of each index, by which the catalogue and its name in PostgreSQL know it."""
     locks.check_there(connection, collection.chunks)
     table = Catalogue(collection.schema).metadata_indexes
     rows = select(table.c.number, table.c.path, table.c.type).where(table.c.collection == collection.number)

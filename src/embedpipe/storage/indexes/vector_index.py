@@ -238,7 +238,7 @@ def drop_invalid(connection: Connection, collection: Collection) -> None:
 def drop_others(connection: Connection, collection: Collection) -> None:
     """Drop the indexes that searches do not use any more."""
     locks.claim(connection, collection)
-    active = catalogue.vector_set(connection, collection)
+    active = catalogue.embedding_version(connection, collection)
     if active is not None and has_index(connection, active):
         _drop_where(connection, active, lambda name, _: name != active.vector_index)
 

@@ -52,7 +52,7 @@ class HandedOut:
         return self.search(query, k, **options)
 
     def expand(self, results: list[SearchResult], **options: Any) -> list[SearchResult]:
-        """The results, then all that were not handed out, as what stands around them."""
+        """Return the results, then all results not returned yet as their neighbors."""
         self.calls.append(("expand", len(results), options))
         rest = [found.chunk for found in self.results if found not in results]
         return with_neighbors(results, {results[0].id: rest})

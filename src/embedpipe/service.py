@@ -226,20 +226,29 @@ class SemanticSearchService:
     def expand(
         self, results: Sequence[SearchResult], *, window: int = 1, parent: Parent | None = None
     ) -> list[SearchResult]:
-        """The results, then once each chunk that stands around one of them, with that one's score and no other.
+        """Return the results, then their neighbors in the documents.
 
-        The `window` chunks before and after it, or all of its `parent`: its "section" (under the same headings, see
-        `MarkdownChunker`) or its "document".
+        Args:
+            results: The results of a search.
+            window: How many chunks before and after each result to add.
+            parent: Add all chunks of each result's "section" (those under the same headings, see `MarkdownChunker`) or
+                "document" instead of a window.
+
+        Returns:
+            The results, then each neighbor once. A neighbor has the `score` of its best result and no other score.
+
+        Raises:
+            InputError: If `window` or `parent` is not valid.
         """
-        around = self.store.neighbors([result.id for result in results], window=window, parent=parent)
-        return with_neighbors(results, around)
+        neighbors = self.store.neighbors([result.id for result in results], window=window, parent=parent)
+        return with_neighbors(results, neighbors)
 
     async def aexpand(
         self, results: Sequence[SearchResult], *, window: int = 1, parent: Parent | None = None
     ) -> list[SearchResult]:
-        """As `expand`, on the running event loop."""
-        around = await self.async_store.neighbors([result.id for result in results], window=window, parent=parent)
-        return with_neighbors(results, around)
+        """Add neighbors on the running event loop. See `expand`."""
+        neighbors = await self.async_store.neighbors([result.id for result in results], window=window, parent=parent)
+        return with_neighbors(results, neighbors)
 
     def health(self) -> Health:
         """Whether searches and ingests can be answered now, in milliseconds once the model is loaded.

@@ -195,7 +195,7 @@ def test_the_key_is_asked_for_and_kept_in_the_tab_alone(url: Start, open_page: O
     assert focused(page) == "Key"
     page.keyboard.type("not-the-key-of-the-server")
     page.keyboard.press("Enter")
-    expect(dialog.get_by_role("alert")).to_have_text("The server does not take this key.")
+    expect(dialog.get_by_role("alert")).to_have_text("The server does not accept this key.")
     page.keyboard.type(KEY)
     page.keyboard.press("Enter")
     expect(dialog).to_be_hidden()

@@ -1,4 +1,4 @@
-"""Results with the chunks around them."""
+"""Results with their neighboring chunks."""
 
 from __future__ import annotations
 
@@ -13,23 +13,23 @@ from embedpipe.types import Chunk
 from searching import DOCUMENT, paragraphs, result
 
 
-def test_each_chunk_around_the_results_comes_once_with_the_best_score_it_stands_around() -> None:
+def test_each_neighbor_comes_once_with_the_score_of_its_best_result() -> None:
     first, second, third = paragraphs(scores=(0.3, 0.9, 0.6))
     extended = with_neighbors(
         [first, third], {first.id: [second.chunk, third.chunk], third.id: [first.chunk, second.chunk]}
     )
     assert extended[:2] == [first, third]
-    [around] = extended[2:]
-    assert around.chunk == second.chunk
-    assert around.score == 0.6
-    assert around.surrounds
+    [neighbor] = extended[2:]
+    assert neighbor.chunk == second.chunk
+    assert neighbor.score == 0.6
+    assert neighbor.surrounds
     assert not first.surrounds
 
 
-def test_a_hit_and_the_chunks_around_it_become_one_passage_under_the_hit_s_metadata() -> None:
+def test_a_hit_and_its_neighbors_become_one_passage_under_the_hit_s_metadata() -> None:
     before, hit, after = paragraphs()
-    around = [before.chunk._replace(metadata={"title": "before"}), after.chunk]
-    [passage], left_out = build_context(with_neighbors([hit], {hit.id: around}), ContextSettings(max_tokens=None))
+    neighbors = [before.chunk._replace(metadata={"title": "before"}), after.chunk]
+    [passage], left_out = build_context(with_neighbors([hit], {hit.id: neighbors}), ContextSettings(max_tokens=None))
     assert passage.text == DOCUMENT.rstrip()
     assert passage.metadata == hit.metadata
     assert passage.score == hit.score

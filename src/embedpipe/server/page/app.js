@@ -1,10 +1,10 @@
-// The page's own script. Whatever comes from a document is put in as text, never as HTML.
+// The page's own script. Text of documents is inserted as text, never as HTML.
 
 const MODES = [
   { id: "dense", name: "By meaning", body: { mode: "dense" }, main: "similarity", hint: "cosine similarity" },
   { id: "lexical", name: "By words", body: { mode: "lexical" }, main: "lexical_score", hint: "BM25" },
   { id: "hybrid", name: "Hybrid", body: { mode: "hybrid" }, main: "score", hint: "both, fused" },
-  { id: "reranked", name: "Reranked", body: { mode: "hybrid", rerank: true }, main: "rerank_score", hint: "hybrid, looked at again" },
+  { id: "reranked", name: "Reranked", body: { mode: "hybrid", rerank: true }, main: "rerank_score", hint: "hybrid, then reranked" },
 ];
 const STOP = new Set(("a an and are as at be by can do does for from has have how i if in is it its my not of on or " +
   "so than that the their then there these they this to was what when where which who why will with you your").split(" "));
@@ -13,7 +13,7 @@ const KEY = "embedpipe-key";
 
 const $ = (id) => document.getElementById(id);
 const form = $("search"), results = $("results"), status = $("status");
-let running = null; // the search under way
+let running = null; // the search in progress
 let places = new Map(); // chunk id -> { mode: place }
 
 function el(tag, attributes = {}, ...children) {
@@ -62,7 +62,7 @@ async function loadCollections() {
     const { collections } = await ask("collections");
     offer(collections);
   } catch (error) {
-    if (error.status === 401) return askForKey(sessionStorage.getItem(KEY) ? "The server does not take this key." : "");
+    if (error.status === 401) return askForKey(sessionStorage.getItem(KEY) ? "The server does not accept this key." : "");
     return notice(error.message, true);
   }
 }
@@ -75,8 +75,8 @@ function offer(collections) {
   const chosen = usable.find((each) => each.name === wanted) ?? usable.find((each) => each.default) ?? usable[0];
   form.querySelector("[type=submit]").disabled = !chosen;
   if (!chosen) {
-    notice(collections.length ? "No collection was made with the server's model." : "There is no collection yet.", false,
-      el("p", {}, "Make one with ", el("code", {}, "embedpipe ingest PATH"), " and load this page again."));
+    notice(collections.length ? "No collection has vectors of the server's model." : "There is no collection yet.", false,
+      el("p", {}, "Create one with ", el("code", {}, "embedpipe ingest PATH"), " and reload this page."));
     return;
   }
   select.value = chosen.name;
@@ -86,7 +86,7 @@ function offer(collections) {
   };
   select.addEventListener("change", describe);
   describe();
-  notice("Ask something: the same question is searched by meaning, by words, by both, and with the best looked at again.");
+  notice("Enter a question. It is searched by meaning, by words, by both, and by both with reranking.");
   if ($("query").value) search();
 }
 
@@ -173,7 +173,7 @@ async function fill(column, mode, asked, signal) {
   } catch (error) {
     if (error.name === "AbortError") return null;
     column.replaceChildren(title, facts, el("p", { class: "notice wrong" }, error.message));
-    if (error.status === 401) askForKey("The server does not take this key.");
+    if (error.status === 401) askForKey("The server does not accept this key.");
     return null;
   } finally {
     column.removeAttribute("aria-busy");
@@ -181,7 +181,7 @@ async function fill(column, mode, asked, signal) {
 }
 
 function nothing() {
-  return el("p", { class: "notice" }, "Nothing found. Other words, or no filter, may find something.");
+  return el("p", { class: "notice" }, "Nothing found. Try other words, or remove the filter.");
 }
 
 // --- results --------------------------------------------------------------------------------------------------------
@@ -240,7 +240,7 @@ function highlight(id, on) {
   for (const made of results.querySelectorAll(".hit")) made.classList.toggle("same", on && made.dataset.id === id);
 }
 
-// The words of the question, and longer forms of them; pairs of characters where a script has no spaces.
+// The words of the question and their longer forms. For scripts without spaces: pairs of characters.
 function pattern(query) {
   const words = query.toLowerCase().match(/[\p{L}\p{N}]+/gu) ?? [];
   const wanted = words.filter((word) => !STOP.has(word));
@@ -277,7 +277,7 @@ async function show(hit, asked, opener) {
   try {
     const path = hit.document_id.split("/").map(encodeURIComponent).join("/");
     const found = await ask(`documents/${path}?${new URLSearchParams({ collection: asked.collection })}`);
-    if (found.text === null) throw new Refused(404, "The collection does not keep its documents' text.");
+    if (found.text === null) throw new Refused(404, "The collection does not store the texts of documents.");
     text.replaceChildren(...around(found.text, hit, asked.query));
     $("passage").scrollIntoView({ block: "center" });
     text.focus();
@@ -286,7 +286,7 @@ async function show(hit, asked, opener) {
   }
 }
 
-// Offsets count code points, as Python does; strings here count UTF-16 units.
+// Offsets count code points, as in Python. JavaScript strings count UTF-16 units.
 function around(text, hit, query) {
   const signs = Array.from(text);
   const from = Math.max(0, hit.start - SHOWN), to = Math.min(signs.length, hit.end + SHOWN);

@@ -175,6 +175,7 @@ class RAGPipeline:
         return AsyncAnswerStream(partial(self._answer, question, self._wanted(k), search, started))
 
     def _pieces(self, question: str, k: int, search: dict[str, Any], started: float) -> Generator[Event, None, None]:
+        # The stages get a context of their own: between two pieces the reader's code runs, which is not part of them.
         context = copy_context()
         with beside(self._asked(question), context):
             prepared = self._prepare(question, context.run(self._search, question, k, search), started)
@@ -183,6 +184,7 @@ class RAGPipeline:
                     yield from _in_pieces(self._extract(prepared, answering))
                     return
                 replies: list[ChatReply] = []
+                # Closes the connection to the model when the reader leaves early.
                 with closing(self._llm.stream(self._messages(prepared))) as stream:
                     for reply in stream:
                         replies.append(reply)

@@ -97,6 +97,7 @@ def _text(sources: Sequence[Passage], candidate: tuple[int, int, int]) -> str:
 def _weighted_shares(question: str, texts: Sequence[str]) -> list[float]:
     held = [_stems(text) for text in texts]
     frequency = Counter(stem for bag in held for stem in bag)
+    # BM25's inverse document frequency over the candidate sentences, times the length of the stem.
     weights = {
         stem: math.log(1 + len(texts) / (0.5 + frequency[stem])) * len(stem)
         for stem in _stems(question)

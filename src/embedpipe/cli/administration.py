@@ -100,6 +100,7 @@ def _meant(store: PgVectorStore, given: Sequence[str]) -> dict[str, set[str]]:
     paths = {name: Path(name).resolve().as_posix() for name in given}  # a file is stored under its absolute path
     stored = {chunk.document_id for chunk in store.find(document_ids=[*paths, *paths.values()])}
     meant = {name: {each for each in (name, path) if each in stored} for name, path in paths.items()}
+    # Only names that are neither an id nor a file are looked up as folders, since that reads all ids.
     folders = {name: f"{path.rstrip('/')}/" for name, path in paths.items() if not meant[name]}
     for document_id in _document_ids(store) if folders else ():
         for name, folder in folders.items():

@@ -46,6 +46,7 @@ def measure(
     library = require("ir_measures", extra="evaluate")
     wanted = {name: _parsed(library, name) for name in measures}
     judged = {query_id: dict(grades) for query_id, grades in relevant.items()}
+    # trec_eval sorts by score, so the negative rank is the score.
     run = {
         query_id: {document_id: float(-place) for place, document_id in enumerate(rankings.get(query_id, ()))}
         for query_id in judged

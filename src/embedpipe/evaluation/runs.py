@@ -146,15 +146,18 @@ def compare(base: Run, other: Run, name: str) -> RunComparison:
 
 def randomization_p(differences: np.ndarray[Any, np.dtype[np.float64]]) -> float:
     """Return the share of random sign flips whose mean is at least as far from 0. From 1e-4 to 1."""
+    # Equal queries do not change the sum, whatever their sign.
     nonzero = differences[differences != 0]
     if nonzero.size == 0:
         return 1.0
     generator = np.random.default_rng(0)
+    # A small tolerance, since sums in another order round differently.
     observed = abs(nonzero.sum()) - 1e-9 * abs(nonzero).sum()
     as_far = 0
     for _ in range(0, _RESAMPLES, 500):
         signs = generator.integers(0, 2, (500, nonzero.size), dtype=np.int8) * 2 - 1
         as_far += int((abs(signs @ nonzero) >= observed).sum())
+    # The observed signs count as one of the resamples, so that p is never 0.
     return (as_far + 1) / (_RESAMPLES + 1)
 
 

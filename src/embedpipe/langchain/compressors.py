@@ -60,7 +60,7 @@ class EmbedPipeReranker(BaseDocumentCompressor):
 def _result(place: int, document: Document) -> SearchResult:
     """Return the document as a result. Its id is its position, and earlier documents score higher."""
     chunk = Chunk.whole(document.page_content, id=str(place), metadata=document.metadata)
-    return SearchResult(chunk=chunk, score=1 / (1 + place))
+    return SearchResult(chunk=chunk, score=1 / (1 + place))  # documents have no score, only their order
 
 
 def _scored(document: Document, result: SearchResult) -> Document:

@@ -28,6 +28,7 @@ from embedpipe.langchain._documents import CHUNK_INDEX, DOCUMENT_ID, START_INDEX
 from embedpipe.text import Tokenizer, counter_of_transformers, encoding_name
 from embedpipe.types import Chunk, Chunker
 
+# The repr of a callable setting has its address, which differs in each run. Ids must not.
 _ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+")
 _TELL_APART = ("source", "page", "page_label", "page_number")
 """Metadata that differ between parts to which a loader gave the same id."""

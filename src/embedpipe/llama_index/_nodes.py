@@ -79,6 +79,7 @@ def _kind(node: BaseNode) -> type[BaseNode]:
 def _payload(node: BaseNode, what: str) -> dict[str, Any]:
     relationships = {relation: _plainly_related(related, what) for relation, related in node.relationships.items()}
     copied: dict[str, Any] = {"relationships": relationships}
+    # The object of an IndexNode may be anything. Pydantic would serialise it, so it gets a form of its own below.
     if isinstance(node, IndexNode):
         copied["obj"] = None
     try:

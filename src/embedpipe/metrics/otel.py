@@ -10,7 +10,9 @@ from typing import Any
 from embedpipe._optional import require
 from embedpipe.metrics.spans import AMOUNTS, Event
 
+# From a lookup in the cache to a large batch of a slow provider.
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300)
+# Powers of 4, as the semantic conventions for generative AI clients recommend.
 _TOKENS = (1, 4, 16, 64, 256, 1024, 4096, 16384, 65536, 262144, 1048576)
 _GEN_AI = {"embed.request": "embeddings", "retrieve": "retrieval", "answer": "chat"}
 

@@ -43,6 +43,7 @@ def diversified(results: Sequence[SearchResult], *, k: int, lambda_mult: float =
         best = int(np.argmax(np.where(free, value, -np.inf)))
         chosen.append(best)
         free[best] = False
+        # Only the cosines to the newly chosen result are computed: k * n * d multiplications instead of n * n * d.
         overlap = np.maximum(overlap, vectors @ vectors[best])
     return [results[index] for index in chosen]
 

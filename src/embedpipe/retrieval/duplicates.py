@@ -48,9 +48,10 @@ def near_duplicates(ids: Sequence[str], vectors: Vectors, *, threshold: float = 
     found: list[NearDuplicate] = []
     for start in range(0, len(ids), rows):
         check_stopped()
+        # A block of rows against all later rows: half of the matrix, and never more than `_CELLS` of it in memory.
         similarities = unit[start : start + rows] @ unit[start:].T
         for row, column in np.argwhere(similarities >= threshold):
             if column > row:
-                similarity = min(float(similarities[row, column]), 1.0)
+                similarity = min(float(similarities[row, column]), 1.0)  # rounding may exceed 1
                 found.append(NearDuplicate(ids[start + row], ids[start + column], similarity))
     return sorted(found, key=lambda pair: -pair.similarity)

@@ -54,6 +54,7 @@ class Resources:
         self.monitor = Monitor()
         inner = EmbeddingGenerator(model).model
         self.model = BatchedModel(inner, settings, on_batch=self.monitor.batch)
+        # Only providers are retried. A local model would fail again in the same way.
         retry = Retry() if isinstance(inner, RemoteModel) else Retry(attempts=1)
         self.generator = EmbeddingGenerator(self.model, cache=cache, retry=retry)
         self.database = database if isinstance(database, Database) else Database(database)

@@ -11,6 +11,7 @@ import numpy as np
 from embedpipe.text import EstimatedCounter, TokenCounter
 from embedpipe.types import Kind, ModelSpec, Vectors
 
+# 2**64 divided by the golden ratio: SplitMix64's step, whose multiples are evenly spread.
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 
 

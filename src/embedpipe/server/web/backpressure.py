@@ -76,6 +76,8 @@ async def _refuse(error: ApiError, scope: Scope, body: RequestBody, send: Send) 
     if body.complete:
         await response(scope, body.replay, send)
         return
+    # The status goes out first, and the response ends only after the rest of the body is read. If the connection were
+    # closed with unread data, TCP would reset it, and the client would see an error instead of the refusal.
     response.headers["Connection"] = "close"
     await send({"type": "http.response.start", "status": response.status_code, "headers": response.raw_headers})
     await send({"type": "http.response.body", "body": response.body, "more_body": True})

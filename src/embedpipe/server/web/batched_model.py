@@ -10,14 +10,7 @@ from dataclasses import replace
 from time import monotonic
 
 from embedpipe._forking import PerProcess
-from embedpipe.embedding import (
-    EmbeddingResponse,
-    LimitedModel,
-    Limits,
-    RemoteModel,
-    TokenCountingModel,
-    find_unusable,
-)
+from embedpipe.embedding import EmbeddingResponse, LimitedModel, Limits, RemoteModel, TokenCountingModel, find_unusable
 from embedpipe.errors import EmbeddingError, EmbedPipeError, ProviderError, RateLimitError, TokenLimitError
 from embedpipe.server.settings import ServerSettings
 from embedpipe.server.web.batching import Batcher, OnBatch

@@ -146,6 +146,7 @@ class Batcher:
         room = self.batch_texts
         characters = self.batch_characters
         while lane and room > 0 and characters > 0:
+            # While others wait, a request gets a few texts and goes to the end of the queue. Alone, it fills the batch.
             part = _taken(lane.popleft(), texts=min(room, _SHARE) if self.together and lane else room, room=characters)
             parts.append(part)
             room -= len(part.texts)

@@ -71,7 +71,7 @@ class RequestBody:
             return {"type": "http.disconnect"}
         self._handed_on = True
         [body] = self._chunks
-        self._chunks.clear()
+        self._chunks.clear()  # frees the body as soon as it is parsed
         return {"type": "http.request", "body": body, "more_body": False}
 
     async def until_gone(self) -> None:
@@ -135,6 +135,7 @@ class ResponseSender:
     async def __call__(self, message: Message) -> None:
         if message["type"] == "http.response.start":
             self.started = True
+            # The time limit is for the beginning of an answer. A stream may take longer.
             if self.timeout is not None and not self.timeout.expired():
                 self.timeout.reschedule(None)
         elif not message.get("more_body", False):

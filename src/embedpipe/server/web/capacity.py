@@ -38,6 +38,7 @@ class Capacity:
         """Release a slot that was held for `seconds`, and its bytes."""
         self._requests -= 1
         self._bytes -= held
+        # An exponential moving average: recent requests say best how long the next ones will take.
         self._seconds += _SMOOTHING * (seconds - self._seconds)
 
     def _refusal(self, reason: str) -> ApiError:

@@ -39,6 +39,7 @@ def is_foreign(scope: Scope, names: Collection[str], *, has_key: bool, is_page: 
     sites, origins = header(scope, b"sec-fetch-site"), header(scope, b"origin")
     if origins and all(name_of(_place(origin)) in names for origin in origins):
         return False
+    # `Sec-Fetch-Site` is the browser's own word. Older browsers only send `Origin`, which is compared with `Host`.
     if any(site not in _OWN for site in sites):
         return not (is_page and _is_navigation(scope))
     own = header(scope, b"host")

@@ -40,6 +40,7 @@ class HealthWatch:
         now = asyncio.get_running_loop().time()
         if self._looked is None or (self._looked.done() and now > self._until):
             self._looked, self._until = asyncio.create_task(self._look()), now + _KEPT_S
+        # A caller that disconnects must not cancel the check of the others.
         return await asyncio.shield(self._looked)
 
     async def _look(self) -> Health:

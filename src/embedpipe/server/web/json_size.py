@@ -25,6 +25,8 @@ def values_in(body: bytes, *, number_weight: float = 1.0) -> int:
     for start in range(0, len(signs), _STEP):
         part = signs[start : start + _STEP]
         quotes = part == _QUOTE
+        # An odd number of quotes before a place means that it is inside a text. XOR counts them modulo 2, and `inside`
+        # carries the count to the next part.
         parity = np.bitwise_xor.accumulate(quotes.view(np.uint8)) ^ inside
         inside = parity[-1]
         texts += int(np.count_nonzero(quotes))
@@ -32,6 +34,7 @@ def values_in(body: bytes, *, number_weight: float = 1.0) -> int:
         commas += int(np.count_nonzero(outside & (part == _COMMA)))
         opened += int(np.count_nonzero(outside & ((part == _LIST) | (part == _OBJECT))))
     texts //= 2
+    # Commas separate texts as well as numbers. Texts are counted already, so the rest approximates the numbers.
     return opened + texts + int(max(commas - texts, 0) * number_weight)
 
 

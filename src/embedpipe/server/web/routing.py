@@ -128,6 +128,7 @@ class RouteTable:
 
         A path that exists only for other methods, which is answered with 405, has the rules of its first route.
         """
+        # The same order and the same `matches` as in Starlette's router, so both find the same route.
         found: RouteRules | None = None
         for route, rules in self._rules:
             match, _ = route.matches(scope)

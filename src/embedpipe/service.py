@@ -1,4 +1,4 @@
-"""`SemanticSearchService`: the stages wired. Documents go in, results come out; read this file first."""
+"""`SemanticSearchService`: ingest documents, search them. It wires all stages, so read this file first."""
 
 from __future__ import annotations
 
@@ -37,17 +37,30 @@ _RERANKED = 50
 
 
 class SemanticSearchService:
-    """Documents in a collection, found by meaning, by words, or by both.
+    """A collection of documents, and searches in it by meaning, by words, or by both.
 
-    `model` is a model's name, a backend or an `EmbeddingGenerator`; `database` a `Database`, a `postgresql://` URL, or
-    None for `EMBEDPIPE_DATABASE_URL`, else the embedded server. `chunker` None stores each document as one chunk; one
-    with `chunk_size="model"` takes the model's limit. With `headers`, the document's `metadata["title"]` and the
-    headings that `MarkdownChunker` finds are embedded and indexed with each chunk's text, which is stored as it stands.
-    `clean_text` cleans what is stored and embedded, while offsets point into the text that was given. `language` is the
-    text search configuration of a new collection. With a `reranker` (one of `embedpipe.reranking`, a LangChain document
-    compressor, a LlamaIndex postprocessor, or a callable (query, texts) -> scores), a search reranks its candidates.
-    `tenant` is whose documents these are, in a collection that was first used with one: nobody sees another tenant's.
-    `metrics` is an observer of `embedpipe.metrics`, or several: every stage tells it.
+    Every method that asks the database or the model has a twin for event loops, with an "a" before its name.
+
+    Args:
+        model: A model's name, a backend or an `EmbeddingGenerator`.
+        database: A `Database` or a `postgresql://` URL. None for `EMBEDPIPE_DATABASE_URL`, else the embedded server.
+        collection: The collection's name. The first ingest creates it.
+        chunker: Cuts documents into chunks. None stores each document as one chunk. `chunk_size="model"` stands for the
+            model's limit.
+        headers: Whether the document's `metadata["title"]` and the headings that `MarkdownChunker` finds are embedded
+            and indexed with each chunk's text. The text that is stored stays as it is.
+        clean_text: Whether texts are cleaned before they are stored and embedded. Offsets still point into the text
+            that was given.
+        language: The text search configuration of a new collection, such as "english".
+        reranker: Reorders the candidates of each search: a name, one of `embedpipe.reranking`, a LangChain document
+            compressor, a LlamaIndex postprocessor, or a callable (query, texts) -> scores.
+        tenant: Whose documents these are, in a collection that was first used with a tenant. No tenant sees documents
+            of another.
+        metrics: An observer of `embedpipe.metrics`, or several. Every stage reports to it.
+
+    Raises:
+        ConfigurationError: If a setting cannot work.
+        UnknownModelError: If no model has the name.
     """
 
     def __init__(
@@ -86,12 +99,25 @@ class SemanticSearchService:
     def ingest(
         self, documents: Iterable[Document], *, prune: bool = False, on_progress: Progress | None = None
     ) -> ProcessingStats:
-        """What became of the documents: only chunks that are new are embedded, and what a document lost is removed.
+        """Bring documents into the collection. Only new chunks are embedded. Chunks that a document lost are removed.
 
-        Several batches of documents are under way at once, each written in one transaction after it was embedded: an
-        ingest that is interrupted leaves whole documents, and the next one takes the rest. `prune` removes documents
-        that were ingested before and did not come now. A document that fails is in the report's `failures` and in the
-        log, and costs no other. Raises `InputError` for what is no `Document`, and `StorageError`s.
+        Several batches of documents are under way at once. Each is written in one transaction after it was embedded. An
+        ingest that is interrupted leaves whole documents, and the next one takes the rest. Large loads are indexed at
+        the end.
+
+        Args:
+            documents: Any iterable. It is read as batches become free, never all at once.
+            prune: Whether documents that were ingested before and did not come now are removed.
+            on_progress: Called after each batch with the report so far.
+
+        Returns:
+            The report. A document that fails is in its `failures` and in the log, and does not affect the others.
+
+        Raises:
+            InputError: For an item that is no `Document`, and for `prune` without documents.
+            ModelMismatchError: If the collection holds vectors of another model.
+            AuthenticationError: If the provider refuses the key.
+            StorageError: If the database fails.
         """
         accumulator = StatsAccumulator(on_progress)
         with self._span("ingest"):
@@ -102,7 +128,7 @@ class SemanticSearchService:
     async def aingest(
         self, documents: Documents, *, prune: bool = False, on_progress: Progress | None = None
     ) -> ProcessingStats:
-        """As `ingest`, on the running event loop; `documents` may be an async iterable as well."""
+        """Do the same as `ingest`, on the running event loop. `documents` may be an async iterable, too."""
         accumulator = StatsAccumulator(on_progress)
         with self._span("ingest"):
             await Ingestor(self.generator, self.settings).aingest(documents, self.async_store, accumulator, prune=prune)
@@ -120,12 +146,25 @@ class SemanticSearchService:
         candidates: int | None = None,
         exact: bool = False,
     ) -> list[SearchResult]:
-        """The k best chunks, best first; fewer only where fewer meet the conditions.
+        """Find the k best chunks for a query.
 
-        `threshold` is the least cosine similarity to the query, in every mode. With a reranker, `candidates` chunks
-        (50, or k if more) are searched and reranked. `exact` compares with every vector, past the index. Raises
-        `InputError` for an empty query or what the store refuses, `CollectionNotFoundError` where nothing was ever
-        ingested.
+        Args:
+            query: The question or words to search for.
+            k: How many chunks are wanted.
+            mode: "hybrid" for meaning and words, "dense" for meaning alone, "lexical" for words alone.
+            filter: A condition on the chunks' metadata.
+            threshold: The lowest cosine similarity to the query, in every mode.
+            candidates: How many chunks are reranked. None for 50, or k if that is more.
+            exact: Whether the query is compared with every vector, without the index.
+
+        Returns:
+            The chunks with their scores, best first. Fewer than k only if fewer meet the conditions.
+
+        Raises:
+            InputError: If the query is empty, or an option cannot be taken.
+            CollectionNotFoundError: If nothing was ever ingested.
+            ModelMismatchError: If the collection holds vectors of another model.
+            StorageError: If the database fails.
         """
         with self._span("retrieve", content=(query,)) as told:
             wanted = self._wanted(query, k, candidates)
@@ -153,7 +192,7 @@ class SemanticSearchService:
         candidates: int | None = None,
         exact: bool = False,
     ) -> list[SearchResult]:
-        """As `search`, on the running event loop."""
+        """Do the same as `search`, on the running event loop."""
         with self._span("retrieve", content=(query,)) as told:
             wanted = self._wanted(query, k, candidates)
             if not self.async_store.is_open and not await self.async_store.exists():
@@ -175,11 +214,20 @@ class SemanticSearchService:
         *,
         on_progress: Callable[[ReembedProgress], None] | None = None,
     ) -> SemanticSearchService:
-        """The service over the same collection with another model, which all chunks have been embedded with by then.
+        """Embed every chunk again with another model, and switch the collection to it.
 
-        Meanwhile this one goes on working; from then on its searches and ingests raise `ModelMismatchError`. What
-        fails or is killed goes on where it was with the next call. With the former model it goes back. Errors as
-        `PgVectorStore.reembed`.
+        This service works until the switch. After it, its searches and ingests raise `ModelMismatchError`. If the run
+        fails or is killed, the next call continues it. To go back, call it with the former model.
+
+        Args:
+            model: The other model's name, a backend or an `EmbeddingGenerator`.
+            on_progress: Called after each batch.
+
+        Returns:
+            The service over the collection with the other model.
+
+        Raises:
+            EmbedPipeError: Any error of the other model, or of `PgVectorStore.reembed`.
         """
         generator = _generator(model, self.metrics)
         self.store.reembed(
@@ -199,27 +247,45 @@ class SemanticSearchService:
     def similar(
         self, id: str, k: int = 5, *, filter: Condition = None, threshold: float | None = None
     ) -> list[SearchResult]:
-        """The k chunks most like the stored one of that id, most similar first; nothing is embedded for it.
+        """Find the chunks that are most similar to a stored one. Nothing is embedded.
 
-        Raises `InputError` where no chunk has the id.
+        Args:
+            id: The id of the stored chunk.
+            k: How many chunks are wanted.
+            filter: A condition on the chunks' metadata.
+            threshold: The lowest cosine similarity.
+
+        Returns:
+            The chunks, most similar first, without the stored one.
+
+        Raises:
+            InputError: If no chunk has the id.
         """
         return self.store.similar(id, k=k, filter=filter, threshold=threshold)
 
     async def asimilar(
         self, id: str, k: int = 5, *, filter: Condition = None, threshold: float | None = None
     ) -> list[SearchResult]:
-        """As `similar`, on the running event loop."""
+        """Do the same as `similar`, on the running event loop."""
         return await self.async_store.similar(id, k=k, filter=filter, threshold=threshold)
 
     def near_duplicates(self, threshold: float = 0.95, *, filter: Condition = None) -> list[NearDuplicate]:
-        """Every pair of chunks of at least that cosine similarity, the most similar first.
+        """Find all pairs of similar chunks, exactly: all vectors are read into memory, and each is compared with each.
 
-        Exact, and quadratic: the vectors are read into memory, and each is compared with each.
+        Args:
+            threshold: The lowest cosine similarity of a pair.
+            filter: A condition on the chunks' metadata.
+
+        Returns:
+            The pairs, most similar first.
+
+        Raises:
+            InputError: If the threshold is out of range.
         """
         return near_duplicates(*self.store.vectors(filter=filter), threshold=threshold)
 
     async def anear_duplicates(self, threshold: float = 0.95, *, filter: Condition = None) -> list[NearDuplicate]:
-        """As `near_duplicates`, beside the running event loop."""
+        """Do the same as `near_duplicates`. It compares in a thread, beside the running event loop."""
         stored = await self.async_store.vectors(filter=filter)
         return await in_thread(near_duplicates, *stored, threshold=threshold)
 
@@ -246,35 +312,38 @@ class SemanticSearchService:
     async def aexpand(
         self, results: Sequence[SearchResult], *, window: int = 1, parent: Parent | None = None
     ) -> list[SearchResult]:
-        """Add neighbors on the running event loop. See `expand`."""
+        """Do the same as `expand`, on the running event loop."""
         neighbors = await self.async_store.neighbors([result.id for result in results], window=window, parent=parent)
         return with_neighbors(results, neighbors)
 
     def health(self) -> Health:
-        """Whether searches and ingests can be answered now, in milliseconds once the model is loaded.
+        """Check whether searches and ingests work now. It takes milliseconds once the model is loaded.
 
-        A local model embeds a word; of a provider's, which is paid by the word, nothing is asked but its settings.
+        A local model embeds a word. A provider's model is paid by the word, so only its settings are checked.
+
+        Returns:
+            The state of the database, the collection and the model, with a finding for each problem.
         """
         return self._with_model(self.store.health(), self._model_fault())
 
     async def ahealth(self) -> Health:
-        """As `health`, on the running event loop."""
+        """Do the same as `health`, on the running event loop."""
         fault = await in_thread(self._model_fault)
         return self._with_model(await self.async_store.health(), fault)
 
     @property
     def async_store(self) -> AsyncPgVectorStore:
-        """The service's collection, for event loops."""
+        """Return the service's collection for event loops."""
         if self._async_store is None:
             self._async_store = self.store.to_async()
         return self._async_store
 
     def close(self) -> None:
-        """Closes the connections to the database."""
+        """Close the connections to the database."""
         self.store.database.close()
 
     async def aclose(self) -> None:
-        """Closes the connections of the running event loop, and those of threads."""
+        """Close the connections of the running event loop and those of threads."""
         await self.store.database.aclose()
 
     def _model_fault(self) -> str | None:
@@ -303,15 +372,15 @@ class SemanticSearchService:
 
     def _not_found(self) -> CollectionNotFoundError:
         return CollectionNotFoundError(
-            f"There is no collection {self.store.name!r} yet: ingest documents first, or check the name."
+            f"There is no collection {self.store.name!r} yet. Ingest documents first, or check the name."
         )
 
     def _wanted(self, query: str, k: int, candidates: int | None) -> int:
         if type(query) is not str or not query.strip():
-            raise InputError(f"The query expected text, got {query!r:.100}.")
+            raise InputError(f"The query is empty or no text: {query!r:.100}. Pass a non-empty string.")
         if self.reranker is None:
             if candidates is not None:
-                raise InputError("candidates is what a reranker chooses from, and the service has none.")
+                raise InputError("`candidates` needs a reranker. Pass `reranker=` to the service.")
             return k
         return max(k, _RERANKED if candidates is None else candidates)
 

@@ -1,4 +1,4 @@
-"""What travels between the stages, and what each stage must be able to do."""
+"""The data that travels between the stages, and the protocol of each stage."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ import numpy as np
 import numpy.typing as npt
 
 Metadata: TypeAlias = Mapping[str, Any]
-"""What JSON holds: str, int, finite float, bool, None, lists and dicts of those."""
+"""Values that JSON has: str, int, finite float, bool, None, lists and dicts of those."""
 
 Vectors: TypeAlias = npt.NDArray[np.float32]
-"""(n, d) float32, one row a text; or (d,) for one."""
+"""(n, d) float32, one row for each text; or (d,) for one text."""
 
 Kind: TypeAlias = Literal["document", "query"]
 SearchMode: TypeAlias = Literal["dense", "lexical", "hybrid"]
@@ -24,7 +24,7 @@ Parent: TypeAlias = Literal["section", "document"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Document:
-    """A text to be ingested, under an id that stays the same from one ingest to the next."""
+    """A text to be ingested. Its id must stay the same from one ingest to the next."""
 
     id: str
     text: str
@@ -32,11 +32,11 @@ class Document:
 
 
 class Chunk(NamedTuple):
-    """A span of a text, and once stored its ids.
+    """A span of a text. A stored chunk has an id, too.
 
     `text` is `source[start_index:end_index]` in code points. `payload` is a framework's own record of the chunk, which
-    the core stores and hands back untouched. `header` is what is put before the text where it is embedded and indexed,
-    such as the document's title. A tuple, since chunks are made by the million.
+    the core stores and returns untouched. `header`, such as the document's title, is embedded and indexed before the
+    text. It is a tuple, since chunks are made by the million.
     """
 
     text: str
@@ -51,24 +51,30 @@ class Chunk(NamedTuple):
 
     @property
     def embedded_text(self) -> str:
-        """What is embedded and indexed: the header, if there is one, on a line before the text."""
+        """Return the text that is embedded and indexed: the header, if there is one, on a line before the text."""
         return self.text if self.header is None else f"{self.header}\n{self.text}"
 
     @classmethod
     def whole(
         cls, text: str, *, id: str | None = None, document_id: str | None = None, metadata: Metadata | None = None
     ) -> Chunk:
-        """The whole text as one chunk."""
+        """Make one chunk of the whole text."""
         return cls(text, 0, len(text), 0, {} if metadata is None else metadata, document_id, id)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SearchResult:
-    """A stored chunk with the scores that brought it up.
+    """A stored chunk that a search found, with its scores. For every score, higher is better.
 
-    For every score higher is better. `similarity` is the cosine of query and chunk; `lexical_score` is zero where no
-    query term occurs. A rank counts from 1 and is None where that leg did not bring the chunk. `score` is what the
-    results are ordered by. `vector` is the chunk's own, (d,) float32, where the search was asked for it.
+    Args:
+        chunk: The chunk.
+        score: The score that the results are ordered by.
+        similarity: The cosine of query and chunk.
+        lexical_score: The BM25 score, zero if no query term occurs.
+        dense_rank: The place in the search by meaning, from 1. None if it did not find the chunk.
+        lexical_rank: The place in the search by words, from 1. None if it did not find the chunk.
+        rerank_score: The reranker's score.
+        vector: The chunk's vector, (d,) float32, if the search was asked for it.
     """
 
     chunk: Chunk
@@ -99,11 +105,11 @@ class SearchResult:
 
     @property
     def surrounds(self) -> bool:
-        """Whether no search brought the chunk: it stands around one that a search brought."""
+        """Return whether no search found the chunk: it is a neighbor of one that a search found."""
         return self.similarity is None and self.lexical_score is None and self.rerank_score is None
 
     def explain(self) -> str:
-        """How the result came to its score: a line for the chunk, and one for each search or reranker that rated it."""
+        """Explain the score: a line for the chunk, and one for each search or reranker that rated it."""
         chunk = self.chunk
         place = f"{self.document_id or self.id} [{chunk.start_index}:{chunk.end_index}]"
         lines = [f"{self.score:.4f}  {place}"]
@@ -122,11 +128,11 @@ def _rank(rank: int | None) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelSpec:
-    """What two embeddings must share to be comparable, and what the model takes.
+    """The identity of an embedding model, which two vectors must share to be comparable, and its limit.
 
-    `revision` tells two sets of weights of one name apart; `max_tokens` is None where the model has no limit;
-    `compression` names what has made its vectors shorter. `aliases` are the names under which other packages state the
-    same published model; they are not recorded.
+    `revision` distinguishes two sets of weights of one name. `max_tokens` is None if the model has no limit.
+    `compression` names the compressor that made its vectors shorter. `aliases` are names of the same published model in
+    other packages. They are not recorded.
     """
 
     name: str
@@ -141,23 +147,23 @@ class ModelSpec:
 
     @property
     def fingerprint(self) -> str:
-        """32 hexadecimal digits over every field that changes a vector."""
+        """Return 32 hexadecimal digits over every field that changes a vector."""
         fields = {key: value for key, value in self.record().items() if key != "max_tokens"}
         if not self.compression:
-            del fields["compression"]  # as it was before there was one
+            del fields["compression"]  # fingerprints stay those of versions without the field
         return hashlib.sha256(json.dumps(fields, sort_keys=True).encode()).hexdigest()[:32]
 
     def record(self) -> dict[str, Any]:
-        """Return what is written of the model into catalogues and files."""
+        """Return the fields that are written to catalogues and files."""
         fields = asdict(self)
         del fields["aliases"]
         return fields
 
     def is_same(self, other: ModelSpec) -> bool:
-        """Whether vectors of both can be compared, as far as is known.
+        """Return whether vectors of both can be compared, as far as is known.
 
-        Of a model that another package's embeddings state, as in "HuggingFaceEmbeddings:owner/name", only the name and
-        the dimensions are known: it is the published model of that name.
+        For another package's embeddings, such as "HuggingFaceEmbeddings:owner/name", only the model's name and the
+        dimensions are known. They are taken for the published model of that name.
         """
         if self.fingerprint == other.fingerprint:
             return True
@@ -183,26 +189,26 @@ class Chunker(Protocol):
     """
 
     def chunk(self, text: str) -> list[Chunk]:
-        """Spans in order of `start_index`; together they hold every non-space character of the text."""
+        """Return spans in order of `start_index`. Together they hold every non-space character of the text."""
         ...
 
 
 @runtime_checkable
 class EmbeddingModel(Protocol):
-    """A backend that turns texts into vectors and does nothing else."""
+    """A backend that turns texts into vectors. It does not batch, cache or retry."""
 
     @property
     def spec(self) -> ModelSpec: ...
 
     def embed(self, texts: Sequence[str], kind: Kind) -> Vectors:
-        """(n, d) float32, one row for each text, in order."""
+        """Return (n, d) float32, one row for each text, in order."""
         ...
 
 
 @runtime_checkable
 class Reranker(Protocol):
-    """Orders results by a closer look at query and text."""
+    """Orders results by comparing query and texts more closely."""
 
     def rerank(self, query: str, results: Sequence[SearchResult]) -> list[SearchResult]:
-        """The same results, best first, each with its `rerank_score`."""
+        """Return the same results, best first, each with its `rerank_score`."""
         ...

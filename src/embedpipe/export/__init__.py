@@ -1,4 +1,7 @@
-"""A collection as files that others read: documents, chunks, vectors and metadata in Parquet; the extra `export`."""
+"""Export a collection to files that other programs read: documents, chunks, vectors and metadata in Parquet.
+
+It needs the extra `export`.
+"""
 
 from embedpipe.export.format import Stored
 from embedpipe.export.reading import Export, load_export

@@ -1,8 +1,8 @@
-"""What the files of an export hold.
+"""The files of an export.
 
-collection.json      what the collection is: name, model, counts, how vectors are stored
-chunks.parquet       a row a chunk: ids, place, text, header, metadata and payload as JSON, vector
-documents.parquet    a row a document: id, text where it is kept, metadata as JSON
+collection.json      the collection's name, model, counts, and how vectors are stored
+chunks.parquet       a row for each chunk: ids, place, text, header, metadata and payload as JSON, vector
+documents.parquet    a row for each document: id, text if it is kept, metadata as JSON
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ FORMAT = 1
 
 DESCRIPTION, CHUNKS, DOCUMENTS = "collection.json", "chunks.parquet", "documents.parquet"
 KEY = b"embedpipe"
-"""Under it the schema of chunks.parquet holds the description, too, so that the file stands by itself."""
+"""The key of the description in the schema of chunks.parquet. With it, that file can be used alone."""
 
 Stored: TypeAlias = Literal["float32", "int8"]
 
 
 def arrow() -> Any:
-    """pyarrow, with its module for Parquet."""
+    """Import pyarrow, with its module for Parquet."""
     require("pyarrow.parquet", extra="export")
     return require("pyarrow", extra="export")
 
@@ -32,7 +32,7 @@ def document_schema() -> Any:
 
 
 def chunk_schema(dimensions: int, vectors: Stored, description: bytes) -> Any:
-    """The columns in the order in which the database gives them, the vector behind them."""
+    """Return the columns in the order in which the database gives them, with the vector last."""
     pa = arrow()
     number = pa.float32() if vectors == "float32" else pa.int8()
     return pa.schema(

@@ -1,4 +1,4 @@
-"""An export read back."""
+"""Read an export."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _ROWS = 2000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Export:
-    """A collection in files. `quantizer` is None where the vectors are float32."""
+    """A collection in files. `quantizer` is None if the vectors are float32."""
 
     folder: Path
     collection: str
@@ -33,9 +33,12 @@ class Export:
     quantizer: Int8Quantizer | None
 
     def batches(self) -> Iterator[tuple[list[Chunk], Vectors]]:
-        """Chunks and their vectors (n, d) float32 as `PgVectorStore.upsert` takes them, in the order they were written.
+        """Yield chunks and their vectors (n, d) float32 as `PgVectorStore.upsert` takes them, in the file's order.
 
-        From int8 the vectors are half a step of their dimension off at most.
+        Numbers that were stored as int8 differ by at most half a step of their dimension.
+
+        Raises:
+            InputError: If the file cannot be read.
         """
         for table in _tables(self.folder / CHUNKS):
             rows = table.drop_columns(["vector"]).to_pylist()
@@ -45,20 +48,28 @@ class Export:
             yield [_chunk(row) for row in rows], vectors
 
     def iter_documents(self) -> Iterator[StoredDocument]:
-        """All documents, in the order of their ids."""
+        """Yield all documents, in the order of their ids.
+
+        Raises:
+            InputError: If the file cannot be read.
+        """
         for table in _tables(self.folder / DOCUMENTS):
             for row in table.to_pylist():
                 yield StoredDocument(row["id"], row["text"], json.loads(row["metadata"]))
 
 
 def load_export(folder: Path | str) -> Export:
-    """The export in that folder; its rows are read as they are asked for. Raises `InputError` where it is none."""
+    """Open the export in a folder. Its rows are read when they are asked for.
+
+    Raises:
+        InputError: If the folder holds no export, or one of another version.
+    """
     folder = Path(folder)
     arrow()
     try:
         found = json.loads((folder / DESCRIPTION).read_text(encoding="utf-8"))
         if found["format"] != FORMAT:
-            raise InputError(f"{folder} has format {found['format']}; this version reads {FORMAT}.")
+            raise InputError(f"{folder} has format {found['format']}; this version reads {FORMAT}. Export anew.")
         return Export(
             folder=folder,
             collection=found["collection"],
@@ -73,7 +84,7 @@ def load_export(folder: Path | str) -> Export:
     except (OSError, ValueError, KeyError, TypeError) as error:
         if isinstance(error, InputError):
             raise
-        raise InputError(f"{folder} holds no export ({error!r}).") from error
+        raise InputError(f"{folder} holds no export ({error!r}). Name an export's folder.") from error
 
 
 def _quantizer(scales: Mapping[str, Any] | None) -> Int8Quantizer | None:

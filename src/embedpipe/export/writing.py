@@ -1,4 +1,4 @@
-"""A collection written to files, in memory that does not grow with it."""
+"""Write a collection to files, in memory that does not grow with it."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ Progress = Callable[[int], None]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExportReport:
-    """What was written, in bytes of all files."""
+    """The report of an export. `bytes` is the size of all files."""
 
     collection: str
     documents: int
@@ -41,23 +41,35 @@ def export_collection(
     vectors: Stored = "float32",
     on_progress: Progress = lambda chunks: None,
 ) -> ExportReport:
-    """Writes the collection as it is at this moment to a new folder, while others go on writing; what was written.
+    """Write a collection to a new folder, as it is at this moment. Others can go on writing meanwhile.
 
-    The folder holds `chunks.parquet`, `documents.parquet` and `collection.json` (see `embedpipe.export.format`), and is
-    there once it is complete. `int8` takes a byte a number instead of four: each dimension's range over the collection
-    lies in `collection.json` as `low` and `step`, and a number is `low + (code + 128) * step`, half a step off at most.
-    A store with a tenant gives that tenant's rows. `on_progress` is called with the chunks written so far.
+    The folder holds `chunks.parquet`, `documents.parquet` and `collection.json` (see `embedpipe.export.format`). It
+    appears once it is complete. A store with a tenant exports that tenant's rows.
 
-    Raises `InputError` where there is such a folder or file already, `CollectionNotFoundError`, and `StorageError`.
+    Args:
+        store: The collection.
+        folder: A folder that does not exist.
+        vectors: "float32", or "int8" for one byte a number instead of four. For int8, `collection.json` holds `low` and
+            `step` of each dimension's range in the collection. A number is `low + (code + 128) * step`, at most half a
+            step off.
+        on_progress: Called with the number of chunks written so far.
+
+    Returns:
+        The report.
+
+    Raises:
+        InputError: If the folder exists or cannot be written.
+        CollectionNotFoundError: If there is no such collection.
+        StorageError: If the database cannot be read.
     """
     folder = Path(folder)
     arrow()
     if vectors not in ("float32", "int8"):
-        raise InputError(f"vectors expected 'float32' or 'int8', got {vectors!r}.")
+        raise InputError(f"vectors must be 'float32' or 'int8'; got {vectors!r}.")
     if folder.exists():
-        raise InputError(f"{folder} is there already: name a new folder, or remove it.")
+        raise InputError(f"{folder} is there already. Name a new folder, or remove it.")
     if not store.exists():
-        raise CollectionNotFoundError(f"There is no collection {store.name!r}.")
+        raise CollectionNotFoundError(f"There is no collection {store.name!r}. Check the name.")
     partial = folder.with_name(folder.name + ".part")
     shutil.rmtree(partial, ignore_errors=True)
     try:
@@ -124,7 +136,7 @@ class _Writer:
 
 
 def _quantizer(connection: Connection, collection: Collection) -> Int8Quantizer:
-    """For the ranges of all vectors."""
+    """Return the quantizer for the ranges of all vectors."""
     dimensions = collection.model.dimensions
     low, high = np.full(dimensions, np.inf, np.float32), np.full(dimensions, -np.inf, np.float32)
     for _, vectors in read_chunks(connection, collection):

@@ -20,7 +20,7 @@ from embedpipe.files._parts import read_part, write_part
 
 
 class _Messages(logging.Handler):
-    """Collects what the parsers log, to be logged where the file was asked for."""
+    """Collects log messages of the parsers. The process that asked for the file logs them."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -71,7 +71,7 @@ def main() -> None:
     """Answer requests until standard input ends."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the process that asks decides when this one ends
     requests, replies = sys.stdin.buffer, os.fdopen(os.dup(1), "wb")
-    os.dup2(2, 1)  # what a library prints is no reply
+    os.dup2(2, 1)  # what a library prints must not go into the replies
     messages = _Messages()
     logging.getLogger("embedpipe.files").addHandler(messages)
     for suffix in OWN_SUFFIXES:  # load all that our parsers import before memory is limited

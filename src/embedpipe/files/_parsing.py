@@ -1,8 +1,8 @@
 """Parse files in a process of its own, with limits of memory and time.
 
 A file of two kilobytes can make a parser unpack a gigabyte, run for hours or crash. Parsers are other projects' code,
-and what they do cannot be bounded from inside. So they run where all of that costs one file and nothing else. The
-process is started for the first file that needs it and kept for the next ones.
+so this cannot be prevented inside them. In a process of its own, such a file costs only itself. The process is started
+for the first file that needs it, and kept for the next ones.
 """
 
 from __future__ import annotations
@@ -24,7 +24,10 @@ from embedpipe.files._parts import read_part, write_part
 from embedpipe.files.parsed import Parsed
 
 MEMORY_MB = 1024
-"""How much more memory a parser may take than it has when it starts. EMBEDPIPE_PARSER_MEMORY_MB sets another limit."""
+"""How much memory a parser may take, beyond what it has at its start. EMBEDPIPE_PARSER_MEMORY_MB sets another limit.
+
+For a format of another package, the modules that its parser imports count, too.
+"""
 
 SECONDS = 120.0
 """How long one file may take. EMBEDPIPE_PARSER_SECONDS sets another limit."""
@@ -48,7 +51,7 @@ def parse(data: bytes, *, suffix: str, name: str) -> Parsed:
     with _one_at_a_time:
         kept = _process is not None and _process.poll() is None
         answer = _asked(data, suffix=suffix, name=name, seconds=seconds)
-        if kept and answer.get("failed") in ("memory", "ended"):  # what came before may have left too little memory
+        if kept and answer.get("failed") in ("memory", "ended"):  # earlier files may have left too little memory
             answer = _asked(data, suffix=suffix, name=name, seconds=seconds)
     for logger, level, message in answer.get("messages", []):
         logging.getLogger(logger).log(level, "%s", message)
@@ -100,7 +103,7 @@ def _limit(variable: str, default: float) -> float:
 
 
 def _asked(data: bytes, *, suffix: str, name: str, seconds: float) -> dict[str, Any]:
-    """Return the process's reply, or what became of the process. It is left ready for the next file, or gone."""
+    """Return the process's reply, or how the process ended. It is left ready for the next file, or ended."""
     process = _started()
     assert process.stdin is not None and process.stdout is not None  # noqa: S101, PT018 - both are pipes
     ran_out = threading.Event()

@@ -1,4 +1,4 @@
-"""Which files are read, and what becomes of each: a document, or an error that says what to do about the file."""
+"""Find files, and read each as a document. The error of a file that cannot be read says what to do about it."""
 
 from __future__ import annotations
 
@@ -22,10 +22,12 @@ _BEGINNINGS = ((b"%PDF-", "a PDF", ".pdf"), (b"PK\x03\x04", "a ZIP archive", "")
 
 
 def found_files(paths: Iterable[Path]) -> Iterator[Path]:
-    """Each file named, whatever its suffix, and all files of a known kind below each folder, in order.
+    """Yield each file named, and all files of a known format below each folder, in order.
 
-    Those below a folder that are hidden, or lie in a hidden folder, are left out. `InputError` for a path that is not
-    there, and for a folder that cannot be read: its files would seem to be gone.
+    A file that is named is taken whatever its suffix. Below a folder, hidden files and hidden folders are left out.
+
+    Raises:
+        InputError: If a path is not there, or a folder cannot be read: its files would seem to be gone.
     """
     for path in paths:
         if _is_file(path):
@@ -33,23 +35,27 @@ def found_files(paths: Iterable[Path]) -> Iterator[Path]:
         elif path.is_dir():
             yield from sorted(_below(path))
         else:
-            raise InputError(f"{path} is not there: expected a file or a folder.")
+            raise InputError(f"{path} is not there. Name a file or a folder.")
 
 
 def read_document(path: Path | str) -> Document:
-    """The file's text under its absolute path as id, so that the same file is the same document in every run.
+    """Read a file as a document. Its id is the absolute path, so that it is the same document in every run.
 
-    PDF, Word (.docx) and HTML are read by their suffix, anything else as UTF-8 text. Headings of Word and HTML are
-    Markdown headings in the text, tables and lists are Markdown's, too; a form feed stands between a PDF's pages, so
-    that `page_at(text, offset)` tells the page. The metadata holds `name`, `suffix`, a PDF's `pages`, and the `title`
-    that the file gives itself, if any.
+    PDF, Word (.docx), HTML and the formats of installed packages are parsed by their suffix. Any other file is read as
+    UTF-8 text. Headings, tables and lists of Word and HTML become Markdown. A form feed stands between a PDF's pages,
+    so that `page_at(text, offset)` returns the page.
 
-    Raises `InputError` for a file that cannot be read, naming it and what to do; `MissingExtraError` where the parser
-    is not installed.
+    Returns:
+        A document whose metadata holds `name`, `suffix`, a PDF's `pages`, and the `title` in the file, if any.
+
+    Raises:
+        InputError: If the file cannot be read. The message names it and says what to do.
+        MissingExtraError: If the parser is not installed.
+        ConfigurationError: If the package of another format cannot be imported.
     """
     path = Path(path)
     try:
-        # Without waiting, since a pipe that nobody writes to would never be open.
+        # O_NONBLOCK, since opening a pipe that nobody writes to would wait forever.
         with os.fdopen(os.open(path, os.O_RDONLY | _O_NONBLOCK | _O_BINARY), "rb") as file:
             if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
                 raise InputError(f"{path} is no regular file. Name a file that can be read to its end.")
@@ -60,15 +66,21 @@ def read_document(path: Path | str) -> Document:
 
 
 def document_of(data: bytes, *, name: str, id: str | None = None) -> Document:
-    """As `read_document`, for a file's content: one that was uploaded, say. `id` None takes the name."""
+    """Do the same as `read_document` for a file's content, such as an upload.
+
+    Args:
+        data: The content.
+        name: The file's name, whose suffix says the format.
+        id: The document's id. None for the name.
+    """
     if not data:
-        raise InputError(f"{name} is empty (0 bytes): write it anew, or leave it out.")
+        raise InputError(f"{name} is empty (0 bytes). Write it anew, or leave it out.")
     if len(data) > MAX_FILE_BYTES:
         raise InputError(f"{name} is over {MAX_FILE_BYTES >> 20} MB. Cut it into several files.")
     suffix = PurePath(name).suffix.lower()
     parsed = parse(data, suffix=suffix, name=name) if has_parser(suffix) else _text(data, name)
     if not parsed.text.strip():
-        raise InputError(f"{name} holds no text.")
+        raise InputError(f"{name} holds no text. Leave it out.")
     metadata = {"name": PurePath(name).name, "suffix": suffix, **parsed.metadata}
     return Document(id=name if id is None else id, text=parsed.text, metadata=metadata)
 
@@ -84,7 +96,7 @@ def _text(data: bytes, name: str) -> Parsed:
 def _guess(data: bytes) -> str:
     for beginning, kind, suffix in _BEGINNINGS:
         if data.startswith(beginning):
-            return f", but {kind}: " + (f"name it {suffix}." if suffix else "leave it out.")
+            return f", but {kind}. " + (f"Name it {suffix}." if suffix else "Leave it out.")
     return f". Convert it to text or one of {', '.join(parsed_suffixes())}, or leave it out."
 
 

@@ -16,10 +16,10 @@ from embedpipe.files.parsed import Parsed
 logger = logging.getLogger(__name__)
 
 OLE = b"\xd0\xcf\x11\xe0"
-"""What encrypted Office files and those of before 2007 begin with."""
+"""The first bytes of encrypted Office files and of those before 2007."""
 
 MAX_XML_BYTES = 32 * 2**20
-"""What a document's XML may come to when it is unpacked: twenty times as much memory is needed to read it."""
+"""How large a document's XML may be when it is unpacked. Reading takes twenty times as much memory."""
 
 _TITLE = "{http://purl.org/dc/elements/1.1/}title"
 _STYLES = "p[style-name='Title'] => h1:fresh\np[style-name='Subtitle'] => p:fresh"
@@ -35,7 +35,7 @@ def parse(data: bytes, name: str) -> Parsed:
     """
     if data.startswith(OLE):
         raise InputError(
-            f"{name} is encrypted, or of Word before 2007: open it in Word or LibreOffice, and save it as .docx "
+            f"{name} is encrypted, or of Word before 2007. Open it in Word or LibreOffice, and save it as .docx "
             "without a password."
         )
     mammoth = require("mammoth", extra="files")
@@ -46,8 +46,8 @@ def parse(data: bytes, name: str) -> Parsed:
         found = mammoth.convert_to_html(_archived(parts), style_map=_STYLES, convert_image=_without(mammoth))
     except (InputError, MemoryError):
         raise
-    except Exception as error:  # whatever a parser stumbles over in a broken file
-        raise InputError(f"{name} is broken, or no Word document ({error}): save it anew as .docx.") from error
+    except Exception as error:  # anything that a parser meets in a broken file
+        raise InputError(f"{name} is broken, or no Word document ({error}). Save it anew as .docx.") from error
     for message in found.messages:
         logger.debug("%s: %s", name, message.message)
     return Parsed(markdown(found.value).text, {"title": title} if title else {})
@@ -63,18 +63,18 @@ def _xml_parts(archive: zipfile.ZipFile, name: str) -> dict[str, bytes]:
     """
     found = [info for info in archive.infolist() if info.filename.lower().endswith((".xml", ".rels"))]
     if not any(info.filename.startswith("word/") for info in found):
-        raise InputError(f"{name} is a ZIP archive, but no Word document: check its suffix.")
+        raise InputError(f"{name} is a ZIP archive, but no Word document. Check its suffix.")
     size = sum(info.file_size for info in found)
     if size > MAX_XML_BYTES:
         raise InputError(
-            f"{name} unpacks to {size / 2**20:.0f} MB of XML, and at most {MAX_XML_BYTES >> 20} MB are read: cut it "
+            f"{name} unpacks to {size / 2**20:.0f} MB of XML, and at most {MAX_XML_BYTES >> 20} MB are read. Cut it "
             "into several files."
         )
     return {info.filename: archive.read(info) for info in found}
 
 
 def _archived(parts: dict[str, bytes]) -> io.BytesIO:
-    """Return an archive of these parts alone: the library reads whatever part a document refers to."""
+    """Return an archive of these parts alone: the library reads any part that a document refers to."""
     file = io.BytesIO()
     with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
         for name, content in parts.items():
@@ -90,5 +90,5 @@ def _title(parts: dict[str, bytes]) -> str:
 
 
 def _without(mammoth: Any) -> Any:
-    """Leaves an image's data out; what it is described by stays."""
+    """Leave an image's data out. Its description stays."""
     return mammoth.images.img_element(lambda image: {})

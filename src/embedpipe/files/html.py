@@ -1,7 +1,7 @@
-"""HTML as Markdown: headings, lists, tables and code keep their form; scripts, navigation and addresses go.
+"""HTML as Markdown. Headings, lists, tables and code keep their form. Scripts, navigation and addresses are removed.
 
-The time grows as the size of a page, whatever it holds. That decides what is done with which library: lxml parses and
-removes elements, and what markdownify does by looking at all siblings of an element is overridden here.
+The time grows linearly with the size of a page, whatever is in it. That is why lxml parses and removes elements, and
+why this module overrides the steps in which markdownify looks at all siblings of an element.
 """
 
 from __future__ import annotations
@@ -42,23 +42,23 @@ def parse(data: bytes, name: str) -> Parsed:
         RecursionError: If its elements are nested too deep.
     """
     if len(data) > MAX_BYTES:
-        raise InputError(f"{name} is over {MAX_BYTES >> 20} MB of HTML: cut it into several files.")
+        raise InputError(f"{name} is over {MAX_BYTES >> 20} MB of HTML. Cut it into several files.")
     return markdown(data)
 
 
 def markdown(source: bytes | str) -> Parsed:
-    """Do as `parse`, whatever the length. The encoding is the one that the page declares."""
+    """Do the same as `parse` for any length. The encoding is the one that the page declares."""
     soup = require("bs4", extra="files").BeautifulSoup
     page = _page(source)
     title = " ".join((page.findtext(".//title") or "").split())
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)  # what looks like XML or a file's name is read all the same
+        warnings.simplefilter("ignore", UserWarning)  # text like XML or a file's name is read all the same
         text: str = _converter_class()(**_SETTINGS).convert_soup(soup(_simplified(page), "lxml"))
     return Parsed(_BLANK_LINES.sub("\n\n", text).strip() + "\n", {"title": title} if title else {})
 
 
 def _page(source: bytes | str) -> Any:
-    """Return the page's tree of lxml: the standard library's parser takes quadratic time for what is not closed."""
+    """Return the page's tree of lxml: the standard library's parser takes quadratic time for unclosed elements."""
     etree = require("lxml.etree", extra="files")
     if isinstance(source, bytes):
         source = require("bs4.dammit", extra="files").UnicodeDammit(source, is_html=True).unicode_markup or ""
@@ -74,24 +74,24 @@ def _page(source: bytes | str) -> Any:
 
 
 def _simplified(page: Any) -> str:
-    """Return the page's HTML without what is no text, and without what the converter fails on or is slow for."""
+    """Return the page's HTML without elements that are no text or that the converter cannot do fast."""
     etree = require("lxml.etree", extra="files")
     etree.strip_elements(page, *_NOT_TEXT, etree.Comment, etree.ProcessingInstruction, with_tail=False)
     for element in page.iter(etree.Element):
-        if element.tag == "img":  # which has its description in its place
+        if element.tag == "img":  # its description takes its place
             element.tag, element.text = "span", element.get("alt")
         elif _UNKNOWN_HEADING.fullmatch(element.tag):
             element.tag = "div"
-        for attribute in list(element.attrib):  # a superscript 2 is a digit to the converter, and no number
+        for attribute in list(element.attrib):  # the converter takes a superscript 2 for a digit
             if attribute not in _NUMBERS or not _NUMBER.fullmatch(element.get(attribute)):
                 del element.attrib[attribute]
     html: str = etree.tostring(page, encoding="unicode", method="html")
-    return _LONG_BLANK.sub(lambda blank: blank[0][:40], html)  # the converter's patterns are quadratic in these
+    return _LONG_BLANK.sub(lambda blank: blank[0][:40], html)  # the converter's patterns take quadratic time on them
 
 
 @cache
 def _converter_class() -> Any:
-    """Return the converter, with what takes quadratic time in markdownify done in linear time."""
+    """Return the converter, with steps that take quadratic time in markdownify replaced by linear ones."""
     library = require("markdownify", extra="files")
 
     class Converter(library.MarkdownConverter):  # type: ignore[misc, name-defined]  # the extra may be missing

@@ -18,19 +18,20 @@ _ONE_AT_A_TIME = Lock()
 """PDFium may be used by one thread at a time."""
 
 _DIVIDED = re.compile("[\x02\ufffe]\n?")
-"""What PDFium gives for the hyphen of a word that goes on in the next line."""
+"""PDFium's characters for the hyphen of a word that goes on in the next line."""
 _NO_TITLE = ("", "anonymous", "untitled", "unspecified")
 _UNPRINTABLE = re.compile("[\x00-\x08\x0b-\x1f\ufffe\uffff]")
 
 
 def parse(data: bytes, name: str) -> Parsed:
-    """The pages' text with a form feed between them, the number of pages, and the title.
+    """Return the pages' text with a form feed between them, the number of pages, and the title.
 
-    Raises `InputError` for a file that is encrypted, broken, no PDF, or has images alone.
+    Raises:
+        InputError: If the file is encrypted, broken, no PDF, or has only images.
     """
     pdfium = require("pypdfium2", extra="files")
     if b"%PDF-" not in data[:1024]:
-        raise InputError(f"{name} is no PDF: check its suffix.")
+        raise InputError(f"{name} is no PDF. Check its suffix.")
     with _ONE_AT_A_TIME:
         try:
             document = pdfium.PdfDocument(data)
@@ -44,8 +45,8 @@ def parse(data: bytes, name: str) -> Parsed:
 
 def _refusal(name: str, reason: str) -> str:
     if "password" in reason.lower():
-        return f"{name} is encrypted: save it without its password (qpdf --decrypt --password=... does)."
-    return f"{name} is a broken PDF ({reason}): save it anew, or repair it (qpdf, mutool clean)."
+        return f"{name} is encrypted. Save it without its password (qpdf --decrypt --password=... does)."
+    return f"{name} is a broken PDF ({reason}). Save it anew, or repair it (qpdf, mutool clean)."
 
 
 def _read(document: Any, raw: Any, name: str) -> Parsed:
@@ -58,10 +59,10 @@ def _read(document: Any, raw: Any, name: str) -> Parsed:
         page.close()
     if scanned and not any(text.strip() for text in pages):
         raise InputError(
-            f"{name} holds only images, no text ({len(pages)} pages): run OCR over it first (ocrmypdf does)."
+            f"{name} holds only images, no text ({len(pages)} pages). Run OCR over it first (ocrmypdf does)."
         )
     if scanned:
-        logger.warning("%s: no text on pages that hold images: %s. OCR finds what they say.", name, _numbers(scanned))
+        logger.warning("%s: no text on pages with images: %s. Run OCR to read them.", name, _numbers(scanned))
     title = " ".join(document.get_metadata_value("Title").split())
     named = {} if title.strip("()").lower() in _NO_TITLE else {"title": title}
     return Parsed(f"\n{PAGE_BREAK}".join(pages), {"pages": len(pages), **named})

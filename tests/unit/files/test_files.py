@@ -140,7 +140,7 @@ def test_pages_without_text_are_told_of(caplog: pytest.LogCaptureFixture) -> Non
     with caplog.at_level(logging.WARNING):
         document = document_of(pdf([None, "text", "", *[None] * 12]), name="scan.pdf")
     assert document.metadata["pages"] == 15
-    assert "scan.pdf: no text on pages that hold images: 1, 4, 5, 6, 7, 8, 9, 10, 11, 12 and 3 more" in caplog.text
+    assert "scan.pdf: no text on pages with images: 1, 4, 5, 6, 7, 8, 9, 10, 11, 12 and 3 more" in caplog.text
 
 
 def test_pdfs_are_read_from_several_threads() -> None:

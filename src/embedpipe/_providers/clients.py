@@ -13,11 +13,9 @@ from embedpipe._providers.secret import Endpoint, Secret
 class Connection:
     """Where a provider is reached, by which key and in which time. It shows no secret, and a pickle holds none."""
 
-    def __init__(
-        self, *, api_key: str | None, key_variable: str, base_url: str | None, url_variable: str, timeout_s: float
-    ) -> None:
-        self.secret = Secret.of(api_key, variable=key_variable)
-        self.endpoint = Endpoint(base_url, variable=url_variable)
+    def __init__(self, secret: Secret, endpoint: Endpoint, timeout_s: float) -> None:
+        self.secret = secret
+        self.endpoint = endpoint
         self.timeout_s = timeout_s
 
     @property
@@ -40,42 +38,30 @@ class OpenAIConnection(Connection):
     def __init__(
         self, *, api_key: str | None, base_url: str | None, timeout_s: float, api_version: str | None = None
     ) -> None:
-        super().__init__(
-            api_key=api_key,
-            key_variable="AZURE_OPENAI_API_KEY" if api_version else "OPENAI_API_KEY",
-            base_url=base_url,
-            url_variable="AZURE_OPENAI_ENDPOINT" if api_version else "OPENAI_BASE_URL",
-            timeout_s=timeout_s,
-        )
+        secret = Secret.of(api_key, variable="AZURE_OPENAI_API_KEY" if api_version else "OPENAI_API_KEY")
+        endpoint = Endpoint(base_url, variable="AZURE_OPENAI_ENDPOINT" if api_version else "OPENAI_BASE_URL")
+        super().__init__(secret, endpoint, timeout_s)
         self.api_version = api_version
 
-    def client(self) -> Any:
-        """Return a client for threads.
+    def client(self, *, is_async: bool = False) -> Any:
+        """Return a client for threads, or for the running event loop.
 
         Raises:
             AuthenticationError: If there is no key. A server of your own needs none.
         """
         import openai
 
-        return (openai.AzureOpenAI if self.api_version else openai.OpenAI)(**self._settings(client))
-
-    def async_client(self) -> Any:
-        """Return a client for the running event loop, as `client`."""
-        import openai
-
-        return (openai.AsyncAzureOpenAI if self.api_version else openai.AsyncOpenAI)(**self._settings(async_client))
-
-    def _settings(self, bounded: Any) -> dict[str, Any]:
         base_url, login = self.endpoint.resolved()
         settings = {
             "api_key": self.secret.reveal(default="none" if base_url and not self.api_version else None),
             "timeout": self.timeout_s,
             "max_retries": 0,
-            "http_client": bounded(openai_http_library(), login=login),
+            "http_client": (async_client if is_async else client)(openai_http_library(), login=login),
         }
-        if self.api_version:
-            return settings | {"azure_endpoint": base_url, "api_version": self.api_version}
-        return settings | {"base_url": base_url}
+        if not self.api_version:
+            return (openai.AsyncOpenAI if is_async else openai.OpenAI)(base_url=base_url, **settings)
+        made: Any = openai.AsyncAzureOpenAI if is_async else openai.AzureOpenAI
+        return made(azure_endpoint=base_url, api_version=self.api_version, **settings)
 
     @staticmethod
     def close(client: Any) -> None:
@@ -93,34 +79,24 @@ class CohereConnection(Connection):
 
     def __init__(self, *, api_key: str | None, base_url: str | None, timeout_s: float) -> None:
         super().__init__(
-            api_key=api_key,
-            key_variable="CO_API_KEY",
-            base_url=base_url,
-            url_variable="CO_API_URL",
-            timeout_s=timeout_s,
+            Secret.of(api_key, variable="CO_API_KEY"), Endpoint(base_url, variable="CO_API_URL"), timeout_s
         )
 
-    def client(self) -> Any:
-        """Return a client for threads.
+    def client(self, *, is_async: bool = False) -> Any:
+        """Return a client for threads, or for the running event loop.
 
         Raises:
             AuthenticationError: If there is no key.
         """
-        return self._made("ClientV2", client)
-
-    def async_client(self) -> Any:
-        """Return a client for the running event loop, as `client`."""
-        return self._made("AsyncClientV2", async_client)
-
-    def _made(self, name: str, bounded: Any) -> Any:
+        cohere = require("cohere", extra="cohere")
         base_url, login = self.endpoint.resolved()
-        return getattr(require("cohere", extra="cohere"), name)(
+        return (cohere.AsyncClientV2 if is_async else cohere.ClientV2)(
             self.secret.reveal(),
             base_url=base_url,
             timeout=self.timeout_s,
             max_retries=0,
             log_warning_experimental_features=False,
-            httpx_client=bounded("httpx", login=login),
+            httpx_client=(async_client if is_async else client)("httpx", login=login),
         )
 
     @staticmethod

@@ -175,7 +175,7 @@ class OpenAIChat:
     def _async_client(self) -> Any:
         """Open a client for one call, since its connections belong to the event loop that opened them."""
         try:
-            return self._connection.async_client()
+            return self._connection.client(is_async=True)
         except AuthenticationError as error:
             raise self._no_key(error) from None
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import fields, replace
 from typing import Any
 
 from embedpipe._forking import Given
@@ -16,6 +16,7 @@ from embedpipe.embedding.engine import (
     EmbeddingBatch,
     EmbeddingEngine,
     EmbeddingResult,
+    EngineOptions,
     Limiter,
     OnTooLong,
     checked_compressor,
@@ -76,43 +77,28 @@ class EmbeddingGenerator:
     ) -> None:
         self.source: Mapping[str, Any] = {}
         """How a named model was named; empty for a backend object or with a compressor. No key, no user of a URL."""
-        opened = None if cache is None else open_cache(cache)
-        fitted = checked_compressor(compressor)
         if isinstance(model, str):
             if compressor is None:
                 url = Endpoint(base_url, variable="").url
                 self.source = {"model": model, "base_url": url, "dimensions": dimensions}
-            chosen = model_named(model, api_key=api_key, base_url=base_url, dimensions=dimensions)
-        else:
-            chosen = as_model(model)
-        self.model: EmbeddingModel = chosen
-        self._given = Given(chosen)
-        self.limits = limits or (chosen.limits if isinstance(chosen, LimitedModel) else Limits())
+            model = model_named(model, api_key=api_key, base_url=base_url, dimensions=dimensions)
+        self.model: EmbeddingModel = as_model(model)
+        self._given = Given(self.model)
+        self.limits = limits or (self.model.limits if isinstance(self.model, LimitedModel) else Limits())
         self.retry = retry or Retry()
         if max_retries is not None:
             self.retry = replace(self.retry, attempts=max_retries + 1)
-        self._settings = {
-            "cache": opened,
-            "limits": limits,
-            "retry": retry,
-            "max_retries": max_retries,
-            "on_too_long": on_too_long,
-            "clean_text": clean_text,
-            "normalize": normalize,
-            "compressor": fitted,
-            "metrics": metrics,
-        }
-        self._engine = EmbeddingEngine(
-            chosen,
+        self._options = EngineOptions(
             limits=self.limits,
             retry=self.retry,
-            cache=opened,
+            cache=None if cache is None else open_cache(cache),
             on_too_long=on_too_long,
             clean_text=clean_text,
             normalize=normalize,
-            compressor=fitted,
+            compressor=checked_compressor(compressor),
             metrics=metrics,
         )
+        self._engine = EmbeddingEngine(self.model, self._options)
 
     @property
     def spec(self) -> ModelSpec:
@@ -125,7 +111,7 @@ class EmbeddingGenerator:
 
     def keeping_to(self, limiter: Limiter) -> EmbeddingGenerator:
         """Return a generator like this one whose requests wait for `limiter`, which others may share."""
-        other = _rebuild(self.model, self._settings)
+        other = _rebuild(self.model, self._options)
         other._engine.sender.limiter = limiter  # noqa: SLF001 - one of its kind
         return other
 
@@ -177,7 +163,7 @@ class EmbeddingGenerator:
         return f"EmbeddingGenerator({self.model!r})"
 
     def __reduce__(self) -> tuple[object, ...]:
-        return _rebuild, (self.model, self._settings)
+        return _rebuild, (self.model, self._options)
 
 
 def checked_generator(value: object) -> EmbeddingGenerator:
@@ -191,5 +177,5 @@ def checked_generator(value: object) -> EmbeddingGenerator:
     return value
 
 
-def _rebuild(model: EmbeddingModel, settings: Mapping[str, Any]) -> EmbeddingGenerator:
-    return EmbeddingGenerator(model, **settings)
+def _rebuild(model: EmbeddingModel, options: EngineOptions) -> EmbeddingGenerator:
+    return EmbeddingGenerator(model, **{field.name: getattr(options, field.name) for field in fields(options)})

@@ -1,7 +1,7 @@
 """The loop that every embedding goes through: texts in, checked vectors out. Read `embedding_engine` first."""
 
 from embedpipe.embedding.engine.compressing import Compressor, checked_compressor
-from embedpipe.embedding.engine.embedding_engine import EmbeddingEngine
+from embedpipe.embedding.engine.embedding_engine import EmbeddingEngine, EngineOptions
 from embedpipe.embedding.engine.rate_limiter import Limiter, RateLimiter
 from embedpipe.embedding.engine.results import EmbeddingAttempt, EmbeddingBatch, EmbeddingResult
 from embedpipe.embedding.engine.truncation import OnTooLong
@@ -12,6 +12,7 @@ __all__ = [
     "EmbeddingBatch",
     "EmbeddingEngine",
     "EmbeddingResult",
+    "EngineOptions",
     "Limiter",
     "OnTooLong",
     "RateLimiter",

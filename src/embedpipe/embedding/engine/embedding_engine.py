@@ -1,10 +1,11 @@
-"""The embedding engine. `embed` reads top to bottom; `aembed` takes the same steps on an event loop.
+"""The embedding engine. `embed` reads top to bottom, and `aembed` takes the same steps on an event loop.
 
-prepare   clean, validate, keep each distinct text once, look them up in the cache, count tokens, cut into batches
-send      wait for a place and for the rate, request, retry, check the vectors       (sending.py)
-          normalise them, put them into the request and the cache
-settle    halve a batch that failed on account of a text, or end the call            (batch_queue.py)
-finish    results in the caller's order                                              (assembly.py)
+1. `_prepare`: clean and validate the texts, keep each distinct one once, look them up in the cache. `batching` counts
+   tokens, splits long texts and cuts the rest into batches by tokens and number, while the first ones are under way.
+2. `_send`: `sending` waits for a place and for the rate, requests, retries, and checks the vectors. `_keep` normalises
+   them and puts them into the cache.
+3. `BatchQueue.settle`: halve a batch that failed because of one of its texts, or end the call.
+4. `_finish`: results in the caller's order, or one error for all that failed.
 """
 
 from __future__ import annotations
@@ -14,9 +15,9 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from contextvars import copy_context
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any, TypeVar, TypeVarTuple
+from typing import Any
 
 from embedpipe._providers import Retry
 from embedpipe._threads import in_thread
@@ -39,39 +40,33 @@ from embedpipe.metrics.spans import Observers, span
 from embedpipe.text import clean_text
 from embedpipe.types import EmbeddingModel, Kind, ModelSpec
 
-T = TypeVar("T")
-Args = TypeVarTuple("Args")
-
 _FEW_TEXTS, _FEW_CHARACTERS = 16, 4000
 """So much is checked and counted in a fraction of a millisecond: less than the way to a thread and back takes."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EngineOptions:
+    """How texts are embedded, whatever the model. See `EmbeddingGenerator` for each option."""
+
+    limits: Limits
+    retry: Retry
+    cache: VectorCache | None
+    on_too_long: OnTooLong
+    clean_text: bool
+    normalize: bool
+    compressor: Compressor | None
+    metrics: Observers | None
 
 
 class EmbeddingEngine:
     """Embeds texts with one model. Safe to share between threads and event loops."""
 
-    def __init__(
-        self,
-        model: EmbeddingModel,
-        *,
-        limits: Limits,
-        retry: Retry,
-        cache: VectorCache | None,
-        on_too_long: OnTooLong,
-        clean_text: bool,
-        normalize: bool,
-        compressor: Compressor | None,
-        metrics: Observers | None,
-    ) -> None:
-        self.sender = Sender(model, limits=limits, retry=retry)
+    def __init__(self, model: EmbeddingModel, options: EngineOptions) -> None:
+        self.sender = Sender(model, limits=options.limits, retry=options.retry)
         self._model = model
-        self._concurrency = limits.concurrency
-        self._planner = BatchPlanner(model, limits, on_too_long)
-        self._cache = cache
-        self._on_too_long = on_too_long
-        self._clean_text = clean_text
-        self._normalize = normalize
-        self._compressor = compressor
-        self._metrics = metrics
+        self._options = options
+        self._concurrency = options.limits.concurrency
+        self._planner = BatchPlanner(model, options.limits, options.on_too_long)
         self._is_loaded = False
 
     def embed(self, texts: Sequence[str], kind: Kind, *, strict: bool) -> EmbeddingAttempt:
@@ -94,11 +89,12 @@ class EmbeddingEngine:
             return await run(self._finish, queue.request, strict)
 
     def _prepare(self, texts: Sequence[str], kind: Kind, strict: bool) -> BatchQueue:
+        """Do everything that comes before the first request."""
         if isinstance(texts, str):
             raise InputError("`texts` is a single text. Pass a list of texts, or use generate() for one.")
         if kind not in ("document", "query"):
             raise InputError(f"`kind` must be 'document' or 'query', not {kind!r:.100}.")
-        cleaned = [_cleaned(text) for text in texts] if self._clean_text else texts
+        cleaned = [_cleaned(text) for text in texts] if self._options.clean_text else texts
         request = EmbeddingRequest.of(texts, cleaned, kind=kind, dimensions=self._specs[0].dimensions)
         if strict and request.invalid:
             raise merged(request.invalid)
@@ -108,7 +104,7 @@ class EmbeddingEngine:
                 missing = self._lookup.look_up(request)
                 looked_up.note(hits=len(request.texts) - len(missing))
         batches: Iterable[TextBatch] = self._planner.plan(request, missing)
-        if self._on_too_long == "error":
+        if self._options.on_too_long == "error":
             batches = list(batches)  # every text is counted before anything is sent
         if strict and request.errors:
             raise merged(request.failures)
@@ -184,14 +180,15 @@ class EmbeddingEngine:
         if batch.arrived is None or batch.probe:
             return
         arrived, vectors = batch.arrived
-        complete = request.fill(arrived, to_unit_length(vectors) if self._normalize else vectors)
+        complete = request.fill(arrived, to_unit_length(vectors) if self._options.normalize else vectors)
         if self._lookup and complete:
             self._lookup.keep(request, complete)
 
     def _finish(self, request: EmbeddingRequest, strict: bool) -> EmbeddingAttempt:
+        """Return the results in the caller's order, or raise if there are errors and `strict`."""
         if strict and (errors := request.failures):
             raise merged(errors)
-        return assemble(request, model=self.spec.name, compressor=self._compressor)
+        return assemble(request, model=self.spec.name, compressor=self._options.compressor)
 
     @property
     def spec(self) -> ModelSpec:
@@ -202,22 +199,24 @@ class EmbeddingEngine:
     def _specs(self) -> tuple[ModelSpec, ModelSpec]:
         """What the vectors are before they are compressed, as the cache keeps them, and after."""
         spec = self.sender.spec()
-        base = replace(spec, normalized=True) if self._normalize else spec
-        return base, base if self._compressor is None else compressed_spec(base, self._compressor)
+        base = replace(spec, normalized=True) if self._options.normalize else spec
+        return base, base if self._options.compressor is None else compressed_spec(base, self._options.compressor)
 
     @cached_property
     def _lookup(self) -> CacheLookup | None:
-        """Made at the first call: a key depends on the model's specification, for which a model may have to load."""
-        return CacheLookup(self._cache, self._specs[0], on_too_long=self._on_too_long) if self._cache else None
+        """Made at the first call: keys depend on the specification, for which a model may have to load."""
+        cache, on_too_long = self._options.cache, self._options.on_too_long
+        return None if cache is None else CacheLookup(cache, self._specs[0], on_too_long=on_too_long)
 
     def _is_quick(self, texts: Sequence[Any]) -> bool:
         """Return whether a call's own work is too short for a thread. The first call may load the model."""
-        few = self._is_loaded and self._cache is None and len(texts) <= _FEW_TEXTS
+        few = self._is_loaded and self._options.cache is None and len(texts) <= _FEW_TEXTS
         return few and sum(len(text) for text in texts if isinstance(text, str)) <= _FEW_CHARACTERS
 
     @contextmanager
     def _measured(self, texts: Sequence[str]) -> Iterator[None]:
-        with span("embed", to=self._metrics, texts=len(texts), content=texts) as called:
+        """Measure a call."""
+        with span("embed", to=self._options.metrics, texts=len(texts), content=texts) as called:
             try:
                 yield
             finally:
@@ -254,6 +253,6 @@ def _cleaned(text: Any) -> Any:
     return clean_text(text) if isinstance(text, str) else text
 
 
-async def _run_here(function: Callable[[*Args], T], *args: *Args) -> T:
-    """Call a function on the event loop."""
+async def _run_here(function: Callable[..., Any], *args: Any) -> Any:
+    """Call a function on the event loop itself."""
     return function(*args)

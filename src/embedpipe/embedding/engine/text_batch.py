@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -11,6 +12,7 @@ from embedpipe.errors import EmbeddingError
 from embedpipe.types import ModelSpec, Vectors
 
 
+@dataclass(slots=True, eq=False)
 class TextBatch:
     """Texts of one request to the model, and what has come of it.
 
@@ -21,26 +23,18 @@ class TextBatch:
     `attempts` counts the requests so far. `error` says why texts of the batch have no vector.
     """
 
-    __slots__ = ("_rows", "_vectors", "attempts", "error", "indices", "once", "probe", "texts", "token_counts")
+    indices: Sequence[int]
+    texts: Sequence[str]
+    token_counts: Sequence[int]
+    once: bool = False
+    probe: bool = False
+    attempts: int = 0
+    error: EmbeddingError | None = None
+    _vectors: Vectors | None = None
+    _rows: Sequence[int] = ()  # those without a vector
 
-    def __init__(
-        self,
-        indices: Sequence[int],
-        texts: Sequence[str],
-        token_counts: Sequence[int],
-        *,
-        once: bool = False,
-        probe: bool = False,
-    ) -> None:
-        self.indices = indices
-        self.texts = texts
-        self.token_counts = token_counts
-        self.once = once
-        self.probe = probe
-        self.attempts = 0
-        self.error: EmbeddingError | None = None
-        self._rows: Sequence[int] = range(len(indices))  # those without a vector
-        self._vectors: Vectors | None = None
+    def __post_init__(self) -> None:
+        self._rows = range(len(self.indices))
 
     def __len__(self) -> int:
         return len(self.indices)

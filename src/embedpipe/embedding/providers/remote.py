@@ -37,7 +37,7 @@ class ProviderModel(ABC):
         self._name = name
         self._connection = connection
         self._clients: PerProcess[Any] = PerProcess(connection.close)
-        self._loop_clients = _LoopClients(connection.async_client, connection.aclose)
+        self._loop_clients = _LoopClients(connection)
 
     def embed(self, texts: Sequence[str], kind: Kind) -> Vectors:
         """Return (n, d) float32, one row for each text, in order."""
@@ -141,9 +141,8 @@ def _most_bytes(texts: Sequence[str], dimensions: int | None) -> int:
 class _LoopClients:
     """A client for each event loop, closed when its loop ends: its connections cannot outlive that."""
 
-    def __init__(self, make: Callable[[], Any], close: Callable[[Any], Awaitable[object]]) -> None:
-        self._make = make
-        self._close = close
+    def __init__(self, connection: OpenAIConnection | CohereConnection) -> None:
+        self._connection = connection
         self._clients: PerProcess[weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, tuple[Any, Any]]] = PerProcess(
             _let_go
         )
@@ -154,8 +153,8 @@ class _LoopClients:
         clients = self._clients.get(weakref.WeakKeyDictionary)
         client, _ = clients.get(loop, (None, None))
         if client is None:
-            client = self._make()
-            holder = _held(client, self._close)
+            client = self._connection.client(is_async=True)
+            holder = _held(client, self._connection.aclose)
             await anext(holder)
             clients[loop] = (client, holder)
         return client

@@ -101,15 +101,15 @@ def test_what_cannot_work_is_refused_before_anything_is_embedded() -> None:
     model = Counting(16)
     for compressor in (fitted(), Truncation(17)):
         generator = EmbeddingGenerator(model, compressor=compressor)
-        with pytest.raises(ConfigurationError, match="is not for the vectors of fake, which have 16"):
+        with pytest.raises(ConfigurationError, match="does not take the 16 dimensions of fake"):
             generator.generate("text")
-        with pytest.raises(ConfigurationError, match="is not for the vectors"):
+        with pytest.raises(ConfigurationError, match="does not take the"):
             _ = generator.spec
     assert model.embedded == 0
     with pytest.raises(InputError, match="sample of at least"):
         _ = EmbeddingGenerator(model, compressor=EmbeddingCompressor(4)).spec
     wrong: Any = 8
-    with pytest.raises(ConfigurationError, match="compressor= expected an EmbeddingCompressor"):
+    with pytest.raises(ConfigurationError, match="Pass a fitted EmbeddingCompressor"):
         EmbeddingGenerator(model, compressor=wrong)
 
 

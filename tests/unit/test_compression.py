@@ -83,10 +83,10 @@ class TestCompressor:
         ("vectors", "message"),
         [
             (low_rank(3), "sample of at least 5"),
-            (np.ones((50, 4), dtype=np.float32), "cannot be kept of vectors with 4"),
+            (np.ones((50, 4), dtype=np.float32), "have 4 dimensions, fewer than the 5"),
             (np.ones((50, 32), dtype=np.float32), "all equal"),
             (np.full((50, 32), np.nan, dtype=np.float32), "NaN or infinity"),
-            (np.ones(32, dtype=np.float32), "of shape"),
+            (np.ones(32, dtype=np.float32), "have the shape"),
             ("text", "array of numbers"),
         ],
     )
@@ -99,7 +99,7 @@ class TestCompressor:
             EmbeddingCompressor(4).compress(low_rank(3))
         with pytest.raises(InputError, match=r"\(n, 32\) array"):
             EmbeddingCompressor(4).fit(low_rank(50)).compress(np.ones((2, 8)))
-        with pytest.raises(ConfigurationError, match="dimensions expected"):
+        with pytest.raises(ConfigurationError, match="`dimensions` must be"):
             EmbeddingCompressor(0)
 
 
@@ -109,7 +109,7 @@ def test_truncation_keeps_the_first_dimensions_at_length_one() -> None:
     np.testing.assert_allclose(cut, vectors[:, :8] / np.linalg.norm(vectors[:, :8], axis=1, keepdims=True), rtol=1e-5)
     assert truncate(np.zeros((1, 4)), 2).tolist() == [[0, 0]]
     for dimensions in (0, 33):
-        with pytest.raises(InputError, match="dimensions expected 1 to 32"):
+        with pytest.raises(InputError, match="must be between 1 and 32"):
             truncate(vectors, dimensions)
 
 
@@ -157,11 +157,11 @@ def test_a_bit_is_the_sign(vectors: Vectors) -> None:
 
 
 def test_codes_of_another_kind_are_refused() -> None:
-    with pytest.raises(InputError, match="sample, and it is empty"):
+    with pytest.raises(InputError, match="The sample is empty"):
         Int8Quantizer.fit(np.empty((0, 4)))
-    with pytest.raises(InputError, match="int8 codes"):
+    with pytest.raises(InputError, match=r"Pass .*int8"):
         Int8Quantizer.fit(np.ones((2, 4))).dequantize(np.ones((2, 4), dtype=np.uint8))
-    with pytest.raises(InputError, match="uint8 bits"):
+    with pytest.raises(InputError, match=r"Pass .*uint8"):
         BinaryQuantizer(16).dequantize(np.ones((2, 4), dtype=np.uint8))
 
 
@@ -187,5 +187,5 @@ def test_what_cannot_be_compared_is_refused() -> None:
         compare(vectors, vectors, k=11)
     with pytest.raises(InputError, match=r"\(n, 32\) array"):
         compare(vectors, np.ones((1, 4)))
-    with pytest.raises(InputError, match="one mapping for each of 10"):
+    with pytest.raises(InputError, match="mappings for 10 queries"):
         compare(vectors, vectors, relevant=[{}])

@@ -1,4 +1,4 @@
-"""HTTP clients for the providers' own SDKs: bounded in bytes and in time, and never redirected to another origin.
+"""HTTP clients for the providers' SDKs: bounded in bytes and in time, and never redirected to another origin.
 
 An SDK takes a client of the HTTP library that it stands on (httpx, or httpx2 for newer ones of OpenAI's), so the
 classes are made for the library that is given.
@@ -26,12 +26,12 @@ _SLICE = 1 << 16
 
 
 class UnusableReplyError(Exception):
-    """A reply that is larger than what was asked for can be, or packed in a way that was not asked for."""
+    """A reply that is too large for its request, or packed in a way that was not asked for."""
 
 
 @dataclass(slots=True)
 class Allowance:
-    """What one request may take: seconds in all, from connecting to the reply's last byte, and bytes once unpacked.
+    """The limits of one request: seconds in all, from connecting to the reply's last byte, and bytes once unpacked.
 
     The time of a stream is counted anew from each `restart`.
     """
@@ -52,7 +52,7 @@ _CURRENT: ContextVar[Allowance | None] = ContextVar("embedpipe_allowance", defau
 
 @contextlib.contextmanager
 def allowing(allowance: Allowance) -> Iterator[None]:
-    """Give the requests that are sent within this allowance, each of them in full."""
+    """Bound each request that is sent within this context."""
     token = _CURRENT.set(allowance)
     try:
         yield
@@ -61,7 +61,7 @@ def allowing(allowance: Allowance) -> Iterator[None]:
 
 
 def client(library: str, *, login: tuple[str, str] | None = None) -> Any:
-    """Return a bounded `Client` of the library, which states `login` (name, password) where there is one."""
+    """Return a bounded `Client` of the library, which sends `login` (name, password) if there is one."""
     made = _sync_class(library)(auth=login, limits=_limits(library))
     _watch(made, _WatchedBackend)
     return made
@@ -76,14 +76,14 @@ def async_client(library: str, *, login: tuple[str, str] | None = None) -> Any:
 
 @cache
 def openai_http_library() -> str:
-    """Return the name of the HTTP library that the installed version of OpenAI's client stands on."""
+    """Return the name of the HTTP library that the installed version of OpenAI's client uses."""
     import openai
 
     return openai.DefaultHttpxClient.__mro__[1].__module__.partition(".")[0]
 
 
 def unusable(error: BaseException) -> UnusableReplyError | None:
-    """Return the `UnusableReplyError` that led to an SDK's error; None where none did."""
+    """Return the `UnusableReplyError` that led to an SDK's error; None if none did."""
     each: BaseException | None = error
     while each is not None and not isinstance(each, UnusableReplyError):
         each = each.__cause__
@@ -147,7 +147,7 @@ def _pieces(http: Any, response: Any, allowance: Allowance) -> Iterator[bytes]:
 
 @cache
 def _async_class(library: str) -> type[Any]:
-    """As `_sync_class`, for an event loop, which can end whatever takes too long."""
+    """As `_sync_class`, for an event loop, which can end anything that takes too long."""
     http = importlib.import_module(library)
 
     class Body(_AsyncPieces, http.AsyncByteStream):  # type: ignore[name-defined,misc]
@@ -179,7 +179,7 @@ def _async_class(library: str) -> type[Any]:
 
 
 class _AsyncPieces:
-    """As `_pieces`, but no generator: where its reader is cancelled, nobody would close it."""
+    """As `_pieces`, but no generator: if its reader is cancelled, nobody would close that."""
 
     def __init__(self, http: Any, response: Any, allowance: Allowance) -> None:
         self._http = http
@@ -212,7 +212,7 @@ class _AsyncPieces:
 
 
 def _started(request: Any) -> Allowance:
-    """Start the time of a request, and say to it what its steps may take."""
+    """Start the time of a request, and set the time limits of its steps."""
     allowance = _CURRENT.get() or Allowance(60.0, 1 << 26)
     allowance.restart()
     step = allowance.timeout_s
@@ -223,7 +223,7 @@ def _started(request: Any) -> Allowance:
 
 
 def _same_origin(response: Any) -> bool:
-    """Whether the reply sends the same request on to where it would go to anyway, such as a path with a slash."""
+    """Return whether the reply redirects within the origin, such as to the path with a slash."""
     onward = response.next_request
     if response.status_code not in (307, 308) or onward is None:
         return False
@@ -244,7 +244,7 @@ def _reply(http: Any, response: Any, body: Any) -> Any:
 
 
 class _Meter:
-    """Unpacks a reply piece by piece and counts its bytes. The reply of a failure is cut, where it is too long."""
+    """Unpacks a reply piece by piece and counts its bytes. The reply of a failure is cut if it is too long."""
 
     def __init__(self, response: Any, allowance: Allowance) -> None:
         packed = response.headers.get("content-encoding", "identity").strip().lower()
@@ -288,7 +288,7 @@ def _too_slow(http: Any, request: Any, allowance: Allowance) -> Exception:
 
 
 def _keepalive() -> list[tuple[int, int, int]]:
-    """Return socket options that have the system find out within about a minute that the other side is gone."""
+    """Return socket options by which the system notices within about a minute that the other side is gone."""
     options = [(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)]
     for name, value in (("TCP_KEEPIDLE", 30), ("TCP_KEEPINTVL", 10), ("TCP_KEEPCNT", 3)):
         if hasattr(socket, name):
@@ -297,7 +297,7 @@ def _keepalive() -> list[tuple[int, int, int]]:
 
 
 def _watch(made: Any, backend: type[_KeptAliveBackend]) -> None:
-    """Have each pool of the client, its proxies' too, open its connections through `backend`.
+    """Make each pool of the client, and of its proxies, open its connections through `backend`.
 
     The library takes a backend with a transport alone, and a transport of one's own turns the environment's proxies
     off. In a version that keeps its pools elsewhere, what is lost is the deadline while the reply's head arrives.

@@ -1,4 +1,4 @@
-"""Keys and passwords that show themselves nowhere."""
+"""Keep keys and passwords out of messages, logs, reprs and pickles."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from embedpipe.errors import AuthenticationError, ConfigurationError
 
 Login: TypeAlias = tuple[str, str]
 
-_SHORTEST = 4  # to hide a shorter one would hide half of each message
+_SHORTEST = 4  # hiding a shorter one would hide half of each message
 _NAMED = ("key", "token", "secret", "password")
 
 
@@ -31,18 +31,19 @@ class Secret:
 
     @classmethod
     def of(cls, value: str | None, *, variable: str) -> Secret:
+        """Return a secret of this value, or of the environment variable if it is None."""
         return cls(variable, lambda: value)
 
     def reveal(self, *, default: str | None = None) -> str:
         """Return the key, without white space at its ends.
 
         Raises:
-            AuthenticationError: If there is none and no default, or if it holds what no HTTP header takes.
+            AuthenticationError: If there is none and no default, or if it has characters that no HTTP header takes.
         """
         key = (self._read() or os.environ.get(self.variable) or default or "").strip()
         if not key:
             raise AuthenticationError(
-                f"A key was expected in api_key= or in the environment variable {self.variable}, and both are empty. "
+                f"There is no key: api_key= and the environment variable {self.variable} are empty. "
                 f"Set {self.variable}, or pass api_key=, or choose a local model such as 'all-MiniLM-L6-v2'."
             )
         if not (key.isascii() and key.isprintable()):  # the HTTP library's own error would quote it
@@ -54,7 +55,7 @@ class Secret:
 
     @property
     def values(self) -> tuple[str, ...]:
-        """The key in a tuple, for `hidden`; empty where there is none."""
+        """The key in a tuple, for `hidden`; empty if there is none."""
         key = self._read() or os.environ.get(self.variable)
         return (key,) if key else ()
 
@@ -88,14 +89,14 @@ class Endpoint:
         self._login: Callable[[], Login | None] = lambda: login  # no repr shows what a function holds
 
     def resolved(self) -> tuple[str | None, Login | None]:
-        """Return the URL and the login (name, password), from the environment where no URL was given."""
+        """Return the URL and the login (name, password), from the environment if no URL was given."""
         if self.url is None and (named := os.environ.get(self.variable)):
             return _parted(named, named=self.variable)
         return self.url, self._login()
 
     @property
     def values(self) -> tuple[str, ...]:
-        """The login's secrets in every form that travels, for `hidden`."""
+        """The login's secrets in every form in which they are sent, for `hidden`."""
         try:
             login = self.resolved()[1]
         except ConfigurationError:
@@ -119,7 +120,7 @@ def _endpoint(url: str | None, variable: str) -> Endpoint:
 
 
 def _parted(url: str, *, named: str) -> tuple[str, Login | None]:
-    """Return the URL without its login, and the login; a URL that can be read in two ways is refused unquoted."""
+    """Return the URL without its login, and the login. Refuse a URL that can be read in two ways, unquoted."""
     try:
         parts = urlsplit(url)
         login, at, place = parts.netloc.rpartition("@")
@@ -131,14 +132,14 @@ def _parted(url: str, *, named: str) -> tuple[str, Login | None]:
     if not sound or not url.isprintable() or parts.fragment or parts.query or "@" in parts.path:
         raise ConfigurationError(
             f"{named} cannot be read. Pass http://host:port/path or https://host/path, without a query. Percent-encode "
-            "what stands in a user name, a password or a path: @ is %40, / is %2F, : is %3A, # is %23, ? is %3F."
+            "a user name, a password or a path: @ is %40, / is %2F, : is %3A, # is %23, ? is %3F."
         ) from None
     name, _, password = login.partition(":")
     return urlunsplit(parts._replace(netloc=place)), (unquote(name), unquote(password)) if at else None
 
 
 def hidden(text: str, secrets: Iterable[str]) -> str:
-    """Return the text with *** for each secret, also where it is percent-encoded or escaped."""
+    """Return the text with *** for each secret, also for a secret that is percent-encoded or escaped."""
     for secret in secrets:
         for form in sorted(_forms(secret), key=len, reverse=True):
             text = text.replace(form, "***")
@@ -146,6 +147,7 @@ def hidden(text: str, secrets: Iterable[str]) -> str:
 
 
 def _forms(secret: str) -> set[str]:
+    """Return the forms in which a secret may stand in a text."""
     bare = secret.strip()
     if len(bare) < _SHORTEST:
         return set()
@@ -166,7 +168,7 @@ def _forms(secret: str) -> set[str]:
 
 
 def safe_cause(error: BaseException, secrets: Sequence[str]) -> BaseException | None:
-    """Return the error for a `raise ... from`; None where its words, or those of what led to it, hold a secret."""
+    """Return the error for a `raise ... from`; None if its message, or that of an error behind it, holds a secret."""
     each: BaseException | None = error
     seen: set[int] = set()
     while each is not None and id(each) not in seen:
@@ -178,7 +180,7 @@ def safe_cause(error: BaseException, secrets: Sequence[str]) -> BaseException | 
 
 
 def secrets_in(component: object, *, deep: bool = True) -> tuple[str, ...]:
-    """Return the keys that a framework's model holds in attributes named as such, to hide them in its errors."""
+    """Return the keys that a framework's model holds, by the names of its attributes, to hide them in its errors."""
     found: list[str] = []
     for name, value in getattr(component, "__dict__", {}).items():
         if any(part in name.lower() for part in _NAMED):

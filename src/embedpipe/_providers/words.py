@@ -1,4 +1,4 @@
-"""What a provider says about a failure, as one short line for our own messages."""
+"""A provider's words about a failure, as one short line for our own messages."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def words(body: object, *, secrets: Iterable[str] = ()) -> str:
     """Return the provider's own words from the body of an error reply, at most 300 characters, without the secrets.
 
     A body is bytes, text, or what JSON made of it. Known are OpenAI's `{"error": {"message"}}`, FastAPI's `{"detail"}`,
-    `{"error": "text"}`, `{"message"}`, and lists of these. Of any other body the beginning is returned.
+    `{"error": "text"}`, `{"message"}`, and lists of these. For any other body the beginning is returned.
     """
     text = body.decode(errors="replace") if isinstance(body, bytes) else body
     if isinstance(text, str):
@@ -53,7 +53,7 @@ def shown(value: Any, *, most: int = 120, secrets: Iterable[str] = ()) -> str:
 def redirect(
     status: int | None, headers: Mapping[str, str], url: str | None, *, secrets: Iterable[str] = ()
 ) -> str | None:
-    """Return what to say of a reply that redirects to another origin, by its status and headers; None of any other.
+    """Return the predicate about a reply that redirects to another origin; None for any other reply.
 
     Nothing is sent to the target: it would get the key and the texts.
     """

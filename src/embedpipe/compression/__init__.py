@@ -1,4 +1,4 @@
-"""Smaller vectors: fewer dimensions, or fewer bits for each, and what that costs."""
+"""Make vectors smaller, by fewer dimensions or fewer bits for each, and measure the loss."""
 
 from embedpipe.compression.comparison import CompressionReport, compare
 from embedpipe.compression.compressor import EmbeddingCompressor, Truncation, truncate

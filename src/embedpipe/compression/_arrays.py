@@ -1,4 +1,4 @@
-"""Checks and steps that all ways of compression share."""
+"""Check arrays of vectors, and work on large ones block by block."""
 
 from __future__ import annotations
 
@@ -13,16 +13,20 @@ from embedpipe.errors import InputError
 from embedpipe.types import Vectors
 
 _BLOCK_BYTES = 1 << 20
-"""What is worked on at once: a block that stays in the processor's cache is several times as fast."""
+"""Size of a block: one that stays in the processor's cache is several times as fast."""
 
 _ALONE = 1 << 22
-"""Up to so many numbers are worked on in one thread."""
+"""Up to so many numbers one thread does all the work."""
 
 _THREADS = min(os.cpu_count() or 1, 4)
 
 
 def checked(vectors: npt.ArrayLike, dimensions: int | None = None) -> Vectors:
-    """(n, d) float32, contiguous. Raises `InputError` for another shape, and for NaN and infinity."""
+    """Return (n, d) float32, contiguous.
+
+    Raises:
+        InputError: If the shape is another, or if there is NaN or infinity.
+    """
     array = rows_of(vectors, dimensions)
     with np.errstate(over="ignore", invalid="ignore"):
         total = array.sum()
@@ -32,31 +36,31 @@ def checked(vectors: npt.ArrayLike, dimensions: int | None = None) -> Vectors:
 
 
 def rows_of(vectors: npt.ArrayLike, dimensions: int | None = None) -> Vectors:
-    """As `checked`, but for NaN and infinity."""
+    """As `checked`, but without a check for NaN and infinity."""
     try:
         array = np.ascontiguousarray(vectors, dtype=np.float32)
     except (TypeError, ValueError) as error:
-        raise InputError(f"Expected vectors as an (n, d) array of numbers: {error}.") from error
+        raise InputError(f"The vectors are not an (n, d) array of numbers: {error}. Pass one.") from error
     if array.ndim != 2 or array.shape[1] == 0 or (dimensions is not None and array.shape[1] != dimensions):
-        expected = "d" if dimensions is None else dimensions
-        raise InputError(f"Expected an (n, {expected}) array of vectors, got one of shape {array.shape}.")
+        needed = "d" if dimensions is None else dimensions
+        raise InputError(f"The vectors have the shape {array.shape}. Pass an (n, {needed}) array.")
     return array
 
 
 def check_finite(block: Vectors) -> None:
-    """Raises `InputError` for NaN and infinity in a contiguous block."""
+    """Raise `InputError` for NaN and infinity in a contiguous block."""
     numbers = block.ravel()
-    if not np.isfinite(np.dot(numbers, numbers)):  # of all ways the fastest; large numbers come to infinity, too
+    if not np.isfinite(np.dot(numbers, numbers)):  # the fastest of all ways; large numbers add up to infinity, too
         _check_each(block)
 
 
 def _check_each(array: Vectors) -> None:
     if not np.isfinite(array).all():
-        raise InputError("Expected finite vectors; some hold NaN or infinity.")
+        raise InputError("Some vectors hold NaN or infinity. Leave them out.")
 
 
 def normalized(vectors: Vectors) -> Vectors:
-    """The vectors at length 1; a vector of zeros stays one."""
+    """Return the vectors at length 1. A vector of zeros stays as it is."""
     norms = np.linalg.norm(vectors, axis=1, keepdims=True).astype(np.float32)
     norms[norms == 0] = 1
     unit: Vectors = vectors / norms
@@ -64,14 +68,14 @@ def normalized(vectors: Vectors) -> Vectors:
 
 
 def block_rows(vectors: Vectors) -> int:
-    """How many rows of these vectors are worked on at once."""
+    """Return how many rows of these vectors make a block."""
     return max(1, _BLOCK_BYTES // (4 * int(vectors.shape[1])))
 
 
 def by_blocks(vectors: Vectors, work: Callable[[slice, Vectors], object]) -> None:
-    """Calls `work` with runs of `block_rows(vectors)` rows, and room for as many float32 rows.
+    """Call `work` with runs of `block_rows(vectors)` rows, and room for as many float32 rows.
 
-    Many of them in several threads, which numpy lets run at once; the room is each thread's own.
+    Large arrays are worked on in several threads, which numpy lets run at once. Each thread has its own room.
     """
     rows = block_rows(vectors)
 

@@ -1,4 +1,4 @@
-"""What compression costs and saves, measured on a user's own vectors."""
+"""Measure the size and the loss of each way of compression, on your own vectors."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _COLUMNS = ("way", "bytes a vector", "of float32", "recall", "nDCG", "ms a query
 
 @dataclass(frozen=True, slots=True)
 class Compressed:
-    """Vectors as one way keeps them: their size, and a function from a query (d,) to the scores (n,) of all."""
+    """Vectors as one way keeps them: their bytes, and a function from a query (d,) to the scores (n,) of all."""
 
     nbytes: int
     scores: Callable[[Vectors], Vectors]
@@ -38,9 +38,10 @@ Way: TypeAlias = Callable[[Vectors], Compressed]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Measured:
-    """What one way keeps: `recall` is the share of the k nearest by the full vectors that are among its own k nearest.
+    """The figures of one way.
 
-    `ndcg` is None where no judgements were given; `milliseconds` is the median of one query over all vectors in numpy.
+    `recall` is the share of the k nearest by the full vectors that are among its own k nearest. `ndcg` is None without
+    judgements. `milliseconds` is the median of one query over all vectors in numpy.
     """
 
     name: str
@@ -52,13 +53,13 @@ class Measured:
 
 @dataclass(frozen=True)
 class CompressionReport:
-    """The ways side by side, the full vectors first; a table in a notebook, and Markdown elsewhere."""
+    """The figures of all ways, the full vectors first. It shows as a table in a notebook, and as Markdown elsewhere."""
 
     ways: Sequence[Measured]
     k: int
 
     def plot(self) -> Any:
-        """A matplotlib figure: recall over the bytes of a vector."""
+        """Return a matplotlib figure: recall over the bytes of a vector."""
         pyplot = require("matplotlib.pyplot", extra="notebook")
         figure, axes = pyplot.subplots(figsize=(7, 4.5), layout="constrained")
         for way in self.ways:
@@ -71,6 +72,7 @@ class CompressionReport:
         return figure
 
     def markdown(self) -> str:
+        """Return the figures as a Markdown table."""
         lines = [_COLUMNS, ["---"] * len(_COLUMNS), *self._cells()]
         return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
 
@@ -105,17 +107,26 @@ def compare(
     relevant: Sequence[Mapping[int, int]] | None = None,
     k: int = 10,
 ) -> CompressionReport:
-    """Each way of compression beside the full vectors (n, d), for the queries (m, d), compared by cosine.
+    """Compare ways of compression with the full vectors, by cosine.
 
-    `ways` None takes `usual_ways(d, k)`. `relevant` holds for each query {position of a relevant vector: its grade},
-    for nDCG. Raises `InputError` for arrays that do not fit together and for fewer than `k` vectors.
+    Args:
+        vectors: (n, d) numbers.
+        queries: (m, d) numbers.
+        ways: By name, a function from the full vectors to `Compressed`. By default `usual_ways(d, k)`.
+        relevant: For each query {position of a relevant vector: its grade}, for nDCG.
+        k: How many nearest vectors are compared.
+
+    Raises:
+        InputError: If the arrays do not fit together, or if there are fewer than `k` vectors.
     """
     every = normalized(checked(vectors))
     asked = normalized(checked(queries, every.shape[1]))
     if not 1 <= k <= len(every) or not len(asked):
-        raise InputError(f"Expected at least one query and k from 1 to {len(every)}; got {len(asked)} and {k}.")
+        raise InputError(
+            f"There are {len(asked)} queries and k={k}. Pass at least one query, and k from 1 to {len(every)}."
+        )
     if relevant is not None and len(relevant) != len(asked):
-        raise InputError(f"relevant expected one mapping for each of {len(asked)} queries, got {len(relevant)}.")
+        raise InputError(f"`relevant` has {len(relevant)} mappings for {len(asked)} queries. Pass one for each query.")
     chosen = {"float32": full} | dict(usual_ways(every.shape[1], k) if ways is None else ways)
     nearest = [set(_best(every @ query, k)) for query in asked]
     measured = [_measured(name, way(every), asked, nearest, relevant, k) for name, way in chosen.items()]
@@ -123,7 +134,7 @@ def compare(
 
 
 def usual_ways(dimensions: int, k: int) -> dict[str, Way]:
-    """Half and a quarter of the dimensions, and fewer bits for each; for searches of the k nearest."""
+    """Return half and a quarter of the dimensions, and fewer bits for each, for searches of the k nearest."""
     half, quarter = max(dimensions // 2, 1), max(dimensions // 4, 1)
     return {
         "float16": float16,
@@ -137,45 +148,45 @@ def usual_ways(dimensions: int, k: int) -> dict[str, Way]:
 
 
 def full(vectors: Vectors) -> Compressed:
-    """The vectors as they are."""
+    """Keep the vectors as they are."""
     return Compressed(vectors.nbytes, vectors.__matmul__)
 
 
 def float16(vectors: Vectors) -> Compressed:
-    """Two bytes a number, as `precision="float16"` and an index of the kind "half" keep them."""
+    """Keep two bytes for each number, like `precision="float16"` and an index of the kind "half"."""
     kept = vectors.astype(np.float16)
     return Compressed(kept.nbytes, lambda query: kept.astype(np.float32) @ query)
 
 
 def int8(vectors: Vectors) -> Compressed:
-    """One byte a number."""
+    """Keep one byte for each number."""
     quantizer = Int8Quantizer.fit(vectors)
     codes = quantizer.quantize(vectors)
     return Compressed(codes.nbytes, lambda query: quantizer.dequantize(codes) @ query)
 
 
 def components(vectors: Vectors, *, dimensions: int) -> Compressed:
-    """Principal components."""
+    """Keep principal components."""
     compressor = EmbeddingCompressor(dimensions).fit(vectors)
     kept = compressor.compress(vectors)
     return Compressed(kept.nbytes, lambda query: kept @ compressor.compress(query[None])[0])
 
 
 def first(vectors: Vectors, *, dimensions: int) -> Compressed:
-    """The first dimensions."""
+    """Keep the first dimensions."""
     kept = truncate(vectors, dimensions)
     return Compressed(kept.nbytes, lambda query: kept @ truncate(query[None], dimensions)[0])
 
 
 def binary(vectors: Vectors) -> Compressed:
-    """One bit a number."""
+    """Keep one bit for each number."""
     quantizer = BinaryQuantizer(vectors.shape[1])
     bits = quantizer.quantize(vectors)
     return Compressed(bits.nbytes, lambda query: quantizer.similarities(bits, quantizer.quantize(query[None])))
 
 
 def rescored_binary(vectors: Vectors, *, candidates: int) -> Compressed:
-    """One bit a number to find candidates, which the full vectors rank, as an index of the kind "binary" does."""
+    """Find candidates by one bit for each number, and rank them by the full vectors, like a "binary" index."""
     bits = binary(vectors)
 
     def scores(query: Vectors) -> Vectors:
@@ -211,7 +222,7 @@ def _measured(
 
 
 def _best(scores: Vectors, k: int) -> list[int]:
-    """The positions of the k highest, highest first, ties by position."""
+    """Return the positions of the k highest, highest first, ties by position."""
     cut = np.argpartition(-scores, k - 1)[:k]
     order = np.lexsort((cut, -scores[cut]))
     best: list[int] = cut[order].tolist()

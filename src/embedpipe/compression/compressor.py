@@ -18,18 +18,28 @@ _FORMAT = 1
 
 
 def checked_dimensions(dimensions: int) -> int:
-    """The number itself; `ConfigurationError` where vectors cannot have so many dimensions."""
+    """Return the number itself.
+
+    Raises:
+        ConfigurationError: If vectors cannot have so many dimensions.
+    """
     if type(dimensions) is not int or dimensions < 1:
-        raise ConfigurationError(f"dimensions expected a whole number from 1 on, got {dimensions!r}.")
+        raise ConfigurationError(f"`dimensions` must be a whole number from 1 on, not {dimensions!r}.")
     return dimensions
 
 
 class EmbeddingCompressor:
     """Turns vectors of d dimensions into `dimensions` principal components of a sample, at length 1.
 
-    `fit` takes the sample at once, `partial_fit` batch by batch, with the same result: what is kept between the batches
-    is the sample's mean and covariance, d * d numbers. The sample's mean is taken off first, as always with principal
-    components (Jolliffe 2002). Vectors of other origin than the sample may lose more than `variance_kept` says.
+    `fit` takes the sample at once, `partial_fit` batch by batch, with the same result. Only the sample's mean and
+    covariance (d * d numbers) are kept between the batches. The mean is subtracted first, as always with principal
+    components (Jolliffe 2002). Vectors that are unlike the sample may lose more than `variance_kept` says.
+
+    Args:
+        dimensions: The dimensions of the compressed vectors.
+
+    Raises:
+        ConfigurationError: If `dimensions` is not a whole number from 1 on.
     """
 
     def __init__(self, dimensions: int = 256) -> None:
@@ -53,27 +63,33 @@ class EmbeddingCompressor:
 
     @property
     def fingerprint(self) -> str:
-        """32 hexadecimal digits: compressed vectors are comparable where these are the same."""
+        """32 hexadecimal digits. Only vectors with the same fingerprint can be compared."""
         mean, components = self._fitted()
         return hashlib.sha256(mean.tobytes() + components.tobytes()).hexdigest()[:32]
 
     def fit(self, vectors: npt.ArrayLike) -> EmbeddingCompressor:
-        """The compressor, fitted to this sample (n, d) alone.
+        """Fit the compressor to this sample (n, d) alone, and return it.
 
-        Raises `InputError` for fewer vectors than `dimensions`, for vectors of fewer, and for ones that are all equal.
+        A few thousand vectors are enough.
+
+        Raises:
+            InputError: If the vectors have fewer than `dimensions` dimensions. `compress` raises it if there are fewer
+                vectors than that, or if they are all equal.
         """
         self._count, self._mean, self._components = 0, None, None
         return self.partial_fit(vectors)
 
     def partial_fit(self, vectors: npt.ArrayLike) -> EmbeddingCompressor:
-        """The compressor, fitted to this batch (n, d) and those before. Raises as `fit`, over all batches together."""
+        """Fit the compressor to this batch (n, d) and to those before, and return it. See `fit`."""
         if self._components is not None and not self._count:
             raise InputError("A compressor that was loaded has no sample to add to. Call fit() on a new one.")
         unit = normalized(checked(vectors, len(self._sum) if self._count else None)).astype(np.float64)
         if not self._count:
             self._sum, self._products = np.zeros(unit.shape[1]), np.zeros((unit.shape[1], unit.shape[1]))
         if unit.shape[1] < self.dimensions:
-            raise InputError(f"{self.dimensions} dimensions cannot be kept of vectors with {unit.shape[1]}.")
+            raise InputError(
+                f"The vectors have {unit.shape[1]} dimensions, fewer than the {self.dimensions} to keep. Keep fewer."
+            )
         self._count += len(unit)
         self._sum = self._sum + unit.sum(axis=0)
         self._products = self._products + unit.T @ unit
@@ -81,36 +97,48 @@ class EmbeddingCompressor:
         return self
 
     def compress(self, vectors: npt.ArrayLike) -> Vectors:
-        """(n, dimensions) float32 unit rows. Raises `InputError` before `fit` and for vectors of other dimensions."""
+        """Return (n, dimensions) float32 rows of length 1.
+
+        Raises:
+            InputError: If there was no `fit`, or if the vectors have other dimensions than the sample.
+        """
         mean, components = self._fitted()
         unit = normalized(checked(vectors, components.shape[1]))
         return normalized(((unit - mean) @ components.T).astype(np.float32, copy=False))
 
     def save(self, path: Path | str) -> None:
-        """Writes what `load` reads: arrays, nothing that runs."""
+        """Write a file for `load`. It holds arrays only, and no code."""
         mean, components = self._fitted()
         with Path(path).open("wb") as file:
             np.savez(file, format=_FORMAT, mean=mean, components=components, variance_kept=self._variance_kept)
 
     @classmethod
     def load(cls, path: Path | str) -> EmbeddingCompressor:
-        """The compressor that was saved. Raises `InputError` for a file that is none."""
+        """Return the compressor that `save` wrote.
+
+        Raises:
+            InputError: If the file holds none.
+        """
         try:
             with np.load(path, allow_pickle=False) as saved:
                 if int(saved["format"]) != _FORMAT:
-                    raise InputError(f"{path} has the format {int(saved['format'])}, this version reads {_FORMAT}.")
+                    raise InputError(
+                        f"{path} has the format {int(saved['format'])}, and this version reads {_FORMAT}. Save it anew."
+                    )
                 mean, components = checked(saved["mean"][None])[0], checked(saved["components"])
                 variance_kept = float(saved["variance_kept"])
         except (OSError, EOFError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
-            raise InputError(f"{path} holds no saved compressor: {error}.") from error
+            raise InputError(f"{path} holds no saved compressor: {error}. Pass a file that save() wrote.") from error
         if components.shape[1] != len(mean):
-            raise InputError(f"{path} holds no saved compressor: its arrays do not fit together.")
+            raise InputError(
+                f"{path} holds no saved compressor: its arrays do not fit together. Pass a file that save() wrote."
+            )
         loaded = cls(len(components))
         loaded._mean, loaded._components, loaded._variance_kept = mean, components, variance_kept
         return loaded
 
     def _fitted(self) -> tuple[Vectors, Vectors]:
-        """The sample's mean (d,) and the components (dimensions, d)."""
+        """Return the sample's mean (d,) and the components (dimensions, d)."""
         if self._mean is None or self._components is None:
             self._solve()
         assert self._mean is not None  # noqa: S101 - it was just solved
@@ -118,19 +146,22 @@ class EmbeddingCompressor:
         return self._mean, self._components
 
     def _solve(self) -> None:
+        """Find the components from the mean and the covariance."""
         if self._count < max(self.dimensions, 2):
             raise InputError(
-                f"{self.dimensions} components need a sample of at least {max(self.dimensions, 2)} vectors, got "
-                f"{self._count}. Call fit() with more; a few thousand are enough."
+                f"{self.dimensions} components need a sample of at least {max(self.dimensions, 2)} vectors, and "
+                f"there are {self._count}. Call fit() with more. A few thousand are enough."
             )
         mean = self._sum / self._count
         covariance = self._products / self._count - np.outer(mean, mean)
         variances, components = np.linalg.eigh(covariance)
         variances = np.clip(variances[::-1], 0, None)
         if variances[0] < 1e-12:
-            raise InputError("The vectors of the sample are all equal, so that no direction tells them apart.")
+            raise InputError("The vectors of the sample are all equal. Call fit() with different ones.")
         kept = components.T[::-1][: self.dimensions]
-        kept = kept * np.sign(kept[np.arange(len(kept)), np.abs(kept).argmax(axis=1)])[:, None]  # the same everywhere
+        kept = (
+            kept * np.sign(kept[np.arange(len(kept)), np.abs(kept).argmax(axis=1)])[:, None]
+        )  # the same signs on every machine
         self._mean = mean.astype(np.float32)
         self._components = np.ascontiguousarray(kept, dtype=np.float32)
         self._variance_kept = float(variances[: self.dimensions].sum() / variances.sum())
@@ -138,7 +169,7 @@ class EmbeddingCompressor:
 
 @dataclass(frozen=True, slots=True)
 class Truncation:
-    """`truncate` to so many dimensions, as the `compressor=` of an `EmbeddingGenerator`."""
+    """`truncate` to `dimensions`, as the `compressor=` of an `EmbeddingGenerator`."""
 
     dimensions: int
 
@@ -147,21 +178,32 @@ class Truncation:
 
     @property
     def fingerprint(self) -> str:
-        """Names the way and the dimensions."""
+        """The method and the dimensions. Only vectors with the same fingerprint can be compared."""
         return f"first {self.dimensions}"
 
     def compress(self, vectors: npt.ArrayLike) -> Vectors:
-        """(n, dimensions) float32 unit rows. Raises `InputError` for vectors of fewer dimensions."""
+        """Return (n, dimensions) float32 rows of length 1, as `truncate`."""
         return truncate(vectors, self.dimensions)
 
 
 def truncate(vectors: npt.ArrayLike, dimensions: int) -> Vectors:
-    """(n, dimensions) float32 unit rows: the first dimensions of each vector.
+    """Return the first dimensions of each vector, at length 1.
 
-    For models trained so that these carry most (Kusupati et al. 2022, "Matryoshka Representation Learning"), such as
-    text-embedding-3; of others it drops as much as it keeps. Raises `InputError` for more dimensions than there are.
+    This is for models that were trained so that the first dimensions carry most (Kusupati et al. 2022, "Matryoshka
+    Representation Learning"), such as text-embedding-3. With other models, the dropped dimensions carry
+    as much as the kept ones.
+
+    Args:
+        vectors: (n, d) numbers.
+        dimensions: How many to keep.
+
+    Returns:
+        (n, dimensions) float32.
+
+    Raises:
+        InputError: If there are fewer dimensions, or if the vectors are not an array of finite numbers.
     """
     array = checked(vectors)
     if not 1 <= dimensions <= array.shape[1]:
-        raise InputError(f"dimensions expected 1 to {array.shape[1]}, got {dimensions}.")
+        raise InputError(f"`dimensions` must be between 1 and {array.shape[1]} for these vectors, not {dimensions}.")
     return normalized(array[:, :dimensions])

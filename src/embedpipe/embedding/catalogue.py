@@ -1,4 +1,4 @@
-"""What is known of an embedding model before it is loaded or asked."""
+"""The published embedding models: what is known of them before they are loaded or asked."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ Quality: TypeAlias = Literal["standard", "best"]
 class CatalogueModel:
     """A published model.
 
-    `repository` is its name on the Hugging Face hub. `weights_sha256` is the published digest of its weight file, empty
-    where it is read from the file instead. `min_dimensions` is None where the provider cannot shorten its vectors.
-    Prices are in US dollars for a million tokens and change: `EmbeddingMetrics` takes a table of the user's own.
+    `repository` is its name on the Hugging Face hub. `weights_sha256` is the published digest of its weight file; if it
+    is empty, it is read from the file instead. `min_dimensions` is None if the provider cannot shorten its vectors.
+    Prices are in US dollars for a million tokens. They change: `EmbeddingMetrics` takes a table of your own.
     """
 
     name: str
@@ -48,7 +48,7 @@ class CatalogueModel:
 
     @property
     def aliases(self) -> tuple[str, ...]:
-        """What it is called elsewhere; nothing where vectors of documents need a prompt, which others may leave out."""
+        """Its names elsewhere; none if its documents need a prompt, since other packages may leave that out."""
         return () if self.document_prompt else tuple(filter(None, (self.name, self.repository)))
 
 
@@ -125,25 +125,26 @@ _BY_NAME = {alias.lower(): model for model in CATALOGUE for alias in (model.name
 
 
 def find(name: str) -> CatalogueModel | None:
-    """The published model of that name or hub repository, whatever its case; None where there is none."""
+    """Return the published model of that name or hub repository, whatever its case; None if there is none."""
     return _BY_NAME.get(name.lower())
 
 
 def of_weights(sha256: str) -> CatalogueModel | None:
-    """The published model whose weight file has that digest; None where none is known to have it."""
+    """Return the published model whose weight file has that digest; None if there is none."""
     return next((model for model in CATALOGUE if model.weights_sha256 == sha256), None)
 
 
 def names() -> list[str]:
-    """Every name that `find` knows, in the catalogue's order."""
+    """Return the names of all published models, in the catalogue's order."""
     return [model.name for model in CATALOGUE]
 
 
 def recommend(*, local: bool, quality: Quality = "standard") -> str:
-    """The name of the model to start with.
+    """Return the name of the model to start with.
 
-    `local=True` keeps text on this machine: "standard" is fast on a CPU, "best" is ten times slower. `local=False` is a
-    paid interface: "standard" is the cheap one, "best" costs six times as much.
+    Args:
+        local: Keep text on this machine. False takes a paid interface.
+        quality: "standard" is fast on a CPU, or cheap. "best" is ten times slower on a CPU, or costs six times as much.
     """
     choices: dict[tuple[bool, Quality], str] = {
         (True, "standard"): "all-MiniLM-L6-v2",

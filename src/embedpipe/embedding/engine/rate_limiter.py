@@ -1,4 +1,4 @@
-"""Requests and tokens per minute, kept by everyone who shares a limiter."""
+"""Keep to requests and tokens per minute, for all that share a limiter."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from embedpipe.embedding.backend import Limits
 from embedpipe.errors import ConfigurationError, EmbeddingError
 
 _BURST_S = 1.0
-_FILE_S = 30.0  # SQLite tries for so long where another process has locked the file
+_FILE_S = 30.0  # so long SQLite waits for another process that has locked the file
 _LONGEST_PAUSE_S = 60.0
 _LONGEST_S = 86400.0
 _DURATION = re.compile(r"(\d{1,9}(?:\.\d{1,9})?)(ms|s|m|h|d)")
@@ -27,7 +27,7 @@ _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 
 @dataclass(frozen=True, slots=True)
 class LimiterState:
-    """When the next request may start, by each measure: seconds since the epoch."""
+    """When the next request may start, by each measure, in seconds since the epoch."""
 
     requests: float = 0.0
     tokens: float = 0.0
@@ -36,7 +36,7 @@ class LimiterState:
 
 class _Store(Protocol):
     def change(self) -> contextlib.AbstractContextManager[list[LimiterState]]:
-        """The state in a list of one, held alone; what stands in the list at the end is kept."""
+        """Lock the state and hand it out in a list of one. What the list holds at the end is kept."""
         ...
 
 
@@ -52,7 +52,7 @@ class _Memory:
 
 
 class _File:
-    """The state in an SQLite file, for several processes; a process that dies while it holds it loses nothing."""
+    """Keeps the state in an SQLite file, for several processes. A process that dies within a change loses nothing."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -76,12 +76,13 @@ class _File:
                 yield connection
         except sqlite3.OperationalError as error:
             raise EmbeddingError(
-                f"The file of shared limits {self._path} cannot be used: {error}. Another process may have held it "
-                f"for {_FILE_S:.0f} s: end that one, or name another file in Limits(shared=)."
+                f"The file of shared limits {self._path} cannot be used: {error}. If another process has held it for "
+                f"{_FILE_S:.0f} s, end that one, or name another file in Limits(shared=)."
             ) from error
         except sqlite3.DatabaseError as error:
             raise ConfigurationError(
-                f"The file {self._path} of Limits(shared=) is none: {error}. Remove it, or name another one."
+                f"{self._path} is not a file of shared limits: {error}. Remove it, or name another one in "
+                "Limits(shared=)."
             ) from error
 
     @contextlib.contextmanager
@@ -99,13 +100,13 @@ class _File:
 
 
 def _bounded(*times: object) -> LimiterState:
-    """The state as it stands in the file: what is no time, or one further off than requests can be, is none."""
+    """Return the state that the file holds. A value that is no time, or is too far off for any request, counts as 0."""
     latest = time.time() + _LONGEST_S
     return LimiterState(*(each if isinstance(each, float) and 0.0 <= each <= latest else 0.0 for each in times))
 
 
 class Limiter(Protocol):
-    """Says when a request may start: a `RateLimiter`, or what asks one elsewhere."""
+    """Says when a request may start: a `RateLimiter`, or an object that asks one in another process."""
 
     def reserve(self, tokens: int) -> float: ...
 
@@ -115,10 +116,10 @@ class Limiter(Protocol):
 
 
 class RateLimiter:
-    """Hands out starting times in the order they are asked for, so that both rates hold; first come, first served.
+    """Hands out starting times so that both rates hold: first come, first served.
 
-    Each request reserves its place at once and sleeps until then, in a thread or in an event loop alike (the virtual
-    scheduling form of the generic cell rate algorithm, ITU-T I.371, with a burst of one second).
+    Each request reserves its place at once, and sleeps until then, in a thread or on an event loop. This is the virtual
+    scheduling form of the generic cell rate algorithm (ITU-T I.371), with a burst of one second.
     """
 
     def __init__(self, limits: Limits) -> None:
@@ -128,7 +129,7 @@ class RateLimiter:
         self._store: _Store = _File(Path(limits.shared)) if limits.shared else _Memory()
 
     def reserve(self, tokens: int) -> float:
-        """The seconds to wait before a request of so many tokens may start; its place is taken."""
+        """Reserve the place of a request of so many tokens, and return the seconds to wait before it may start."""
         now = time.time()
         with self._store.change() as held:
             state = held[0]
@@ -141,13 +142,13 @@ class RateLimiter:
         return start - now
 
     def pause(self, seconds: float) -> None:
-        """Lets no request start for so long."""
+        """Let no request start for so long."""
         until = time.time() + seconds
         with self._store.change() as held:
             held[0] = replace(held[0], pause=max(held[0].pause, until))
 
     def learn(self, headers: Mapping[str, str]) -> None:
-        """Takes over what OpenAI's `x-ratelimit-*` headers state, where no rate was set."""
+        """Take over the rates of OpenAI's `x-ratelimit-*` headers, if none was set. Names are in lower case."""
         if self._stated[0]:
             self._requests = _number(headers, "x-ratelimit-limit-requests") or self._requests
         if self._stated[1]:
@@ -159,7 +160,7 @@ class RateLimiter:
 
 
 def _duration(cost: float, per_minute: float | None, *, stated: bool) -> float | None:
-    """How long a request takes of a rate; by one that the provider states, and may state wrongly, at most a minute."""
+    """Return the seconds of a rate that a request takes; at most a minute if the provider states it, maybe wrongly."""
     if not per_minute:
         return None
     takes = cost * 60.0 / per_minute
@@ -167,6 +168,7 @@ def _duration(cost: float, per_minute: float | None, *, stated: bool) -> float |
 
 
 def _advanced(due: float, start: float, takes: float | None) -> float:
+    """Return when the request after one that starts at `start` is due: unused time counts for a burst at most."""
     return due if takes is None else max(due, start - _BURST_S) + takes
 
 
@@ -179,5 +181,5 @@ def _number(headers: Mapping[str, str], name: str) -> float | None:
 
 
 def seconds(duration: str) -> float:
-    """The seconds in a duration such as "6m0s" or "20ms"; 0 for what is none."""
+    """Return the seconds of a duration such as "6m0s" or "20ms"; 0 for anything else."""
     return sum(float(number) * _SECONDS[unit] for number, unit in _DURATION.findall(duration))

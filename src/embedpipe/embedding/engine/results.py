@@ -1,4 +1,4 @@
-"""What the engine hands back."""
+"""The results that a caller gets."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from embedpipe.types import Vectors
 
 @contextlib.contextmanager
 def _without_collection() -> Iterator[None]:
-    """Millions of new floats make the garbage collector look through them over and over: half of `tolist`'s time."""
+    """Switch the garbage collector off: it looks through millions of new floats again and again, half of the time."""
     enabled = gc.isenabled()
     gc.disable()
     try:
@@ -37,7 +37,7 @@ class EmbeddingResult:
     cached: bool = False
 
     def to_list(self) -> list[float]:
-        """The vector as Python floats."""
+        """Return the vector as Python floats."""
         floats: list[float] = self.embedding.tolist()
         return floats
 
@@ -46,8 +46,8 @@ class EmbeddingResult:
 class EmbeddingBatch:
     """Texts with their vectors, in the input's order.
 
-    `vectors` is (n, d) float32 and contiguous, `token_counts` (n,) int64, `cached` (n,) bool: True where the vector
-    came from the cache. Iterating gives `EmbeddingResult`s.
+    `vectors` is (n, d) float32 and contiguous, `token_counts` (n,) int64, `cached` (n,) bool: whether the
+    vector came from the cache. Iterating gives `EmbeddingResult`s.
     """
 
     texts: Sequence[str]
@@ -57,7 +57,7 @@ class EmbeddingBatch:
     model: str
 
     def to_lists(self) -> list[list[float]]:
-        """The vectors as lists of Python floats."""
+        """Return the vectors as lists of Python floats."""
         with _without_collection():
             floats: list[list[float]] = self.vectors.tolist()
         return floats
@@ -80,10 +80,10 @@ class EmbeddingBatch:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class EmbeddingAttempt:
-    """What became of each text: those that were embedded, and why the others were not.
+    """The texts that were embedded, and the errors of the others.
 
-    `batch` holds the embedded texts, `positions` where they stood in the input, `errors` the error of every other
-    position. `requests` and `retries` count what was sent.
+    `batch` holds the embedded texts, `positions` their positions in the input, `errors` the error of every other
+    position. `requests` counts the requests that were sent, `retries` those that were retries.
     """
 
     batch: EmbeddingBatch

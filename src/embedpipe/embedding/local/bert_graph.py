@@ -1,4 +1,4 @@
-"""A BERT encoder with its pooling as an ONNX graph, built from the weight file: PyTorch is not needed for it."""
+"""Build the ONNX graph of a BERT encoder with its pooling from the weight file, without PyTorch."""
 
 from __future__ import annotations
 
@@ -21,17 +21,24 @@ _IR_VERSION = 10
 
 
 def write_graph(folder: Path, file: Path, *, fused: bool, normalize: bool) -> None:
-    """Writes the graph of the model in `folder`: input_ids and attention_mask (b, s) int64 to vectors (b, d) float32.
+    """Write the graph of the model in `folder`: input_ids and attention_mask (b, s) int64 to vectors (b, d) float32.
 
-    The weights lie beside it, under the file's name with ".data" behind.
-    `fused` uses ONNX Runtime's own operators for attention and skip connections, which other runtimes lack.
-    `ConfigurationError` for a model that it cannot be, see `unsupported`.
+    The weights are written beside it, in a file of the same name with ".data" behind.
+
+    Args:
+        folder: The model's folder.
+        file: Where the graph is written.
+        fused: Use ONNX Runtime's own operators for attention and skip connections, which other runtimes lack.
+        normalize: Bring the vectors to length 1.
+
+    Raises:
+        ConfigurationError: If the model cannot be such a graph, see `unsupported`.
     """
     onnx = require("onnx", extra="onnx")
     if reason := unsupported(folder):
         raise ConfigurationError(
-            f"runtime='onnx' and 'openvino' run BERT models with their pooling, and {folder.name} {reason}. Use "
-            "runtime='torch' for it."
+            f"{folder.name} {reason}. runtime='onnx' and 'openvino' run BERT models with their pooling only. Pass "
+            "runtime='torch'."
         )
     config = read_json(folder / "config.json")
     graph = _Graph(onnx, require("safetensors.numpy", extra="onnx").load_file(folder / _WEIGHTS), config)
@@ -39,21 +46,21 @@ def write_graph(folder: Path, file: Path, *, fused: bool, normalize: bool) -> No
     for layer in range(config["num_hidden_layers"]):
         graph.layer(f"encoder.layer.{layer}.", fused=fused)
     graph.pool(pooling_of(folder) or "mean", normalize=normalize)
-    # weights beside the graph are mapped into memory as they are, which halves the time to load it
+    # Weights beside the graph are mapped into memory as they are, which halves the time to load it.
     data = file.with_name(f"{file.name}.data")
     onnx.save(graph.model(), file, save_as_external_data=True, location=data.name)
     data.chmod(file.stat().st_mode)  # onnx lets only the owner read it
 
 
 def graph_mark(folder: Path, revision: str, *, normalize: bool) -> str:
-    """16 hexadecimal digits of all that a graph is made of: two models with the same weights may differ in the rest."""
+    """Return 16 hexadecimal digits of all that a graph is made of: not only the weights."""
     config = (folder / "config.json").read_bytes() if (folder / "config.json").is_file() else b""
     rest = f"{revision} {pooling_of(folder)} {normalize} ".encode()
     return hashlib.sha256(rest + config).hexdigest()[:16]
 
 
 def unsupported(folder: Path) -> str | None:
-    """Why the model in the folder cannot be such a graph, as the rest of a sentence about it; None where it can."""
+    """Return why the model in the folder cannot be such a graph, as a predicate ("is ..."); None if it can."""
     config = read_json(folder / "config.json")
     if config.get("model_type") != "bert" or config.get("is_decoder"):
         return f"is {config.get('model_type')!r}" + (" as a decoder" if config.get("is_decoder") else "")
@@ -88,7 +95,7 @@ def _unsupported_weights(folder: Path, config: dict[str, Any]) -> str | None:
 
 
 class _Graph:
-    """The graph under way. `state` names the hidden states (b, s, d) that the next part starts from."""
+    """A graph that is being built. `state` names the hidden states (b, s, d) that the next part starts from."""
 
     def __init__(self, onnx: Any, weights: dict[str, Any], config: dict[str, Any]) -> None:
         self._onnx = onnx
@@ -102,7 +109,7 @@ class _Graph:
         self.state = ""
 
     def embed(self) -> None:
-        """Words, positions and the first token type, normalised; and the attention mask in the forms needed later."""
+        """Add words, positions and the first token type, normalised, and the attention mask in its later forms."""
         w = self._weights
         positions = w["embeddings.position_embeddings.weight"] + w["embeddings.token_type_embeddings.weight"][0]
         length = self._node("Shape", "input_ids", start=1, end=2)
@@ -118,7 +125,7 @@ class _Graph:
         self._bias = self._node("Unsqueeze", self._node("Mul", hidden, lowest), axes)
 
     def layer(self, name: str, *, fused: bool) -> None:
-        """One encoder layer (Vaswani et al. 2017, normalised after each skip, as in Devlin et al. 2019)."""
+        """Add one encoder layer (Vaswani et al. 2017, normalised after each skip, as in Devlin et al. 2019)."""
         attended = self._fused_attention(name) if fused else self._attention(name)
         self.state = self._skip(attended, name + "attention.output", fused=fused)
         raised = self._node("MatMul", self.state, self._weight(name + "intermediate.dense"))
@@ -130,7 +137,7 @@ class _Graph:
         self.state = self._skip(raised, name + "output", fused=fused)
 
     def pool(self, pooling: str, *, normalize: bool) -> None:
-        """One vector for each text, under the name "vectors"."""
+        """Add the pooling: one vector for each text, under the name "vectors"."""
         one = self._constant(np.array([1], np.int64))
         if pooling == "mean":
             row = self._node("Unsqueeze", self._mask, one)
@@ -143,7 +150,7 @@ class _Graph:
         self._nodes.append(self._onnx.helper.make_node("Identity", [pooled], ["vectors"]))
 
     def model(self) -> Any:
-        """The finished model."""
+        """Return the finished model."""
         helper, types = self._onnx.helper, self._onnx.TensorProto
         inputs = [
             helper.make_tensor_value_info(name, types.INT64, ["b", "s"]) for name in ("input_ids", "attention_mask")

@@ -1,4 +1,4 @@
-"""Local models on ONNX Runtime or OpenVINO, without PyTorch."""
+"""Run local models by ONNX Runtime or OpenVINO, without PyTorch."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ from embedpipe._optional import require
 from embedpipe.embedding.local.bert_graph import graph_mark, write_graph
 from embedpipe.embedding.local.exported import Runtime, calibration_mark, made_once
 from embedpipe.embedding.local.length_batches import length_batches
-from embedpipe.embedding.local.model_files import check
+from embedpipe.embedding.local.model_files import check_weights
 from embedpipe.types import ModelSpec, Vectors
 
 Ids: TypeAlias = npt.NDArray[np.int64]
 Run: TypeAlias = Callable[[Ids, Ids], Vectors]
 
 _OVERHEAD = 16
-"""What a pass costs beside its tokens, in tokens."""
+"""The cost of a pass beside that of its tokens, counted in tokens."""
 
 
 class CompiledEncoder:
-    """Texts to vectors through a graph made from the folder's weights, which is kept in the user's cache folder.
+    """Turns texts into vectors by a graph made from the folder's weights, which is kept in the user's cache folder.
 
-    `tokens` gives the ids of each text, the first and the last of them special; a text's middle is cut to the model's
-    limit. `calibration` texts make it int8 (OpenVINO), None leaves it float32.
+    `tokens` returns the ids of each text, of which the first and the last are special. Ids over the model's limit are
+    cut off before the last one. With `calibration` texts the model is int8 (OpenVINO only), else float32.
     """
 
     def __init__(
@@ -47,14 +47,14 @@ class CompiledEncoder:
         self._run: Run = make(folder, spec, calibration, self._passes)
 
     def encode(self, texts: Sequence[str]) -> Vectors:
-        """(n, d) float32, one row for each text, in order."""
+        """Return (n, d) float32, one row for each text, in order."""
         vectors = np.empty((len(texts), self._size), dtype=np.float32)
         for rows, ids, mask in self._passes(texts):
             vectors[rows] = self._run(ids, mask)
         return vectors
 
     def _passes(self, texts: Sequence[str]) -> Iterator[tuple[list[int], Ids, Ids]]:
-        """Rows, input_ids and attention_mask (b, s) of each pass, texts of like length together, the longest first."""
+        """Yield rows, input_ids and attention_mask (b, s) of each pass: texts of like length, the longest first."""
         longest = self._longest
         encoded = [ids if len(ids) <= longest else [*ids[: longest - 1], ids[-1]] for ids in self._tokens(texts)]
         for rows in length_batches([len(ids) for ids in encoded], overhead=_OVERHEAD):
@@ -70,7 +70,7 @@ class CompiledEncoder:
 def _onnx(folder: Path, spec: ModelSpec, calibration: Sequence[str] | None, _passes: Any) -> Run:
     runtime = require("onnxruntime", extra="onnx")
     options = runtime.SessionOptions()
-    if os.environ.get("OMP_WAIT_POLICY", "").upper() == "PASSIVE":  # its threads are not OpenMP's, but spin like those
+    if os.environ.get("OMP_WAIT_POLICY", "").upper() == "PASSIVE":  # its threads are not OpenMP's, but spin like them
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     graph = str(_graph(folder, spec, fused=True))
     session = runtime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
@@ -106,7 +106,7 @@ def _openvino(
 
 def _graph(folder: Path, spec: ModelSpec, *, fused: bool) -> Path:
     def make(made: Path) -> None:
-        check(folder, spec)
+        check_weights(folder, spec)
         write_graph(folder, made / "model.onnx", fused=fused, normalize=spec.normalized)
 
     mark = graph_mark(folder, spec.revision, normalize=spec.normalized)
@@ -114,10 +114,10 @@ def _graph(folder: Path, spec: ModelSpec, *, fused: bool) -> Path:
 
 
 def _quantize(model: Any, samples: Sequence[dict[str, Ids]], made: Path) -> None:
-    """Post-training quantisation to int8 by NNCF, its ranges taken from the samples.
+    """Quantise the model to int8 after its training, by NNCF, with ranges from the samples.
 
-    What reads a GELU's output, a third of the work, stays float32: its outliers make most of the loss. With it in int8
-    the mean cosine is .994, without .9987 (all-MiniLM-L6-v2, texts of 1,000 characters).
+    The products over a GELU's output, a third of the work, stay float32: their outliers make most of the loss. With
+    them in int8 the mean cosine to the original is .994, without .9987 (all-MiniLM-L6-v2, texts of 1,000 characters).
     """
     nncf = require("nncf", extra="openvino")
     quantized = nncf.quantize(
@@ -131,6 +131,6 @@ def _quantize(model: Any, samples: Sequence[dict[str, Ids]], made: Path) -> None
 
 
 def _behind_gelu(model: Any) -> list[str]:
-    """The names of the matrix products over a GELU's output."""
+    """Return the names of the matrix products over a GELU's output."""
     products = [node for node in model.get_ordered_ops() if node.get_type_name() == "MatMul"]
     return [node.get_friendly_name() for node in products if node.input_value(0).get_node().get_type_name() == "Gelu"]

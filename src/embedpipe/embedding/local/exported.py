@@ -1,4 +1,4 @@
-"""Graphs made from a model's weights, kept in the user's cache folder."""
+"""Keep graphs that were made from a model's weights in the user's cache folder."""
 
 from __future__ import annotations
 
@@ -20,19 +20,21 @@ logger = logging.getLogger(__name__)
 
 Runtime: TypeAlias = Literal["torch", "onnx", "openvino"]
 FORMAT = 5
-"""Raised where the graph's making changes."""
+"""Increase it when the way in which graphs are made changes."""
 
 
 def exported_folder() -> Path:
-    """Where exported models are kept: `models` in EMBEDPIPE_HOME, else in the user's cache folder."""
+    """Return the folder of exported models: `models` in EMBEDPIPE_HOME, else in the user's cache folder."""
     return Path(os.environ.get("EMBEDPIPE_HOME") or user_cache_dir("embedpipe")) / "models"
 
 
 def made_once(name: str, make: Callable[[Path], None]) -> Path:
-    """The folder of that name in `exported_folder()`, filled by `make(folder)` where it is not there.
+    """Return the folder of that name in `exported_folder()`. If it is missing, have `make(folder)` fill it.
 
-    Several threads and processes may make it at once: each fills a folder of its own, and the first to be done stands.
-    `ConfigurationError` where it cannot be written.
+    Several threads and processes may make it at once. Each fills a folder of its own, and the first one is kept.
+
+    Raises:
+        ConfigurationError: If it cannot be written.
     """
     folder = exported_folder() / f"{name}-{FORMAT}"
     if folder.is_dir():
@@ -44,15 +46,15 @@ def made_once(name: str, make: Callable[[Path], None]) -> Path:
         folder.parent.mkdir(parents=True, exist_ok=True)
         partial = Path(tempfile.mkdtemp(prefix=f"{folder.name}.", suffix=".partial", dir=folder.parent))
         make(partial)
-        partial.chmod(0o755)  # as any folder: others of this cache may be other users
+        partial.chmod(0o755)  # like any folder: other users may share this cache
         if not folder.is_dir():
             partial.rename(folder)
     except OSError as error:
         if folder.is_dir():  # another process was first
             return folder
         raise ConfigurationError(
-            f"The model's graph is made once and kept in {folder.parent}, which failed: {error.strerror or error}. "
-            "Have EMBEDPIPE_HOME name a folder that can be written to and has room, or give runtime='torch'."
+            f"The model's graph cannot be kept in {folder.parent}: {error.strerror or error}. Set EMBEDPIPE_HOME to a "
+            "folder that can be written to and has room, or pass runtime='torch'."
         ) from error
     finally:
         if partial is not None:
@@ -62,5 +64,5 @@ def made_once(name: str, make: Callable[[Path], None]) -> Path:
 
 
 def calibration_mark(texts: Sequence[str]) -> str:
-    """Eight hexadecimal digits that tell two calibrations apart."""
+    """Return eight hexadecimal digits that differ for two calibrations."""
     return hashlib.sha256("\0".join(texts).encode()).hexdigest()[:8]

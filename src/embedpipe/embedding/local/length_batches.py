@@ -1,19 +1,26 @@
-"""Which texts go through a model on a processor together."""
+"""Choose which texts go through a model on a processor together."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 _ROOM = 2048
-"""Tokens in one pass, padding included: the fastest of 512 to 8192 on two cores."""
+"""Most tokens in one pass, padding included: measured as the fastest of 512 to 8192 on two cores."""
 
 
 def length_batches(lengths: Sequence[int], *, overhead: int, most: int | None = None) -> list[list[int]]:
-    """The places of texts in groups of like length, by their numbers of tokens, the longest first.
+    """Group texts of like length, the longest first.
 
     A pass takes as long as if all its texts were as long as its longest, and as `overhead` tokens more. So a group ends
-    where its padding would come to more than another pass costs: within a few percent of the best division. `most`
-    texts at most are in a group.
+    when its padding would cost more than another pass. This is within a few percent of the best division.
+
+    Args:
+        lengths: The texts' numbers of tokens.
+        overhead: The cost of a pass beside that of its tokens, counted in tokens.
+        most: Most texts in a group; None for no limit.
+
+    Returns:
+        Groups of places in `lengths`, the longest text of each first.
     """
     groups: list[list[int]] = []
     longest = padding = 0

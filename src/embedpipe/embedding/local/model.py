@@ -1,4 +1,4 @@
-"""Models that run on this machine."""
+"""`LocalModel`: a sentence-transformers model on this machine, by one of three runtimes."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from embedpipe.embedding.backend import Limits
 from embedpipe.embedding.local import model_files
 from embedpipe.embedding.local.exported import Runtime, calibration_mark
 from embedpipe.embedding.local.length_batches import length_batches
-from embedpipe.embedding.local.runtimes import fitting, has_torch
+from embedpipe.embedding.local.runtimes import choose_runtime, has_torch
 from embedpipe.errors import ConfigurationError
 from embedpipe.text import ModelCounter, folder_counter
 from embedpipe.types import Kind, ModelSpec, Vectors
@@ -26,7 +26,7 @@ from embedpipe.types import Kind, ModelSpec, Vectors
 logger = logging.getLogger(__name__)
 
 _TORCH_OVERHEAD = 64
-"""What a pass costs beside its tokens, in tokens."""
+"""The cost of a pass beside that of its tokens, counted in tokens."""
 
 
 class _Encoder(Protocol):
@@ -36,12 +36,20 @@ class _Encoder(Protocol):
 class LocalModel:
     """A sentence-transformers model, loaded at the first text.
 
-    `name` is a folder, a name of the catalogue or a repository of the hub. `runtime="torch"` runs any such model
-    through sentence-transformers, on `device` ("cpu", "cuda:0", "mps"; by default the best there is) with
-    `batch_size` texts in one pass. "onnx" and "openvino" run BERT models on this machine's processor without PyTorch.
-    None takes "onnx" where its extra is installed, the model is a BERT one and no accelerator is there, else "torch":
-    the vectors are the same. `calibration`, a hundred texts or more of the kind to be embedded, makes OpenVINO's model
-    int8: other vectors, which do not mix with the rest. `query_prompt` and `document_prompt` replace the model's own.
+    Args:
+        name: A folder, a name of the catalogue, or a repository of the hub.
+        device: "cpu", "cuda:0", "mps"; by default the best there is. For "torch" only.
+        batch_size: Most texts in one pass of "torch".
+        runtime: "torch" runs any such model by sentence-transformers. "onnx" and "openvino" run BERT models on the
+            processor, without PyTorch. By default it is "onnx" if its extra is installed, the model is a BERT model and
+            there is no accelerator, else "torch". The vectors are the same.
+        calibration: A hundred texts or more of the kind to be embedded. They make the model of "openvino" int8. Its
+            vectors differ, and cannot be compared with the others.
+        query_prompt: Replaces the model's own prompt for questions.
+        document_prompt: Replaces the model's own prompt for documents.
+
+    Raises:
+        ConfigurationError: If options do not fit the runtime.
     """
 
     provider = "local"
@@ -58,11 +66,11 @@ class LocalModel:
         document_prompt: str | None = None,
     ) -> None:
         if runtime not in (None, *get_args(Runtime)):
-            raise ConfigurationError(f"runtime expected one of {', '.join(get_args(Runtime))}, got {runtime!r}.")
+            raise ConfigurationError(f"`runtime` must be one of {', '.join(get_args(Runtime))}, not {runtime!r}.")
         if calibration is not None and runtime != "openvino":
-            raise ConfigurationError(f"calibration= belongs to runtime='openvino', and runtime={runtime!r} was given.")
+            raise ConfigurationError(f"`calibration` needs runtime='openvino', and runtime={runtime!r} was given.")
         if device is not None and runtime not in (None, "torch"):
-            raise ConfigurationError(f"device= belongs to runtime='torch', and runtime={runtime!r} was given.")
+            raise ConfigurationError(f"`device` needs runtime='torch', and runtime={runtime!r} was given.")
         self._name = name
         self._settings: dict[str, Any] = {
             "device": device,
@@ -77,12 +85,12 @@ class LocalModel:
 
     @cached_property
     def folder(self) -> Path:
-        """Where the model's files are."""
+        """The folder of the model's files, which may be downloaded for it."""
         return model_files.locate(self._name)
 
     @cached_property
     def spec(self) -> ModelSpec:
-        """The published specification, else the one that the folder's files state; nothing is loaded for it."""
+        """The published specification, else the one that the folder's files state. Nothing is loaded for it."""
         known = None if model_files.is_model_folder(self._name) else catalogue.find(self._name)
         spec = known.spec if known and known.weights_sha256 else model_files.describe(self.folder, self._name)
         calibration = self._settings["calibration"]
@@ -102,18 +110,18 @@ class LocalModel:
 
     @property
     def limits(self) -> Limits:
-        """One pass at a time; the model sorts and batches within it."""
+        """One call of the model at a time. It sorts texts by length, and batches them within the call."""
         return Limits(batch_items=self._settings["batch_size"] * 32, batch_tokens=None, concurrency=1)
 
     def embed(self, texts: Sequence[str], kind: Kind) -> Vectors:
-        """(n, d) float32, one row for each text, in order."""
+        """Return (n, d) float32, one row for each text, in order."""
         prompt = self.spec.query_prompt if kind == "query" else self.spec.document_prompt
         with self._lock:  # tokenizers and sessions are not safe to share between threads
             return self._loaded.get(self._load).encode([prompt + text for text in texts] if prompt else texts)
 
     def _load(self) -> _Encoder:
         settings = self._settings
-        runtime = settings["runtime"] or fitting(self.folder)
+        runtime = settings["runtime"] or choose_runtime(self.folder)
         logger.info("%s runs on %s.", self.spec.name, runtime)
         if runtime == "torch":
             return self._torch()
@@ -148,10 +156,10 @@ class LocalModel:
 
 
 class _TorchEncoder:
-    """sentence-transformers' own encoding, on a processor in passes of like length."""
+    """Encodes by sentence-transformers; on a processor in passes of texts of like length."""
 
     def __init__(self, local: LocalModel, *, device: str | None, batch_size: int) -> None:
-        model_files.check(local.folder, local.spec)
+        model_files.check_weights(local.folder, local.spec)
         library = require("sentence_transformers", extra="local")
         require("transformers.utils.logging", extra="local").disable_progress_bar()
         self._batch_size, self._size = batch_size, local.spec.dimensions

@@ -1,4 +1,4 @@
-"""Where a local model's files are, and which weights they hold."""
+"""Find a local model's files, and read its specification from them."""
 
 from __future__ import annotations
 
@@ -18,19 +18,20 @@ from embedpipe.types import ModelSpec
 
 _FILES = ("*.json", "*.txt", "*.model", "*.safetensors", "**/config.json", "**/*.safetensors")
 _UNBOUNDED = 1e9
-"""Tokenizers state a number beyond it, such as 1e30, where they know of no limit."""
+"""Tokenizers without a limit state a number beyond it, such as 1e30."""
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
 def is_model_folder(name: str) -> bool:
-    """Whether the name is a folder with a model in it."""
+    """Return whether the name is a folder with a model in it."""
     return (Path(name).expanduser() / "config.json").is_file()
 
 
 def locate(name: str) -> Path:
-    """The folder of a model: the path itself, the hub's cache, a package that carries it, or a download of the hub.
+    """Return the folder of a model: the path itself, the hub's cache, a package that carries it, or a download.
 
-    `UnknownModelError` where nothing is found.
+    Raises:
+        UnknownModelError: If nothing is found.
     """
     if is_model_folder(name):
         return Path(name).expanduser().resolve()
@@ -40,15 +41,15 @@ def locate(name: str) -> Path:
     if folder is None:
         others = [model.name for model in catalogue.CATALOGUE if model is not known]
         raise UnknownModelError(
-            f"A local model was expected under the name {name!r}, and none was found: not a folder with a config.json, "
-            f"not in the hub's cache, and the hub could not be reached or has no such repository. Give the path of the "
-            f"model's folder, a repository of the hub, or one of {', '.join(others)}."
+            f"There is no local model {name!r}: it is not a folder with a config.json, not in the hub's cache, and "
+            "the hub was not reached or has no such repository. Pass the path of the model's folder, a repository of "
+            f"the hub, or one of {', '.join(others)}."
         )
     return folder
 
 
 def _kept(repository: str) -> Path | None:
-    """The main snapshot in the hub's cache; read by its layout, as the hub's client takes long to import."""
+    """Return the main snapshot in the hub's cache, found by its layout: the hub's client takes long to import."""
     cache = Path(require("huggingface_hub.constants", extra="local").HF_HUB_CACHE)
     folder = cache / f"models--{repository.replace('/', '--')}"
     try:
@@ -67,24 +68,21 @@ def _download(repository: str) -> Path | None:
         return None
 
 
-def check(folder: Path, spec: ModelSpec) -> None:
-    """`ConfigurationError` where the folder's weights are not those that the specification's revision names."""
+def check_weights(folder: Path, spec: ModelSpec) -> None:
+    """Raise `ConfigurationError` if the folder's weights are not those that the specification's revision names."""
     expected, found = spec.revision.partition("-")[0], digest(folder)
     if found != expected:
         raise ConfigurationError(
-            f"The weights of {spec.name} were expected in {folder} (SHA-256 {expected}), and it holds others "
-            f"({found}). Remove that copy to fetch it again, or give the folder's path to use these weights as they "
-            f"are."
+            f"The weights in {folder} are not those of {spec.name}: their SHA-256 is {found}, not {expected}. Remove "
+            "that copy to fetch it again, or pass the folder's path to use these weights as they are."
         )
 
 
 def digest(folder: Path) -> str:
-    """The SHA-256 of the weight file as hexadecimal digits; of the files' digests where there are several."""
+    """Return the SHA-256 of the weight file as hexadecimal digits; of several files, the SHA-256 of their digests."""
     files = sorted(folder.glob("*.safetensors")) or sorted(folder.glob("pytorch_model*.bin"))
     if not files:
-        raise ConfigurationError(
-            f"A weight file (model.safetensors) was expected in {folder}, and there is none. Download the model again."
-        )
+        raise ConfigurationError(f"There is no weight file (model.safetensors) in {folder}. Download the model again.")
     digests = [_file_digest(file) for file in files]
     return digests[0] if len(digests) == 1 else hashlib.sha256("".join(digests).encode()).hexdigest()
 
@@ -104,7 +102,7 @@ def _hashed(file: Path, _size: int, _mtime_ns: int) -> str:
 
 
 def read_json(file: Path) -> dict[str, Any]:
-    """The file's object; an empty one where there is no file."""
+    """Return the file's object; an empty one if there is no file."""
     if not file.is_file():
         return {}
     loaded = json.loads(file.read_text(encoding="utf-8"))
@@ -112,10 +110,10 @@ def read_json(file: Path) -> dict[str, Any]:
 
 
 def describe(folder: Path, name: str) -> ModelSpec:
-    """The specification as the folder's own files state it.
+    """Return the specification that the folder's own files state.
 
-    The same weights have one name, wherever they lie: the published one, else the last part of `name`. Published
-    weights under other settings are another model.
+    The same weights have one name, wherever they are: the published one, else the last part of `name`. Published
+    weights with other settings are another model.
     """
     revision = digest(folder)
     named, published = catalogue.find(name), catalogue.of_weights(revision)
@@ -138,25 +136,25 @@ def describe(folder: Path, name: str) -> ModelSpec:
 
 
 def pooling_of(folder: Path) -> Literal["mean", "cls"] | None:
-    """How the tokens' vectors become the text's; None for any other way than these two."""
+    """Return how the tokens' vectors become the text's; None for any other way than these two."""
     stated = _pooling(folder)
     if stated.get("include_prompt") is False:
         return None
     former = [key for key, on in stated.items() if key.startswith("pooling_mode_") and on is True]
-    mode = stated.get("pooling_mode", former)  # sentence-transformers writes a name since 6.0, a list of flags before
+    mode = stated.get("pooling_mode", former)  # sentence-transformers writes a name since 6.0, and wrote flags before
     if mode in ("cls", ["cls"], ["pooling_mode_cls_token"]):
         return "cls"
     return "mean" if mode in ("mean", ["mean"], ["pooling_mode_mean_tokens"], []) else None
 
 
 def _pooling(folder: Path) -> dict[str, Any]:
-    """What the pooling module states; nothing where there is none, and sentence-transformers takes the mean."""
+    """Return the pooling module's settings; none without such a module: sentence-transformers takes the mean."""
     path = next((path for type_, path in _modules(folder) if type_ == "Pooling"), None)
     return {} if path is None else read_json(folder / path / "config.json")
 
 
 def module_types(folder: Path) -> set[str]:
-    """The names of the modules that the model consists of; empty where the folder does not state them."""
+    """Return the names of the modules that the model consists of; none if the folder does not state them."""
     return {type_ for type_, _ in _modules(folder)}
 
 
@@ -174,14 +172,14 @@ def _dimensions(folder: Path) -> int:
     size = pooling or read_json(folder / "config.json").get("hidden_size")
     if not size:
         raise ConfigurationError(
-            f"The vectors' dimension was expected in 1_Pooling/config.json or config.json (hidden_size) of {folder}, "
-            "and neither states it. Is this the folder of an embedding model?"
+            f"Neither 1_Pooling/config.json nor config.json (hidden_size) in {folder} states the vectors' dimension. "
+            "Pass the folder of an embedding model."
         )
     return int(size)
 
 
 def _max_tokens(folder: Path) -> int | None:
-    """The limit that sentence-transformers goes by: of its own settings, else of the tokenizer's and the model's."""
+    """Return the limit that sentence-transformers uses: its own setting, else the lower of tokenizer's and model's."""
     if size := read_json(folder / "sentence_bert_config.json").get("max_seq_length"):
         return int(size)
     tokenizer = read_json(folder / "tokenizer_config.json").get("model_max_length")

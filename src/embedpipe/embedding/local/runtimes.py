@@ -1,4 +1,4 @@
-"""Which runtime a local model runs on where none is asked for."""
+"""Choose the runtime of a local model if the user names none."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ from embedpipe.embedding.local.exported import Runtime
 
 _ONNX = ("onnx", "onnxruntime", "safetensors", "tokenizers")
 _DEVICES = ("/dev/nvidiactl", "/dev/kfd", "/dev/dxg")
-"""What there is on Linux where PyTorch may find a graphics processor: NVIDIA's, AMD's, Windows' under Linux."""
+"""Files by which Linux shows a graphics processor that PyTorch may use: NVIDIA's, AMD's, Windows' under Linux."""
 
 
-def fitting(folder: Path) -> Runtime:
-    """ "onnx" where it is installed, can run the model, and PyTorch would have no accelerator; else "torch".
+def choose_runtime(folder: Path) -> Runtime:
+    """Return "onnx" if it is installed, can run the model, and PyTorch would have no accelerator; else "torch".
 
-    Both give the same vectors. On a processor ONNX Runtime is faster, several times for one short text, loads in a
-    third of a second, and its memory does not grow with the shapes it meets.
+    Both give the same vectors. On a processor ONNX Runtime is faster (several times for one short text), it loads in a
+    third of a second, and its memory does not grow with the shapes of its inputs.
     """
     onnx = _installed(*_ONNX) and not (has_torch() and _may_have_accelerator())
     return "onnx" if onnx and unsupported(folder) is None else "torch"
 
 
 def has_torch() -> bool:
-    """Whether PyTorch could run a model instead."""
+    """Return whether PyTorch could run a model instead."""
     return _installed("torch", "sentence_transformers")
 
 
@@ -35,7 +35,7 @@ def _installed(*modules: str) -> bool:
 
 
 def _may_have_accelerator() -> bool:
-    """By its build and the machine's devices, since to ask PyTorch itself takes seconds."""
+    """Return whether PyTorch may have an accelerator. Its build and the machine tell; PyTorch itself takes seconds."""
     if importlib.metadata.version("torch").endswith("+cpu"):
         return False
     return sys.platform != "linux" or any(Path(device).exists() for device in _DEVICES)

@@ -1,4 +1,4 @@
-"""Embeddings of LangChain and LlamaIndex as backends, known by their methods: neither framework is imported."""
+"""Embeddings of LangChain and LlamaIndex as backends. They are known by their methods: no framework is imported."""
 
 from __future__ import annotations
 
@@ -34,10 +34,12 @@ class LlamaIndexEmbedding(Protocol):
 
 
 class WrappedModel:
-    """A framework's embeddings as a backend; its dimension is learned from a first vector.
+    """A framework's embeddings as a backend. Its dimension is learned from a first vector.
 
-    `name` tells its vectors from another model's in cache and store: by default the framework's name of the model, with
-    the class. Give one where two of a class differ in more than that.
+    Args:
+        embeddings: The embeddings of LangChain or LlamaIndex.
+        name: Tells its vectors from another model's in cache and store. By default it is the class and the framework's
+            name of the model. Pass one if two objects of a class differ in more than that.
     """
 
     def __init__(self, embeddings: LangChainEmbeddings | LlamaIndexEmbedding, *, name: str | None = None) -> None:
@@ -46,6 +48,7 @@ class WrappedModel:
 
     @cached_property
     def spec(self) -> ModelSpec:
+        """The specification, as far as it can be learned from one vector."""
         probe = self.embed(["dimension"], "document")
         unit = bool(abs(float(np.linalg.norm(probe[0])) - 1.0) < 1e-3)
         known = catalogue.find(self._name.partition(":")[2])
@@ -54,15 +57,15 @@ class WrappedModel:
 
     @property
     def limits(self) -> Limits:
-        """One call at a time: whether the embeddings are safe to share between threads is not known."""
+        """One call at a time: the embeddings may not be safe to share between threads."""
         return Limits(concurrency=1)
 
     def embed(self, texts: Sequence[str], kind: Kind) -> Vectors:
-        """(n, d) float32, one row for each text, in order; NaN where the framework gave no vector."""
+        """Return (n, d) float32, one row for each text, in order; NaN for a text that got no vector."""
         rows: Any = self._rows(list(texts), kind)
         if not isinstance(rows, list | tuple | np.ndarray) or len(rows) != len(texts):
             raise InvalidVectorsError(
-                f"{self._name} did not give a list of {len(texts)} vectors, one for each text. Check the embeddings."
+                f"{self._name} did not return a list of {len(texts)} vectors, one for each text. Check the embeddings."
             )
         return stack_rows(list(rows), vars(self)["spec"].dimensions if "spec" in vars(self) else None)
 
@@ -81,15 +84,18 @@ class WrappedModel:
 
 
 def check_published(embeddings: object, collection_model: str) -> None:
-    """`ModelMismatchError` where embeddings and collection state two published models.
+    """Compare the names of a framework's embeddings and of a collection's model, if both are published ones.
 
-    That is all that is known of a framework's embeddings: a name that is not in the catalogue may stand for any model.
+    More is not known of a framework's embeddings: a name that is not in the catalogue may stand for any model.
+
+    Raises:
+        ModelMismatchError: If they are two published models.
     """
     own, held = (catalogue.find(name.rpartition(":")[2]) for name in (_name_of(embeddings), collection_model))
     if own is not None and held is not None and own is not held:
         raise ModelMismatchError(
-            f"The collection holds vectors of {held.name}, and {type(embeddings).__name__} makes those of {own.name}. "
-            f"Give embeddings of {held.name}, or another collection."
+            f"The collection holds vectors of {held.name}, not of {own.name}, which {type(embeddings).__name__} makes. "
+            f"Pass embeddings of {held.name}, or another collection."
         )
 
 

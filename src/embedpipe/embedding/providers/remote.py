@@ -123,8 +123,8 @@ class ProviderModel(ABC):
                 retry_after=retry_after({name.lower(): value for name, value in headers.items()}),
             )
         return ProviderError(
-            f"The embeddings provider answered with HTTP {status}: {reason}. Below 500 the request itself is refused: "
-            "check its texts, the model's name and dimensions=.",
+            f"The embeddings provider answered with HTTP {status}: {reason}. If the status is below 500, check "
+            "the texts, the model's name and dimensions=.",
             status=status,
         )
 

@@ -86,9 +86,9 @@ def test_an_index_of_another_kind_replaces_the_one_that_is_there(database: Datab
     ("dimensions", "index", "says"),
     [
         (16, VectorIndex(kind="prefix", dimensions=17), "1 to 16"),
-        (3000, VectorIndex(), "takes 2000 dimensions"),
-        (5000, VectorIndex(kind="half"), "takes 4000 dimensions"),
-        (3000, VectorIndex(method="ivfflat"), "takes 2000 dimensions"),
+        (3000, VectorIndex(), "at most 2000 dimensions"),
+        (5000, VectorIndex(kind="half"), "at most 4000 dimensions"),
+        (3000, VectorIndex(method="ivfflat"), "at most 2000 dimensions"),
     ],
 )
 def test_an_index_that_cannot_be_is_refused(database: Database, dimensions: int, index: VectorIndex, says: str) -> None:
@@ -141,19 +141,20 @@ def filled(store: PgVectorStore, rows: int, dimensions: int = D) -> Vectors:
 )
 def test_lists_and_probes_follow_the_rows(rows: int, lists: int, probed: int) -> None:
     sized = VectorIndex(method="ivfflat").sized(rows)
-    assert (sized.lists, sized.probed) == (lists, probed)
-    assert VectorIndex(method="ivfflat", lists=9, probes=5).sized(rows).probed == 5
+    assert (sized.lists, sized.search_settings) == (lists, {"ivfflat.probes": str(probed)})
+    given = VectorIndex(method="ivfflat", lists=9, probes=5).sized(rows)
+    assert given.search_settings == {"ivfflat.probes": "5"}
 
 
 @pytest.mark.parametrize(
     ("options", "says"),
     [
-        ({"method": "flat"}, "'hnsw' or 'ivfflat'"),
-        ({"method": "ivfflat", "m": 8}, "belong to the method 'hnsw'"),
-        ({"lists": 10}, "belong to the method 'ivfflat'"),
+        ({"method": "flat"}, "method='flat' is not known"),
+        ({"method": "ivfflat", "m": 8}, "are for method='hnsw'"),
+        ({"lists": 10}, "are for method='ivfflat'"),
         ({"method": "ivfflat", "lists": 0}, "1 to 32768"),
         ({"m": 1}, "m from 2"),
-        ({"kind": "prefix"}, "needs them"),
+        ({"kind": "prefix"}, "required for kind='prefix'"),
     ],
 )
 def test_settings_that_cannot_be_are_refused(options: dict[str, Any], says: str) -> None:
@@ -311,7 +312,7 @@ def test_without_an_index_of_words_there_is_dense_search_alone(database: Databas
     assert not PgVectorStore(database).collection.lexical
     [info] = database.collections()
     assert (info.chunks, info.bytes > 8192) == (99, True)
-    with pytest.raises(ConfigurationError, match="made with lexical=False, got True"):
+    with pytest.raises(ConfigurationError, match="made with lexical=False, not True"):
         PgVectorStore(database, lexical=True).count()
     store.drop()
     with database.engine.connect() as connection:

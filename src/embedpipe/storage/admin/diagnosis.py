@@ -343,7 +343,7 @@ def index_of(connection: Connection, collection: Collection) -> str | None:
 
 def index_serves(connection: Connection, collection: Collection) -> bool:
     """Whether the server's plan of a search goes by the vector index."""
-    dense.set_probes(connection, collection)
+    dense.tune(connection, collection)
     nearest = select(dense.candidates(collection, None, exact=False))
     vector = bound_vector(np.ones(collection.model.dimensions, dtype=np.float32), collection.precision)
     counts = {"candidates": 10, "wide": collection.index.oversampled(10)}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy import Connection, text
 
-from embedpipe.storage.tables import Collection, quoted
+from embedpipe.storage.tables import METHODS, Collection, quoted
 
 
 def has_index(connection: Connection, collection: Collection) -> bool:
@@ -19,7 +19,7 @@ def index_states(connection: Connection, collection: Collection) -> dict[str, bo
     """
     statement = text(
         "SELECT relname, indisvalid FROM pg_index JOIN pg_class ON pg_class.oid = indexrelid "
-        "JOIN pg_am ON pg_am.oid = relam WHERE indrelid = CAST(:vectors AS regclass) AND amname IN ('hnsw', 'ivfflat')"
+        "JOIN pg_am ON pg_am.oid = relam WHERE indrelid = CAST(:vectors AS regclass) AND amname = ANY (:methods)"
     )
-    rows = connection.execute(statement, {"vectors": quoted(connection, collection.vectors)})
+    rows = connection.execute(statement, {"vectors": quoted(connection, collection.vectors), "methods": list(METHODS)})
     return {name: valid for name, valid in rows if name.startswith(collection.index_prefix)}

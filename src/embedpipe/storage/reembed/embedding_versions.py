@@ -134,15 +134,12 @@ def _grant_alike(connection: Connection, source: Table, made: Table) -> None:
 
 
 def _index_like(index: VectorIndex, dimensions: int, precision: Precision) -> VectorIndex:
-    """Return an index of the same kind if such vectors can have it, else the usual one.
-
-    A prefix is not taken over, since it only suits models that were trained for it.
-    """
+    """Return an index of the same kind if it suits such vectors, else the usual one."""
     try:
         index.check(dimensions, precision)
     except ConfigurationError:
         return default_index(dimensions, precision)
-    return default_index(dimensions, precision) if index.kind == "prefix" else index
+    return index if index.suits_any_model else default_index(dimensions, precision)
 
 
 def counts(connection: Connection, wanted: Collection) -> tuple[int, int]:

@@ -9,7 +9,7 @@ from sqlalchemy import ColumnElement, Connection, Float, Subquery, bindparam, fu
 from embedpipe.storage.tables import Collection
 from embedpipe.storage.types import bound_count
 
-_PROBES = "embedpipe_probes"
+_SET = "embedpipe_index_settings"
 
 
 def candidates(
@@ -33,7 +33,7 @@ def candidates(
     if exact:
         every = rows.with_only_columns(vectors.c.key, distance).cte("every").prefix_with("MATERIALIZED")
         nearest = select(every).order_by(every.c.distance)
-    elif collection.index.kind == "full":
+    elif collection.index.ranks_exactly:
         nearest = rows.with_only_columns(vectors.c.key, distance).order_by(distance.element)
     else:
         # The index holds less than the vectors: it brings the bound `wide` candidates, which the vectors rank again.
@@ -66,17 +66,17 @@ def _indexed_distance(collection: Collection) -> ColumnElement[float]:
     )
 
 
-def set_probes(connection: Connection, collection: Collection) -> None:
-    """Have a search look into as many lists as the collection's index wants: until the transaction ends, else for good.
+def tune(connection: Connection, collection: Collection) -> None:
+    """Set what a search by the collection's index needs, until the transaction ends.
 
-    Only an index of the method `ivfflat` wants that. What a connection in autocommit was told is remembered.
+    In autocommit there is no transaction. It is then set for the session, once, which the connection remembers.
     """
-    if collection.index.method != "ivfflat":
-        return
-    probes = collection.index.probed
+    settings = collection.index.search_settings
     driver: Any = connection.connection.driver_connection
-    if driver.autocommit and connection.info.get(_PROBES) == probes:
+    if not settings or (driver.autocommit and connection.info.get(_SET) == settings):
         return
-    connection.execute(select(func.set_config("ivfflat.probes", str(probes), not driver.autocommit)))
+    connection.execute(
+        select(*[func.set_config(name, value, not driver.autocommit) for name, value in settings.items()])
+    )
     if driver.autocommit:
-        connection.info[_PROBES] = probes
+        connection.info[_SET] = settings

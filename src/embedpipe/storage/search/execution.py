@@ -11,7 +11,7 @@ from sqlalchemy import Connection
 from embedpipe.errors import ConfigurationError
 from embedpipe.storage.database import aside
 from embedpipe.storage.lexical import unquoted
-from embedpipe.storage.search.dense import set_probes
+from embedpipe.storage.search.dense import tune
 from embedpipe.storage.search.options import Search
 from embedpipe.storage.search.statement_cache import prepared, takes_long
 from embedpipe.storage.tables import Collection
@@ -30,7 +30,7 @@ def search(connection: Connection, collection: Collection, wanted: Search) -> li
             f"A {wanted.mode} search needs the words of collection {collection.name!r}, which was made with "
             "lexical=False. Search with mode='dense', or make a collection that has them."
         )
-    set_probes(connection, collection)
+    tune(connection, collection)
     values: dict[str, Any] = {
         "threshold": wanted.threshold,
         "dense_weight": wanted.fusion.weight,

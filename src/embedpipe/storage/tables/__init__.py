@@ -11,7 +11,7 @@ from embedpipe.storage.tables.catalogue import (
     pending_migrations,
 )
 from embedpipe.storage.tables.collection import BM25, Catalogue, Collection, default_precision, quoted
-from embedpipe.storage.tables.index_types import INDEX_FROM, VectorIndex, default_index
+from embedpipe.storage.tables.index_types import INDEX_FROM, METHODS, VectorIndex, default_index
 from embedpipe.storage.tables.lexical_index import (
     DIMENSIONS,
     LexicalTables,
@@ -27,6 +27,7 @@ __all__ = [
     "BM25",
     "DIMENSIONS",
     "INDEX_FROM",
+    "METHODS",
     "Catalogue",
     "Collection",
     "CollectionSettings",

@@ -187,12 +187,11 @@ class Collection:
         """Return the vector index. It is not one of the table's own, since it is built after a load."""
         of, vectors = self.index, self.vectors.to_metadata(MetaData())
         value = of.expression(vectors.c.embedding, dimensions=self.model.dimensions, precision=self.precision)
-        operators = of.operators or ("vector_cosine_ops" if self.precision == "float32" else "halfvec_cosine_ops")
         return Index(
             self.vector_index,
             value.label("indexed"),
             postgresql_using=of.method,
-            postgresql_ops={"indexed": operators},
+            postgresql_ops={"indexed": of.operators(self.precision)},
             postgresql_with=of.options,
             postgresql_concurrently=concurrently,
         )

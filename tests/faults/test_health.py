@@ -173,7 +173,7 @@ def test_a_full_disk_is_said_to_be_full_until_there_is_room(
     resize(folder, "20900k")  # room for the files that PostgreSQL writes for a new connection, and not for documents
     health = found.health()
     assert (health.reads, health.writes, health.healthy) == (True, False, False)
-    assert "disk full" in wrong(health)
+    assert "disk is full" in wrong(health)
     assert found.search("tea")
     with serving(create_app(FakeEmbeddingModel(8), database=url)) as address:
         body = {"documents": [{"id": each.id, "text": each.text} for each in large[-500:]]}

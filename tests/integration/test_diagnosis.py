@@ -52,12 +52,12 @@ async def test_a_whole_collection_has_no_findings(database: Database) -> None:
 FAULTS = {
     "3 chunks have no vector": "DELETE FROM embedpipe.c1_vectors_1 WHERE key < 4",
     "2 chunks are not in the index of words": "DELETE FROM embedpipe.c1_lexical WHERE key < 3",
-    "1 of its rows are of no chunk": """
+    "1 of its rows belong to no chunk": """
         INSERT INTO embedpipe.c1_lexical
         SELECT 1000, length, reference, weights, terms FROM embedpipe.c1_lexical WHERE key = 1
     """,
-    "0 chunks are counted of 20": "DELETE FROM embedpipe.c1_lexical_deltas",
-    "and 1 terms in another number": "UPDATE embedpipe.c1_lexical SET terms = terms || ARRAY[99] WHERE key = 1",
+    "They count 0 chunks, and 20 are indexed": "DELETE FROM embedpipe.c1_lexical_deltas",
+    "For 1 words the number of chunks": "UPDATE embedpipe.c1_lexical SET terms = terms || ARRAY[99] WHERE key = 1",
     "1 migrations are not applied": "DELETE FROM embedpipe.migrations WHERE number = 1",
     "at migration 9999": "INSERT INTO embedpipe.migrations (number) VALUES (9999)",
     "is invalid": """
@@ -101,8 +101,8 @@ def test_space_that_is_not_used_and_vectors_of_other_models_are_named(database: 
     found = after(database, "SELECT pg_stat_force_next_flush()")
     said = " ".join(finding.message for finding in found.findings)
     assert found.healthy
-    assert "MB are of rows that were rewritten or removed" in said
-    assert "vectors of other models, too: unit-test" in said
+    assert "Rows that were rewritten or removed take about" in said
+    assert "also vectors of other models: unit-test" in said
     assert found.collections[0].unused_bytes > 0
 
 

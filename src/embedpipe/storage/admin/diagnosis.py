@@ -1,4 +1,4 @@
-"""Whether what a database holds is whole, and whether searches are served as they should be: read, never changed."""
+"""A thorough check of a database: every row is counted and compared, and nothing is changed."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 from sqlalchemy import (
     ColumnElement,
     Connection,
@@ -23,60 +22,54 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import ARRAY, TEXT
 
-from embedpipe.errors import SchemaError
+from embedpipe.storage.admin.findings import (
+    Finding,
+    check_extension,
+    check_index,
+    check_migrations,
+    check_session,
+    check_writing,
+    find_or_explain,
+    index_of,
+    index_serves,
+)
 from embedpipe.storage.database import lasting, network
-from embedpipe.storage.indexes import has_index, index_states
+from embedpipe.storage.indexes import index_states
 from embedpipe.storage.lexical import CHUNKS, LENGTHS, total
-from embedpipe.storage.search import dense
 from embedpipe.storage.tables import (
-    INDEX_FROM,
     Catalogue,
     Collection,
     LexicalTables,
     embedding_versions,
-    find_collection,
     lexical_tables,
-    pending_migrations,
     quoted,
-    written_tables,
 )
-from embedpipe.storage.types import bound_vector
 
 _SEES_ALL = text("SELECT rolsuper OR rolbypassrls FROM pg_roles WHERE rolname = current_user")
-_SESSION = text("SELECT pg_is_in_recovery() AS standby, current_setting('transaction_read_only') = 'on' AS read_only")
-_LACKING = text(
-    "SELECT name, string_agg(privilege, ', ' ORDER BY privilege) "
-    "FROM unnest(:tables) AS name CROSS JOIN unnest(:privileges) AS privilege "
-    "WHERE has_table_privilege(to_regclass(name), privilege) IS NOT TRUE GROUP BY name ORDER BY name"
-).bindparams(bindparam("tables", type_=ARRAY(TEXT)), bindparam("privileges", type_=ARRAY(TEXT)))
-_MAY_MAKE = text(
-    "SELECT CASE WHEN EXISTS (SELECT FROM pg_namespace WHERE nspname = :schema)"
-    "       THEN has_schema_privilege(:schema, 'CREATE')"
-    "       ELSE has_database_privilege(current_database(), 'CREATE') END"
-)
-_DEAD_SHARE = 0.2
-_DEAD_ROWS = 1000
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """What was found in words, and what to do. Where it is `wrong`, results are or may be; else it costs time or space.
-
-    `collection` is None where it is about the whole database.
-    """
-
-    collection: str | None
-    message: str
-    advice: str
-    wrong: bool
+_DEAD_SHARE, _DEAD_ROWS = 0.2, 1000
+"""Autovacuum acts at a fifth of a table's rows by default. More is a finding, unless the table is small."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CollectionState:
-    """What a collection holds. Sizes are bytes on disk; `unused_bytes` are those of rows that are gone.
+    """The content and the size of a collection.
 
-    `index_serves` says whether a search goes by the vector index; None where there is none, or nothing to be found.
-    `other_models` are those of which it holds vectors beside its own.
+    Attributes:
+        name: Name of the collection.
+        model: Name of the model whose vectors are searched.
+        dimensions: Of each vector.
+        precision: Type of the stored numbers.
+        language: Text search configuration of the index of words. None without one.
+        documents: Number of documents.
+        chunks: Number of chunks.
+        vectors: Number of vectors of its model.
+        indexed_words: Number of chunks in the index of words. None without one.
+        index: Method and kind of the vector index. None without one.
+        index_serves: Whether a search uses the vector index. None without one, or without vectors.
+        bytes: Size on disk of all tables and indexes.
+        index_bytes: Size on disk of the vector index.
+        unused_bytes: Size on disk of rows that were rewritten or removed, an estimate.
+        other_models: Names of other models of which it has vectors, too.
     """
 
     name: str
@@ -98,7 +91,10 @@ class CollectionState:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Diagnosis:
-    """The state of a database's schema. `migration` is None where nothing was made yet."""
+    """The state of a schema: its versions, its collections, and everything that is wrong or could be better.
+
+    `migration` is the number of the last one, None before anything was made.
+    """
 
     server_version: str
     pgvector_version: str | None
@@ -109,31 +105,31 @@ class Diagnosis:
 
     @property
     def healthy(self) -> bool:
-        """Whether nothing is wrong."""
+        """Return whether nothing is wrong."""
         return not any(finding.wrong for finding in self.findings)
 
 
 def diagnose(connection: Connection, schema: str) -> Diagnosis:
-    """What is there, and what is wrong with it. Reads every collection once: its rows are counted and compared."""
+    """Report what a schema holds and what is wrong with it. Read every collection once from end to end."""
     network.limit_silence(connection, network.LONGEST_S)
-    findings = list(of_extension(connection))
+    findings = list(check_extension(connection))
     migration = None
     names: Sequence[str] = []
     if inspect(connection).has_table("migrations", schema=schema):
         migration = connection.scalar(select(func.max(Catalogue(schema).migrations.c.number)))
-        outdated = of_schema(connection, schema)
+        outdated = check_migrations(connection, schema)
         if outdated is None:
             names = connection.scalars(select(Catalogue(schema).collections.c.name).order_by("name")).all()
         else:
             findings.append(outdated)
-    findings += of_session(connection)
+    findings += check_session(connection)
     states = []
     for name in names:
-        collection, newer = found_or_finding(connection, schema, name)
+        collection, newer = find_or_explain(connection, schema, name)
         findings += newer
         if collection is not None:
             with lasting():
-                state, found = _of_collection(connection, collection)
+                state, found = _diagnose_collection(connection, collection)
             states.append(state)
             findings += found
     return Diagnosis(
@@ -146,81 +142,10 @@ def diagnose(connection: Connection, schema: str) -> Diagnosis:
     )
 
 
-def of_extension(connection: Connection) -> Iterator[Finding]:
-    """What is to be said of pgvector."""
-    versions = text("SELECT installed_version, default_version FROM pg_available_extensions WHERE name = 'vector'")
-    row = connection.execute(versions).first()
-    if row is None:
-        yield Finding(None, "The server does not have pgvector.", "Install pgvector 0.8 or newer there.", wrong=True)
-    elif row.installed_version is None:
-        advice = "Run `embedpipe db migrate`, or have an administrator run what it prints with --sql."
-        yield Finding(None, "pgvector is not in the database.", advice, wrong=True)
-    elif row.installed_version != row.default_version:
-        message = f"The database has pgvector {row.installed_version}, the server {row.default_version}."
-        yield Finding(None, message, "Run: ALTER EXTENSION vector UPDATE;", wrong=False)
-
-
-def of_schema(connection: Connection, schema: str) -> Finding | None:
-    """What is to be said of migrations that the schema lacks, or has too many."""
-    try:
-        pending = pending_migrations(connection, schema)
-    except SchemaError as error:
-        return Finding(None, str(error), "Until then nothing here can be read.", wrong=True)
-    if not pending:
-        return None
-    return Finding(None, f"{len(pending)} migrations are not applied.", "Run `embedpipe db migrate`.", wrong=True)
-
-
-def found_or_finding(connection: Connection, schema: str, name: str) -> tuple[Collection | None, list[Finding]]:
-    """Return the collection, or what is to be said of one that a newer embedpipe has recorded."""
-    try:
-        return find_collection(connection, schema, name), []
-    except SchemaError as error:
-        return None, [Finding(name, str(error), "Until then it can be neither searched nor written.", wrong=True)]
-
-
-def of_session(connection: Connection) -> Iterator[Finding]:
-    """What is to be said of a database that takes no writes."""
-    state = connection.execute(_SESSION).one()
-    if state.standby:
-        advice = "Searches work. Connect to the primary to ingest."
-        yield Finding(None, "The database is a standby, which takes no writes.", advice, wrong=True)
-    elif state.read_only:
-        message = "The database takes no writes: default_transaction_read_only is on."
-        yield Finding(None, message, "Set it to off, for the server, the database, the role or in the URL.", wrong=True)
-
-
-def of_reading(connection: Connection, collection: Collection) -> Iterator[Finding]:
-    """What is to be said of tables that the role may not read."""
-    yield from _of_privileges(connection, collection, "SELECT")
-
-
-def of_writing(connection: Connection, collection: Collection) -> Iterator[Finding]:
-    """What is to be said of tables that the role may not write."""
-    yield from _of_privileges(connection, collection, "INSERT", "UPDATE", "DELETE")
-
-
-def of_making(connection: Connection, schema: str) -> Iterator[Finding]:
-    """What is to be said of a role that may not make a collection."""
-    if not connection.scalar(_MAY_MAKE, {"schema": schema}):
-        message = f"The role may not make a collection in schema {schema!r}."
-        advice = "`embedpipe db migrate --sql --collection NAME --model MODEL --grant-to ROLE` prints what makes it."
-        yield Finding(None, message, advice, wrong=True)
-
-
-def _of_privileges(connection: Connection, collection: Collection, *privileges: str) -> Iterator[Finding]:
-    names = [quoted(connection, table) for table in written_tables(collection)]
-    lacking = connection.execute(_LACKING, {"tables": names, "privileges": list(privileges)}).all()
-    if lacking:
-        what = ", ".join(f"{privilege} on {table}" for table, privilege in lacking)
-        advice = "`embedpipe db migrate --sql --collection NAME --grant-to ROLE` prints what grants it."
-        yield Finding(collection.name, f"The role lacks {what}.", advice, wrong=True)
-
-
-def _of_collection(connection: Connection, collection: Collection) -> tuple[CollectionState, list[Finding]]:
+def _diagnose_collection(connection: Connection, collection: Collection) -> tuple[CollectionState, list[Finding]]:
     counts: Any = connection.execute(_counts(collection)).one()
-    sets = embedding_versions(connection, collection.schema, collection.name)
-    others = [each for each in sets if not each.active]
+    versions = embedding_versions(connection, collection.schema, collection.name)
+    others = [each for each in versions if not each.active]
     space = _space(connection, collection, others)
     index = index_of(connection, collection)
     serves = index_serves(connection, collection) if index and counts.vectors else None
@@ -242,15 +167,15 @@ def _of_collection(connection: Connection, collection: Collection) -> tuple[Coll
         other_models=[each.model.name for each in others],
     )
     if collection.tenants and not connection.scalar(_SEES_ALL):
-        message = "Row security hides the rows of its tenants from this role: they were not looked at."
-        advice = "Ask as a superuser, or as a role with BYPASSRLS."
-        return state, [Finding(collection.name, message, advice, wrong=False), *_of_space(state, space)]
-    findings = [*of_writing(connection, collection), *_of_counts(collection, counts)]
-    return state, [*findings, *_of_indexes(connection, collection, state), *_of_space(state, space)]
+        message = "Row security hides the rows of the tenants from this role, so they were not checked."
+        advice = "Run the check as a superuser, or as a role with BYPASSRLS."
+        return state, [Finding(collection.name, message, advice, wrong=False), *_check_space(state, space)]
+    findings = [*check_writing(connection, collection), *_check_counts(collection, counts)]
+    return state, [*findings, *_check_indexes(connection, collection, state), *_check_space(state, space)]
 
 
 def _counts(collection: Collection) -> Select[Any]:
-    """Every count in one statement, so that all are of one moment."""
+    """Select every count in one statement, so that all are of one moment."""
     chunks, vectors = collection.chunks, collection.vectors
     lacking = ~exists().where(vectors.c.key == chunks.c.key)
     numbers = {
@@ -279,7 +204,7 @@ def _count(table: Table, condition: ColumnElement[bool] | None = None) -> Scalar
 
 
 def _miscounted(of: LexicalTables) -> ScalarSelect[Any]:
-    """How many terms are recorded in another number of chunks than hold them."""
+    """Count the terms whose recorded number of chunks is not the number of chunks that hold them."""
     each = select(func.unnest(of.index.c.terms).label("term")).subquery()
     held = select(each.c.term, func.count().label("chunks")).group_by(each.c.term).subquery()
     since = select(func.unnest(of.deltas.c.terms).label("term"), func.unnest(of.deltas.c.chunks).label("chunks"))
@@ -292,68 +217,38 @@ def _miscounted(of: LexicalTables) -> ScalarSelect[Any]:
     return select(func.count()).select_from(both).where(differs).scalar_subquery()
 
 
-def _of_counts(collection: Collection, counts: Any) -> Iterator[Finding]:
+def _check_counts(collection: Collection, counts: Any) -> Iterator[Finding]:
     again = "Ingest these documents again."
     if counts.without_vector:
-        message = f"{counts.without_vector} chunks have no vector, and are found by words alone."
+        message = f"{counts.without_vector} chunks have no vector. Only a search by words finds them."
         yield Finding(collection.name, message, again, wrong=True)
     if not collection.lexical:
         return
     if counts.without_words or counts.words_of_none:
         message = (
-            f"{counts.without_words} chunks are not in the index of words, and {counts.words_of_none} of its rows are "
-            "of no chunk."
+            f"{counts.without_words} chunks are not in the index of words. "
+            f"{counts.words_of_none} of its rows belong to no chunk."
         )
         yield Finding(collection.name, message, again, wrong=True)
     recorded, held = (counts.counted_chunks, counts.counted_length), (counts.indexed, counts.length)
     if recorded != held or counts.miscounted_terms:
         message = (
-            f"The statistics of words do not agree with the chunks: {counts.counted_chunks} chunks are counted of "
-            f"{counts.indexed}, and {counts.miscounted_terms} terms in another number of chunks than hold them."
+            f"The statistics of words are wrong. They count {counts.counted_chunks} chunks, and {counts.indexed} are "
+            f"indexed. For {counts.miscounted_terms} words the number of chunks is wrong."
         )
-        yield Finding(collection.name, message, "Scores by words are off. " + again, wrong=True)
+        yield Finding(collection.name, message, "Scores by words are wrong until then. " + again, wrong=True)
 
 
-def _of_indexes(connection: Connection, collection: Collection, state: CollectionState) -> Iterator[Finding]:
+def _check_indexes(connection: Connection, collection: Collection, state: CollectionState) -> Iterator[Finding]:
     invalid = [name for name, valid in index_states(connection, collection).items() if not valid]
     if invalid:
-        message = f"The index {', '.join(invalid)} is invalid: it was left by a build that failed, and costs writers."
+        message = f"The index {', '.join(invalid)} is invalid. A failed build left it, and it slows down writes."
         yield Finding(collection.name, message, "Call create_index(), which drops it.", wrong=True)
-    yield from of_index(collection.name, state.index, serves=state.index_serves, vectors=state.vectors)
-
-
-def of_index(name: str, index: str | None, *, serves: bool | None, vectors: int) -> Iterator[Finding]:
-    """What is to be said of a collection's vector index, or of its having none."""
-    if vectors < INDEX_FROM:
-        return
-    if index is None:
-        message = f"There is no vector index: every search compares with {vectors} vectors."
-        yield Finding(name, message, "Call create_index().", wrong=False)
-    if serves is False:
-        message = "There is a vector index, but the planner does not use it."
-        advice = "Call refresh_statistics(); look at the server's random_page_cost and enable_* settings."
-        yield Finding(name, message, advice, wrong=True)
-
-
-def index_of(connection: Connection, collection: Collection) -> str | None:
-    """The method and kind of the collection's vector index, None where it has none."""
-    index = collection.index
-    return f"{index.method} {index.kind}" if has_index(connection, collection) else None
-
-
-def index_serves(connection: Connection, collection: Collection) -> bool:
-    """Whether the server's plan of a search goes by the vector index."""
-    dense.tune(connection, collection)
-    nearest = select(dense.candidates(collection, None, exact=False))
-    vector = bound_vector(np.ones(collection.model.dimensions, dtype=np.float32), collection.precision)
-    counts = {"candidates": 10, "wide": collection.index.oversampled(10)}
-    wanted = nearest.compile(dialect=connection.dialect).construct_expanded_state({"vector": vector, **counts})
-    plan = connection.exec_driver_sql("EXPLAIN " + wanted.statement, {**wanted.parameters, "vector": vector}).scalars()
-    return any(collection.vector_index in line for line in plan)
+    yield from check_index(collection.name, state.index, serves=state.index_serves, vectors=state.vectors)
 
 
 def _space(connection: Connection, collection: Collection, others: Sequence[Collection]) -> Any:
-    """Bytes of all tables and of the vector index, and what is unused of them."""
+    """Return the bytes of all tables, of the vector index, and of dead rows in the tables."""
     words = lexical_tables(collection)
     tables = [collection.documents, collection.chunks, collection.vectors, *(each.vectors for each in others)]
     tables += [words.index, words.terms, words.deltas] if collection.lexical else []
@@ -373,12 +268,12 @@ def _quote(connection: Connection, name: str) -> str:
     return connection.dialect.identifier_preparer.quote(name)
 
 
-def _of_space(state: CollectionState, space: Any) -> Iterator[Finding]:
+def _check_space(state: CollectionState, space: Any) -> Iterator[Finding]:
     if space.share > _DEAD_SHARE and space.dead > _DEAD_ROWS:
-        message = f"About {space.unused / 1e6:.0f} MB are of rows that were rewritten or removed."
-        advice = "Run VACUUM on the tables; look at why autovacuum does not."
+        message = f"Rows that were rewritten or removed take about {space.unused / 1e6:.0f} MB."
+        advice = "Run VACUUM on the tables, and find out why autovacuum does not."
         yield Finding(state.name, message, advice, wrong=False)
     if state.other_models:
-        message = f"There are vectors of other models, too: {', '.join(state.other_models)}."
-        advice = "Go on with reembed(), or remove them with drop_embedding_versions()."
+        message = f"There are also vectors of other models: {', '.join(state.other_models)}."
+        advice = "Continue with reembed(), or remove them with drop_embedding_versions()."
         yield Finding(state.name, message, advice, wrong=False)

@@ -8,18 +8,18 @@ from dataclasses import dataclass
 from sqlalchemy import Connection, func, inspect, literal, select, text
 
 from embedpipe.errors import DatabaseUnavailableError, EmbeddedServerError, EmbedPipeError
-from embedpipe.storage.admin.diagnosis import (
+from embedpipe.storage.admin.findings import (
     Finding,
-    found_or_finding,
+    check_extension,
+    check_index,
+    check_making,
+    check_migrations,
+    check_reading,
+    check_session,
+    check_writing,
+    find_or_explain,
     index_of,
     index_serves,
-    of_extension,
-    of_index,
-    of_making,
-    of_reading,
-    of_schema,
-    of_session,
-    of_writing,
 )
 from embedpipe.storage.tables import INDEX_FROM, Catalogue, Collection, CollectionSettings, check_same
 
@@ -72,25 +72,25 @@ def check(
 
     `full` says that the last write, less than `FULL_S` ago, found the disk full. Reading cannot tell.
     """
-    found = list(of_extension(connection))
+    found = list(check_extension(connection))
     migration = None
     if inspect(connection).has_table("migrations", schema=schema):
         migration = connection.scalar(select(func.max(Catalogue(schema).migrations.c.number)))
-        outdated = of_schema(connection, schema)
+        outdated = check_migrations(connection, schema)
         found += [outdated] if outdated else []
     readable = migration is not None and not _wrong(found)
-    collection, newer = found_or_finding(connection, schema, name) if readable else (None, [])
+    collection, newer = find_or_explain(connection, schema, name) if readable else (None, [])
     found += newer
     if collection is not None:
-        found += [*_of_settings(collection, settings), *of_reading(connection, collection)]
-    refused = list(of_session(connection))
+        found += [*_check_settings(collection, settings), *check_reading(connection, collection)]
+    refused = list(check_session(connection))
     if collection is not None:
-        refused += of_writing(connection, collection)
+        refused += check_writing(connection, collection)
     elif not _wrong(found):
-        refused += of_making(connection, schema)
+        refused += check_making(connection, schema)
     refused += [_FULL] if full else []
     reads = not _wrong(found)
-    index, serves, of_its_index = _index(connection, collection) if collection and reads else (None, None, [])
+    index, serves, of_its_index = _look_at_index(connection, collection) if collection and reads else (None, None, [])
     return Health(
         collection=name,
         database=True,
@@ -125,15 +125,15 @@ def _wrong(findings: Sequence[Finding]) -> bool:
     return any(finding.wrong for finding in findings)
 
 
-def _index(connection: Connection, collection: Collection) -> tuple[str | None, bool | None, list[Finding]]:
+def _look_at_index(connection: Connection, collection: Collection) -> tuple[str | None, bool | None, list[Finding]]:
     rows = select(literal(1)).select_from(collection.vectors).limit(INDEX_FROM).subquery()  # no more are looked at
     vectors = connection.scalar(select(func.count()).select_from(rows)) or 0
     index = index_of(connection, collection)
     serves = index_serves(connection, collection) if index and vectors else None
-    return index, serves, list(of_index(collection.name, index, serves=serves, vectors=vectors))
+    return index, serves, list(check_index(collection.name, index, serves=serves, vectors=vectors))
 
 
-def _of_settings(collection: Collection, settings: CollectionSettings) -> list[Finding]:
+def _check_settings(collection: Collection, settings: CollectionSettings) -> list[Finding]:
     try:
         check_same(collection, settings)
     except EmbedPipeError as error:

@@ -91,9 +91,9 @@ class Poison:
 
 
 POISONS = {
-    "different words": Poison("16,000 different words.*use a chunker", words),
-    "pairs of Han characters": Poison("16,000 different words.*use a chunker", chinese),
-    "a megabyte of words": Poison("a megabyte of them.*use a chunker", megabyte),
+    "different words": Poison("16,000 different words.*Use a chunker", words),
+    "pairs of Han characters": Poison("16,000 different words.*Use a chunker", chinese),
+    "a megabyte of words": Poison("a megabyte of them.*Use a chunker", megabyte),
     "an index of one's own": Poison(
         "index row.*Shorten the value, or drop an index", metadata=lambda d: {"note": incompressible(d)}, sql="long"
     ),

@@ -75,7 +75,7 @@ def test_a_document_that_fails_ends_the_grid_and_leaves_nothing_behind(minilm: A
         relevant={"1": {"cats": 1}},
         documents=[*DOCUMENTS, Document(id="blank", text=" ")],
     )
-    with pytest.raises(InputError, match="1 documents of 'pets' were not ingested"):
+    with pytest.raises(InputError, match="1 documents of 'pets' could not be ingested"):
         Grid(chunkers={"all": RecursiveChunker()}, models=[minilm]).run(dataset, database)
     assert database.collections() == []
 
@@ -85,5 +85,5 @@ def test_what_cannot_be_measured_is_refused(database: Database) -> None:
         Grid(chunkers={})
     with pytest.raises(InputError, match="has no documents"):
         Grid(chunkers=CHUNKERS).run(EvaluationSet(name="bare", queries=QUERIES, relevant={}), database)
-    with pytest.raises(InputError, match="runs over one set"):
+    with pytest.raises(InputError, match="Pass runs of one set"):
         Report([])

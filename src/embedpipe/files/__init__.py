@@ -7,8 +7,8 @@ point "suffix = package.module:parse" in the group `embedpipe.file_formats`. All
 """
 
 from embedpipe.files._formats import known_suffixes
-from embedpipe.files.documents import document_of, found_files, read_document
 from embedpipe.files.parsed import Parsed, Parser
+from embedpipe.files.reader import document_of, found_files, read_document
 from embedpipe.text import page_at
 
 __all__ = ["Parsed", "Parser", "document_of", "found_files", "known_suffixes", "page_at", "read_document"]

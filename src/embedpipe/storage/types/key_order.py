@@ -34,6 +34,8 @@ def ordered(value: Any, record: Mapping[str, Any] | None, column: str) -> Any:
 
 def key_order(value: Any) -> Any:
     """Return the order of the keys of a JSON value, nested ones too. None if jsonb's own is the same."""
+    if not value:
+        return None
     if isinstance(value, Mapping):
         inner = {key: order for key, item in value.items() if (order := key_order(item)) is not None}
         keys = list(value)

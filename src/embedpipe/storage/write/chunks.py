@@ -69,15 +69,15 @@ class ChunkRows:
         """Return these rows as the arrays that `statements.upsert` and `move` bind."""
         part = self.chunks[start:stop]
         return {
-            "staged_id": TextArray(chunk.id for chunk in part),
-            "staged_document_id": TextArray(chunk.document_id for chunk in part),
-            "staged_chunk_index": IntegerArray(chunk.chunk_index for chunk in part),
-            "staged_content": TextArray(chunk.text for chunk in part),
-            "staged_start_index": IntegerArray(chunk.start_index for chunk in part),
-            "staged_end_index": IntegerArray(chunk.end_index for chunk in part),
+            "staged_id": TextArray([chunk.id for chunk in part]),
+            "staged_document_id": TextArray([chunk.document_id for chunk in part]),
+            "staged_chunk_index": IntegerArray([chunk.chunk_index for chunk in part]),
+            "staged_content": TextArray([chunk.text for chunk in part]),
+            "staged_start_index": IntegerArray([chunk.start_index for chunk in part]),
+            "staged_end_index": IntegerArray([chunk.end_index for chunk in part]),
             "staged_metadata": JsonbArray(self.metadata[start:stop]),
             "staged_payload": JsonbArray(self.payload[start:stop]),
-            "staged_header": TextArray(chunk.header for chunk in part),
+            "staged_header": TextArray([chunk.header for chunk in part]),
             "staged_key_order": JsonbArray(self.key_order[start:stop]),
         }
 
@@ -131,18 +131,17 @@ def checked_rows(chunks: Sequence[Chunk]) -> ChunkRows:
 def checked_id(value: object, what: str) -> str:
     """Return the id. Raise `InputError` where it is no str, empty or too long for an index."""
     if not isinstance(value, str) or not value:
-        raise InputError(f"{what}: expected an id of type str that is not empty, got {value!r:.200}.")
+        raise InputError(f"{what}: the id {value!r:.200} is empty or no str. Pass a str that is not empty.")
     storable_text(value, f"{what}, id")
     if len(value) * 4 > _MAX_ID_BYTES and len(value.encode()) > _MAX_ID_BYTES:
-        raise InputError(f"{what}: expected an id of at most {_MAX_ID_BYTES} bytes, got {len(value.encode())}.")
+        raise InputError(f"{what}: the id has {len(value.encode())} bytes. Pass one of at most {_MAX_ID_BYTES}.")
     return value
 
 
 def check_size(what: str, *parts: str | None) -> None:
     """Raise `InputError` where the parts of a row are more than PostgreSQL takes in one."""
-    given = [part for part in parts if part]
-    if sum(map(len, given)) * 4 > _MAX_ROW_BYTES:
-        size = sum(len(part.encode()) for part in given)
+    if sum(map(len, filter(None, parts))) * 4 > _MAX_ROW_BYTES:  # a character has up to four bytes
+        size = sum(len(part.encode()) for part in parts if part)
         if size > _MAX_ROW_BYTES:
             raise InputError(f"{what}: has {size:,} bytes with its metadata, at most {_MAX_ROW_BYTES:,} fit. Cut it.")
 

@@ -115,7 +115,7 @@ def _write(connection: Connection, collection: Collection, batch: DocumentBatch)
     names = [chunk.id for chunk in batch.new.chunks]
     vectors = checked(batch.vectors, collection, count=len(names), names=names)
     _upsert_documents(connection, collection, batch.documents)
-    of_documents = func.any(bindparam(None, TextArray(row.id for row in batch.documents)))
+    of_documents = func.any(bindparam(None, TextArray([row.id for row in batch.documents])))
     there = lock(connection, collection, collection.chunks.c.document_id == of_documents)
     kept, new = ({str(chunk.id) for chunk in rows.chunks} for rows in (batch.kept, batch.new))
     if not kept <= there.keys():
@@ -132,7 +132,7 @@ def write_by_halves(connection: Connection, collection: Collection, batch: Docum
     """Write the documents as `write`, without those that are refused: these are found, and stay as they were stored."""
     removed, refused = 0, dict[str, InputError]()
     rows = sorted(batch.documents, key=lambda row: row.id)  # as `locks` has it; first what is there, then by halves
-    named = func.any(bindparam(None, TextArray(row.id for row in rows)))
+    named = func.any(bindparam(None, TextArray([row.id for row in rows])))
     connection.execute(statements.lock_documents(collection, collection.documents.c.id == named)).all()
     lock(connection, collection, collection.chunks.c.document_id == named)
     for outcome in by_halves(connection, rows, _write_part, collection, batch):
@@ -174,10 +174,10 @@ def _upsert_documents(connection: Connection, collection: Collection, rows: Sequ
     by_id = sorted(rows, key=lambda row: row.id)  # as `locks` has it
     for part in in_parts(by_id, [len(row.text or "") + len(row.metadata) for row in by_id]):
         values = {
-            "staged_id": TextArray(row.id for row in part),
-            "staged_content": TextArray(row.text for row in part),
-            "staged_hash": BytesArray(row.hash for row in part),
-            "staged_metadata": JsonbArray(row.metadata for row in part),
-            "staged_key_order": JsonbArray(row.key_order for row in part),
+            "staged_id": TextArray([row.id for row in part]),
+            "staged_content": TextArray([row.text for row in part]),
+            "staged_hash": BytesArray([row.hash for row in part]),
+            "staged_metadata": JsonbArray([row.metadata for row in part]),
+            "staged_key_order": JsonbArray([row.key_order for row in part]),
         }
         connection.execute(statement, values)

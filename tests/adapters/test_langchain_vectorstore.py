@@ -125,7 +125,7 @@ class TestWriting:
             ((["a", 5],), "position 1 must be a str, not int"),
             ((["a", None],), "position 1 must be a str, not NoneType"),
             ((None,), "texts is a NoneType"),
-            ((["a", "b"], None, ["a", ""]), "position 1: expected an id"),
+            ((["a", "b"], None, ["a", ""]), "position 1: the id .. is empty"),
             ((["a", "b"], None, "ab"), "ids is one str"),
         ],
     )

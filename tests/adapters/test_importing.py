@@ -202,11 +202,11 @@ def test_what_is_not_there_or_of_another_model_is_refused(connection: Any, datab
     fill_collection(connection, [("a", str(vectors(1)[0]), "text", None)])
     with pytest.raises(CollectionNotFoundError, match="There are: mine"):
         langchain.import_collection(wrong, "other")
-    with pytest.raises(SchemaError, match="Schema public has one: name it"):
+    with pytest.raises(SchemaError, match=r"Schema public has one\. Name it"):
         langchain.import_collection(wrong, "mine", schema="elsewhere")
     with pytest.raises(SchemaError, match="no column content, embedding"):
         langchain.import_table(wrong, "langchain_pg_collection")
-    with pytest.raises(ModelMismatchError, match="8 dimensions, wrong makes 9"):
+    with pytest.raises(ModelMismatchError, match="8 dimensions, and wrong makes 9"):
         langchain.import_collection(wrong, "mine")
     assert database.collections() == []
     connection.execute(LANGCHAIN_TABLE)

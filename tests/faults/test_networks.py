@@ -37,7 +37,7 @@ from embedpipe.errors import (
 )
 from embedpipe.storage import AsyncPgVectorStore, Database, PgVectorStore, VectorIndex
 from embedpipe.storage.database import network
-from embedpipe.storage.indexes import vector_index
+from embedpipe.storage.indexes import resources, vector_index
 from embedpipe.testing import FakeEmbeddingModel
 from embedpipe.types import Chunk, Vectors
 from pooler import installed, pooled
@@ -519,14 +519,14 @@ def test_an_index_build_has_no_limit(database_url: str, monkeypatch: pytest.Monk
     store = PgVectorStore(database, model=MODEL.spec)
     store.upsert(chunks("old"), vectors("old"))
     limits: list[Any] = []
-    give = vector_index._give_resources
+    give = resources.give_resources
 
     def watched(connection: Connection, *args: Any, **kwargs: Any) -> None:
         give(connection, *args, **kwargs)
         driver: Any = connection.connection.driver_connection
         limits.append((driver.answer_s, driver.silence_s))
 
-    monkeypatch.setattr(vector_index, "_give_resources", watched)
+    monkeypatch.setattr(vector_index, "give_resources", watched)
     for concurrently in (False, True):
         store.create_index(VectorIndex(m=8 + 8 * concurrently), concurrently=concurrently)
     assert limits == [(None, None)] * 2

@@ -149,7 +149,7 @@ def test_a_failure_leaves_nothing_behind(database: Database, tmp_path: Path) -> 
         export_collection(store, tmp_path / "out", on_progress=stop)
     with database.engine.begin() as connection:
         connection.execute(text("DELETE FROM embedpipe.c1_vectors_1 WHERE key = 1"))
-    with pytest.raises(StorageError, match="has no vector: see `embedpipe doctor`"):
+    with pytest.raises(StorageError, match=r"has no vector\. Run `embedpipe doctor`"):
         export_collection(store, tmp_path / "out")
     assert list(tmp_path.iterdir()) == []
 

@@ -8,11 +8,11 @@ from embedpipe.langchain._documents import DOCUMENT_KEYS, DocumentKey, Placing
 from embedpipe.storage import Database, PgVectorStore
 from embedpipe.storage.transfer import (
     ImportReport,
+    LangChainCollection,
+    LangChainTable,
     Source,
     SourceRow,
     import_rows,
-    langchain_collection,
-    langchain_table,
 )
 from embedpipe.types import Chunk
 
@@ -48,7 +48,7 @@ def import_collection(
         SchemaError: If a table is missing.
         ModelMismatchError: If the vectors have another dimension than the store's model.
     """
-    return _import(store, langchain_collection(collection, schema=schema), source, document_key, on_progress)
+    return _import(store, LangChainCollection(name=collection, schema=schema), source, document_key, on_progress)
 
 
 def import_table(
@@ -87,8 +87,8 @@ def import_table(
         SchemaError: If the table or a column is missing.
         ModelMismatchError: If the vectors have another dimension than the store's model.
     """
-    rows = langchain_table(
-        table,
+    rows = LangChainTable(
+        name=table,
         schema=schema,
         content=content_column,
         embedding=embedding_column,

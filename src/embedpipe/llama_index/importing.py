@@ -10,7 +10,7 @@ from llama_index.core.vector_stores.utils import metadata_dict_to_node
 from embedpipe.errors import InputError
 from embedpipe.llama_index._nodes import to_chunk
 from embedpipe.storage import Database, PgVectorStore
-from embedpipe.storage.transfer import ImportReport, SourceRow, import_rows, llama_index_table
+from embedpipe.storage.transfer import ImportReport, LlamaIndexTable, SourceRow, import_rows
 from embedpipe.types import Chunk
 
 
@@ -40,7 +40,7 @@ def import_table(
         SchemaError: If the table is missing.
         ModelMismatchError: If the vectors have another dimension than the store's model.
     """
-    rows = llama_index_table(table_name, schema=schema_name)
+    rows = LlamaIndexTable(name=table_name, schema=schema_name)
     return import_rows(store, rows, _chunk, database=source, on_progress=on_progress)
 
 

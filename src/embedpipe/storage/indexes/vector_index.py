@@ -1,7 +1,7 @@
-"""Builds the vector index, at once or beside other writers, tells how far it is, and drops it.
+"""The vector index: built while writers wait or beside them, watched, cancelled, and dropped.
 
-An index is named by how it is built, so that one of another kind is built beside the one that searches use, which goes
-only when the new one is there.
+The name of an index says how it is built. So an index of another type is built beside the one that searches use, and
+that one is dropped only when the new one is there.
 """
 
 from __future__ import annotations
@@ -15,17 +15,11 @@ from typing import Any, TypeVarTuple
 
 from sqlalchemy import (
     DDL,
-    BigInteger,
-    ColumnElement,
     Connection,
     Index,
-    Integer,
     MetaData,
-    bindparam,
-    cast,
     false,
     func,
-    literal_column,
     select,
     text,
 )
@@ -34,7 +28,14 @@ from sqlalchemy.schema import CreateIndex, DropIndex
 
 from embedpipe._threads import Stopped, check_stopped, is_stoppable
 from embedpipe.metrics.spans import carried
-from embedpipe.storage.database import Connections, locks, network
+from embedpipe.storage.database import Connections, locks
+from embedpipe.storage.indexes.resources import (
+    BUILD_SETTINGS,
+    count_vectors,
+    give_resources,
+    lacks_shared_memory,
+    use_one_worker,
+)
 from embedpipe.storage.indexes.states import has_index, index_states
 from embedpipe.storage.search import lookup
 from embedpipe.storage.tables import Collection, VectorIndex, catalogue, lexical_tables, quoted
@@ -43,23 +44,21 @@ Ts = TypeVarTuple("Ts")
 
 logger = logging.getLogger(__name__)
 
-_ANALYZE: Any = DDL("ANALYZE %(fullname)s")  # type: ignore[no-untyped-call]  # SQLAlchemy leaves DDL untyped
 _CLEAN = text("""
 SELECT gin_clean_pending_list(pg_class.oid) FROM pg_index
 JOIN pg_class ON pg_class.oid = indexrelid JOIN pg_am ON pg_am.oid = relam
 WHERE amname = 'gin' AND indrelid = to_regclass(:indexed) AND pg_has_role(relowner, 'USAGE')
 """)
 _POLL_S = 0.1
-_WORKERS = 2
-_SETTINGS = ("maintenance_work_mem", "max_parallel_maintenance_workers", "statement_timeout")
-_NO_SHARED_MEMORY = ("53100", "53200")
 
 
 @dataclass(frozen=True, slots=True)
 class IndexProgress:
-    """How far the building of an index is: PostgreSQL's name of the phase, and the part of it that is done, 0 to 1.
+    """The progress of a build.
 
-    `done` is None in phases that PostgreSQL does not measure; the last report has the phase "finished".
+    Attributes:
+        phase: PostgreSQL's name of the phase. The last report has the phase "finished".
+        done: The part of the phase that is done, from 0 to 1. None in phases that PostgreSQL does not measure.
     """
 
     phase: str
@@ -77,9 +76,17 @@ def create_index(
     concurrently: bool,
     on_progress: Progress | None,
 ) -> None:
-    """Build the vector index; None keeps the one that is there, else builds what the catalogue has.
+    """Build the vector index of a collection, and make it the one that searches use.
 
-    `on_progress` is called from this thread while another one builds. If it raises, the build is cancelled.
+    Args:
+        database: Where the collection is.
+        collection: Its tables.
+        index: How to build it. None keeps the index that is there, else builds the one that the catalogue has.
+        concurrently: Let writers go on meanwhile.
+        on_progress: Called from this thread while another one builds. If it raises, the build is cancelled.
+
+    Raises:
+        ConfigurationError: If such vectors cannot be indexed that way.
     """
     session = _Session()
     work = partial(_build, database, session, collection, index, concurrently=concurrently)
@@ -106,13 +113,13 @@ def create_index(
 
 @dataclass(slots=True)
 class _Session:
-    """The session that builds, to be found by whoever cancels the build."""
+    """The database session that builds, for whoever cancels the build."""
 
     pid: int | None = None
     cancelled: bool = False
 
     def begin(self, connection: Connection) -> None:
-        """Note who builds from now on. Ends the build where it was cancelled while it waited."""
+        """Note the session that builds from now on. End the build if it was cancelled meanwhile."""
         if self.cancelled:
             raise Stopped
         self.pid = connection.scalar(select(func.pg_backend_pid()))
@@ -121,6 +128,7 @@ class _Session:
 def _build(
     database: Connections, session: _Session, collection: Collection, index: VectorIndex | None, *, concurrently: bool
 ) -> None:
+    """Build the index in this thread."""
     if concurrently:
         database.run_alone(_build_beside, session, database, collection, index)
         return
@@ -132,6 +140,7 @@ def _build(
 
 
 def _in_session(connection: Connection, session: _Session, step: Callable[[Connection, *Ts], None], *args: *Ts) -> None:
+    """Run a step of a build on a connection that `_cancel` finds."""
     session.begin(connection)
     step(connection, *args)
 
@@ -143,21 +152,24 @@ def build(connection: Connection, collection: Collection, index: VectorIndex | N
         return
     wanted = _wanted(connection, collection, index)
     if not has_index(connection, wanted):
-        _give_resources(connection, wanted, local=True)
+        give_resources(connection, wanted, local=True)
         create = CreateIndex(wanted.index_definition())
         try:
             with connection.begin_nested():
                 connection.execute(create)
         except DBAPIError as error:
-            if not _lacks_shared_memory(error):
+            if not lacks_shared_memory(error):
                 raise
-            _work_alone(connection, local=True)
+            use_one_worker(connection, local=True)
             connection.execute(create)
     catalogue.set_index(connection, wanted, wanted.index)
 
 
 def is_wanted(connection: Connection, collection: Collection, min_rows: int) -> tuple[bool, bool]:
-    """Whether there is a vector index, and whether one is to be built: of so many rows, where the role may."""
+    """Return whether there is a vector index, and whether to build one.
+
+    One is wanted from `min_rows` chunks on, if the role may build it. If it may not, a warning is logged.
+    """
     if has_index(connection, collection):
         return True, False
     if lookup.count(connection, collection) < min_rows:
@@ -166,8 +178,8 @@ def is_wanted(connection: Connection, collection: Collection, min_rows: int) -> 
     if connection.execute(owner, {"vectors": quoted(connection, collection.vectors)}).scalar_one():
         return False, True
     logger.warning(
-        "Collection %r is large enough for a vector index, which only the owner of its tables may build: "
-        "have the owner call create_index()",
+        "Collection %r is large enough for a vector index, which only the owner of its tables may build. "
+        "Have the owner call create_index().",
         collection.name,
     )
     return False, False
@@ -176,9 +188,10 @@ def is_wanted(connection: Connection, collection: Collection, min_rows: int) -> 
 def _build_beside(
     connection: Connection, session: _Session, database: Connections, collection: Collection, index: VectorIndex | None
 ) -> None:
-    """Build while others write. What a failure leaves is dropped.
+    """Build while others write (CREATE INDEX CONCURRENTLY), and drop what a failure leaves.
 
-    What changes more than the index runs in transactions of their own, under the claim of this connection.
+    That statement runs in no transaction. The other steps have transactions of their own, under the claim that this
+    connection holds.
     """
     session.begin(connection)
     with locks.claimed(connection, collection):
@@ -197,46 +210,51 @@ def _build_beside(
 
 
 def _create_beside(connection: Connection, wanted: Collection) -> None:
+    """Run CREATE INDEX CONCURRENTLY with the memory that it needs, and set the session's own settings again."""
     create = CreateIndex(wanted.index_definition(concurrently=True), if_not_exists=True)
-    before = connection.execute(select(*[func.current_setting(name) for name in _SETTINGS])).one()
+    before = connection.execute(select(*[func.current_setting(name) for name in BUILD_SETTINGS])).one()
     try:
-        _give_resources(connection, wanted, local=False)
+        give_resources(connection, wanted, local=False)
         try:
             connection.execute(create)
         except DBAPIError as error:
-            if not _lacks_shared_memory(error):
+            if not lacks_shared_memory(error):
                 raise
             connection.execute(DropIndex(_named(wanted, wanted.vector_index), if_exists=True))
-            _work_alone(connection, local=False)
+            use_one_worker(connection, local=False)
             connection.execute(create)
     finally:
         if not connection.invalidated:
-            pairs = zip(_SETTINGS, before, strict=True)
+            pairs = zip(BUILD_SETTINGS, before, strict=True)
             connection.execute(select(*[func.set_config(name, value, false()) for name, value in pairs]))
 
 
 def _wanted(connection: Connection, collection: Collection, index: VectorIndex | None) -> Collection:
-    """The collection as it will be: with the wanted index, its lists counted out."""
+    """Return the collection with the wanted index, and the number of its lists for the rows at hand."""
     wanted = index or collection.index
     wanted.check(collection.model.dimensions, collection.precision)
     if _is_there(connection, collection, index):
         return collection
-    return replace(collection, index=wanted.sized(_rows(connection, collection)))
+    return replace(collection, index=wanted.sized(count_vectors(connection, collection)))
 
 
 def _is_there(connection: Connection, collection: Collection, index: VectorIndex | None) -> bool:
+    """Return whether an index as wanted is there and valid."""
     wanted = index or collection.index
     return wanted.is_met_by(collection.index) and has_index(connection, collection)
 
 
 def drop_invalid(connection: Connection, collection: Collection) -> None:
-    """Drop indexes that a failed build left. None is being built, since that would hold the claim."""
+    """Drop the invalid indexes that failed builds left.
+
+    None of them is still being built, since whoever builds it would hold the claim.
+    """
     locks.claim(connection, collection)
     _drop_where(connection, collection, lambda _, valid: not valid)
 
 
 def drop_others(connection: Connection, collection: Collection) -> None:
-    """Drop the indexes that searches do not use any more."""
+    """Drop the indexes that searches no longer use."""
     locks.claim(connection, collection)
     active = catalogue.embedding_version(connection, collection)
     if active is not None and has_index(connection, active):
@@ -244,7 +262,7 @@ def drop_others(connection: Connection, collection: Collection) -> None:
 
 
 def _drop_where(connection: Connection, collection: Collection, goes: Callable[[str, bool], bool]) -> list[str]:
-    """Drop those vector indexes that `goes(name, valid)` is true of."""
+    """Drop the vector indexes for which `goes(name, valid)` is true. Return their names."""
     states = index_states(connection, collection)
     names = [name for name, valid in states.items() if goes(name, valid)]
     if names:
@@ -267,15 +285,16 @@ def drop_index(connection: Connection, collection: Collection) -> bool:
 
 
 def analyze(connection: Connection, collection: Collection) -> None:
-    """Bring the planner's statistics up to date, which decide between the index and an exact scan under a filter.
+    """Update the planner's statistics, by which it chooses between the index and an exact scan under a filter.
 
-    Also files what writers left beside the GIN indexes, which every search would else read from end to end. A table of
-    which an index is being built is left out, since that ends with statistics of its own.
+    Empty the pending lists of the GIN indexes, too. Writers append to these, and every search reads them from end to
+    end. A table with an index under construction is left out: the build ends with statistics of its own.
     """
     _analyze(connection, collection, "(SKIP_LOCKED) " if locks.is_claimed(connection, collection) else "")
 
 
 def _analyze(connection: Connection, collection: Collection, option: str = "") -> None:
+    """Run ANALYZE with that option on the tables that searches read."""
     tables = [collection.chunks, collection.vectors]
     for table in [*tables, lexical_tables(collection).index] if collection.lexical else tables:
         connection.execute(_CLEAN, {"indexed": quoted(connection, table)})
@@ -283,52 +302,8 @@ def _analyze(connection: Connection, collection: Collection, option: str = "") -
         connection.execute(statement.against(table))
 
 
-def _give_resources(connection: Connection, wanted: Collection, *, local: bool) -> None:
-    """Memory for what is built, up to a quarter of what the server counts on for caching, and workers; no timeout."""
-    network.wait_for_ever(connection)
-    rows = _rows(connection, wanted)
-    size = 4 if wanted.precision == "float32" else 2
-    needed = wanted.index.memory_bytes(rows, wanted.model.dimensions * size // 4)
-    own, cache = _bytes("maintenance_work_mem"), _bytes("effective_cache_size")
-    memory = func.greatest(own, func.least(bindparam("needed", needed, type_=BigInteger()), cache / 4)) / 1024
-    workers = cast(func.current_setting("max_parallel_maintenance_workers"), Integer)
-    values: tuple[ColumnElement[Any], ...] = (
-        cast(memory, BigInteger),
-        func.greatest(workers, _WORKERS),
-        literal_column("0"),
-    )
-    units = ("kB", "", "")
-    settings = [
-        func.set_config(name, func.concat(value, unit), local)
-        for name, value, unit in zip(_SETTINGS, values, units, strict=True)
-    ]
-    connection.execute(select(*settings))
-
-
-def _rows(connection: Connection, collection: Collection) -> int:
-    """How many vectors there are; of all tenants, which no query sees, by the planner's statistics."""
-    if not collection.tenants:
-        return connection.scalar(select(func.count()).select_from(collection.vectors)) or 0
-    connection.execute(_ANALYZE.against(collection.vectors))
-    estimate = text("SELECT reltuples::bigint FROM pg_class WHERE oid = CAST(:vectors AS regclass)")
-    rows: int = connection.execute(estimate, {"vectors": quoted(connection, collection.vectors)}).scalar_one()
-    return rows
-
-
-def _bytes(setting: str) -> Any:
-    return func.pg_size_bytes(func.current_setting(setting), type_=BigInteger())
-
-
-def _work_alone(connection: Connection, *, local: bool) -> None:
-    logger.warning("The server lacks shared memory for a parallel build of the vector index: one worker builds it")
-    connection.execute(select(func.set_config("max_parallel_maintenance_workers", "0", local)))
-
-
-def _lacks_shared_memory(error: DBAPIError) -> bool:
-    return getattr(error.orig, "sqlstate", None) in _NO_SHARED_MEMORY and "shared memory" in str(error.orig)
-
-
 def _progress(connection: Connection, collection: Collection) -> IndexProgress | None:
+    """Return the progress of the build, None before it has begun."""
     statement = text(
         "SELECT phase, blocks_done::float / nullif(blocks_total, 0) AS done FROM pg_stat_progress_create_index "
         "WHERE relid = to_regclass(:vectors)"
@@ -338,7 +313,7 @@ def _progress(connection: Connection, collection: Collection) -> IndexProgress |
 
 
 def _cancel(connection: Connection, session: _Session) -> None:
-    """Ends the statement that builds, or waits for the lock to; not those that clean up after it."""
+    """End the statement that builds, or that waits to build. Leave those that clean up after it."""
     statement = text(
         "SELECT pg_cancel_backend(pid) FROM pg_stat_activity "
         "WHERE pid = :pid AND state = 'active' AND query ~ 'CREATE INDEX'"

@@ -6,25 +6,25 @@ Stands on the stores. Imported by exports, adapters and the command line.
 from embedpipe.storage.transfer.importers import (
     BATCH_ROWS,
     ImportReport,
+    LangChainCollection,
+    LangChainTable,
+    LlamaIndexTable,
     Source,
     SourceRow,
     import_rows,
-    langchain_collection,
-    langchain_table,
-    llama_index_table,
 )
 from embedpipe.storage.transfer.snapshot import in_snapshot, read_chunks, read_documents
 
 __all__ = [
     "BATCH_ROWS",
     "ImportReport",
+    "LangChainCollection",
+    "LangChainTable",
+    "LlamaIndexTable",
     "Source",
     "SourceRow",
     "import_rows",
     "in_snapshot",
-    "langchain_collection",
-    "langchain_table",
-    "llama_index_table",
     "read_chunks",
     "read_documents",
 ]

@@ -1,4 +1,4 @@
-"""Chunks that other libraries keep in PostgreSQL, taken over with their vectors: nothing is embedded.
+"""Importers of chunks that other libraries keep in PostgreSQL, with their vectors. Nothing is embedded.
 
 langchain_pg_embedding, langchain_pg_collection      LangChain's PGVector
 a table with the columns that its user named         LangChain's PGVectorStore
@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, TypeAlias
+from typing import Any, Protocol
 
 import numpy as np
 from sqlalchemy import (
@@ -39,13 +39,13 @@ from embedpipe.types import Chunk, ModelSpec, Vectors
 BATCH_ROWS = 1000
 
 _FLOAT_DIGITS = 15
-"""Decimal digits that a float keeps, whatever they are."""
+"""Decimal digits that every float keeps."""
 _NOT_METADATA = ("tsvector", "vector", "halfvec", "sparsevec")
 
 
 @dataclass(frozen=True, slots=True)
 class SourceRow:
-    """A row of another library's table; `vector` is (d,) float32."""
+    """A row of another library's table, with a (d,) float32 vector."""
 
     id: str
     text: str
@@ -55,14 +55,18 @@ class SourceRow:
 
 @dataclass(slots=True)
 class ImportReport:
-    """How many rows were taken over, and the error of each that could not be, by its id."""
+    """The outcome of an import: the number of rows that were imported, and the errors of the others by their ids."""
 
     rows: int = 0
     failures: dict[str, EmbedPipeError] = field(default_factory=dict)
 
 
-Source: TypeAlias = Callable[[Connection], "Select[*tuple[Any, ...]]"]
-"""Makes the statement of id, text, metadata and vector in binary, and any number of metadata columns by their names."""
+class Source(Protocol):
+    """Rows of another library. To import from one more library, write such a class and a function that makes chunks."""
+
+    def statement(self, connection: Connection) -> Select[Any]:
+        """Select id, text, metadata, the vector in binary, and any columns that become metadata by their names."""
+        ...
 
 
 def import_rows(
@@ -73,11 +77,25 @@ def import_rows(
     database: Database | str | None = None,
     on_progress: Callable[[ImportReport], None] | None = None,
 ) -> ImportReport:
-    """What became of the rows that the source reads from `database`, by default the store's own.
+    """Import rows of another library's table. Build the vector index if there are enough.
 
-    They are read in one snapshot and written by id in transactions of a thousand, so that a run that ended early can be
-    repeated. `on_progress` is called after each. The vector index is built where there are enough. Raises
-    `ModelMismatchError` for vectors of another dimension than the collection's, and what the store raises.
+    All rows are read as they were at one moment. They are written by id, in transactions of a thousand. So a run that
+    ended early can be repeated.
+
+    Args:
+        store: Where the rows go.
+        source: Where the rows are, and how they are read.
+        convert: Makes a chunk of a row.
+        database: Where the rows are, or its URL. None means the store's own database.
+        on_progress: Called after each transaction.
+
+    Returns:
+        The number of imported rows, and an error for each row that could not be imported.
+
+    Raises:
+        ModelMismatchError: If the vectors have another dimension than the collection's.
+        CollectionNotFoundError: If the source is not there.
+        SchemaError: If its table lacks a column.
     """
     opened = Database(database) if isinstance(database, str) else None
     given = database if isinstance(database, Database) else None
@@ -86,7 +104,9 @@ def import_rows(
 
     def copy(connection: Connection) -> None:
         report.rows, report.failures = 0, {}
-        rows = connection.execution_options(stream_results=True, max_row_buffer=BATCH_ROWS).execute(source(connection))
+        rows = connection.execution_options(stream_results=True, max_row_buffer=BATCH_ROWS).execute(
+            source.statement(connection)
+        )
         for part in rows.partitions(BATCH_ROWS):
             _write(store, part, convert, report)
             if on_progress is not None:
@@ -126,68 +146,93 @@ def _write(
 
 
 def _read(row: Any, model: ModelSpec) -> SourceRow:
-    """The row. Raises `InputError` for one without an id, a text or a vector that can be compared."""
+    """Return a row with its vector unpacked.
+
+    Raises:
+        InputError: If it has no id, no text, or no vector that can be compared.
+        ModelMismatchError: If its vector has another dimension than the model's.
+    """
     row_id, content, metadata, packed, *values = row
     vector = unpack_vector(packed, "float32")
     what = f"Row {row_id!r:.200}"
     if row_id is None or content is None:
         raise InputError(f"{what} has no {'id' if row_id is None else 'text'}.")
     if vector is None or not np.isfinite(vector).all() or not vector.any():
-        raise InputError(f"{what} has no vector that points anywhere. Embed its text anew.")
+        raise InputError(f"{what} has no vector with a direction. Embed its text again.")
     if len(vector) != model.dimensions:
         raise ModelMismatchError(
-            f"{what} has a vector of {len(vector)} dimensions, {model.name} makes {model.dimensions}. Name the model "
-            "that the rows were embedded with."
+            f"{what} has a vector of {len(vector)} dimensions, and {model.name} makes {model.dimensions}. "
+            "Name the model that the rows were embedded with."
         )
     further = dict(zip(row._fields[4:], values, strict=True))
     return SourceRow(row_id, content, {**(metadata or {}), **further}, vector)
 
 
-def langchain_collection(name: str, *, schema: str) -> Source:
-    """The rows of a collection of LangChain's PGVector."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LangChainCollection:
+    """A collection of LangChain's PGVector."""
 
-    def source(connection: Connection) -> Select[Any]:
-        _columns(connection, "langchain_pg_collection", schema)
-        held = table("langchain_pg_collection", column("uuid"), column("name", Text), schema=schema)
+    name: str
+    schema: str
+
+    def statement(self, connection: Connection) -> Select[Any]:
+        """Select its rows, if the tables and the collection are there."""
+        _columns(connection, "langchain_pg_collection", self.schema)
+        held = table("langchain_pg_collection", column("uuid"), column("name", Text), schema=self.schema)
         names = connection.scalars(select(held.c.name).order_by(held.c.name)).all()
-        if name not in names:
-            raise CollectionNotFoundError(f"There is no LangChain collection {name!r}. There are: {', '.join(names)}.")
-        rows = table("langchain_pg_embedding", *map(column, _V1_COLUMNS), schema=schema)
-        number = select(held.c.uuid).where(held.c.name == name).scalar_subquery()
-        return _selected(rows, *_V1_COLUMNS[:4]).where(rows.c.collection_id == number)
-
-    return source
-
-
-_V1_COLUMNS = ("id", "document", "cmetadata", "embedding", "collection_id")
+        if self.name not in names:
+            raise CollectionNotFoundError(
+                f"There is no LangChain collection {self.name!r}. There are: {', '.join(names)}."
+            )
+        columns = ("id", "document", "cmetadata", "embedding")
+        rows = table("langchain_pg_embedding", *map(column, (*columns, "collection_id")), schema=self.schema)
+        number = select(held.c.uuid).where(held.c.name == self.name).scalar_subquery()
+        return _selected(rows, *columns).where(rows.c.collection_id == number)
 
 
-def langchain_table(name: str, *, schema: str, content: str, embedding: str, metadata: str, id: str | None) -> Source:
-    """The rows of a table of LangChain's PGVectorStore; further columns are metadata. `id` None: its primary key."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LangChainTable:
+    """A table of LangChain's PGVectorStore.
 
-    def source(connection: Connection) -> Select[Any]:
-        types = _columns(connection, name, schema)
-        key = id or _primary_key(connection, name, schema)
-        _require({key, content, embedding}, types, name)
-        own = {key, content, embedding, metadata}
+    `content`, `embedding`, `metadata` and `id` name its columns. Without `id`, that is the primary key. All other
+    columns become metadata.
+    """
+
+    name: str
+    schema: str
+    content: str
+    embedding: str
+    metadata: str
+    id: str | None
+
+    def statement(self, connection: Connection) -> Select[Any]:
+        """Select its rows, if the table and its columns are there."""
+        types = _columns(connection, self.name, self.schema)
+        key = self.id or _primary_key(connection, self.name, self.schema)
+        _require({key, self.content, self.embedding}, types, self.name)
+        own = {key, self.content, self.embedding, self.metadata}
         further = [each for each, type_ in types.items() if each not in own and not type_.startswith(_NOT_METADATA)]
-        rows = table(name, *map(column, types), schema=schema)
-        statement = _selected(rows, key, content, metadata if metadata in types else None, embedding)
+        rows = table(self.name, *map(column, types), schema=self.schema)
+        statement = _selected(
+            rows, key, self.content, self.metadata if self.metadata in types else None, self.embedding
+        )
         return statement.add_columns(*[_as_json(rows.c[each], types[each]).label(each) for each in further])
 
-    return source
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LlamaIndexTable:
+    """A table of LlamaIndex's PGVectorStore. Of a node that is stored several times, the last row counts."""
 
-def llama_index_table(name: str, *, schema: str) -> Source:
-    """The rows of a table of LlamaIndex's PGVectorStore, in the order they were stored: of one node the last counts."""
+    name: str
+    schema: str
 
-    def source(connection: Connection) -> Select[Any]:
-        full = f"data_{name.lower()}"  # as its own store names it
-        _require({"id", "node_id", "text", "metadata_", "embedding"}, _columns(connection, full, schema), full)
-        rows = table(full, *map(column, ("id", "node_id", "text", "metadata_", "embedding")), schema=schema)
-        return _selected(rows, "node_id", "text", "metadata_", "embedding").order_by(rows.c.id)
-
-    return source
+    def statement(self, connection: Connection) -> Select[Any]:
+        """Select its rows in the order in which they were stored, if the table is there."""
+        full = f"data_{self.name.lower()}"  # as its own store names it
+        columns = ("id", "node_id", "text", "metadata_", "embedding")
+        _require(set(columns), _columns(connection, full, self.schema), full)
+        rows = table(full, *map(column, columns), schema=self.schema)
+        return _selected(rows, *columns[1:]).order_by(rows.c.id)
 
 
 def _selected(rows: Any, id: str, content: str, metadata: str | None, embedding: str) -> Select[Any]:
@@ -197,7 +242,7 @@ def _selected(rows: Any, id: str, content: str, metadata: str | None, embedding:
 
 
 def _as_json(value: ColumnElement[Any], type_: str) -> ColumnElement[Any]:
-    """The value for metadata; a number of more digits than a float keeps becomes text."""
+    """Return a column's value as JSON. A number with more digits than a float keeps becomes text."""
     if not type_.startswith("numeric"):
         return func.to_jsonb(value)
     digits = func.length(func.regexp_replace(cast(value, Text), "[^0-9]", "", "g"))
@@ -205,7 +250,7 @@ def _as_json(value: ColumnElement[Any], type_: str) -> ColumnElement[Any]:
 
 
 def _columns(connection: Connection, name: str, schema: str) -> dict[str, str]:
-    """The types of the table's columns, by name and in order."""
+    """Return the types of a table's columns by their names, in order. Raise `SchemaError` if there is no table."""
     statement = text(
         "SELECT attname, format_type(atttypid, atttypmod) FROM pg_attribute "
         "WHERE attrelid = to_regclass(quote_ident(:schema) || '.' || quote_ident(:name)) "
@@ -215,7 +260,7 @@ def _columns(connection: Connection, name: str, schema: str) -> dict[str, str]:
     if not found:
         elsewhere = connection.scalars(text(_SCHEMAS), {"name": name}).all()
         hint = (
-            f"Schema {' and '.join(elsewhere)} has one: name it." if elsewhere else "Check the name and the database."
+            f"Schema {' and '.join(elsewhere)} has one. Name it." if elsewhere else "Check the name and the database."
         )
         raise SchemaError(f"There is no table {name!r} in schema {schema!r}. {hint}")
     return found
@@ -240,5 +285,5 @@ def _primary_key(connection: Connection, name: str, schema: str) -> str:
     )
     found = connection.scalars(statement, {"schema": schema, "name": name}).all()
     if len(found) != 1:
-        raise SchemaError(f"Table {name!r} has no primary key of one column: name the column of the ids.")
+        raise SchemaError(f"Table {name!r} has no primary key of one column. Name the column of the ids.")
     return str(found[0])

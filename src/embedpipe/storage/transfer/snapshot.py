@@ -1,4 +1,4 @@
-"""A whole collection read in batches, as it was at one moment, while others go on writing."""
+"""Reading a whole collection in batches, as it was at one moment, while others go on writing."""
 
 from __future__ import annotations
 
@@ -27,16 +27,24 @@ DOCUMENT_COLUMNS = ("id", "content", "metadata")
 
 
 class ChunkBatch(NamedTuple):
-    """Columns of some chunks in the order of `CHUNK_COLUMNS`, metadata and payload as JSON; vectors (n, d) float32."""
+    """Some chunks, as columns and vectors.
+
+    `columns` are in the order of `CHUNK_COLUMNS`, with metadata and payload as JSON. `vectors` are (n, d) float32.
+    """
 
     columns: Sequence[Sequence[Any]]
     vectors: Vectors
 
 
 def in_snapshot(store: PgVectorStore, operation: Callable[[Connection, Collection], T]) -> T:
-    """What the operation returns, all of whose statements see the collection as it was when it began.
+    """Run an operation whose statements all see the collection as it was at the first of them.
 
-    Of a store with a tenant, that tenant's rows. Raises what the store's own methods raise.
+    Args:
+        store: The collection. If the store has a tenant, the operation sees that tenant's rows.
+        operation: Takes a connection and the collection.
+
+    Returns:
+        What the operation returns.
     """
     collection = store.existing()
     with translated_errors(), store.database.engine.connect() as connection:
@@ -46,9 +54,10 @@ def in_snapshot(store: PgVectorStore, operation: Callable[[Connection, Collectio
 
 
 def read_chunks(connection: Connection, collection: Collection) -> Generator[ChunkBatch]:
-    """All chunks in the order they were written; to be closed where they are not read to the end.
+    """Yield all chunks in the order in which they were written. Close the generator if you do not read it to the end.
 
-    Raises `StorageError` for one that has no vector.
+    Raises:
+        StorageError: If a chunk has no vector.
     """
     table, stored = collection.chunks, collection.vectors
     send = func.vector_send if collection.precision == "float32" else func.halfvec_send
@@ -61,7 +70,7 @@ def read_chunks(connection: Connection, collection: Collection) -> Generator[Chu
 
 
 def read_documents(connection: Connection, collection: Collection) -> Generator[Sequence[Sequence[Any]]]:
-    """As `read_chunks`: columns of all documents by `DOCUMENT_COLUMNS`, metadata as JSON, in the order of the ids."""
+    """Yield `DOCUMENT_COLUMNS` of all documents, with metadata as JSON, in the order of the ids."""
     table = collection.documents
     rows = select(table.c.key_order, *_columns(table, DOCUMENT_COLUMNS)).order_by(table.c.id)
     yield from _batches(connection, rows, DOCUMENT_COLUMNS)
@@ -72,7 +81,7 @@ def _columns(table: Any, names: Sequence[str]) -> list[Any]:
 
 
 def _batches(connection: Connection, rows: Select[Any], names: Sequence[str]) -> Generator[Sequence[Sequence[Any]]]:
-    """The columns behind the first, which is the order of the keys of those in JSON."""
+    """Yield batches of columns. The first column of `rows` is the order of keys, which is applied to those in JSON."""
     streaming = connection.execution_options(stream_results=True, max_row_buffer=_ROWS)
     with streaming.execute(rows) as found:
         for part in found.partitions(_ROWS):
@@ -92,6 +101,6 @@ def _vector(packed: bytes | None, collection: Collection, chunk_id: str) -> Vect
     vector = unpack_vector(packed, collection.precision)
     if vector is None:
         raise StorageError(
-            f"Chunk {chunk_id!r:.200} of collection {collection.name!r} has no vector: see `embedpipe doctor`."
+            f"Chunk {chunk_id!r:.200} of collection {collection.name!r} has no vector. Run `embedpipe doctor`."
         )
     return vector

@@ -209,7 +209,7 @@ def test_a_statement_that_takes_too_long_is_ended(database_url: str, pooling: bo
 
 @pytest.mark.parametrize(
     ("options", "says"),
-    [({"ef_search": 0}, "ef_search expected"), ({"statement_timeout_s": 0}, "statement_timeout_s expected")],
+    [({"ef_search": 0}, "ef_search=0 is out"), ({"statement_timeout_s": 0}, "statement_timeout_s=0 is out")],
 )
 def test_settings_that_cannot_be_are_refused(options: dict[str, Any], says: str) -> None:
     with pytest.raises(ConfigurationError, match=says):

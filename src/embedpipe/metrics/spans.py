@@ -126,11 +126,19 @@ def observing(observers: Observers) -> Iterator[None]:
 
 
 class Span:
-    """A running stage, used as a context manager. Its event is sent when it ends."""
+    """A running stage, used as a context manager. Its event is sent when it ends.
+
+    Do not use it around a `yield`: the caller's code would then run inside the stage. See `beside`.
+
+    Args:
+        stage: The name of the stage.
+        to: Observers for this stage and those inside it, in addition to the current ones.
+        **details: Fields of its event.
+    """
 
     __slots__ = ("_details", "_ends", "_stage", "_started", "_to", "_token")
 
-    def __init__(self, stage: str, to: Observers | None, details: dict[str, Any]) -> None:
+    def __init__(self, stage: str, *, to: Observers | None = None, **details: Any) -> None:
         self._stage = stage
         self._to = to
         self._details = details
@@ -165,23 +173,13 @@ class Span:
             _LISTENING.reset(self._token)
 
 
+span = Span
+
+
 def _name(error: BaseException | None) -> str | None:
     """Return the error's class name. Leaving a stream early is not an error."""
     early = isinstance(error, GeneratorExit) or (isinstance(error, CancelledError) and error.args == (LEFT_EARLY,))
     return None if error is None or early else type(error).__name__
-
-
-def span(stage: str, *, to: Observers | None = None, **details: Any) -> Span:
-    """Return a stage as a context manager.
-
-    Do not use it around a `yield`: the caller's code would then run inside the stage. See `beside`.
-
-    Args:
-        stage: The name of the stage.
-        to: Observers for this stage and those inside it, in addition to the current ones.
-        **details: Fields of its event.
-    """
-    return Span(stage, to, details)
 
 
 def carried(work: Callable[..., T]) -> Callable[..., T]:

@@ -40,7 +40,7 @@ class Database(Connections):
         return self.read(list_collections, self.schema)
 
     async def acollections(self) -> list[CollectionInfo]:
-        """As `collections`, on the running event loop."""
+        """Do as `collections`, on the running event loop."""
         return await self.aread(list_collections, self.schema)
 
     def dump(self, path: Path) -> None:
@@ -60,5 +60,5 @@ class Database(Connections):
         return self.read(diagnose, self.schema)
 
     async def adiagnose(self) -> Diagnosis:
-        """As `diagnose`, on the running event loop."""
+        """Do as `diagnose`, on the running event loop."""
         return await self.aread(diagnose, self.schema)

@@ -5,18 +5,18 @@ from embedpipe.storage.database.connections import Connections
 from embedpipe.storage.database.errors import reason_of, translated_errors
 from embedpipe.storage.database.locks import by_id
 from embedpipe.storage.database.retrying import RaceError, lasting
-from embedpipe.storage.database.session import aside
+from embedpipe.storage.database.session import run_off_loop
 from embedpipe.storage.database.url import SECRET_OPTIONS
 
 __all__ = [
     "SECRET_OPTIONS",
     "Connections",
     "RaceError",
-    "aside",
     "by_id",
     "lasting",
     "locks",
     "network",
     "reason_of",
+    "run_off_loop",
     "translated_errors",
 ]

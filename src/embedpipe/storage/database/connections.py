@@ -1,4 +1,4 @@
-"""Connections: one database, reached from threads and from event loops."""
+"""`Connections`: the pools of one database, for threads and for event loops, and how operations run on them."""
 
 from __future__ import annotations
 
@@ -220,11 +220,11 @@ class Connections:
         connection: AsyncConnection | None = None,
         tenant: str | None = None,
     ) -> T:
-        """As `run`, on the running event loop."""
+        """Do as `run`, on the running event loop."""
         return await cancelled_once(self._aattempt(self._atransaction, tenant, connection, operation, *args))
 
     async def aensure(self, operation: Callable[[Connection, *Ts], T], /, *args: *Ts) -> T:
-        """As `ensure`, on the running event loop."""
+        """Do as `ensure`, on the running event loop."""
         try:
             return await self.arun(operation, *args)
         except UnknownCommitError:
@@ -238,7 +238,7 @@ class Connections:
         connection: AsyncConnection | None = None,
         tenant: str | None = None,
     ) -> T:
-        """As `read`, on the running event loop."""
+        """Do as `read`, on the running event loop."""
         return await cancelled_once(self._aattempt(self._aautocommit, tenant, connection, operation, *args))
 
     async def _aattempt(
@@ -301,7 +301,7 @@ class Connections:
             enter_tenant(connection, tenant)
 
     def _limit_silence(self, connection: Connection) -> None:
-        if self._settings.answer_s is None:
+        if self._settings.statement_timeout_s is None:
             network.limit_silence(connection, network.SILENCE_S)
 
     @contextmanager
@@ -318,7 +318,8 @@ class Connections:
         """Check out a connection in autocommit; in a transaction where something has to be set for it."""
         if tenant is None and not self._by_transaction:
             with self._engines.get(self._opened).autocommit.connect() as connection:
-                self._limit_silence(connection)
+                if self._settings.statement_timeout_s is None:
+                    network.limit_silence(connection, network.SILENCE_S)
                 yield connection
             return
         with self.engine.begin() as connection:

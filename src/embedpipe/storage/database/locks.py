@@ -64,7 +64,7 @@ def claim(connection: Connection, collection: Collection) -> None:
 
 @contextmanager
 def claimed(connection: Connection, collection: Collection) -> Iterator[None]:
-    """As `claim`, for a connection in autocommit and until the block ends."""
+    """Do as `claim`, for a connection in autocommit and until the block ends."""
     if not connection.scalar(select(func.pg_try_advisory_lock(_CLAIM, collection.number))):
         raise _claimed(collection)
     try:
@@ -75,7 +75,7 @@ def claimed(connection: Connection, collection: Collection) -> Iterator[None]:
 
 
 def is_claimed(connection: Connection, collection: Collection) -> bool:
-    """Whether somebody else is changing the collection's tables; else it is claimed now."""
+    """Return whether somebody else is changing the collection's tables. If nobody is, claim it."""
     return not connection.scalar(select(func.pg_try_advisory_xact_lock(_CLAIM, collection.number)))
 
 

@@ -1,4 +1,4 @@
-"""What a connection needs before it is used: pgvector's types known to the driver, and settings for searches."""
+"""Sessions: connections made ready for use, with pgvector's types known to the driver and the settings for searches."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ FROM pg_extension JOIN pg_namespace ON pg_namespace.oid = extnamespace WHERE ext
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SessionSettings:
-    """What is set for searches, and for how long: for the session, or where that is shared, for each transaction."""
+    """The settings for searches. They are set for the session, or for each transaction where the session is shared."""
 
     ef_search: int = 64
     statement_timeout_s: float | None = None
@@ -49,19 +49,23 @@ class SessionSettings:
 
     def __post_init__(self) -> None:
         if not 1 <= self.ef_search <= 1000:
-            raise ConfigurationError(f"ef_search expected 1 to 1000, got {self.ef_search}.")
+            raise ConfigurationError(f"ef_search={self.ef_search} is out of range. Pass 1 to 1000.")
         if self.statement_timeout_s is not None and not 0 < self.statement_timeout_s < 2_000_000:
-            raise ConfigurationError(f"statement_timeout_s expected a positive number, got {self.statement_timeout_s}.")
+            raise ConfigurationError(
+                f"statement_timeout_s={self.statement_timeout_s} is out of range. Pass a positive number of seconds."
+            )
         if not 0 < self.lock_timeout_s < 2_000_000:
-            raise ConfigurationError(f"`lock_timeout_s` is {self.lock_timeout_s}. Pass a positive number of seconds.")
+            raise ConfigurationError(
+                f"lock_timeout_s={self.lock_timeout_s} is out of range. Pass a positive number of seconds."
+            )
 
     @property
     def answer_s(self) -> float | None:
-        """How long the client waits for the answer to a statement that the server should have ended by then."""
+        """Seconds that the client waits for an answer, since the server should have ended the statement by then."""
         return None if self.statement_timeout_s is None else self.statement_timeout_s + network.GRACE_S
 
     def values(self, *, local: bool, timeout: bool = True) -> dict[str, Any]:
-        """What is bound to the statement that sets them."""
+        """Return what the statement that sets them is bound to."""
         return {
             "ef_search": str(self.ef_search),
             "local": local,
@@ -75,7 +79,7 @@ def _milliseconds(seconds: float | None) -> str | None:
 
 
 def listen(engine: Engine, settings: SessionSettings) -> None:
-    """Prepares each connection that the engine opens."""
+    """Prepare each connection that the engine opens."""
 
     def prepare(connection: Any, record: Any) -> None:
         cut_in_children(record.driver_connection)
@@ -95,7 +99,7 @@ def listen(engine: Engine, settings: SessionSettings) -> None:
         except BaseException:
             record.driver_connection.pgconn.finish()  # no pool of SQLAlchemy 2.0 would close it
             raise
-        network.settle(record.driver_connection, answer_s=settings.answer_s)
+        network.set_limits(record.driver_connection, answer_s=settings.answer_s)
 
     event.listen(engine, "connect", prepare)
     network.listen(engine, answer_s=settings.answer_s)
@@ -103,13 +107,13 @@ def listen(engine: Engine, settings: SessionSettings) -> None:
 
 
 def _drop_unprepared(connection: Any, record: Any) -> None:
-    """Closes a connection that was opened before the extension was made, so that the next one knows its types."""
+    """Close a connection that was opened before the extension was made, so that the next one knows its types."""
     if connection is not None and _KNOWS_TYPES not in record.info:
         record.invalidate()
 
 
 def set_locally(connection: Connection, settings: SessionSettings) -> None:
-    """Sets what searches need until the transaction ends, and has the driver know pgvector's types."""
+    """Set what searches need until the transaction ends, and have the driver know pgvector's types."""
     _learn_types(connection)
     connection.exec_driver_sql(_SETTINGS, settings.values(local=True))
 
@@ -129,7 +133,7 @@ def prepare_given(connection: Connection, settings: SessionSettings) -> None:
         connection.exec_driver_sql(_SETTINGS, settings.values(local=not driver.autocommit, timeout=False))
 
 
-def aside(connection: Connection, function: Callable[[*Ts], T], *args: *Ts) -> T:
+def run_off_loop(connection: Connection, function: Callable[[*Ts], T], *args: *Ts) -> T:
     """Return what the function returns; where an event loop would wait for it, it runs in a thread meanwhile."""
     adapted: Any = connection.connection.dbapi_connection
     if not hasattr(adapted, "run_async"):
@@ -145,7 +149,7 @@ def _learn_types(connection: Connection) -> None:
 
 
 def _register(driver: Any, rows: Any) -> bool:
-    """Whether pgvector is there; the driver connection knows its types then."""
+    """Teach the driver connection pgvector's types. Return whether pgvector is there."""
     if rows:
         register_types(driver, [tuple(row) for row in rows])
     return bool(rows)

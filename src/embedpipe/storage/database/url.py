@@ -86,7 +86,7 @@ def _parsed(url: str) -> URL:
 
 
 def _has_login(database: str | None) -> bool:
-    """Whether the name of the database is the rest of a login, whose user name has a / in it."""
+    """Return whether the name of the database is the rest of a login, whose user name has a / in it."""
     return database is not None and ":" in database.partition("@")[0] and "@" in database
 
 

@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import Connection
 
 from embedpipe.errors import ConfigurationError
-from embedpipe.storage.database import aside
+from embedpipe.storage.database import run_off_loop
 from embedpipe.storage.lexical import unquoted
 from embedpipe.storage.search.dense import tune
 from embedpipe.storage.search.options import Search
@@ -65,7 +65,7 @@ def _rows(
     rows: Sequence[Any] = ()
     for ties in (False, True):
         if takes_long(wanted):
-            sql, of_filter = aside(connection, prepared, collection, wanted, connection.dialect, exact, ties)
+            sql, of_filter = run_off_loop(connection, prepared, collection, wanted, connection.dialect, exact, ties)
         else:
             sql, of_filter = prepared(collection, wanted, connection.dialect, exact, ties)
         rows = connection.exec_driver_sql(sql, {**bound, **of_filter}).all()

@@ -44,7 +44,7 @@ def checked_ids(ids: Sequence[str], what: str) -> list[str]:
 
 
 def optional_ids(ids: Sequence[str] | None, what: str) -> list[str] | None:
-    """As `checked_ids`; None stays None."""
+    """Do as `checked_ids`; None stays None."""
     return None if ids is None else checked_ids(ids, what)
 
 

@@ -1,4 +1,4 @@
-"""What only the database refuses: whose value it was is found by writing again, by halves."""
+"""Values that only the database refuses. Whose they are is found by writing again, by halves."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ def _advice(error: DBAPIError) -> str:
 
 
 def _cause(error: Exception) -> BaseException | None:
-    """What the driver raised, within what SQLAlchemy raised or we did."""
+    """Return what the driver raised, within what SQLAlchemy raised or we did."""
     if isinstance(error, DBAPIError):
         return error.orig
     return error.__cause__ if isinstance(error, StorageError | EmbedPipeError) else None

@@ -1,4 +1,4 @@
-"""SQL as pure builders: a collection goes in, a statement comes out. Values are bound by the operations."""
+"""Statements that write: builders that take a collection and return a statement. The operations bind the values."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ _STAGED: dict[str, TypeEngine[Any]] = {
 
 
 def _staged(collection: Collection, *, with_vectors: bool) -> CTE:
-    """The bound arrays, one for each column, as rows."""
+    """Build rows of the bound arrays, one array for each column."""
     types = dict(_STAGED)
     if with_vectors:
         types["embedding"] = collection.vectors.c.embedding.type
@@ -82,7 +82,7 @@ def upsert(collection: Collection) -> Insert:
 
 
 def move(collection: Collection) -> Update:
-    """Rewrites place and metadata of staged chunks that are there already, where they differ; embeds nothing."""
+    """Rewrite place and metadata of staged chunks that are there already, where they differ. Vectors stay."""
     staged = _staged(collection, with_vectors=False)
     chunks = collection.chunks
     columns = [name for name in CHUNK_COLUMNS if name != "id"]
@@ -91,7 +91,7 @@ def move(collection: Collection) -> Update:
 
 
 def fill(collection: Collection) -> Insert:
-    """Adds the staged vectors of chunks that still have the staged text and no vector; each is locked against writers.
+    """Add the staged vectors of chunks that still have the staged text and no vector. Lock each against writers.
 
     In the order of the ids, as writers lock them. Who rewrites a chunk at the same time either comes first, and the
     text differs; or waits, and removes the vector.
@@ -107,7 +107,7 @@ def fill(collection: Collection) -> Insert:
 
 
 def upsert_documents(collection: Collection) -> Insert:
-    """Writes the bound documents by id, in the order of the ids: whoever comes second waits for the first."""
+    """Write the bound documents by id, in the order of the ids, so that the second writer waits for the first."""
     types: dict[str, TypeEngine[Any]] = {
         "id": Text(),
         "content": Text(),
@@ -124,24 +124,24 @@ def upsert_documents(collection: Collection) -> Insert:
 
 
 def lock_chunks(collection: Collection, condition: ColumnElement[bool]) -> Select[int, str]:
-    """Key and id of the chunks under the condition, locked in the order of their ids."""
+    """Select key and id of the chunks under the condition, locked in the order of their ids."""
     chunks = collection.chunks
     return select(chunks.c.key, chunks.c.id).where(condition).order_by(by_id(chunks.c.id)).with_for_update()
 
 
 def lock_documents(collection: Collection, condition: ColumnElement[bool]) -> Select[str]:
-    """The ids of the documents under the condition, locked in the order of their ids."""
+    """Select the ids of the documents under the condition, locked in the order of their ids."""
     documents = collection.documents
     return select(documents.c.id).where(condition).order_by(by_id(documents.c.id)).with_for_update(of=documents)
 
 
 def delete_chunks(collection: Collection, condition: ColumnElement[bool]) -> Delete:
-    """Removes the chunks under the condition, locked in the order of their ids; their vectors go with them."""
+    """Delete the chunks under the condition, locked in the order of their ids. Their vectors go with them."""
     locked = lock_chunks(collection, condition).cte("locked")
     return delete(collection.chunks).where(collection.chunks.c.key.in_(select(locked.c.key)))
 
 
 def delete_documents(collection: Collection, condition: ColumnElement[bool]) -> Delete:
-    """Removes the documents under the condition, locked in the order of their ids; their chunks stay."""
+    """Delete the documents under the condition, locked in the order of their ids. Their chunks stay."""
     locked = lock_documents(collection, condition).cte("locked")
     return delete(collection.documents).where(collection.documents.c.id.in_(select(locked.c.id)))

@@ -39,7 +39,7 @@ from serving import serving
 
 Call: TypeAlias = Callable[[], Coroutine[Any, Any, object]]
 
-DOCUMENTS = 200
+DOCUMENTS = 100
 _TURNS = 100
 _QUESTION = "What is part 1?"
 _OURS = str(Path(embedpipe.__file__).parent)

@@ -1,7 +1,7 @@
 """A process that forks while its threads are at work: parent and children ask what only one answer is right for.
 
-python forked.py GROUP SEED ROUNDS, with the addresses of the servers as JSON on its standard input. It ends with 0
-where every answer was right, in every process, and none was waited for too long.
+python forked.py GROUP,GROUP... SEED ROUNDS, with the addresses of the servers as JSON on its standard input. It ends
+with 0 where every answer was right, in every process, and none was waited for too long.
 """
 
 from __future__ import annotations
@@ -34,13 +34,14 @@ from embedpipe import (
 )
 from embedpipe.embedding import FileCache, Limits, RedisCache
 from embedpipe.testing import FakeEmbeddingModel
+from soaking import scaled
 
 NUMBERS = 300
 DIMENSIONS = 16
 LIMIT_S = 120
 """After which a process is taken to hang."""
 
-ASKS = 5
+ASKS = scaled(3, 5)
 THREADS = 2
 
 Ask = Callable[[int], None]
@@ -301,9 +302,9 @@ def child(asks: dict[str, Ask], first: int, *, to_the_end: bool) -> None:
     os._exit(bool(faults))
 
 
-def main(group: str, seed: int, rounds: int) -> None:
-    chance = random.Random(seed)
-    asks = dict(GROUPS[group](json.load(sys.stdin)))
+def main(groups: str, seed: int, rounds: int) -> None:
+    chance, at = random.Random(seed), json.load(sys.stdin)
+    asks = {name: ask for group in groups.split(",") for name, ask in GROUPS[group](at)}
     assert not ask_all(asks, 2, 0)
     limit(LIMIT_S * (rounds + 1))
     stop = threading.Event()

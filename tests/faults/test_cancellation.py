@@ -13,12 +13,12 @@ import loading
 from embedpipe.storage import Database
 from soaking import scaled
 
-_TIMES = {"ingest": (4, 200), "rebuild": (3, 100), "serve": (10, 300)}
+_TIMES = {"ingest": (2, 30), "rebuild": (2, 30), "serve": (6, 80)}
 
 
 def cancelled(parts: str, url: str, seed: int) -> list[int]:
     """What a process printed that cancelled the calls of these parts; there was nothing to complain about."""
-    short, long = _TIMES.get(parts, (6, 300))
+    short, long = _TIMES.get(parts, (4, 25))
     script = cancelling.__file__
     done = subprocess.run(
         [sys.executable, "-W", "always::ResourceWarning", script, url, parts, str(scaled(short, long)), str(seed)],

@@ -202,10 +202,11 @@ def prepared(url: str, operation: str = "upsert") -> PgVectorStore:
 EVERY = [(operation, phase, action) for operation, phases in PHASES.items() for phase in phases for action in ACTIONS]
 
 
-@pytest.mark.parametrize("kind", ["sync", "async"])
-def test_every_call_ends_and_a_rerun_ends_right(database_url: str, kind: str, chance: random.Random) -> None:
-    for _ in range(scaled(1, 20)):
-        scenarios = [Scenario(kind, *drawn) for drawn in chance.sample(EVERY, 10)]
+def test_every_call_ends_and_a_rerun_ends_right(database_url: str, chance: random.Random) -> None:
+    for _ in range(scaled(1, 5)):
+        scenarios = [
+            Scenario(kind, *drawn) for kind in ("sync", "async") for drawn in chance.sample(EVERY, scaled(5, 10))
+        ]
         stores = [prepared(database_url, each.operation) for each in scenarios]
         in_bounded_time(
             *(partial(each.play, database_url, store) for each, store in zip(scenarios, stores, strict=True))
@@ -217,13 +218,13 @@ def test_every_call_ends_and_a_rerun_ends_right(database_url: str, kind: str, ch
 def test_every_call_ends_before_a_pooler(database_url: str, server_folder: Path, chance: random.Random) -> None:
     if installed() is None:
         pytest.skip("pgbouncer is not installed")
-    store = prepared(database_url)
+    drawn = chance.sample([each for each in EVERY if each[0] == "delete"], scaled(3, 20))
+    stores = [prepared(database_url) for _ in drawn]
     with pooled(database_url, server_folder) as url:
-        for drawn in chance.sample([each for each in EVERY if each[0] == "delete"], scaled(2, 20)):
-            store.clear()
-            store.upsert(chunks("old"), vectors("old"))
-            in_bounded_time(partial(Scenario("sync", *drawn, pooling=True).play, url, store))
-    store.database.close()
+        scenarios = [Scenario("sync", *each, pooling=True) for each in drawn]
+        in_bounded_time(*(partial(each.play, url, store) for each, store in zip(scenarios, stores, strict=True)))
+    for store in stores:
+        store.database.close()
 
 
 @pytest.mark.parametrize("kind", ["sync", "async"])
@@ -455,15 +456,14 @@ def tls_server() -> Iterator[tuple[str, int]]:
             run(programs / "pg_ctl", "-D", folder / "data", "-m", "immediate", "stop")
 
 
-@pytest.mark.parametrize("kind", ["sync", "async"])
-def test_tls_ends_in_time_at_every_step(tls_server: tuple[str, int], kind: str, chance: random.Random) -> None:
+def test_tls_ends_in_time_at_every_step(tls_server: tuple[str, int], chance: random.Random) -> None:
     def look(connection: Connection) -> tuple[str, str]:
         found = connection.execute(
             text("SELECT ssl, current_setting('tcp_keepalives_idle') FROM pg_stat_ssl WHERE pid = pg_backend_pid()")
         )
         return tuple(found.one())
 
-    def play(phase: Any, action: Any) -> None:
+    def play(kind: str, phase: Any, action: Any) -> None:
         with Proxy(tls_server) as proxy:
             url = f"postgresql://postgres@127.0.0.1:{proxy.port}/postgres?sslmode=require&connect_timeout=5"
             fault = proxy.arm(phase, action)
@@ -489,24 +489,27 @@ def test_tls_ends_in_time_at_every_step(tls_server: tuple[str, int], kind: str, 
             await database.aclose()
 
     every = [(phase, action) for phase in ("tls", "handshake", "request", "reply") for action in ACTIONS]
-    in_bounded_time(*(partial(play, *drawn) for drawn in chance.sample(every, scaled(6, len(every)))))
+    drawn = [(kind, *each) for kind in ("sync", "async") for each in chance.sample(every, scaled(6, len(every)))]
+    in_bounded_time(*(partial(play, *each) for each in drawn))
 
 
-@pytest.mark.parametrize("phase", ["connect", "request", "reply"])
 @pytest.mark.parametrize("action", ["swallow", "freeze", "reset", "trickle"])
-def test_an_ingest_goes_on_without_redis(redis_url: str, database_url: str, phase: Any, action: Any) -> None:
+def test_an_ingest_goes_on_without_redis(redis_url: str, database_url: str, action: Any) -> None:
+    phases = ("connect", "request", "reply")
+    in_bounded_time(*(partial(_ingest_without_redis, redis_url, database_url, phase, action) for phase in phases))
+
+
+def _ingest_without_redis(redis_url: str, database_url: str, phase: Any, action: Any) -> None:
     address = urlsplit(redis_url)
     documents = [Document(id=name, text=each) for name, each in texts("old").items()]
     with Proxy((str(address.hostname), address.port or 0), blindly=True) as proxy:
         cache = RedisCache(f"redis://127.0.0.1:{proxy.port}/0?socket_timeout=1&socket_connect_timeout=1")
-        service = SemanticSearchService(EmbeddingGenerator(MODEL, cache=cache), database=database_url, chunker=None)
+        service = SemanticSearchService(
+            EmbeddingGenerator(MODEL, cache=cache), database=database_url, collection=phase, chunker=None
+        )
         service.settings = replace(service.settings, batch_documents=4, concurrency=1)
         lost = [proxy.arm(phase, action) for _ in range(3)]  # redis-py opens a connection anew
-
-        def ingested() -> None:
-            assert service.ingest(documents).added == len(documents)
-
-        in_bounded_time(ingested)
+        assert service.ingest(documents).added == len(documents)
         assert lost[0].happened.is_set()
         assert proxy.seen["connect"] <= 4  # tries of one request: ten batches later it is still left alone
         service.close()

@@ -37,7 +37,7 @@ from embedpipe.errors import (
 )
 from embedpipe.storage import AsyncPgVectorStore, Database, PgVectorStore, VectorIndex
 from embedpipe.storage.database import network
-from embedpipe.storage.indexes import resources, vector_index
+from embedpipe.storage.indexes import build_resources, vector_index
 from embedpipe.testing import FakeEmbeddingModel
 from embedpipe.types import Chunk, Vectors
 from pooler import installed, pooled
@@ -522,7 +522,7 @@ def test_an_index_build_has_no_limit(database_url: str, monkeypatch: pytest.Monk
     store = PgVectorStore(database, model=MODEL.spec)
     store.upsert(chunks("old"), vectors("old"))
     limits: list[Any] = []
-    give = resources.give_resources
+    give = build_resources.give_resources
 
     def watched(connection: Connection, *args: Any, **kwargs: Any) -> None:
         give(connection, *args, **kwargs)

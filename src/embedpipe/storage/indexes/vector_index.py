@@ -29,7 +29,7 @@ from sqlalchemy.schema import CreateIndex, DropIndex
 from embedpipe._threads import Stopped, check_stopped, is_stoppable
 from embedpipe.metrics.spans import carried
 from embedpipe.storage.database import Connections, locks
-from embedpipe.storage.indexes.resources import (
+from embedpipe.storage.indexes.build_resources import (
     BUILD_SETTINGS,
     count_vectors,
     give_resources,

@@ -1,6 +1,6 @@
--- A chunk that is rewritten loses its vectors in the sets that are not the active one, whoever writes it, so that they
--- count as missing and are embedded again. The trigger is on the chunks of a collection that has such sets; its argument
--- is the collection's number.
+-- Whoever rewrites a chunk, it loses its vectors of models that are not the active one. They then count as missing and
+-- are embedded again. The trigger is on the chunks of collections that have such vectors. Its argument is the
+-- collection's number.
 CREATE FUNCTION forget_rewritten() RETURNS trigger LANGUAGE plpgsql AS $$
 DECLARE
     idle integer;
@@ -9,7 +9,7 @@ BEGIN
         'SELECT number FROM %I.vector_sets WHERE collection = $1 AND NOT active', TG_TABLE_SCHEMA
     ) USING TG_ARGV[0]::integer
     LOOP
-        -- In an older snapshot the vectors that were filled in since are not to be seen.
+        -- A transaction with an older snapshot would not see, and so not remove, vectors that were added since.
         IF current_setting('transaction_isolation') <> 'read committed' THEN
             RAISE EXCEPTION 'chunks are rewritten in READ COMMITTED transactions only while their collection has '
                 'vectors of another model' USING ERRCODE = 'feature_not_supported';

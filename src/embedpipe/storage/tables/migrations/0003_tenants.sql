@@ -1,2 +1,2 @@
--- Whether the rows of a collection belong to tenants, each of which sees its own.
+-- Whether the rows of a collection belong to tenants. Each tenant then sees only its own.
 ALTER TABLE collections ADD COLUMN tenants boolean NOT NULL DEFAULT false;

@@ -1,4 +1,5 @@
--- An index for ranges over texts holds their first 600 characters, so that it takes a text of any length.
+-- Build the indexes for ranges over texts again, over the first 600 characters. A B-tree entry takes 2,704 bytes, so an
+-- index over whole texts refused long ones.
 DO $$
 DECLARE
     old record;

@@ -1,4 +1,4 @@
--- jsonb sorts the keys of an object. Where they came in another order, that lies beside it.
+-- jsonb sorts the keys of an object and loses their order. If it was another one, `key_order` keeps it.
 DO $$
 DECLARE
     made integer;

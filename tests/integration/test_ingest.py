@@ -37,6 +37,7 @@ from embedpipe.storage import Database
 from embedpipe.testing import EmbeddingServer, FakeEmbeddingModel, Fault
 from embedpipe.text import clean_text
 from embedpipe.types import Kind, ModelSpec, Vectors
+from nonfinite import examined
 
 PARAGRAPHS = [f"Paragraph {i} speaks of {word}. " * 12 for i, word in enumerate(["cats", "dogs", "birds", "fish"])]
 
@@ -448,7 +449,9 @@ def test_two_ingests_of_the_same_documents_end_as_one(database: Database) -> Non
 def test_a_chunker_takes_the_models_limit(database: Database, minilm: EmbeddingGenerator) -> None:
     chunker = RecursiveChunker(chunk_size="model")
     service = SemanticSearchService(minilm, database=database, chunker=chunker)
-    service.ingest([document("a", *PARAGRAPHS * 3)]).raise_for_failures()
+    source = document("a", *PARAGRAPHS * 3)
+    report = service.ingest([source])
+    assert not report.failures, f"{report.failures}\n{examined(minilm, source.text, chunker)}"
     counts = minilm.model.counter.count_many([chunk.text for chunk in service.store.find()])  # type: ignore[attr-defined]  # a local model has one
     assert 1 < len(counts) < 12
     assert max(counts) <= 256 - 2

@@ -32,10 +32,10 @@ logger = logging.getLogger(__name__)
 
 MAJOR_VERSION = 18
 SERVER_USER = "pgserver"
-SETTINGS_FILE = "embedpipe.conf"
-LOG_FILE = "server.log"
+_SETTINGS_FILE = "embedpipe.conf"
+_LOG_FILE = "server.log"
 START_TIMEOUT_S = 600.0
-MAX_SOCKET_PATH = 103
+_MAX_SOCKET_PATH = 103
 """In bytes. The limit is 107 on Linux and 103 on macOS."""
 
 _MB = 1 << 20
@@ -107,14 +107,14 @@ class Cluster:
                 "postgresql:// URL of your own server."
             )
         with (fresh / "postgresql.conf").open("a", encoding="ascii") as config:
-            config.write(f"\ninclude_if_exists = '{SETTINGS_FILE}'  # written anew at each start; ALTER SYSTEM wins\n")
+            config.write(f"\ninclude_if_exists = '{_SETTINGS_FILE}'  # written anew at each start; ALTER SYSTEM wins\n")
         fresh.rename(self.data)
 
     def start(self) -> Postmaster:
         """Start the server and wait until it accepts connections. Clear away what a killed one left behind."""
         self._clear_remains()
         self._write_settings(self._socket_dir())
-        log = self.data / LOG_FILE
+        log = self.data / _LOG_FILE
         if log.exists():
             log.replace(log.with_suffix(".log.1"))
         # A shell stands between us and the server, so that it is not our child. The words of the command are
@@ -134,7 +134,7 @@ class Cluster:
             if not _is_alive(psutil, pid):
                 break
             time.sleep(0.01)
-        log = self.data / LOG_FILE
+        log = self.data / _LOG_FILE
         said = tail(log.read_text(encoding="utf-8", errors="replace")) if log.exists() else "(it wrote no log)"
         raise EmbeddedServerError(
             f"The embedded PostgreSQL in {self.data} did not start. Its log ends with:\n{said}\n"
@@ -155,10 +155,10 @@ class Cluster:
 
     def _socket_dir(self) -> Path:
         """Return the data directory, or make a private folder if its path is too long or special for a URL."""
-        if _PLAIN_PATH.fullmatch(str(self.data)) and len(str(self.data / SOCKET_NAME)) <= MAX_SOCKET_PATH:
+        if _PLAIN_PATH.fullmatch(str(self.data)) and len(str(self.data / SOCKET_NAME)) <= _MAX_SOCKET_PATH:
             return self.data
         parent = Path(tempfile.gettempdir()).resolve()
-        if not _PLAIN_PATH.fullmatch(str(parent)) or len(str(parent)) > MAX_SOCKET_PATH // 2:
+        if not _PLAIN_PATH.fullmatch(str(parent)) or len(str(parent)) > _MAX_SOCKET_PATH // 2:
             parent = Path("/tmp").resolve()  # noqa: S108 - mkdtemp makes a folder there that is ours alone
         made = Path(tempfile.mkdtemp(prefix=SOCKET_DIR_PREFIX, dir=parent))
         self._give(made)
@@ -167,7 +167,7 @@ class Cluster:
     def _write_settings(self, socket_dir: Path) -> None:
         """Write the settings file that postgresql.conf includes."""
         lines = [f"{name} = {value}" for name, value in server_settings(self.data, socket_dir).items()]
-        path = self.data / SETTINGS_FILE
+        path = self.data / _SETTINGS_FILE
         path.write_text("\n".join(lines) + "\n", encoding="ascii")
         self._give(path)
 

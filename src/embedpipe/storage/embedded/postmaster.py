@@ -17,7 +17,7 @@ from typing import NamedTuple
 PORT = 5432
 SOCKET_NAME = f".s.PGSQL.{PORT}"
 SOCKET_DIR_PREFIX = "embedpipe-"
-STOP_TIMEOUT_S = 30.0
+_STOP_TIMEOUT_S = 30.0
 
 
 class Postmaster(NamedTuple):
@@ -65,7 +65,7 @@ def stop_postmaster(data: Path) -> bool:
     for order in (signal.SIGINT, signal.SIGQUIT):  # fast shutdown, then an immediate one
         with suppress(ProcessLookupError):
             os.kill(found.pid, order)
-        deadline = time.monotonic() + STOP_TIMEOUT_S
+        deadline = time.monotonic() + _STOP_TIMEOUT_S
         while time.monotonic() < deadline:
             if read_postmaster(data) is None:
                 remove_socket(found.socket_dir)

@@ -74,7 +74,7 @@ from embedpipe.storage.lexical.terms import (
 from embedpipe.storage.tables import DIMENSIONS, Collection, LexicalTables, lexical_tables, once
 from embedpipe.storage.types import bound_count
 
-MAX_TERMS = 16_000
+_MAX_TERMS = 16_000
 """The entries that a sparsevec can have. Of a longer query, the terms that weigh most count."""
 
 _FIRST_CHUNKS = 600
@@ -300,7 +300,7 @@ def _query_terms(collection: Collection) -> CTE:
         .join_from(words, counts, counts.c.term == words.c.term)
         .where(counts.c.chunks > 0)
         .order_by(weight.desc(), words.c.term)
-        .limit(MAX_TERMS)
+        .limit(_MAX_TERMS)
         .subquery("weighed")
     )
     order = [weighed.c.weight.desc(), weighed.c.term]

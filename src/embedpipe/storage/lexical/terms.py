@@ -33,7 +33,7 @@ _ASIAN = "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u31f0-\u31ff\u340
 """Scripts without spaces between words: Thai, Lao, Burmese, Khmer, Kana, Han."""
 
 
-def term_of(lexeme: ColumnElement[Any]) -> ColumnElement[int]:
+def _term_of(lexeme: ColumnElement[Any]) -> ColumnElement[int]:
     """Return the term of a lexeme, a number from 1 to `DIMENSIONS`."""
     return func.hashtext(lexeme, type_=Integer()).bitwise_and(_MASK) + literal_column("1", Integer)
 
@@ -66,7 +66,7 @@ def tsvector(collection: Collection, text: ColumnElement[str]) -> ColumnElement[
 def occurrences(collection: Collection, text: ColumnElement[str]) -> Any:
     """Select `term` and `count`, a row for each term of a text."""
     lexemes = func.unnest(tsvector(collection, text)).table_valued("lexeme", "positions", "weights", name="lexemes")
-    rows = select(term_of(lexemes.c.lexeme).label("term"), func.cardinality(lexemes.c.positions).label("n")).subquery()
+    rows = select(_term_of(lexemes.c.lexeme).label("term"), func.cardinality(lexemes.c.positions).label("n")).subquery()
     return select(rows.c.term, func.sum(rows.c.n, type_=Integer()).label("count")).group_by(rows.c.term)
 
 

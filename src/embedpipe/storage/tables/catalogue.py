@@ -39,7 +39,7 @@ from embedpipe.types import ModelSpec
 
 logger = logging.getLogger(__name__)
 
-MAX_DIMENSIONS = 16_000
+_MAX_DIMENSIONS = 16_000
 _OLDEST_PGVECTOR = (0, 8)
 _LOCK = 0x656D626564  # any number, the same in every process, so that who migrates or creates waits for the other
 
@@ -309,9 +309,9 @@ def creation(collection: Collection) -> list[Executable]:
 
 def check_dimensions(model: ModelSpec) -> None:
     """Raise `ConfigurationError` for a model whose vectors cannot be stored."""
-    if not 1 <= model.dimensions <= MAX_DIMENSIONS:
+    if not 1 <= model.dimensions <= _MAX_DIMENSIONS:
         raise ConfigurationError(
-            f"{model.name} has {model.dimensions} dimensions. Choose a model of 1 to {MAX_DIMENSIONS}."
+            f"{model.name} has {model.dimensions} dimensions. Choose a model of 1 to {_MAX_DIMENSIONS}."
         )
 
 

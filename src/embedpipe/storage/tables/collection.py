@@ -50,7 +50,7 @@ from embedpipe.types import ModelSpec
 
 _STORAGE_PLAIN: Any = DDL("ALTER TABLE %(fullname)s ALTER COLUMN embedding SET STORAGE PLAIN")  # type: ignore[no-untyped-call]  # SQLAlchemy leaves DDL untyped
 
-PAGE_BYTES = 8100
+_PAGE_BYTES = 8100
 """The bytes that a row may have and still stay within one page of 8 KB."""
 
 
@@ -148,7 +148,7 @@ class Collection:
     tenants: bool = False
 
     @once_property
-    def _tables(self) -> CollectionTables:
+    def _tables(self) -> _CollectionTables:
         return _tables_of(self)
 
     @property
@@ -209,7 +209,7 @@ class Collection:
         """Return the DDL for the table of this model's vectors."""
         statements: list[Executable] = [CreateTable(self.vectors)]
         statements += security(self.vectors) if self.tenants else []
-        if self._vector_bytes() <= PAGE_BYTES:
+        if self._vector_bytes() <= _PAGE_BYTES:
             # With vectors out of line (TOAST), the heap looks tiny, and the planner prefers a sequential scan to the
             # vector index.
             statements.append(_STORAGE_PLAIN.against(self.vectors))
@@ -220,7 +220,7 @@ class Collection:
 
 
 @dataclass(frozen=True, slots=True)
-class CollectionTables:
+class _CollectionTables:
     """The three tables that every collection has."""
 
     documents: Table
@@ -228,7 +228,7 @@ class CollectionTables:
     vectors: Table
 
 
-def _tables_of(collection: Collection) -> CollectionTables:
+def _tables_of(collection: Collection) -> _CollectionTables:
     metadata, prefix = MetaData(schema=collection.schema), f"c{collection.number}"
     documents = Table(
         f"{prefix}_documents",
@@ -271,7 +271,7 @@ def _tables_of(collection: Collection) -> CollectionTables:
         Column("embedding", vector_column(collection.model.dimensions, collection.precision), nullable=False),
         ForeignKeyConstraint([*collection.scope, "key"], [*scope, chunks.c.key], ondelete="CASCADE"),
     )
-    return CollectionTables(documents, chunks, vectors)
+    return _CollectionTables(documents, chunks, vectors)
 
 
 def default_precision(dimensions: int) -> Precision:

@@ -23,7 +23,7 @@ _ROWS = 2000
 _JSON = ("metadata", "payload")
 
 CHUNK_COLUMNS = tuple(name for name in lookup.CHUNK_COLUMNS if name != "key_order")
-DOCUMENT_COLUMNS = ("id", "content", "metadata")
+_DOCUMENT_COLUMNS = ("id", "content", "metadata")
 
 
 class ChunkBatch(NamedTuple):
@@ -70,10 +70,10 @@ def read_chunks(connection: Connection, collection: Collection) -> Generator[Chu
 
 
 def read_documents(connection: Connection, collection: Collection) -> Generator[Sequence[Sequence[Any]]]:
-    """Yield `DOCUMENT_COLUMNS` of all documents, with metadata as JSON, in the order of the ids."""
+    """Yield the columns id, content and metadata (as JSON) of all documents, in the order of their ids."""
     table = collection.documents
-    rows = select(table.c.key_order, *_columns(table, DOCUMENT_COLUMNS)).order_by(table.c.id)
-    yield from _batches(connection, rows, DOCUMENT_COLUMNS)
+    rows = select(table.c.key_order, *_columns(table, _DOCUMENT_COLUMNS)).order_by(table.c.id)
+    yield from _batches(connection, rows, _DOCUMENT_COLUMNS)
 
 
 def _columns(table: Any, names: Sequence[str]) -> list[Any]:

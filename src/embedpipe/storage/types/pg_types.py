@@ -193,7 +193,7 @@ class BytesArray(BoundArray):
         super().__init__([_sized(value) for value in values])
 
 
-class VectorArray(BoundArray):
+class _VectorArray(BoundArray):
     """A parameter of the type vector[], from the rows of (n, d) float32."""
 
     __slots__ = ()
@@ -202,7 +202,7 @@ class VectorArray(BoundArray):
         super().__init__(_vector_fields(vectors, np.dtype(">f4")))
 
 
-class HalfVectorArray(BoundArray):
+class _HalfVectorArray(BoundArray):
     """A parameter of the type halfvec[], from the rows of (n, d) float32."""
 
     __slots__ = ()
@@ -212,9 +212,9 @@ class HalfVectorArray(BoundArray):
             super().__init__(_vector_fields(vectors, np.dtype(">f2")))
 
 
-def vector_array(vectors: Vectors, precision: Precision) -> VectorArray | HalfVectorArray:
+def vector_array(vectors: Vectors, precision: Precision) -> _VectorArray | _HalfVectorArray:
     """Return the rows of (n, d) float32 as a parameter of that precision."""
-    return VectorArray(vectors) if precision == "float32" else HalfVectorArray(vectors)
+    return _VectorArray(vectors) if precision == "float32" else _HalfVectorArray(vectors)
 
 
 def _sized(data: bytes) -> bytes:
@@ -240,11 +240,11 @@ class _ArrayDumper(Dumper):
         return head + struct.pack(">ii", obj.length, 1) + obj.data if obj.length else head
 
 
-TypeRow: TypeAlias = tuple[str, int, int]
+_TypeRow: TypeAlias = tuple[str, int, int]
 """A type's name, its oid and that of its array."""
 
 
-def register_types(connection: psycopg.BaseConnection[Any], vector_types: Sequence[TypeRow]) -> None:
+def register_types(connection: psycopg.BaseConnection[Any], vector_types: Sequence[_TypeRow]) -> None:
     """Register pgvector's types with a driver connection, so that it sends numpy arrays and bound arrays in binary."""
     for name, oid, array_oid in vector_types:
         connection.adapters.types.add(TypeInfo(name, oid, array_oid))
@@ -274,7 +274,7 @@ class _Recorded(AdaptersMap):
 
 
 @cache
-def _registrations(vector_types: tuple[TypeRow, ...]) -> list[Callable[[AdaptersMap], object]]:
+def _registrations(vector_types: tuple[_TypeRow, ...]) -> list[Callable[[AdaptersMap], object]]:
     """Record the registrations once for the same types, since psycopg never frees the classes that adapt them."""
     recorded: Any = _Recorded()
     known = {name: recorded.types[name] for name in ("text", "jsonb", "int4", "bytea")}
@@ -294,6 +294,6 @@ _ARRAYS: dict[type[BoundArray], str] = {
     JsonbArray: "jsonb",
     IntegerArray: "int4",
     BytesArray: "bytea",
-    VectorArray: "vector",
-    HalfVectorArray: "halfvec",
+    _VectorArray: "vector",
+    _HalfVectorArray: "halfvec",
 }

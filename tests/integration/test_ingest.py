@@ -289,7 +289,7 @@ async def test_a_search_makes_no_collection(database: Database, model: Recording
     with pytest.raises(CollectionNotFoundError, match="'typo' yet"):
         await service.asearch("anything")
     assert database.collections() == []
-    with pytest.raises(ConfigurationError, match="not empty"):
+    with pytest.raises(ConfigurationError, match="is empty"):
         SemanticSearchService(model, database=database, collection="").ingest([document("a", PARAGRAPHS[0])])
     await service.aclose()
 

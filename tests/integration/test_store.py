@@ -138,7 +138,7 @@ async def test_find_keeps_the_order_of_the_document(store: Any) -> None:
         (Chunk.whole("a\x00b", id="x"), "NUL"),
         (Chunk.whole("\ud800", id="x"), "surrogate"),
         (Chunk.whole("a", id=""), "not empty"),
-        (Chunk.whole("a", id="x" * 2001), "2000 bytes"),
+        (Chunk.whole("a", id="x" * 2001), "at most 2000"),
         (Chunk.whole("a", id="x", document_id="\x00"), "NUL"),
         (Chunk.whole("a", id="x", metadata={"k": (1,)}), "tuple"),
         (Chunk.whole("a", id="x", metadata={"k": float("nan")}), "nan"),

@@ -4,6 +4,7 @@ python benchmarks/calls.py
 """
 
 import sys
+import threading
 from collections import Counter
 from collections.abc import Callable
 from functools import partial
@@ -52,11 +53,13 @@ def _name(frame: FrameType) -> str:
 def profiled(work: Callable[[], object]) -> Profile:
     """Run the work under a profile."""
     profile = Profile()
+    threading.setprofile(profile)
     sys.setprofile(profile)
     try:
         work()
     finally:
         sys.setprofile(None)
+        threading.setprofile(None)  # type: ignore[arg-type]  # typeshed knows no end of it
     return profile
 
 

@@ -59,7 +59,7 @@ def profiled(work: Callable[[], object]) -> Profile:
         work()
     finally:
         sys.setprofile(None)
-        threading.setprofile(None)  # type: ignore[arg-type]  # typeshed knows no end of it
+        threading.setprofile(None)
     return profile
 
 

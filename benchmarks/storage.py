@@ -3,7 +3,7 @@
     python benchmarks/storage.py [--rows 20000] [--dimensions 384] [--repeats 5] [--database URL]
 
 All sides use one server, the same texts, vectors, metadata and ids, and what each library's own API takes. Vectors are
-clustered (uniform random ones have no neighbours that an index could find). Writes are measured without a vector index,
+clustered (uniform random ones have no neighbors that an index could find). Writes are measured without a vector index,
 queries with HNSW (m 16, ef_construction 64, ef_search 64 here, 40 there, as each has it by default); recall says what
 the difference bought. Prints medians and ratios.
 """

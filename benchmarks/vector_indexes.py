@@ -4,7 +4,7 @@
                                         [--minilm] [--cache FOLDER]
 
 load      the same rows with the index built afterwards, and into an HNSW index that is there
-size      bytes of table and index, and recall@10 against the exact neighbours of the float32 vectors, for float32,
+size      bytes of table and index, and recall@10 against the exact neighbors of the float32 vectors, for float32,
           float16, and indexes on float16, signs and IVFFlat lists over float32 vectors
 growth    rows a second of the first and the last 20,000, on the way to ten times as many, without and with words
 

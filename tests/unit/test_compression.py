@@ -26,7 +26,7 @@ def low_rank(n: int, dimensions: int = 32, rank: int = 6) -> Vectors:
 
 
 class TestCompressor:
-    def test_components_keep_the_variance_and_the_order_of_neighbours(self) -> None:
+    def test_components_keep_the_variance_and_the_order_of_neighbors(self) -> None:
         vectors = low_rank(500)
         compressor = EmbeddingCompressor(8).fit(vectors)
         compressed = compressor.compress(vectors)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import regex
 
-# Between two of these there is always a boundary, except in CR LF. Elsewhere the neighbours decide.
+# Between two of these there is always a boundary, except in CR LF. Elsewhere the neighbors decide.
 _PLAIN = r"[\p{GCB=Other}\p{GCB=Control}\p{GCB=CR}\p{GCB=LF}\p{GCB=LV}\p{GCB=LVT}]"
 _PLAIN_PAIR = regex.compile(rf"(?<={_PLAIN}){_PLAIN}")
 _CLUSTER = regex.compile(r"\X")

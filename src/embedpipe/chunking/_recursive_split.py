@@ -15,7 +15,7 @@ from embedpipe.chunking.separators import Separator
 class RecursiveSplit:
     """Splits a text into spans within the measure, each cut at the first separator that occurs in reach.
 
-    At each level the text is cut at one separator, and neighbouring pieces are joined while they fit. A piece that is
+    At each level the text is cut at one separator, and neighboring pieces are joined while they fit. A piece that is
     too long by itself is split at the next level, and is not joined to others. Behind the last separator, cuts lie
     between two grapheme clusters. For the separator "" they lie between two code points.
     """

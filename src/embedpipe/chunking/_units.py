@@ -1,4 +1,4 @@
-"""Make chunks of whole units: as many neighbouring sentences, paragraphs or blocks as fit."""
+"""Make chunks of whole units: as many neighboring sentences, paragraphs or blocks as fit."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def cut_units(text: str, units: Iterable[Span], measure: Measure | None, separat
 def join_units(
     units: Sequence[Span], measure: Measure | None, *, most: int | None = None, overlap: int = 0
 ) -> list[Span]:
-    """Join neighbouring units into runs of at most `most` units, each within the measure.
+    """Join neighboring units into runs of at most `most` units, each within the measure.
 
     A run begins with up to `overlap` of the last units of the run before, as far as there is room.
     """

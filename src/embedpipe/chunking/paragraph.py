@@ -29,7 +29,7 @@ def paragraph_spans(text: str) -> Iterator[Span]:
 
 @dataclass(frozen=True, kw_only=True)
 class ParagraphChunker:
-    """Joins neighbouring paragraphs while they fit `chunk_size`, up to `max_paragraphs` of them.
+    """Joins neighboring paragraphs while they fit `chunk_size`, up to `max_paragraphs` of them.
 
     Each chunk begins with the last `overlap_paragraphs` of the one before, as far as there is room.
     """

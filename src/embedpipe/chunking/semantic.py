@@ -35,7 +35,7 @@ class BatchEmbedder(Protocol):
 class SemanticChunker:
     """Cuts where the meaning changes, by the vectors of `model`.
 
-    The method "dynamic" cuts the text into sentences and joins short ones into pieces. Of all ways to join neighbours
+    The method "dynamic" cuts the text into sentences and joins short ones into pieces. Of all ways to join neighbors
     within `chunk_size`, it takes the one with the highest sum of similarities within chunks, each less the mean
     similarity of the text (Smith and Troynikov, "Evaluating Chunking Strategies for Retrieval", 2024:
     ClusterSemanticChunker). The method "percentile" cuts between two sentences whose distance is in the highest
@@ -47,7 +47,7 @@ class SemanticChunker:
         method: "dynamic" or "percentile".
         piece_size: For "dynamic": up to which size sentences are joined first. None for a fifth of `chunk_size`.
         percentile: For "percentile": cut where the distance is above that of this many percent of the places.
-        buffer: For "percentile": how many neighbours on each side a sentence is embedded with.
+        buffer: For "percentile": how many neighbors on each side a sentence is embedded with.
         unit: "characters" or "tokens".
         tokenizer: The tokenizer whose tokens count, as of `RecursiveChunker`.
     """

@@ -15,7 +15,7 @@ from embedpipe.types import Chunk
 
 @dataclass(frozen=True, kw_only=True)
 class SentenceChunker:
-    """Joins neighbouring sentences, up to `max_sentences`, `chunk_size` or both. With neither, up to a size of 1000.
+    """Joins neighboring sentences, up to `max_sentences`, `chunk_size` or both. With neither, up to a size of 1000.
 
     Each chunk begins with the last `overlap_sentences` of the one before, as far as there is room.
     """

@@ -31,7 +31,7 @@ from embedpipe.types import ModelSpec
 S = TypeVar("S", bound="BaseStore")
 
 RENEWALS = 10
-"""How often an operation looks a collection up anew that others drop and make again under it."""
+"""How often an operation looks up a collection again after others dropped and recreated it."""
 
 
 class BaseStore:
@@ -163,7 +163,7 @@ def check_outdated(error: SchemaError, left: int) -> None:
 
 
 def replaced(name: str) -> StorageError:
-    """Return the error for a caller's transaction whose first try the server has ended."""
+    """Return the error for a caller's transaction that the server aborted because the tables were replaced."""
     return StorageError(
         f"The tables of collection {name!r} were replaced during this transaction. Roll it back and run it again."
     )

@@ -27,7 +27,7 @@ def test_overlapping_hits_become_one_exact_passage() -> None:
     assert (passages[0].gaps, left_out) == ((), [])
 
 
-def test_neighbours_with_white_space_between_are_joined_and_the_gap_is_known() -> None:
+def test_neighbors_with_white_space_between_are_joined_and_the_gap_is_known() -> None:
     (passage,), _ = build_context(paragraphs(), NO_LIMIT)
     assert (passage.start_index, passage.end_index) == (0, len(DOCUMENT.rstrip()))
     assert passage.text == DOCUMENT.rstrip()

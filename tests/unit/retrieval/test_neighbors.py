@@ -48,7 +48,7 @@ def test_hits_have_their_place_in_the_budget_before_what_stands_around_them() ->
     assert [found.id for found in left_out] == [second.id]
 
 
-def test_a_result_without_neighbours_stays_alone() -> None:
+def test_a_result_without_neighbors_stays_alone() -> None:
     alone = result(0, 5)
     assert with_neighbors([alone], {}) == [alone]
     assert with_neighbors([], {"x": [Chunk.whole("text", id="y")]}) == []

@@ -68,6 +68,14 @@ def test_the_documentation_needs_no_key() -> None:
         assert rules.find(scope("GET", path)).access is DOCUMENTATION[path]
 
 
+def test_a_route_that_is_added_later_needs_the_right_of_its_method() -> None:
+    app = FastAPI()
+    rules = table(app)
+    app.add_api_route("/new", lambda: None, methods=["GET", "POST", "DELETE"])
+    assert rules.find(scope("GET", "/new")).access is Access.READ
+    assert {rules.find(scope(method, "/new")).access for method in ("POST", "PUT", "PATCH", "DELETE")} == {Access.WRITE}
+
+
 def test_a_route_that_states_no_access_stops_the_server() -> None:
     undeclared: Any = Routes("new").add
     with pytest.raises(TypeError, match="access"):
@@ -84,7 +92,10 @@ def test_a_route_that_states_no_access_stops_the_server() -> None:
     ("method", "path", "access"),
     [
         ("GET", "/nothing", Access.READ),
-        ("POST", "/nothing", Access.READ),
+        ("POST", "/nothing", Access.WRITE),
+        ("POST", "/", Access.PAGE),
+        ("POST", "/collections", Access.WRITE),
+        ("GET", "/documents", Access.READ),
         ("PUT", "/documents", Access.WRITE),
         ("GET", "/search", Access.READ),
         ("POST", "/healthz", Access.PROBE),

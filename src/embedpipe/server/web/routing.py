@@ -1,4 +1,8 @@
-"""Routes that state who may call them. A route without that statement stops the server at start-up."""
+"""Routes that state who may call them. `create_app` refuses a route without that statement.
+
+A route that is added to the application later needs a key. For other methods than GET, HEAD and OPTIONS, it needs a key
+that may write.
+"""
 
 from __future__ import annotations
 
@@ -66,8 +70,7 @@ class RouteRules:
     number_weight: float = 1.0
 
 
-_NO_ROUTE = RouteRules(Access.READ)
-"""For paths that nothing answers: only callers with a key learn that there is nothing."""
+_READING_METHODS = ("GET", "HEAD", "OPTIONS")
 
 
 class Routes:
@@ -126,14 +129,16 @@ class RouteTable:
     def find(self, scope: Scope) -> RouteRules:
         """Return the rules of the route that a request calls.
 
-        A path that exists only for other methods, which is answered with 405, has the rules of its first route.
+        A path that nothing declared answers by this method (404, 405, or a route that was added later) goes by the
+        method. So only callers with a key learn that there is nothing. What needs no key answers 405 to anyone.
         """
         # The same order and the same `matches` as in Starlette's router, so both find the same route.
-        found: RouteRules | None = None
+        by_key = RouteRules(Access.READ if scope["method"] in _READING_METHODS else Access.WRITE)
+        other_method: RouteRules | None = None
         for route, rules in self._rules:
             match, _ = route.matches(scope)
             if match is Match.FULL:
                 return rules
             if match is Match.PARTIAL:
-                found = found or rules
-        return found or _NO_ROUTE
+                other_method = other_method or rules
+        return by_key if other_method is None or other_method.access.needs_key else other_method

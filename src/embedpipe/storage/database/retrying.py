@@ -2,7 +2,7 @@
 
 40001, 40P01, 23505        serialization failure, deadlock, a race for a unique index
 XX000                      a row of PostgreSQL's own catalogue changed, or its table went, under a statement
-55P03, `InUseError`        a lock was not to be had in the time that the operation allows itself
+55P03, `InUseError`        a lock was not granted in the time that the operation allows itself
 """
 
 from __future__ import annotations

@@ -74,13 +74,13 @@ def _parsed(url: str) -> URL:
         parsed = None
     if parsed is None or _has_login(parsed.database):
         raise ConfigurationError(  # SQLAlchemy's own message may quote the URL, so it is not chained
-            "The database URL cannot be read; expected postgresql://user:password@host:port/name, with @, / and : "
-            "percent-encoded in each part (%40, %2F, %3A) and without the character 0."
+            "The database URL cannot be read. Write it as postgresql://user:password@host:port/name, and "
+            "percent-encode @, / and : in each part (%40, %2F, %3A). It must not hold the character 0 (%00)."
         )
     if parsed.drivername not in _SCHEMES:
         raise ConfigurationError(
-            f"Expected a postgresql:// database URL, got one that starts with {parsed.drivername}://. "
-            "embedpipe stores in PostgreSQL with pgvector."
+            f"The database URL starts with {parsed.drivername}://. Use postgresql://: embedpipe stores in PostgreSQL "
+            "with pgvector."
         )
     return parsed.set(drivername="postgresql+psycopg")
 

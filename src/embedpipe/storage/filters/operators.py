@@ -4,7 +4,8 @@
 2. a method of `Field`: its form in Python,
 3. an entry of `NOTATION`: its form in dictionaries.
 
-Adapters make `Field`s of their framework's filters, and `NOTATION` serves LangChain. So no other file changes.
+Adapters make `Field`s of their framework's filters, and `NOTATION` serves LangChain. So no other file changes, unless
+LlamaIndex has the operator, too: its name then goes into `llama_index/filters.py`.
 """
 
 from __future__ import annotations

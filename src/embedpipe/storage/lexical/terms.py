@@ -51,7 +51,7 @@ def language_of(collection: Collection) -> ColumnElement[Any]:
 def segmented(text: ColumnElement[str]) -> ColumnElement[str]:
     """Return a text with a space between words, for scripts that have none.
 
-    There, each two neighbouring characters make a word, which overlap. A text of ASCII alone stays as it is.
+    There, each two neighboring characters make a word, which overlap. A text of ASCII alone stays as it is.
     """
     runs = func.regexp_replace(text, f"([{_ASIAN}]+)", r" \1 ", "g")
     pairs = func.regexp_replace(runs, f"(?<=[{_ASIAN}])([{_ASIAN}])(?=[{_ASIAN}])", r"\1 \1", "g", type_=Text())

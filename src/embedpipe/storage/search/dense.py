@@ -23,7 +23,7 @@ def candidates(
         exact: Keep the planner from the vector index, which may return too few. The CTE is materialised, and an index
             serves no ORDER BY on what is read from one.
         ties: Bring all that are as near as the last one, too. A scan then sorts every row instead of keeping the best,
-            so this is left out where there is nothing to gain.
+            so the caller asks for it only after a tie was seen.
     """
     vectors, chunks = collection.vectors, collection.chunks
     distance = cosine_distance(vectors.c.embedding).label("distance")

@@ -52,7 +52,9 @@ Rows: TypeAlias = "Select[*tuple[Any, ...]]"
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """What of a search changes its statement: searches of one shape differ in bound values only.
+    """The parts of a search that change its SQL.
+
+    Searches of equal shape share one statement and differ only in bound values.
 
     Attributes:
         counts: How many rows each step takes, by the name of its `bound_count`.

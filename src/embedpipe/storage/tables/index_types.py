@@ -10,8 +10,9 @@ All but `full` bring more candidates than wanted, which the same statement ranks
     hnsw       a graph: finds most, takes longest to build, and can be built at any time
     ivfflat    lists of near vectors: built several times faster and smaller, finds less, and is built after a load
 
-A new kind is an entry of `_KINDS`, and a new method an entry of `METHODS` with its branches in `VectorIndex`. No other
-file asks which kind or method an index has. Only settings that every session has are in `database.session`.
+A new kind is a name in `IndexKind` and an entry of `_KINDS`. A new method is a name in `IndexMethod`, with its branches
+in `VectorIndex`. No other file asks which kind or method an index has. Only settings that every session has are in
+`database.session`.
 """
 
 from __future__ import annotations
@@ -95,7 +96,7 @@ class VectorIndex:
         kind: What the index holds of a vector: "full", "half", "prefix" or "binary".
         dimensions: How many of the first dimensions a `prefix` index holds.
         method: "hnsw" or "ivfflat".
-        m: Of `hnsw`, the neighbours of each node. More find more, and cost time and space.
+        m: Of `hnsw`, the neighbors of each node. More find more, and cost time and space.
         ef_construction: Of `hnsw`, the candidates while building. More find more, and cost time.
         lists: Of `ivfflat`, the number of lists. None means a thousandth of the rows, and above a million rows their
             square root, after pgvector's documentation.

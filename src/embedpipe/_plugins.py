@@ -45,7 +45,7 @@ class Registry:
         Raises:
             ConfigurationError: If there is none, if two packages offer it, or if its package cannot be imported.
         """
-        if name in self._own:
+        if name in self._own:  # first, so that no package takes the place of one that gets a key
             module, _, attribute = self._own[name].partition(":")
             factory: Factory = getattr(importlib.import_module(module), attribute)
             return factory

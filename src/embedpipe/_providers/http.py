@@ -19,10 +19,10 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any, Self
 
-_CONNECT_S = 10.0
+_CONNECT_S = 10.0  # a host that does not answer is known by then
 _REDIRECTS = 5
-_ERROR_BYTES = 1 << 16
-_SLICE = 1 << 16
+_ERROR_BYTES = 1 << 16  # of a failure only a line is shown
+_SLICE = 1 << 16  # sent at once, between two looks at the clock
 
 
 class UnusableReplyError(Exception):
@@ -91,6 +91,7 @@ def unusable(error: BaseException) -> UnusableReplyError | None:
 
 
 def _limits(library: str) -> Any:
+    # The library's own limit of 100 connections would hold requests back that `Limits` lets go.
     return importlib.import_module(library).Limits(max_connections=1000, max_keepalive_connections=100)
 
 
@@ -98,7 +99,7 @@ def _limits(library: str) -> Any:
 def _sync_class(library: str) -> type[Any]:
     http = importlib.import_module(library)
 
-    class Body(http.SyncByteStream):  # type: ignore[name-defined,misc]
+    class SyncBody(http.SyncByteStream):  # type: ignore[name-defined,misc]
         def __init__(self, response: Any, allowance: Allowance) -> None:
             self._given = response, allowance
 
@@ -120,7 +121,7 @@ def _sync_class(library: str) -> type[Any]:
                 response.close()
                 request = response.next_request
             try:
-                reply = _reply(http, response, Body(response, allowance))
+                reply = _reply(http, response, SyncBody(response, allowance))
                 if not stream:
                     reply.read()
             except BaseException:
@@ -150,10 +151,10 @@ def _async_class(library: str) -> type[Any]:
     """As `_sync_class`, for an event loop, which can end anything that takes too long."""
     http = importlib.import_module(library)
 
-    class Body(_AsyncPieces, http.AsyncByteStream):  # type: ignore[name-defined,misc]
+    class AsyncBody(_AsyncPieces, http.AsyncByteStream):  # type: ignore[name-defined,misc]
         pass
 
-    class BoundedClient(http.AsyncClient):  # type: ignore[name-defined,misc]
+    class BoundedAsyncClient(http.AsyncClient):  # type: ignore[name-defined,misc]
         async def send(self, request: Any, *, stream: bool = False, **options: Any) -> Any:
             allowance = _started(request)
             options["follow_redirects"] = False
@@ -166,7 +167,7 @@ def _async_class(library: str) -> type[Any]:
                 request = response.next_request
             body: Any = response  # until there is one
             try:
-                body = Body(http, response, allowance)
+                body = AsyncBody(http, response, allowance)
                 reply = _reply(http, response, body)
                 if not stream:
                     await reply.aread()
@@ -175,7 +176,7 @@ def _async_class(library: str) -> type[Any]:
                 raise
             return reply
 
-    return BoundedClient
+    return BoundedAsyncClient
 
 
 class _AsyncPieces:
@@ -236,6 +237,7 @@ def _same_origin(response: Any) -> bool:
 
 def _reply(http: Any, response: Any, body: Any) -> Any:
     """Return the reply with a body that is unpacked and bounded."""
+    # They describe the bytes as sent, and the library would act on them again.
     dropped = ("content-encoding", "content-length", "transfer-encoding")
     headers = [(name, value) for name, value in response.headers.multi_items() if name.lower() not in dropped]
     return http.Response(
@@ -250,7 +252,9 @@ class _Meter:
         packed = response.headers.get("content-encoding", "identity").strip().lower()
         if packed not in ("", "identity", "gzip", "x-gzip", "deflate"):
             raise UnusableReplyError(f"The reply is packed as {packed[:40]!r}, and only gzip was asked for.")
-        self._inflate = None if packed in ("", "identity") else zlib.decompressobj(32 + zlib.MAX_WBITS)
+        self._inflate = (
+            None if packed in ("", "identity") else zlib.decompressobj(32 + zlib.MAX_WBITS)
+        )  # 32: gzip or zlib, by its header
         self._failed = response.status_code >= 300
         self._most = _ERROR_BYTES if self._failed else allowance.reply_bytes
         self._left = self._most
@@ -259,6 +263,7 @@ class _Meter:
     def taken(self, chunk: bytes) -> bytes:
         if self._inflate is not None:
             try:
+                # One byte more than is allowed shows that there is more, without unpacking a bomb.
                 chunk = self._inflate.decompress(chunk, self._left + 1)
             except zlib.error as error:
                 raise UnusableReplyError(f"The reply cannot be unpacked: {error}.") from error

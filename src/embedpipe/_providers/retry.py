@@ -97,10 +97,11 @@ class Attempts:
             return False
         if failure.retry_after is None:
             return True
-        if failure.retry_after > left:
+        if failure.retry_after > left:  # others are not held back for a wait that nobody waits for
             return False
         self._hold_back(failure.retry_after)
-        return failure.retry_after + random.uniform(0.0, self._retry.initial_s)  # noqa: S311 - jitter
+        # Jitter, so that all who were held back do not come at the same moment.
+        return failure.retry_after + random.uniform(0.0, self._retry.initial_s)  # noqa: S311
 
     def _failure(self, error: Exception) -> Failure | None:
         """Return how the request failed; None for an error after which no retry helps."""

@@ -141,7 +141,7 @@ def _parted(url: str, *, named: str) -> tuple[str, Login | None]:
 def hidden(text: str, secrets: Iterable[str]) -> str:
     """Return the text with *** for each secret, also for a secret that is percent-encoded or escaped."""
     for secret in secrets:
-        for form in sorted(_forms(secret), key=len, reverse=True):
+        for form in sorted(_forms(secret), key=len, reverse=True):  # a short form may be a part of a longer one
             text = text.replace(form, "***")
     return text
 

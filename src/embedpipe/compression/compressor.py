@@ -153,6 +153,7 @@ class EmbeddingCompressor:
                 f"there are {self._count}. Call fit() with more. A few thousand are enough."
             )
         mean = self._sum / self._count
+        # E[x x^T] - E[x] E[x]^T, in float64: a difference of numbers that are nearly equal.
         covariance = self._products / self._count - np.outer(mean, mean)
         variances, components = np.linalg.eigh(covariance)
         variances = np.clip(variances[::-1], 0, None)

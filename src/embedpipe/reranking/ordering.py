@@ -40,7 +40,7 @@ def numbers(scores: Iterable[Any], *, expected: int, by: str) -> list[float]:
     score: Any = scores
     values: list[float] = []
     try:
-        for score in islice(scores, expected + 1):
+        for score in islice(scores, expected + 1):  # a generator may have no end
             values.append(_number(score))
     except (TypeError, ValueError, OverflowError):
         raise RerankError(

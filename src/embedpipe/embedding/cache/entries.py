@@ -117,6 +117,7 @@ def decode(
         if value is None:
             continue
         if value[:_CHECKED_FROM] == check(value[_CHECKED_FROM:], check(key)).to_bytes(4, "little"):
+            # numpy reads entries of one layout at once, instead of one by one.
             groups.setdefault((len(value), value[4:8]), []).append(place)
         else:
             damaged += 1
@@ -154,6 +155,7 @@ def _stored(vectors: Vectors, precision: Precision) -> npt.NDArray[Any]:
     """Return one row of bytes for each vector: for int8 a scale, and whole numbers from -127 to 127."""
     if precision != "int8":
         return np.ascontiguousarray(vectors, dtype="<f4" if precision == "float32" else "<f2")
+    # Symmetric: code = round(number / scale), scale = largest / 127, so that 0 stays 0.
     scales = np.maximum(np.abs(vectors).max(axis=1) / np.float32(127), np.finfo(np.float32).tiny)
     rows = np.empty(len(vectors), dtype=_bytes(vectors.shape[1]))
     rows["scale"], rows["codes"] = scales, np.rint(vectors / scales[:, None])

@@ -21,8 +21,8 @@ from embedpipe.types import ModelSpec
 logger = logging.getLogger(__name__)
 
 _MODEL_SIZE = KEY_SIZE // 2
-_TRANSACTION = 4096
-_SLACK = 1 << 28
+_TRANSACTION = 4096  # entries; others wait to write meanwhile
+_SLACK = 1 << 28  # beside twice the entries: LMDB writes pages anew before it frees the old ones
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -167,6 +167,8 @@ class FileCache:
     def _put(self, transaction: Any, entries: Sequence[tuple[bytes, bytes]]) -> None:
         _, index, stored = self._environment()
         cursor = transaction.cursor(stored)
+        # Entries are appended under rising numbers. Keys are hashes: in their order, each entry would change a page of
+        # its own. Only the index, which is small, is in the order of keys.
         first = int.from_bytes(cursor.key(), "big") + 1 if cursor.last() else 1
         latest = dict(entries)
         for _, place in transaction.cursor(index).getmulti(list(latest)):
@@ -180,14 +182,14 @@ class FileCache:
         if self._used(transaction) <= self.max_bytes:
             return
         dropped = 0
-        while self._used(transaction) > self.max_bytes * 0.9:
+        while self._used(transaction) > self.max_bytes * 0.9:  # room for a while, so that not each write evicts
             cursor = transaction.cursor(stored)
             if not cursor.first():
                 break
             oldest = [(bytes(place), bytes(value[:KEY_SIZE])) for place, value in _first(cursor, 256)]
             for place, key in oldest:
                 transaction.delete(place, db=stored)
-                if transaction.get(key, db=index) == place:
+                if transaction.get(key, db=index) == place:  # else the key has a newer entry
                     transaction.delete(key, db=index)
             dropped += len(oldest)
         logger.info(
@@ -215,7 +217,7 @@ class FileCache:
             value = transaction.get(cursor.value(), db=entries)
             if value is not None and model_of(value[KEY_SIZE:]) == model:
                 prefixes.append(prefix)
-            more = cursor.set_range(prefix + b"\xff" * _MODEL_SIZE)
+            more = cursor.set_range(prefix + b"\xff" * _MODEL_SIZE)  # behind the last key of this model
         return prefixes
 
     def _drop(self, transaction: Any, prefix: bytes) -> int:

@@ -32,6 +32,7 @@ def assemble(request: EmbeddingRequest, *, model: str, compressor: Compressor | 
 
 def merged(errors: Mapping[int, EmbedPipeError]) -> EmbedPipeError:
     """Return the first of the errors, with every position that failed in its message and in `inputs`."""
+    # A copy: the same error object may belong to several texts of an attempt.
     first = copy.copy(next(iter(errors.values())))
     positions = tuple(errors)
     if len(positions) > 1:

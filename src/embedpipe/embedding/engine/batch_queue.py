@@ -76,8 +76,10 @@ class BatchQueue:
         may_halve = concerns_texts(error) and len(missing) > 1
         self._refused += concerns_texts(error) and not may_halve
         self._in_vain += batch.once
+        # One bad text at the beginning of a batch of n makes log2(n) halves fail in a row before another succeeds.
         self._largest = max(self._largest, len(batch))
         doubtful = self._refused >= _MAX_REFUSED or self._in_vain >= self._largest.bit_length() + _MAX_IN_VAIN
+        # Texts that follow a success may all be bad, or the provider may have died: only a known text tells.
         if doubtful and self._answered and not self._in_doubt and not self.ended:
             self._in_doubt, known = True, self._answered
             self._probe = TextBatch(known.indices[:1], known.texts[:1], known.token_counts[:1], probe=True)

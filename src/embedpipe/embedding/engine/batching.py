@@ -43,7 +43,7 @@ class BatchPlanner:
         waiting = TextBatch([], [], [])
         for start in range(0, len(indices), size):
             waiting = _joined(waiting, self._counted(request, list(indices[start : start + size])))
-            if start + size < len(indices):
+            if start + size < len(indices):  # the last batch may still take texts of the next block
                 *full, waiting = _cut(waiting, self._limits)
                 yield from full
         if not self._is_remote:

@@ -85,7 +85,7 @@ class EmbeddingEngine:
             run = _run_here if self._is_quick(texts) else in_thread
             queue = await run(self._prepare, texts, kind, strict)
             await self._asend_all(queue, run)
-            self._is_loaded |= bool(texts)
+            self._is_loaded |= bool(texts)  # tokenizer and specification are there from now on
             return await run(self._finish, queue.request, strict)
 
     def _prepare(self, texts: Sequence[str], kind: Kind, strict: bool) -> BatchQueue:
@@ -94,6 +94,7 @@ class EmbeddingEngine:
             raise InputError("`texts` is a single text. Pass a list of texts, or use generate() for one.")
         if kind not in ("document", "query"):
             raise InputError(f"`kind` must be 'document' or 'query', not {kind!r:.100}.")
+        # The caller gets the texts back as given. Keys, counts and vectors are those of the cleaned ones.
         cleaned = [_cleaned(text) for text in texts] if self._options.clean_text else texts
         request = EmbeddingRequest.of(texts, cleaned, kind=kind, dimensions=self._specs[0].dimensions)
         if strict and request.invalid:
@@ -122,6 +123,7 @@ class EmbeddingEngine:
         try:
             while True:
                 while self._wants_more(running) and (batch := queue.take()) is not None:
+                    # The context tells the spans of this batch which call they belong to.
                     running[pool.submit(copy_context().run, self._send, queue, batch)] = batch
                 if not running:
                     return
@@ -129,6 +131,7 @@ class EmbeddingEngine:
                     future.result()
                     queue.settle(running.pop(future))
         finally:
+            # After an error nothing waits for the requests under way: one may take as long as its timeout.
             pool.shutdown(wait=False, cancel_futures=True)
 
     def _wants_more(self, running: Mapping[Future[None], TextBatch]) -> bool:
@@ -149,6 +152,7 @@ class EmbeddingEngine:
                     running[asyncio.ensure_future(self._asend(queue, batch, run))] = batch
                 if not running:
                     return
+                # While requests are under way, the next batches are counted, one by one: a reply comes first.
                 while not any(future.done() for future in running) and await run(queue.prepare, self._concurrency):
                     pass
                 done, _ = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)

@@ -88,7 +88,7 @@ class _File:
     @contextlib.contextmanager
     def change(self) -> Iterator[list[LimiterState]]:
         with self._open() as connection:
-            connection.execute("BEGIN IMMEDIATE")
+            connection.execute("BEGIN IMMEDIATE")  # locks for writing before it reads: no two take the same place
             row = connection.execute("SELECT requests, tokens, pause FROM state").fetchone()
             held = [_bounded(*(row or ()))]
             yield held
@@ -133,6 +133,8 @@ class RateLimiter:
         now = time.time()
         with self._store.change() as held:
             state = held[0]
+            # A request starts when both rates and all pauses allow it. Each rate's next free moment then moves on by
+            # the time that this request takes of it: cost * 60 s / rate.
             start = max(now, state.requests, state.tokens, state.pause)
             held[0] = replace(
                 state,
@@ -153,7 +155,7 @@ class RateLimiter:
             self._requests = _number(headers, "x-ratelimit-limit-requests") or self._requests
         if self._stated[1]:
             self._tokens = _number(headers, "x-ratelimit-limit-tokens") or self._tokens
-        for measure in ("requests", "tokens"):
+        for measure in ("requests", "tokens"):  # nothing is left: wait until the provider counts anew
             reset = seconds(headers.get(f"x-ratelimit-reset-{measure}", ""))
             if reset and _number(headers, f"x-ratelimit-remaining-{measure}") == 0:
                 self.pause(min(reset, _LONGEST_PAUSE_S))

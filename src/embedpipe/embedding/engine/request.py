@@ -95,7 +95,7 @@ class EmbeddingRequest:
 
     def fill(self, batch: TextBatch, vectors: Vectors) -> Sequence[int]:
         """Take a batch's vectors, and return the indices of the texts that are complete by them. Thread-safe."""
-        if not self._piece_owners:
+        if not self._piece_owners:  # no two batches share a text, so their rows need no lock
             self.vectors[batch.indices] = vectors
             return batch.indices
         complete: list[int] = []
@@ -125,5 +125,6 @@ class EmbeddingRequest:
         under_way.missing -= 1
         if under_way.missing:
             return False
+        # The mean and the sum point in one direction, and only the direction counts: the vector gets length 1.
         self.vectors[owner] = under_way.total / np.linalg.norm(under_way.total)
         return True

@@ -41,7 +41,7 @@ class Sender:
                 self._embed_locally(batch, kind)
             return
         for attempt in _BatchAttempts(self, once=batch.once):
-            with attempt, self._slots.of_threads:
+            with attempt, self._slots.of_threads:  # the place is free again during the wait between two attempts
                 missing = batch.missing
                 if (wait := self.limiter.reserve(sum(missing.token_counts))) > 0.0:
                     time.sleep(wait)
@@ -64,7 +64,7 @@ class Sender:
 
     def spec(self) -> ModelSpec:
         """Return the model's specification. If the model asks its provider for it, that is retried as any request."""
-        if self._remote is not None:
+        if self._remote is not None:  # it may send a probe to learn the dimension
             for attempt in _BatchAttempts(self, once=False):
                 with attempt:
                     return self._model.spec

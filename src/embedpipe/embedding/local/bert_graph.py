@@ -111,6 +111,7 @@ class _Graph:
     def embed(self) -> None:
         """Add words, positions and the first token type, normalised, and the attention mask in its later forms."""
         w = self._weights
+        # Every token has the first type, so that its vector is added to the positions once, here.
         positions = w["embeddings.position_embeddings.weight"] + w["embeddings.token_type_embeddings.weight"][0]
         length = self._node("Shape", "input_ids", start=1, end=2)
         zero = self._constant(np.array([0], np.int64))
@@ -119,6 +120,7 @@ class _Graph:
         self.state = self._norm(self._node("Add", words, position), "embeddings.LayerNorm")
         self._mask = self._node("Cast", "attention_mask", to=self._onnx.TensorProto.FLOAT)
         self._mask32 = self._node("Cast", "attention_mask", to=self._onnx.TensorProto.INT32)
+        # The bias of attention is 0 for a token and the lowest float for padding, whose softmax is 0 then.
         hidden = self._node("Sub", self._constant(np.array(1, np.float32)), self._mask)
         lowest = self._constant(np.array(np.finfo(np.float32).min, np.float32))
         axes = self._constant(np.array([1, 2], np.int64))
@@ -140,6 +142,7 @@ class _Graph:
         """Add the pooling: one vector for each text, under the name "vectors"."""
         one = self._constant(np.array([1], np.int64))
         if pooling == "mean":
+            # mask (b, 1, s) @ states (b, s, d) is the sum over the tokens, divided by their number.
             row = self._node("Unsqueeze", self._mask, one)
             total = self._node("Squeeze", self._node("MatMul", row, self.state), one)
             pooled = self._node("Div", total, self._node("ReduceSum", self._mask, one, keepdims=1))
@@ -162,12 +165,14 @@ class _Graph:
         return helper.make_model(graph, opset_imports=opsets, ir_version=_IR_VERSION)
 
     def _fused_attention(self, name: str) -> str:
+        # ONNX Runtime's Attention takes the three matrices side by side, and does all of `_attention`.
         parts = [f"{name}attention.self.{part}" for part in ("query", "key", "value")]
         weight = self._constant(np.concatenate([self._weights[part + ".weight"].T for part in parts], axis=1))
         bias = self._constant(np.concatenate([self._weights[part + ".bias"] for part in parts]))
         return self._node("Attention", self.state, weight, bias, self._mask32, domain=_FUSED, num_heads=self._heads)
 
     def _attention(self, name: str) -> str:
+        # softmax(Q K^T / sqrt(d)) V for each head. The scale is multiplied into the weights of Q, which costs nothing.
         scale = np.float32((self._size // self._heads) ** -0.5)
         query = self._head(f"{name}attention.self.query", [0, 2, 1, 3], scale=scale)
         key = self._head(f"{name}attention.self.key", [0, 2, 3, 1])

@@ -58,7 +58,7 @@ class CompiledEncoder:
         longest = self._longest
         encoded = [ids if len(ids) <= longest else [*ids[: longest - 1], ids[-1]] for ids in self._tokens(texts)]
         for rows in length_batches([len(ids) for ids in encoded], overhead=_OVERHEAD):
-            length = len(encoded[rows[0]])
+            length = len(encoded[rows[0]])  # the longest one's
             ids = np.zeros((len(rows), length), dtype=np.int64)
             mask = np.zeros_like(ids)
             for place, row in enumerate(rows):
@@ -94,6 +94,7 @@ def _openvino(
         samples = [{"input_ids": ids, "attention_mask": mask} for _, ids, mask in passes(calibration)]
         name = f"{graph.parent.name}-int8-{calibration_mark(calibration)}"
         graph = made_once(name, lambda made: _quantize(core.read_model(str(graph)), samples, made)) / "model.xml"
+    # One request at a time on all cores, and no silent bfloat16, whose vectors differ.
     settings = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": "f32"}
     request = core.compile_model(str(graph), "CPU", settings).create_infer_request()
 

@@ -166,9 +166,11 @@ class _TorchEncoder:
         self._count = local.counter.count_many
         torch_computes()
         self._model = library.SentenceTransformer(str(local.folder), device=device, local_files_only=True)
+        # Of the specification, by which texts are split: the folder's own setting may differ.
         self._model.max_seq_length = local.spec.max_tokens
 
     def encode(self, texts: Sequence[str]) -> Vectors:
+        # An accelerator is faster with full batches, which sentence-transformers makes by itself.
         if len(texts) == 1 or self._model.device.type != "cpu":
             return self._encoded(texts)
         vectors = np.empty((len(texts), self._size), dtype=np.float32)

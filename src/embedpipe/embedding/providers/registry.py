@@ -73,6 +73,7 @@ def as_model(model: Any) -> EmbeddingModel:
 def _provider(name: str, *, has_url: bool) -> tuple[str, str]:
     """Return the provider that a name means, and the model's name without the prefix."""
     prefix, colon, rest = name.partition(":")
+    # Before the catalogue and base_url=, since the user has said it.
     if colon and rest and prefix in PROVIDERS:
         return prefix, rest
     known = catalogue.find(name)

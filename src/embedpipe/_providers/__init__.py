@@ -10,7 +10,7 @@ from embedpipe._providers.http import (
     openai_http_library,
     unusable,
 )
-from embedpipe._providers.retry import Attempts, Failure, Retry, retry_after
+from embedpipe._providers.retry import Attempts, Failure, Retry, SdkAttempts, retry_after
 from embedpipe._providers.secret import Endpoint, Secret, hidden, safe_cause, secrets_in
 from embedpipe._providers.words import redirect, shown, words
 
@@ -22,6 +22,7 @@ __all__ = [
     "Failure",
     "OpenAIConnection",
     "Retry",
+    "SdkAttempts",
     "Secret",
     "UnusableReplyError",
     "allowing",

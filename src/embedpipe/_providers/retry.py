@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import random
 import time
+from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Iterator, Mapping
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
@@ -33,11 +34,6 @@ class Retry:
     initial_s: float = 0.5
     max_s: float = 30.0
 
-    @classmethod
-    def times(cls, max_retries: int, *, timeout_s: float) -> Retry:
-        """Return the policy of so many retries, with two minutes in all for the waits between them."""
-        return cls(attempts=max_retries + 1, deadline_s=120.0 + max_retries * timeout_s)
-
 
 @dataclass(frozen=True, slots=True)
 class Failure:
@@ -52,22 +48,18 @@ class Failure:
         return self.status is None or self.status in RETRYABLE_STATUSES
 
 
-class Attempts:
+class Attempts(ABC):
     """The attempts of one request: loop over them by `for` or `async for`, and enter each by `with`.
 
-    An error within an attempt leads to the next one, after a wait, or is raised. Who translates an SDK's error says by
-    `note` how the request failed. Translate it within the attempt: retries are logged with their errors, and an SDK's
-    own error may quote a secret.
+    An error within an attempt leads to the next one, after a wait, or is raised. Translate an SDK's error within the
+    attempt: retries are logged with their errors, and an SDK's own error may quote a secret.
     """
+
+    _longest_retry_after_s = math.inf
 
     def __init__(self, retry: Retry) -> None:
         self._retry = retry
         self._started = time.monotonic()
-        self._noted: Failure | None = None
-
-    def note(self, status: int | None, headers: Mapping[str, str]) -> None:
-        """Note the status of the reply to the present attempt, None if none came, and its headers."""
-        self._noted = Failure(status, retry_after({name.lower(): value for name, value in headers.items()}))
 
     def __iter__(self) -> Iterator[Any]:
         return iter(self._context())
@@ -97,23 +89,45 @@ class Attempts:
             return False
         if failure.retry_after is None:
             return True
-        if failure.retry_after > left:  # others are not held back for a wait that nobody waits for
+        if failure.retry_after > min(
+            left, self._longest_retry_after_s
+        ):  # others are not held back for a wait that nobody waits for
             return False
         self._hold_back(failure.retry_after)
         # Jitter, so that all who were held back do not come at the same moment.
         return failure.retry_after + random.uniform(0.0, self._retry.initial_s)  # noqa: S311
 
+    @abstractmethod
     def _failure(self, error: Exception) -> Failure | None:
         """Return how the request failed; None for an error after which no retry helps."""
-        noted, self._noted = self._noted, None
-        return noted
 
     def _counted_from(self) -> float:
         """Return the time from which the deadline counts, on the monotonic clock."""
         return self._started
 
-    def _hold_back(self, seconds: float) -> None:
+    def _hold_back(self, seconds: float) -> None:  # noqa: B027 - most have no others
         """Let other requests to the provider wait, too."""
+
+
+class SdkAttempts(Attempts):
+    """The attempts of a chat or rerank request: `max_retries` retries, with a `Retry-After` of two minutes at most.
+
+    Who translates the SDK's errors says by `note` how the request failed.
+    """
+
+    _longest_retry_after_s = 120.0
+
+    def __init__(self, max_retries: int) -> None:
+        super().__init__(Retry(attempts=max_retries + 1, deadline_s=math.inf))
+        self._noted: Failure | None = None
+
+    def note(self, status: int | None, headers: Mapping[str, str]) -> None:
+        """Note the status of the reply to the present attempt, None if none came, and its headers."""
+        self._noted = Failure(status, retry_after({name.lower(): value for name, value in headers.items()}))
+
+    def _failure(self, error: Exception) -> Failure | None:
+        noted, self._noted = self._noted, None  # the next error may be of another kind, and note nothing
+        return noted
 
 
 def retry_after(headers: Mapping[str, str]) -> float | None:

@@ -9,9 +9,8 @@ from typing import Any, NamedTuple, Protocol, runtime_checkable
 from embedpipe._forking import PerProcess
 from embedpipe._providers import (
     Allowance,
-    Attempts,
     OpenAIConnection,
-    Retry,
+    SdkAttempts,
     UnusableReplyError,
     allowing,
     redirect,
@@ -94,15 +93,15 @@ class OpenAIChat:
             base_url: The URL of the endpoint. None takes `OPENAI_BASE_URL`, and otherwise OpenAI's.
             api_key: The API key. None takes `OPENAI_API_KEY`. Your own endpoint may need none.
             max_tokens: The most tokens of an answer.
-            max_retries: How often to retry after status 429, 5xx, broken connections and timeouts. The waits take two
-                minutes at most. A provider's Retry-After is honoured within them.
+            max_retries: How often to retry after status 429, 5xx, broken connections and timeouts. A provider's
+                Retry-After is honoured up to two minutes. After a longer one there is no retry.
             timeout_s: Seconds for each try, from connecting to the last byte. For a stream: the longest wait for the
                 first piece of text or reasoning, and for each further one.
             **options: Passed on with each request, such as temperature or seed.
         """
         self._model = model
         self._connection = OpenAIConnection(api_key=api_key, base_url=base_url, timeout_s=timeout_s)
-        self._retry = Retry.times(max_retries, timeout_s=timeout_s)
+        self._max_retries = max_retries
         self._max_tokens = max_tokens
         self._options = options
         self._opened: PerProcess[Any] = PerProcess(OpenAIConnection.close)
@@ -120,7 +119,7 @@ class OpenAIChat:
 
     def complete(self, messages: Sequence[Message]) -> ChatReply:
         """Return the whole answer. See `ChatModel`."""
-        attempts = Attempts(self._retry)
+        attempts = SdkAttempts(self._max_retries)
         for attempt in attempts:
             with attempt, self._translated(attempts), allowing(self._allowance()):
                 reply = self._reply(self._client().chat.completions.create(**self._request(messages)))
@@ -128,7 +127,7 @@ class OpenAIChat:
 
     async def acomplete(self, messages: Sequence[Message]) -> ChatReply:
         """Return the whole answer, on the running event loop."""
-        attempts = Attempts(self._retry)
+        attempts = SdkAttempts(self._max_retries)
         async for attempt in attempts:
             with attempt, self._translated(attempts):
                 async with self._async_client() as client:
@@ -138,7 +137,7 @@ class OpenAIChat:
 
     def stream(self, messages: Sequence[Message]) -> Generator[ChatReply, None, None]:
         """Yield the answer in pieces. See `ChatModel`."""
-        progress, attempts = _Progress(self._allowance()), Attempts(self._retry)
+        progress, attempts = _Progress(self._allowance()), SdkAttempts(self._max_retries)
         for attempt in attempts:
             with attempt, self._translated(attempts), allowing(progress.allowance):
                 stream = self._client().chat.completions.create(**self._request(messages), **_STREAM)
@@ -151,7 +150,7 @@ class OpenAIChat:
 
     async def astream(self, messages: Sequence[Message]) -> AsyncGenerator[ChatReply, None]:
         """Yield the answer in pieces, on the running event loop."""
-        progress, attempts = _Progress(self._allowance()), Attempts(self._retry)
+        progress, attempts = _Progress(self._allowance()), SdkAttempts(self._max_retries)
         with self._translated():
             async with self._async_client() as client:
                 async for attempt in attempts:
@@ -193,7 +192,7 @@ class OpenAIChat:
         return {"model": self._model, "messages": turns, limit: self._max_tokens, **self._options}
 
     @contextmanager
-    def _translated(self, attempts: Attempts | None = None) -> Iterator[None]:
+    def _translated(self, attempts: SdkAttempts | None = None) -> Iterator[None]:
         """Translate the SDK's errors, and note for `attempts` how the request failed."""
         import openai
 

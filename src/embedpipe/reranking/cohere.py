@@ -10,9 +10,8 @@ from embedpipe._forking import PerProcess
 from embedpipe._optional import require
 from embedpipe._providers import (
     Allowance,
-    Attempts,
     CohereConnection,
-    Retry,
+    SdkAttempts,
     UnusableReplyError,
     allowing,
     redirect,
@@ -36,8 +35,8 @@ class CohereReranker:
         api_key: By default it is read from CO_API_KEY.
         base_url: Another address of the interface. By default CO_API_URL, else Cohere's own.
         timeout_s: Seconds for each try, from connecting to the last byte.
-        max_retries: How often to retry after status 429, 5xx, broken connections and timeouts. The waits take two
-            minutes at most. A provider's Retry-After is honoured within them.
+        max_retries: How often to retry after status 429, 5xx, broken connections and timeouts. A provider's
+            Retry-After is honoured up to two minutes. After a longer one there is no retry.
     """
 
     def __init__(
@@ -51,7 +50,7 @@ class CohereReranker:
     ) -> None:
         self._name = model
         self._connection = CohereConnection(api_key=api_key, base_url=base_url, timeout_s=timeout_s)
-        self._retry = Retry.times(max_retries, timeout_s=timeout_s)
+        self._max_retries = max_retries
         self._opened: PerProcess[Any] = PerProcess(CohereConnection.close)
 
     def __repr__(self) -> str:
@@ -78,7 +77,7 @@ class CohereReranker:
     def _request(self, query: str, texts: Sequence[str]) -> list[tuple[int, float]]:
         """Return a (position, score) for each text, in the provider's order."""
         size = _FLOOR_BYTES + 1024 * len(texts) + 6 * sum(map(len, texts))
-        attempts = Attempts(self._retry)
+        attempts = SdkAttempts(self._max_retries)
         for attempt in attempts:
             with attempt, self._translated(attempts), allowing(Allowance(self._connection.timeout_s, size)):
                 ranked = self._client().rerank(model=self._name, query=query, documents=texts).results
@@ -92,7 +91,7 @@ class CohereReranker:
             raise ConfigurationError(f"CohereReranker needs a key. Set CO_API_KEY or pass api_key=. {error}") from None
 
     @contextmanager
-    def _translated(self, attempts: Attempts) -> Iterator[None]:
+    def _translated(self, attempts: SdkAttempts) -> Iterator[None]:
         """Translate the SDK's errors, and note for `attempts` how the request failed."""
         import httpx
 

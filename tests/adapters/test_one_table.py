@@ -123,7 +123,7 @@ def test_foreign_embeddings_that_state_another_published_model_are_refused(
         return
     with pytest.raises(ModelMismatchError, match="text-embedding-ada-002"):
         langchain.add_texts(["Lemons are sour."])
-    with pytest.raises(ModelMismatchError, match="Give embeddings of text-embedding-3-small"):
+    with pytest.raises(ModelMismatchError, match="Pass embeddings of text-embedding-3-small"):
         llama.query(query)
 
 

@@ -144,7 +144,7 @@ def test_both_frameworks_work_on_compressed_vectors(database: Database) -> None:
     assert store.similarity_search(TEXTS[5], k=1)[0].page_content == TEXTS[5]
     embedding = EmbedPipeEmbedding(generator)
     assert len(asyncio.run(embedding.aget_query_embedding("text"))) == 16
-    with pytest.raises(ConfigurationError, match="with a compressor"):
+    with pytest.raises(ConfigurationError, match="or a compressor"):
         EmbedPipeEmbedding.from_dict(embedding.to_dict())
     bound = LlamaIndexStore(PgVectorStore(database, collection="chain", model=generator.spec))
     query = VectorStoreQuery(query_embedding=embedding.get_text_embedding(TEXTS[5]), similarity_top_k=1)

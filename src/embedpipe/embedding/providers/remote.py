@@ -37,7 +37,7 @@ class ProviderModel(ABC):
         self._name = name
         self._connection = connection
         self._clients: PerProcess[Any] = PerProcess(connection.close)
-        self._loop_clients = _LoopClients(connection)
+        self._loop_clients = _LoopClients(connection, owner=self)
 
     def embed(self, texts: Sequence[str], kind: Kind) -> Vectors:
         """Return (n, d) float32, one row for each text, in order."""
@@ -141,8 +141,11 @@ def _most_bytes(texts: Sequence[str], dimensions: int | None) -> int:
 class _LoopClients:
     """A client for each event loop, closed when its loop ends: its connections cannot outlive that."""
 
-    def __init__(self, connection: OpenAIConnection | CohereConnection) -> None:
+    def __init__(self, connection: OpenAIConnection | CohereConnection, *, owner: object) -> None:
         self._connection = connection
+        # A cycle, so that the garbage collector ends the model, and not the return of the function that made it. With
+        # that, the loop often ends as well, and cancels the closing of connections that has just begun.
+        self._owner = owner
         self._clients: PerProcess[weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, tuple[Any, Any]]] = PerProcess(
             _let_go
         )

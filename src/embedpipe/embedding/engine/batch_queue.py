@@ -70,9 +70,9 @@ class BatchQueue:
             if self._in_doubt:  # else another batch has succeeded meanwhile
                 self._end(error)
             return
-        if batch.arrived:
-            self._trust(batch.arrived[0])
         missing = batch.missing
+        if len(missing) < len(batch):
+            self._trust(batch.answered)
         may_halve = concerns_texts(error) and len(missing) > 1
         self._refused += concerns_texts(error) and not may_halve
         self._in_vain += batch.once

@@ -181,10 +181,11 @@ class EmbeddingEngine:
 
     def _keep(self, request: EmbeddingRequest, batch: TextBatch) -> None:
         """Normalise the vectors that came, and put them into the request and the cache."""
-        if batch.arrived is None or batch.probe:
+        answered = batch.answered
+        if batch.probe or not answered:
             return
-        arrived, vectors = batch.arrived
-        complete = request.fill(arrived, to_unit_length(vectors) if self._options.normalize else vectors)
+        vectors = batch.take_vectors()
+        complete = request.fill(answered, to_unit_length(vectors) if self._options.normalize else vectors)
         if self._lookup and complete:
             self._lookup.keep(request, complete)
 

@@ -60,15 +60,24 @@ class TextBatch:
         return self if len(self._rows) == len(self) else self.select(self._rows)
 
     @property
-    def arrived(self) -> tuple[TextBatch, Vectors] | None:
-        """What has a vector, with the vectors (n, d) float32; None if nothing has."""
-        if self._vectors is None:
-            return None
-        if not self._rows:
-            return self, self._vectors
+    def answered(self) -> TextBatch:
+        """What has got its vector."""
+        return self.select(self._answered_rows) if self._rows else self
+
+    @property
+    def _answered_rows(self) -> list[int]:
         missing = set(self._rows)
-        rows = [row for row in range(len(self)) if row not in missing]
-        return self.select(rows), self._vectors[rows]
+        return [row for row in range(len(self)) if row not in missing]
+
+    def take_vectors(self) -> Vectors:
+        """Return the vectors (n, d) float32 of what is answered, and let go of them.
+
+        So the thread that made them frees them. When they were kept until the batch was settled, embedding 5,000 short
+        texts with three threads took a tenth more processor time.
+        """
+        vectors, self._vectors = self._vectors, None
+        assert vectors is not None  # noqa: S101 - something is answered
+        return vectors[self._answered_rows] if self._rows else vectors
 
     def receive(self, vectors: Vectors, spec: ModelSpec) -> None:
         """Check the vectors of what was missing, and keep the good ones.

@@ -400,7 +400,7 @@ class AsyncPgVectorStore(ThreadStore):
     ) -> T:
         """Make the collection and write. Where a value is refused, write `by_halves`, to find out whose it is.
 
-        A caller's transaction would be lost by then, and so has savepoints from the start.
+        In a caller's transaction the first failure would abort it, so `by_halves` runs at once, with savepoints.
         """
         with self._writing():
             await self._make()

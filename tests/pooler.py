@@ -25,8 +25,10 @@ def installed() -> str | None:
 
 
 @contextmanager
-def pooled(url: str, folder: Path, *, roles: tuple[str, ...] = ("postgres",)) -> Iterator[str]:
-    """The URL of the same database through the pooler, which takes these roles without a password."""
+def pooled(
+    url: str, folder: Path, *, roles: tuple[str, ...] = ("postgres",), pool_size: int = POOL_SIZE
+) -> Iterator[str]:
+    """Return the URL of the same database through the pooler, which takes these roles without a password."""
     (folder / "users.txt").write_text("".join(f'"{role}" ""\n' for role in roles))
     (folder / "pgbouncer.ini").write_text(
         f"""
@@ -39,7 +41,7 @@ listen_port = {PORT}
 auth_type = trust
 auth_file = {folder}/users.txt
 pool_mode = transaction
-default_pool_size = {POOL_SIZE}
+default_pool_size = {pool_size}
 """
     )
     command = [str(installed()), str(folder / "pgbouncer.ini")]

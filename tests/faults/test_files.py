@@ -29,7 +29,7 @@ MEMORY_MB = 256
 @pytest.fixture(autouse=True)
 def limits(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Set limits that honest files keep by far, and that quadratic time does not."""
-    monkeypatch.setenv("EMBEDPIPE_PARSER_MEMORY_MB", str(scaled(MEMORY_MB, 4096)))
+    monkeypatch.setenv("EMBEDPIPE_PARSER_MEMORY_MB", str(MEMORY_MB))
     monkeypatch.setenv("EMBEDPIPE_PARSER_SECONDS", str(scaled(60, 600)))
     _parsing._end()
     yield
@@ -74,7 +74,7 @@ AROUND = [("<p>text ", ""), ("<table><tr><td>text ", "</table>"), ("<pre>text ",
 @pytest.mark.parametrize("piece", PIECES)
 @pytest.mark.parametrize("around", AROUND if SOAK else AROUND[:1])
 def test_html_takes_linear_time(piece: str, around: tuple[str, str]) -> None:
-    page = around[0] + piece * (scaled(80_000, 4_000_000) // len(piece)) + "the end" + around[1]
+    page = around[0] + piece * (scaled(80_000, 400_000) // len(piece)) + "the end" + around[1]
     try:
         outcome = document_of(page.encode(), name="page.html").text
     except InputError as error:
@@ -167,7 +167,7 @@ def test_a_parser_that_is_killed_costs_its_file_at_most(chance: random.Random) -
         if (process := _parsing._process) is not None:
             process.kill()
 
-    for number in range(scaled(30, 1000)):
+    for number in range(scaled(20, 300)):
         killer = threading.Thread(target=kill)
         killed = chance.random() < 0.3
         if killed:

@@ -8,12 +8,14 @@ from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
+import numpy as np
 import pytest
-from sqlalchemy import event, text
+from sqlalchemy import bindparam, event, select, text
 
 from conftest import opened_as_ordinary
 from embedpipe.storage import Database, Field, Fusion, PgVectorStore, VectorIndex
 from embedpipe.storage.lexical.bm25 import TIED
+from embedpipe.storage.types import bound_vector
 from embedpipe.testing import FakeEmbeddingModel
 from embedpipe.types import Chunk, ModelSpec, SearchResult, Vectors
 from soaking import scaled
@@ -73,6 +75,20 @@ def vacuum(store: PgVectorStore) -> None:
             connection.execute(text(f"VACUUM {table.fullname}"))
 
 
+def reaches_every_row(store: PgVectorStore, index: VectorIndex | None) -> bool:
+    """Whether the index finds all rows. Where many are equal, pgvector's HNSW may never come to some of the others."""
+    if index is None:
+        return True
+    collection = store.collection
+    embedding, precision = collection.vectors.c.embedding, collection.precision
+    vector = bindparam("vector", bound_vector(np.ones(D, dtype=np.float32), precision), type_=embedding.type)
+    indexed = [index.expression(each, dimensions=D, precision=precision) for each in (embedding, vector)]
+    ordered = select(collection.vectors.c.key).order_by(index.distance(*indexed))
+    with store.database.engine.begin() as connection:
+        connection.execute(text("SET LOCAL enable_seqscan = off"))
+        return len(connection.execute(ordered).all()) == store.count()
+
+
 Answer = list[tuple[Any, ...]]
 
 
@@ -94,7 +110,7 @@ def similar(name: str, k: int, store: PgVectorStore) -> list[SearchResult]:
 def questions(chunks: Sequence[Chunk], draw: random.Random) -> list[Callable[[PgVectorStore], list[SearchResult]]]:
     """Searches of every mode, most of them for what a chunk says, so that the best of the results tie."""
     asked: list[Callable[[PgVectorStore], list[SearchResult]]] = []
-    for _ in range(scaled(20, 200)):
+    for _ in range(scaled(20, 60)):
         like = draw.choice(chunks)
         said = like.text if draw.random() < 0.5 else " ".join(draw.sample(WORDS, draw.randint(1, 3)))
         options: dict[str, Any] = {
@@ -127,17 +143,20 @@ INDEXES = {
 
 
 @pytest.mark.parametrize("index", INDEXES)
-def test_a_collection_that_was_built_anew_answers_alike(database: Database, chance: random.Random, index: str) -> None:
-    """Where the index is so small that it finds everything; an index may miss some of many."""
+def test_a_collection_that_was_built_anew_answers_alike(database_url: str, chance: random.Random, index: str) -> None:
+    """With an index that reaches every row, and with all its candidates, since overwritten rows take places, too."""
+    database = Database(database_url, ef_search=1000)
     chunks = chunks_of(chance)
     asked = questions(chunks, chance)
-    with stores(database, tenants=False, count=scaled(2, 6)) as built:
+    with stores(database, tenants=False, count=scaled(2, 4)) as built:
         found = []
         for store in built:
             build(store, chunks, chance, INDEXES[index])
-            found.append(answers(store, asked))
+            if reaches_every_row(store, INDEXES[index]):
+                found.append(answers(store, asked))
         for other in found[1:]:
             assert other == found[0]
+    database.close()
 
 
 def test_a_tenants_chunks_answer_alike(database_url: str, chance: random.Random) -> None:

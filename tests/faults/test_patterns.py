@@ -28,7 +28,7 @@ from embedpipe.text import clean_text, sentence_spans, words
 from embedpipe.types import Chunk, SearchResult
 from soaking import scaled
 
-SIZE = scaled(60_000, 2_000_000)
+SIZE = scaled(60_000, 300_000)
 """At 60,000 characters a quadratic loop of Python takes minutes, and one of C that passes over ten of them as well."""
 
 # fmt: off
@@ -110,7 +110,7 @@ def test_left_out_words_are_near() -> None:
 
 if __name__ == "__main__":
     function, chance = FUNCTIONS[sys.argv[1]], random.Random(int(sys.argv[2]))
-    mixed = ["".join(chance.choices(PIECES, k=chance.randint(2, 5))) for _ in range(scaled(5, 1000))]
+    mixed = ["".join(chance.choices(PIECES, k=chance.randint(2, 5))) for _ in range(scaled(5, 20))]
     plain = scaled(chance.sample(PIECES, 20), PIECES)
     signal.signal(signal.SIGALRM, signal.SIG_DFL)  # which ends the process, also within a pattern
     for piece in [*plain, *mixed]:

@@ -38,7 +38,7 @@ from embedpipe.storage.admin import pg_dump
 from embedpipe.storage.embedded.server import embedded_url, stop_embedded
 from soaking import scaled
 
-ROUNDS = scaled(4, 300)
+ROUNDS = scaled(4, 80)
 ONCE = Retry(attempts=1)
 MARKS = " @/%+'\"\\:?#[]&=;,$`~!<>{}|^()*"
 LETTERS = "abcdefghijkmnpqrstuvwxyzABCDEFGHJKLMNPQRSTUVWXYZ23456789"

@@ -1,6 +1,7 @@
 """Faults on purpose, one file for each kind: short in `make test`, long in `make soak`.
 
-A test draws its random schedule from `chance`. The seed is printed, and EMBEDPIPE_SEED repeats a run.
+A test draws its random schedule from `chance`, whose seed is printed. `make soak` takes another seed for each test.
+`make test` always takes the same one, so that only a change can change a result. EMBEDPIPE_SEED sets it for both.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import random
 
 import pytest
 
-from soaking import SOAK
+from soaking import SOAK, scaled
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -22,9 +23,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture
 def seed() -> int:
-    """Return the seed of this run, from EMBEDPIPE_SEED or by chance, and print it."""
+    """Return the seed of this run, and print it."""
     given = os.environ.get("EMBEDPIPE_SEED")
-    drawn = int(given) if given else random.SystemRandom().randrange(2**32)
+    drawn = int(given) if given else scaled(1, random.SystemRandom().randrange(2**32))
     print(f"EMBEDPIPE_SEED={drawn}")  # noqa: T201 - pytest shows it where the test fails
     return drawn
 

@@ -18,7 +18,7 @@ from collections.abc import Callable
 import loading
 from embedpipe import Document, SemanticSearchService
 from embedpipe.errors import CollectionNotFoundError, ModelMismatchError
-from embedpipe.metrics.spans import Event, observing
+from embedpipe.metrics import Event, observing
 from embedpipe.storage import Database, Field, PgVectorStore, VectorIndex
 from embedpipe.testing import FakeEmbeddingModel
 from embedpipe.types import Chunk

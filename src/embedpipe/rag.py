@@ -20,7 +20,7 @@ from embedpipe.answering.response import RAGResponse
 from embedpipe.answering.streams import AnswerStream, AsyncAnswerStream, Event, Tell
 from embedpipe.answering.wrapped import as_chat_model
 from embedpipe.errors import GenerationError, InputError
-from embedpipe.metrics.spans import Observers, Span, beside, span
+from embedpipe.metrics import Observers, Span, beside, span
 from embedpipe.retrieval.context import ContextSettings, CountsTokens, Passage, build_context
 from embedpipe.text import token_counter
 from embedpipe.types import SearchResult

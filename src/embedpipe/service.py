@@ -22,7 +22,7 @@ from embedpipe.ingest import (
     aafter_ingest,
     after_ingest,
 )
-from embedpipe.metrics.spans import Observers, Span, span
+from embedpipe.metrics import Observers, Span, span
 from embedpipe.reranking import as_reranker
 from embedpipe.retrieval.duplicates import NearDuplicate, near_duplicates
 from embedpipe.retrieval.neighbors import with_neighbors

@@ -28,7 +28,7 @@ from embedpipe.errors import (
     ModelMismatchError,
     StorageError,
 )
-from embedpipe.metrics.spans import Event, observing
+from embedpipe.metrics import Event, observing
 from embedpipe.storage import Database, PgVectorStore, VectorIndex
 from embedpipe.storage.embedded import server as embedded
 from embedpipe.testing import FakeEmbeddingModel

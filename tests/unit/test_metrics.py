@@ -18,8 +18,15 @@ from prometheus_client import CollectorRegistry
 
 from embedpipe.embedding import EmbeddingGenerator, Limits, Retry
 from embedpipe.errors import ConfigurationError, InputError, ProviderError
-from embedpipe.metrics import EmbeddingMetrics, Event, OpenTelemetryObserver, PrometheusObserver, observing, span
-from embedpipe.metrics.spans import beside, carried
+from embedpipe.metrics import (
+    EmbeddingMetrics,
+    Event,
+    OpenTelemetryObserver,
+    PrometheusObserver,
+    beside,
+    observing,
+    span,
+)
 from embedpipe.testing import EmbeddingServer, FakeEmbeddingModel, Fault
 from tracing import tracing
 
@@ -234,7 +241,7 @@ def test_threads_carry_the_stage_and_leave_none_behind() -> None:
             pass
 
     with span("outer", to=seen.observer):
-        threads = [threading.Thread(target=carried(work), args=(number,)) for number in range(3)]
+        threads = [threading.Thread(target=copy_context().run, args=(work, number)) for number in range(3)]
         for thread in threads:
             thread.start()
         for thread in threads:

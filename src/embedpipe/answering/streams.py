@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 
 from embedpipe.answering.response import RAGResponse
 from embedpipe.errors import InputError
-from embedpipe.metrics.spans import LEFT_EARLY
+from embedpipe.metrics import LEFT_EARLY
 
 Event: TypeAlias = str | RAGResponse
 """A piece of text, or the response as the last event."""

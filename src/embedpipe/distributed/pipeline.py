@@ -15,7 +15,7 @@ from embedpipe.distributed.stages import CutStage, EmbedStage, Plan, WriteStage
 from embedpipe.embedding import RateLimiter, RemoteModel
 from embedpipe.errors import ConfigurationError, EmbedPipeError, InputError
 from embedpipe.ingest import ProcessingStats, Progress, StatsAccumulator, after_ingest
-from embedpipe.metrics.spans import span
+from embedpipe.metrics import span
 from embedpipe.service import SemanticSearchService
 from embedpipe.storage.admin import made_at
 

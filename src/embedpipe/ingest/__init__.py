@@ -3,8 +3,8 @@
 `Ingestor` runs it. It gathers documents into batches (`source`) and has each taken through the steps of `BatchWork`.
 """
 
+from embedpipe.ingest.batch_loop import run_batch
 from embedpipe.ingest.batch_work import BatchWork
-from embedpipe.ingest.drivers import run_batch
 from embedpipe.ingest.headers import Headers
 from embedpipe.ingest.ingest_settings import IngestSettings
 from embedpipe.ingest.ingestor import Ingestor, aafter_ingest, after_ingest

@@ -18,8 +18,8 @@ from embedpipe.errors import AuthenticationError, EmbedPipeError, UnknownCommitE
 from embedpipe.ingest.preparing import DocumentPreparer, PreparedDocument, about, repetitions
 from embedpipe.ingest.source import SourceBatch
 from embedpipe.ingest.stats import ProcessingStats
-from embedpipe.metrics.spans import span
-from embedpipe.storage.write import ChunkRows, DocumentBatch, DocumentRow, Known, Written, take
+from embedpipe.metrics import span
+from embedpipe.storage.write import ChunkRows, DocumentBatch, DocumentRow, Known, Written, select_rows
 from embedpipe.types import Chunk, Document, Vectors
 
 logger = logging.getLogger(__name__)
@@ -151,4 +151,4 @@ class BatchWork:
         kept = [place for place, chunk in enumerate(every.chunks) if chunk.id not in self.missing]
         found = [self.vectors[str(every.chunks[place].id)] for place in new]
         vectors = np.stack(found) if found else np.empty((0, self.dimensions), dtype=np.float32)
-        return DocumentBatch([made.row for made in whole], take(every, kept), take(every, new), vectors)
+        return DocumentBatch([made.row for made in whole], select_rows(every, kept), select_rows(every, new), vectors)

@@ -6,24 +6,25 @@ import asyncio
 from collections import deque
 from collections.abc import Callable, Coroutine, Generator, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextvars import copy_context
 from threading import Event
 from types import TracebackType
-from typing import Any, Generic, Self, TypeVar
+from typing import Any, Generic, Self, TypeVar, TypeVarTuple
 
 from embedpipe._forking import SameProcess
 from embedpipe.ingest.source import AsyncBatches, SourceBatch
-from embedpipe.metrics.spans import carried
 
 T = TypeVar("T")
+Ts = TypeVarTuple("Ts")
 
 
 def in_threads(
-    work: Callable[[SourceBatch, Event], T], batches: Iterable[SourceBatch], *, at_once: int
+    work: Callable[[SourceBatch, Event, *Ts], T], batches: Iterable[SourceBatch], *args: *Ts, at_once: int
 ) -> Generator[T, None, None]:
-    """Call `work` for each batch in threads, and yield the results in the order of the batches.
+    """Call `work(batch, stopped, *args)` for each batch in threads, and yield the results in the order of the batches.
 
     Up to `at_once` batches are under way. No further batch is read before a result has been taken. If a batch fails,
-    those under way end first. If the program is interrupted, they end after their present step.
+    those under way end first. If the program is interrupted, `stopped` is set, and they end after their present step.
     """
     process = SameProcess()
     pool = ThreadPoolExecutor(at_once, thread_name_prefix="embedpipe-ingest")
@@ -32,7 +33,8 @@ def in_threads(
     try:
         for batch in batches:
             process.check()
-            running.append(pool.submit(carried(work), batch, stopped))
+            context: Any = copy_context()  # a batch's stage belongs to the stage that runs here
+            running.append(pool.submit(context.run, work, batch, stopped, *args))
             while running and (len(running) == at_once or running[0].done()):
                 yield running.popleft().result()
                 process.check()
@@ -54,9 +56,14 @@ class InTasks(Generic[T]):
     """
 
     def __init__(
-        self, work: Callable[[SourceBatch], Coroutine[Any, Any, T]], batches: AsyncBatches, *, at_once: int
+        self,
+        work: Callable[[SourceBatch, *Ts], Coroutine[Any, Any, T]],
+        batches: AsyncBatches,
+        *args: *Ts,
+        at_once: int,
     ) -> None:
-        self._work = work
+        self._work: Callable[..., Coroutine[Any, Any, T]] = work
+        self._args = args
         self._batches = batches
         self._room = asyncio.Semaphore(at_once)
         self._begun: asyncio.Queue[asyncio.Task[T] | None] = asyncio.Queue()
@@ -91,7 +98,7 @@ class InTasks(Generic[T]):
         try:
             await self._room.acquire()
             while (batch := await self._batches.next()) is not None:
-                task = asyncio.create_task(self._work(batch))
+                task = asyncio.create_task(self._work(batch, *self._args))
                 self._running.add(task)
                 self._begun.put_nowait(task)
                 await self._room.acquire()

@@ -19,7 +19,6 @@ class IngestSettings:
         headers: Whether the document's title and the chunk's headings are embedded and indexed before its text. The
             text that is stored stays as it is.
         clean_text: Whether each chunk's text is cleaned. Its offsets still point into the text that was given.
-        keep_text: Whether the documents' own text is stored, beside that of the chunks.
         batch_documents: How many documents a batch holds at most.
         batch_characters: A batch ends with the document that brings it to this many characters.
         concurrency: How many batches are under way at once. None for the number of requests that the model takes, plus
@@ -29,7 +28,6 @@ class IngestSettings:
     chunker: Chunker | None
     headers: bool = False
     clean_text: bool = False
-    keep_text: bool = True
     batch_documents: int = 256
     batch_characters: int = 200_000
     concurrency: int | None = None

@@ -12,14 +12,14 @@ import numpy as np
 from embedpipe._threads import in_thread
 from embedpipe.embedding import EmbeddingGenerator
 from embedpipe.errors import InputError
+from embedpipe.ingest.batch_loop import arun_batch, run_batch
 from embedpipe.ingest.batch_work import BatchWork
 from embedpipe.ingest.concurrency import InTasks, in_threads
-from embedpipe.ingest.drivers import arun_batch, run_batch
 from embedpipe.ingest.ingest_settings import IngestSettings
 from embedpipe.ingest.preparing import DocumentPreparer
 from embedpipe.ingest.source import AsyncBatches, Documents, SeenIds, SourceBatch, batches
 from embedpipe.ingest.stats import ProcessedDocument, ProcessingStats, StatsAccumulator
-from embedpipe.metrics.spans import Observers, span
+from embedpipe.metrics import Observers, span
 from embedpipe.storage import INDEX_FROM, AsyncPgVectorStore, PgVectorStore
 from embedpipe.storage.write import DocumentBatch, Known, Written, checked_rows
 from embedpipe.types import Document
@@ -58,15 +58,10 @@ class Ingestor:
             InputError: For an item that is no `Document`, and for `prune` without documents.
         """
         preparer = self._preparer()
-
-        def work(batch: SourceBatch, stopped: Event) -> ProcessingStats:
-            with span("ingest.batch", collection=store.name, documents=len(batch.documents)):
-                return run_batch(BatchWork.of(batch, preparer), preparer, self._generator, store, stopped)
-
         store.create()  # once, before several threads ask for it
         with accumulator.logged(), closing(SeenIds()) as seen:
             source = batches(documents, self._settings, seen)
-            with closing(in_threads(work, source, at_once=self._at_once)) as reports:
+            with closing(in_threads(self._ingest_batch, source, preparer, store, at_once=self._at_once)) as reports:
                 for report in reports:
                     accumulator.add(report)
             if prune:
@@ -77,16 +72,10 @@ class Ingestor:
     ) -> None:
         """Do the same as `ingest`, on the running event loop."""
         preparer = await in_thread(self._preparer)
-
-        async def work(batch: SourceBatch) -> ProcessingStats:
-            with span("ingest.batch", collection=store.name, documents=len(batch.documents)):
-                begun = await in_thread(BatchWork.of, batch, preparer)
-                return await arun_batch(begun, preparer, self._generator, store)
-
         await store.create()
         with accumulator.logged(), closing(SeenIds()) as seen:
             source = AsyncBatches(documents, self._settings, seen)
-            async with InTasks(work, source, at_once=self._at_once) as reports:
+            async with InTasks(self._aingest_batch, source, preparer, store, at_once=self._at_once) as reports:
                 while (report := await reports.next()) is not None:
                     accumulator.add(report)
             if prune:
@@ -97,22 +86,36 @@ class Ingestor:
     ) -> AsyncGenerator[ProcessedDocument, None]:
         """Yield the documents with their vectors, in their order, as their batches are embedded."""
         preparer = await in_thread(self._preparer)
-
-        async def work(batch: SourceBatch) -> tuple[ProcessingStats, list[ProcessedDocument]]:
-            taken = _Taken(preparer.spec.dimensions)
-            with span("ingest.batch", to=self._metrics, documents=len(batch.documents)):
-                begun = await in_thread(BatchWork.of, batch, preparer)
-                report = await arun_batch(begun, preparer, self._generator, taken)
-            return report, list(_processed(batch, report, taken.batch))
-
         with closing(SeenIds()) as seen:
             source = AsyncBatches(documents, self._settings, seen)
-            async with InTasks(work, source, at_once=self._at_once) as finished:
+            async with InTasks(self._process_batch, source, preparer, at_once=self._at_once) as finished:
                 while (batch := await finished.next()) is not None:
                     report, processed = batch
                     accumulator.add(report)
                     for document in processed:
                         yield document
+
+    def _ingest_batch(
+        self, batch: SourceBatch, stopped: Event, preparer: DocumentPreparer, store: PgVectorStore
+    ) -> ProcessingStats:
+        with span("ingest.batch", collection=store.name, documents=len(batch.documents)):
+            return run_batch(BatchWork.of(batch, preparer), preparer, self._generator, store, stopped)
+
+    async def _aingest_batch(
+        self, batch: SourceBatch, preparer: DocumentPreparer, store: AsyncPgVectorStore
+    ) -> ProcessingStats:
+        with span("ingest.batch", collection=store.name, documents=len(batch.documents)):
+            work = await in_thread(BatchWork.of, batch, preparer)
+            return await arun_batch(work, preparer, self._generator, store)
+
+    async def _process_batch(
+        self, batch: SourceBatch, preparer: DocumentPreparer
+    ) -> tuple[ProcessingStats, list[ProcessedDocument]]:
+        taken = _Taken(preparer.spec.dimensions)
+        with span("ingest.batch", to=self._metrics, documents=len(batch.documents)):
+            work = await in_thread(BatchWork.of, batch, preparer)
+            report = await arun_batch(work, preparer, self._generator, taken)
+        return report, list(_processed(batch, report, taken.batch))
 
 
 class _Taken:

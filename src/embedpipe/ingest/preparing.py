@@ -56,7 +56,7 @@ class DocumentPreparer:
         self.spec = spec
         self._settings = settings
         self._headers = Headers.of(model) if settings.headers else None
-        self._recipe = f"{spec.fingerprint} {settings.chunker!r} {settings.clean_text} {settings.keep_text}"
+        self._recipe = f"{spec.fingerprint} {settings.chunker!r} {settings.clean_text}"
         if settings.headers:
             self._recipe += " headers"
 
@@ -65,13 +65,12 @@ class DocumentPreparer:
     ) -> list[tuple[Document, DocumentRow]]:
         """Return each document that can be stored with its row. The errors of the others go to `failures`."""
         rows = []
-        clean, keep = self._settings.clean_text, self._settings.keep_text
         for document in documents:
             what = named(document.id)
             try:
                 checked_id(document.id, what)
                 _check_text(document.text, what)
-                text = storable_text(_storable(document.text) if clean else document.text, what)
+                text = storable_text(_storable(document.text) if self._settings.clean_text else document.text, what)
                 metadata = dumps(document.metadata, what=f"{what}, metadata") or "{}"
                 check_size(what, text, metadata)
             except InputError as error:
@@ -79,7 +78,7 @@ class DocumentPreparer:
                 continue
             digest = _digest(self._recipe, metadata, text)
             order = order_record(what, metadata=document.metadata)
-            rows.append((document, DocumentRow(document.id, text if keep else None, digest, metadata, order)))
+            rows.append((document, DocumentRow(document.id, text, digest, metadata, order)))
         return rows
 
     def prepare(

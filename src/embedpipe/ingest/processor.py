@@ -13,7 +13,7 @@ from embedpipe.ingest.ingest_settings import IngestSettings
 from embedpipe.ingest.ingestor import Ingestor
 from embedpipe.ingest.source import Documents
 from embedpipe.ingest.stats import ProcessedDocument, ProcessingStats, Progress, StatsAccumulator
-from embedpipe.metrics.spans import Observers, span
+from embedpipe.metrics import Observers, span
 from embedpipe.storage import AsyncPgVectorStore, PgVectorStore
 from embedpipe.types import Chunker, EmbeddingModel
 
@@ -60,7 +60,7 @@ class AsyncBatchProcessor:
             batch_characters=batch_characters,
         )
         self._metrics = metrics
-        self._engine = Ingestor(self.generator, self.settings, metrics=metrics)
+        self._ingestor = Ingestor(self.generator, self.settings, metrics=metrics)
 
     def stream(
         self, documents: Documents, *, on_progress: Progress | None = None
@@ -78,7 +78,7 @@ class AsyncBatchProcessor:
             InputError: For an item that is no `Document`.
             AuthenticationError: If the provider refuses the key.
         """
-        return self._engine.stream(documents, StatsAccumulator(on_progress))
+        return self._ingestor.stream(documents, StatsAccumulator(on_progress))
 
     async def process(
         self,
@@ -108,12 +108,12 @@ class AsyncBatchProcessor:
         if isinstance(sink, PgVectorStore | AsyncPgVectorStore):
             store = sink.to_async() if isinstance(sink, PgVectorStore) else sink
             with span("ingest", to=self._metrics, collection=store.name):
-                await self._engine.aingest(documents, store, accumulator, prune=False)
+                await self._ingestor.aingest(documents, store, accumulator, prune=False)
             return accumulator.stats
         if not callable(getattr(sink, "append", None)):
             raise InputError(f"sink must be a store, or have append() as a list does; got {type(sink).__name__}.")
         with accumulator.logged(), span("ingest", to=self._metrics):
-            async with aclosing(self._engine.stream(documents, accumulator)) as processed:
+            async with aclosing(self._ingestor.stream(documents, accumulator)) as processed:
                 async for document in processed:
                     if document.error is None:
                         sink.append(document)

@@ -2,10 +2,21 @@
 
 from embedpipe.metrics.otel import OpenTelemetryObserver
 from embedpipe.metrics.prometheus import PrometheusObserver
-from embedpipe.metrics.spans import Event, Observer, Observers, Span, Tracer, observing, span
+from embedpipe.metrics.spans import (
+    LEFT_EARLY,
+    Event,
+    Observer,
+    Observers,
+    Span,
+    Tracer,
+    beside,
+    observing,
+    span,
+)
 from embedpipe.metrics.summary import EmbeddingMetrics, MetricsSummary, StageSummary
 
 __all__ = [
+    "LEFT_EARLY",
     "EmbeddingMetrics",
     "Event",
     "MetricsSummary",
@@ -16,6 +27,7 @@ __all__ = [
     "Span",
     "StageSummary",
     "Tracer",
+    "beside",
     "observing",
     "span",
 ]

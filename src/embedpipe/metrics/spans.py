@@ -29,12 +29,10 @@ import time
 from asyncio import CancelledError
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from contextvars import Context, ContextVar, Token, copy_context
+from contextvars import Context, ContextVar, Token
 from dataclasses import dataclass, field
 from types import TracebackType
-from typing import Any, Protocol, Self, TypeAlias, TypeVar
-
-T = TypeVar("T")
+from typing import Any, Protocol, Self, TypeAlias
 
 logger = logging.getLogger(__name__)
 
@@ -180,12 +178,6 @@ def _name(error: BaseException | None) -> str | None:
     """Return the error's class name. Leaving a stream early is not an error."""
     early = isinstance(error, GeneratorExit) or (isinstance(error, CancelledError) and error.args == (LEFT_EARLY,))
     return None if error is None or early else type(error).__name__
-
-
-def carried(work: Callable[..., T]) -> Callable[..., T]:
-    """Wrap a function so that, called once in another thread, it belongs to the stage that runs in this one."""
-    context = copy_context()
-    return lambda *args: context.run(work, *args)
 
 
 @contextmanager

@@ -52,7 +52,7 @@ class MetricsSummary:
         answers: Answers of a pipeline.
         answer_tokens: Tokens that language models read and wrote.
         cost: The estimated cost of all tokens in US dollars.
-        stages: The stages by name, see `embedpipe.metrics.spans`.
+        stages: The stages by name, see `Event`.
     """
 
     calls: int

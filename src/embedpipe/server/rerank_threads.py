@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
 
 from embedpipe._forking import Given, PerProcess
-from embedpipe.metrics.spans import span
+from embedpipe.metrics import span
 from embedpipe.reranking import LexicalReranker, as_reranker
 from embedpipe.types import Reranker, SearchResult
 

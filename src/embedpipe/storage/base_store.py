@@ -21,7 +21,7 @@ from embedpipe.errors import (
     SchemaError,
     StorageError,
 )
-from embedpipe.metrics.spans import Observers, Span, span
+from embedpipe.metrics import Observers, Span, span
 from embedpipe.storage.admin import Database, drop_collection, health
 from embedpipe.storage.database import RaceError, lasting, locks
 from embedpipe.storage.tables import BM25, Collection, CollectionSettings, catalogue, checked_tenant

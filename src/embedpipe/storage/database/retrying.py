@@ -20,7 +20,7 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from embedpipe._threads import check_stopped
 from embedpipe.errors import LockTimeoutError, StorageError
-from embedpipe.metrics.spans import span
+from embedpipe.metrics import span
 from embedpipe.storage.database.errors import cause_of, translated
 from embedpipe.storage.database.network import NoAnswerError
 from embedpipe.storage.embedded import embedded_url

@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor, wait
+from contextvars import copy_context
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, TypeVarTuple
@@ -27,7 +28,6 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.schema import CreateIndex, DropIndex
 
 from embedpipe._threads import Stopped, check_stopped, is_stoppable
-from embedpipe.metrics.spans import carried
 from embedpipe.storage.database import Connections, locks
 from embedpipe.storage.indexes.build_resources import (
     BUILD_SETTINGS,
@@ -94,7 +94,7 @@ def create_index(
         work()
         return
     with ThreadPoolExecutor(1) as pool:
-        building = pool.submit(carried(work))
+        building = pool.submit(copy_context().run, work)
         try:
             while not wait([building], timeout=_POLL_S).done:
                 check_stopped()

@@ -4,7 +4,7 @@ Imported from outside of `embedpipe.storage` too, by whoever prepares documents 
 """
 
 from embedpipe.storage.write import chunks, documents, refusals, statements
-from embedpipe.storage.write.chunks import ChunkRows, check_size, checked_id, checked_rows, take
+from embedpipe.storage.write.chunks import ChunkRows, check_size, checked_id, checked_rows, select_rows
 from embedpipe.storage.write.documents import (
     ConcurrentChangeError,
     DocumentBatch,
@@ -28,6 +28,6 @@ __all__ = [
     "chunks",
     "documents",
     "refusals",
+    "select_rows",
     "statements",
-    "take",
 ]

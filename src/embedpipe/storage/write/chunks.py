@@ -194,13 +194,13 @@ def _ready(connection: Connection, collection: Collection, rows: ChunkRows, vect
     array = checked(vectors, collection, count=len(ids), names=ids)
     locks.lock(connection, collection.chunks, mode="ROW EXCLUSIVE")
     last = list({chunk_id: place for place, chunk_id in enumerate(ids)}.values())
-    return (rows, array) if len(last) == len(ids) else (take(rows, last), array[last])
+    return (rows, array) if len(last) == len(ids) else (select_rows(rows, last), array[last])
 
 
 def _write_places(
     connection: Connection, places: Sequence[int], collection: Collection, rows: ChunkRows, vectors: Vectors
 ) -> None:
-    write_rows(connection, collection, take(rows, places), vectors[places])
+    write_rows(connection, collection, select_rows(rows, places), vectors[places])
 
 
 def _by_id(rows: ChunkRows) -> list[int]:
@@ -216,7 +216,7 @@ def _autocommits(connection: Connection) -> bool:
 def write_rows(connection: Connection, collection: Collection, rows: ChunkRows, vectors: Vectors) -> None:
     """Write checked chunks and vectors by chunk id, in the order that `locks` states, and index their words."""
     order = _by_id(rows)
-    ordered = take(rows, order)
+    ordered = select_rows(rows, order)
     ids = ordered.ids()
     sorted_vectors = vectors[order]
     statement = statements.upsert(collection)
@@ -311,7 +311,7 @@ def clear(connection: Connection, collection: Collection) -> int:
     return delete_where(connection, collection, ~exists().where(documents.c.id == chunks.c.document_id))
 
 
-def take(rows: ChunkRows, order: Sequence[int]) -> ChunkRows:
+def select_rows(rows: ChunkRows, order: Sequence[int]) -> ChunkRows:
     """Return the rows at these positions, in their order."""
     return ChunkRows(
         [rows.chunks[i] for i in order],

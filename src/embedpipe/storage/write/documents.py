@@ -20,7 +20,7 @@ from embedpipe.storage.write.chunks import (
     in_parts,
     lock,
     move,
-    take,
+    select_rows,
     write_rows,
 )
 from embedpipe.storage.write.refusals import Refused, by_halves
@@ -33,10 +33,10 @@ class ConcurrentChangeError(EmbedPipeError):
 
 @dataclass(frozen=True, slots=True)
 class DocumentRow:
-    """A document as it is stored; `text` is None where it is not to be kept, `metadata` and its order are JSON."""
+    """A document as it is stored; `metadata` and its order are JSON."""
 
     id: str
-    text: str | None
+    text: str
     hash: bytes
     metadata: str
     key_order: str | None = None
@@ -107,11 +107,6 @@ def write(connection: Connection, collection: Collection, batch: DocumentBatch) 
     Raises:
         ConcurrentChangeError: If a kept chunk is no longer there.
     """
-    return Written(_write(connection, collection, batch))
-
-
-def _write(connection: Connection, collection: Collection, batch: DocumentBatch) -> int:
-    """Write the batch, and return how many stale chunks went."""
     names = [chunk.id for chunk in batch.new.chunks]
     vectors = checked(batch.vectors, collection, count=len(names), names=names)
     _upsert_documents(connection, collection, batch.documents)
@@ -125,7 +120,7 @@ def _write(connection: Connection, collection: Collection, batch: DocumentBatch)
         delete_keys(connection, collection, stale)
     move(connection, collection, batch.kept)
     write_rows(connection, collection, batch.new, vectors)
-    return len(stale)
+    return Written(len(stale))
 
 
 def write_by_halves(connection: Connection, collection: Collection, batch: DocumentBatch) -> Written:
@@ -139,14 +134,14 @@ def write_by_halves(connection: Connection, collection: Collection, batch: Docum
         if isinstance(outcome, Refused):
             refused[outcome.item.id] = outcome.error
         else:
-            removed += outcome
+            removed += outcome.removed
     return Written(removed, refused)
 
 
 def _write_part(
     connection: Connection, rows: Sequence[DocumentRow], collection: Collection, batch: DocumentBatch
-) -> int:
-    return _write(connection, collection, _part(batch, rows))
+) -> Written:
+    return write(connection, collection, _part(batch, rows))
 
 
 def _part(batch: DocumentBatch, rows: Sequence[DocumentRow]) -> DocumentBatch:
@@ -156,7 +151,7 @@ def _part(batch: DocumentBatch, rows: Sequence[DocumentRow]) -> DocumentBatch:
         [place for place, chunk in enumerate(chunks) if chunk.document_id in ids]
         for chunks in (batch.kept.chunks, batch.new.chunks)
     )
-    return DocumentBatch(rows, take(batch.kept, kept), take(batch.new, new), batch.vectors[new])
+    return DocumentBatch(rows, select_rows(batch.kept, kept), select_rows(batch.new, new), batch.vectors[new])
 
 
 def prune(connection: Connection, collection: Collection, seen: Sequence[str]) -> tuple[int, int]:
@@ -172,7 +167,7 @@ def prune(connection: Connection, collection: Collection, seen: Sequence[str]) -
 def _upsert_documents(connection: Connection, collection: Collection, rows: Sequence[DocumentRow]) -> None:
     statement = statements.upsert_documents(collection)
     by_id = sorted(rows, key=lambda row: row.id)  # as `locks` has it
-    for part in in_parts(by_id, [len(row.text or "") + len(row.metadata) for row in by_id]):
+    for part in in_parts(by_id, [len(row.text) + len(row.metadata) for row in by_id]):
         values = {
             "staged_id": TextArray([row.id for row in part]),
             "staged_content": TextArray([row.text for row in part]),

@@ -125,6 +125,59 @@ def test_an_index_search_under_a_filter_never_under_returns(database: Database) 
     assert len(store.search(query, k=1500)) == 1500
 
 
+def statements_of(
+    store: PgVectorStore, query: Vectors, *, settings: str = "", **options: Any
+) -> tuple[int, list[SearchResult]]:
+    """How many statements over chunks a search sends, and what the search gave."""
+    sent: list[str] = []
+    store.count()  # the collection is open by now, and the session set up
+    with store.database.engine.begin() as connection:
+        if settings:
+            connection.execute(text(settings))
+        event.listen(connection, "before_cursor_execute", lambda *args: sent.append(args[2]))
+        hits = store.search(query, "17", connection=connection, **options)
+    return len([statement for statement in sent if "_chunks" in statement]), hits
+
+
+@pytest.mark.parametrize("mode", ["dense", "hybrid"])
+@pytest.mark.parametrize("least", [0.6, 1.0])
+def test_what_a_threshold_cuts_is_not_looked_for_again(database: Database, mode: SearchMode, least: float) -> None:
+    store = PgVectorStore(database, model=SPEC)
+    stored = vectors(3000)
+    store.upsert([Chunk.whole(f"chunk {i}", id=str(i)) for i in range(3000)], stored)
+    store.create_index()
+    query = vectors(1, seed=3)[0]
+    near = stored @ query / np.linalg.norm(stored, axis=1) / np.linalg.norm(query) >= least
+    assert 0 <= near.sum() < 50
+    sent, hits = statements_of(store, query, k=50, mode=mode, threshold=least)
+    assert {hit.id for hit in hits} == {str(i) for i in np.flatnonzero(near)}
+    assert sent == 1
+
+
+@pytest.mark.parametrize("mode", ["dense", "hybrid"])
+def test_where_all_that_there_is_came_nothing_is_looked_for_again(database: Database, mode: SearchMode) -> None:
+    store = PgVectorStore(database, model=SPEC)
+    stored = vectors(300)
+    store.upsert([Chunk.whole("chunk", id=str(i), metadata={"few": i < 4}) for i in range(300)], stored)
+    store.create_index()
+    for condition, found in [(None, 300), ({"few": True}, 4), ({"few": None}, 0)]:
+        sent, hits = statements_of(store, stored[0], k=400, mode=mode, filter=condition)
+        assert (sent, len(hits)) == (1, found)
+
+
+@pytest.mark.parametrize("threshold", [None, 0.0])
+def test_where_an_index_brings_too_few_every_vector_is_compared(database: Database, threshold: float | None) -> None:
+    store = PgVectorStore(database, model=SPEC)
+    stored = vectors(3000)
+    store.upsert([Chunk.whole(f"chunk {i}", id=str(i)) for i in range(3000)], stored)
+    store.create_index()
+    index_ends = "SET LOCAL hnsw.iterative_scan = off; SET LOCAL hnsw.ef_search = 5"
+    sent, hits = statements_of(store, stored[0], settings=index_ends, k=20, threshold=threshold)
+    nearest = np.argsort(-(stored @ stored[0]) / np.linalg.norm(stored, axis=1))[:20]
+    assert [int(hit.id) for hit in hits] == list(nearest)
+    assert sent == 2
+
+
 def states(store: PgVectorStore) -> dict[str, bool]:
     """Whether each vector index is valid, by name."""
     return store.database.read(index_states, store.collection)

@@ -95,9 +95,14 @@ FROM lexical_query)) AS FLOAT), 0.0) AS lexical_score, nearest.rank AS dense_ran
 FROM pool JOIN embedpipe.c1_vectors_1 ON embedpipe.c1_vectors_1.key = pool.key LEFT OUTER JOIN embedpipe.c1_lexical ON embedpipe.c1_lexical.key = pool.key LEFT OUTER JOIN nearest ON nearest.key = pool.key LEFT OUTER JOIN found ON found.key = pool.key)
  SELECT embedpipe.c1_chunks.id, embedpipe.c1_chunks.document_id, embedpipe.c1_chunks.chunk_index, embedpipe.c1_chunks.content, embedpipe.c1_chunks.start_index, embedpipe.c1_chunks.end_index, embedpipe.c1_chunks.metadata, embedpipe.c1_chunks.payload, embedpipe.c1_chunks.header, embedpipe.c1_chunks.key_order, best.similarity AS similarity, best.lexical_score AS lexical_score, best.dense_rank AS dense_rank, best.lexical_rank AS lexical_rank, best.score AS score, (SELECT count(*) = 101 AND max(near.rank) < 101 AS anon_1 
 FROM near) OR coalesce((SELECT bool_or(found.cut) AS bool_or_1 
-FROM found), false) AS cut 
-FROM embedpipe.c1_chunks JOIN (SELECT fused.key AS key, fused.similarity AS similarity, fused.lexical_score AS lexical_score, fused.dense_rank AS dense_rank, fused.lexical_rank AS lexical_rank, fused.score AS score 
+FROM found), false) AS cut, CASE WHEN ((SELECT count(*) AS count_2 
+FROM "both") < 5) THEN (SELECT count(*) AS count_3 
+FROM nearest) < (SELECT count(*) AS count_4 
+FROM (SELECT embedpipe.c1_vectors_1.key AS key 
+FROM embedpipe.c1_vectors_1 
+ LIMIT 5) AS stored) ELSE false END AS too_few 
+FROM (SELECT) AS always LEFT OUTER JOIN (embedpipe.c1_chunks JOIN (SELECT fused.key AS key, fused.similarity AS similarity, fused.lexical_score AS lexical_score, fused.dense_rank AS dense_rank, fused.lexical_rank AS lexical_rank, fused.score AS score 
 FROM (SELECT "both".key AS key, "both".similarity AS similarity, "both".lexical_score AS lexical_score, "both".dense_rank AS dense_rank, "both".lexical_rank AS lexical_rank, CAST(coalesce(("both".lexical_score - 0) / CAST(nullif(max("both".lexical_score) OVER () - 0, 0) AS FLOAT), 0.0) + %(dense_weight)s * (coalesce(("both".similarity - -1) / CAST(nullif(max("both".similarity) OVER () - -1, 0) AS FLOAT), 0.0) - coalesce(("both".lexical_score - 0) / CAST(nullif(max("both".lexical_score) OVER () - 0, 0) AS FLOAT), 0.0)) AS FLOAT) AS score 
 FROM "both") AS fused ORDER BY fused.score DESC
- FETCH FIRST (5) ROWS WITH TIES) AS best ON embedpipe.c1_chunks.key = best.key ORDER BY best.score DESC, embedpipe.c1_chunks.id 
+ FETCH FIRST (5) ROWS WITH TIES) AS best ON embedpipe.c1_chunks.key = best.key) ON true ORDER BY best.score DESC, embedpipe.c1_chunks.id 
  LIMIT 5

@@ -22,7 +22,8 @@ from embedpipe.types import Chunk, SearchResult
 def search(connection: Connection, collection: Collection, wanted: Search) -> list[SearchResult]:
     """Return at most k results, best first, ties by id.
 
-    Where the vector index brings fewer than k, the exact scan answers: an index search under a filter can end early.
+    Where the vector index brings fewer than k, and fewer than there are, the exact scan answers: an index search under
+    a filter can end early, and a graph may not lead to every row. What a threshold cuts was brought, and needs no scan.
     Where no chunk holds the phrases of a hybrid search, their words count like others: questions quote titles.
     """
     if wanted.mode != "dense" and not collection.lexical:
@@ -44,34 +45,34 @@ def search(connection: Connection, collection: Collection, wanted: Search) -> li
         )
         [vector] = checked_vectors([wanted.vector], count=1, dimensions=dimensions, owner=owner, precision=precision)
         values["vector"] = bound_vector(vector, precision)
-    rows = _rows(connection, collection, wanted, values, exact=wanted.exact)
-    if len(rows) < wanted.fetched and wanted.mode != "lexical" and not wanted.exact:
-        rows = _rows(connection, collection, wanted, values, exact=True)
+    rows = _rows(connection, collection, wanted, values)
     if not rows and wanted.mode == "hybrid" and wanted.text is not None:
         plain = unquoted(wanted.text)
         return [] if plain == wanted.text else search(connection, collection, replace(wanted, text=plain))
     return _results(rows, wanted, collection.precision)
 
 
-def _rows(
-    connection: Connection, collection: Collection, wanted: Search, values: dict[str, Any], *, exact: bool
-) -> Sequence[Any]:
-    """Return at most k rows, whichever way the candidates were come by.
+def _rows(connection: Connection, collection: Collection, wanted: Search, values: dict[str, Any]) -> Sequence[Any]:
+    """Return at most k rows. One statement answers, unless it says itself that it may have missed some.
 
-    The nearest are asked for with one more, which shows whether the last place is shared. Only then are all that share
-    it asked for, since for these a scan has to sort every row.
+    It is then sent again without the vector index, if this brought too few. And it asks for one more of the nearest,
+    which shows whether the last place is shared. Only then is it sent again for all that share it, since for these a
+    scan has to sort every row.
     """
     bound = values if wanted.query is None else {**values, **wanted.query.values}
-    rows: Sequence[Any] = ()
-    for ties in (False, True):
+    exact, ties = wanted.exact or wanted.mode == "lexical", False
+    while True:
         if takes_long(wanted):
             sql, of_filter = run_off_loop(connection, prepared, collection, wanted, connection.dialect, exact, ties)
         else:
             sql, of_filter = prepared(collection, wanted, connection.dialect, exact, ties)
         rows = connection.exec_driver_sql(sql, {**bound, **of_filter}).all()
-        if not rows or not rows[-1].cut:
-            break
-    return rows
+        if not exact and rows[0].too_few:
+            exact = True
+        elif not ties and rows and rows[-1].cut:
+            ties = True
+        else:
+            return [row for row in rows if row.id is not None]
 
 
 def _results(rows: Sequence[Any], wanted: Search, precision: Precision) -> list[SearchResult]:
@@ -85,13 +86,13 @@ def _results(rows: Sequence[Any], wanted: Search, precision: Precision) -> list[
         chunk = Chunk(content, start, end, chunk_index, metadata, document_id, chunk_id, payload, header)
         lexical_score = dense_rank = lexical_rank = None
         if wanted.mode == "dense":
-            similarity, _ = scores
+            similarity, *_ = scores
             score, dense_rank = similarity, place
         elif wanted.mode == "lexical":
-            lexical_score, similarity, _ = scores
+            lexical_score, similarity, *_ = scores
             score, lexical_rank = lexical_score, place
         else:
-            similarity, lexical_score, dense_rank, lexical_rank, score, _ = scores
+            similarity, lexical_score, dense_rank, lexical_rank, score, *_ = scores
         results.append(
             SearchResult(
                 chunk=chunk,

@@ -11,6 +11,9 @@ And it is one round trip. It reads top to bottom:
     fused, best     the fused score; the k best, with all that tie with the last
     SELECT          the chunks of these k, which alone read the wide table
 
+A search that may go by the vector index says in each row whether the index brought `too_few`, see `execution`. For that
+a row comes also where no chunk does: `SELECT ... FROM (SELECT) AS always LEFT JOIN (chunks JOIN ...)`.
+
 `both` is materialised: window functions over it (the greatest score) would else compute distances twice. Counts such as
 k stand in the text (`bound_count`), so that the planner estimates with them and keeps one plan. Ties at the last place
 are broken by chunk id, which takes all that tie: see `cut` in the columns, and `execution`.
@@ -25,15 +28,18 @@ from typing import Any, TypeAlias
 from sqlalchemy import (
     CTE,
     ColumnElement,
+    FromClause,
     LargeBinary,
+    ScalarSelect,
     Select,
-    Subquery,
     and_,
+    case,
     false,
     func,
     null,
     or_,
     select,
+    true,
     union,
 )
 
@@ -78,6 +84,11 @@ class Shape:
     built_for: list[Filter | None] = field(compare=False, repr=False)
 
     @property
+    def by_index(self) -> bool:
+        """Whether the planner may take the vector index, which can bring too few."""
+        return self.mode != "lexical" and not self.exact
+
+    @property
     def condition(self) -> Filter | None:
         """The condition that the statement is built for."""
         [condition] = self.built_for
@@ -92,15 +103,16 @@ def statement(shape: Shape) -> Rows:
 
 def _dense(shape: Shape) -> Rows:
     """Build the chunks nearest to the bound `vector`, with their similarity."""
-    near = dense.candidates(shape.collection, _restriction(shape), exact=shape.exact, ties=shape.ties)
-    cut: ColumnElement[bool] = false()
-    if not shape.ties:  # one more than k came: if it is as near as the k-th, others may be
+    leg = dense.candidates(shape.collection, _restriction(shape), exact=shape.exact, ties=shape.ties)
+    if shape.ties:
+        near = select(leg, false().label("cut")).cte("near")
+    else:  # one more than k came: if it is as near as the k-th, others may be
         k = bound_count("k")
-        shared = and_(near.c.distance == func.max(near.c.distance).over(), func.count().over() > k)
-        near = select(near, shared.label("cut")).order_by(near.c.distance).limit(k).subquery("nearest")
-        cut = near.c.cut
-    scores = {"similarity": 1 - near.c.distance, "cut": cut}
-    return _results(near, scores, shape).order_by(near.c.distance, shape.collection.chunks.c.id)
+        shared = and_(leg.c.distance == func.max(leg.c.distance).over(), func.count().over() > k)
+        near = select(leg, shared.label("cut")).order_by(leg.c.distance).limit(k).cte("near")
+    scores = {"similarity": 1 - near.c.distance, "cut": near.c.cut}
+    rows = _results(near, scores, shape, too_few=_too_few(shape, near, of=near))
+    return rows.order_by(near.c.distance, shape.collection.chunks.c.id)
 
 
 def _lexical(shape: Shape) -> Rows:
@@ -118,7 +130,7 @@ def _lexical(shape: Shape) -> Rows:
 
 def _hybrid(shape: Shape) -> Rows:
     """Build both legs' candidates, each with both scores, by their fused score."""
-    both, cut = _both_scores(shape)
+    both, near, cut = _both_scores(shape)
     names = ("similarity", "lexical_score", "dense_rank", "lexical_rank")
     fused = select(both.c.key, *[both.c[name] for name in names], fused_score(both, shape.method).label("score"))
     every = fused.subquery("fused")
@@ -127,13 +139,15 @@ def _hybrid(shape: Shape) -> Rows:
         best = best.where(every.c.similarity >= bound("threshold"))
     results = best.subquery("best")
     scores = {**{name: results.c[name] for name in (*names, "score")}, "cut": cut}
-    return _results(results, scores, shape).order_by(results.c.score.desc(), shape.collection.chunks.c.id)
+    rows = _results(results, scores, shape, too_few=_too_few(shape, near, of=both))
+    return rows.order_by(results.c.score.desc(), shape.collection.chunks.c.id)
 
 
-def _both_scores(shape: Shape) -> tuple[CTE, ColumnElement[bool]]:
-    """Build the keys of both legs' candidates with their ranks, and both scores of each, whichever leg brought it.
+def _both_scores(shape: Shape) -> tuple[CTE, CTE, ColumnElement[bool]]:
+    """Build both legs' candidates with their ranks and both scores, whichever leg brought them.
 
-    And whether others are as near as the last of the nearest, and were left out.
+    Returns:
+        The candidates, the nearest alone, and whether others are as near as the last of the nearest and were left out.
     """
     collection = shape.collection
     leg = dense.candidates(collection, _restriction(shape), exact=shape.exact, ties=shape.ties)
@@ -161,7 +175,32 @@ def _both_scores(shape: Shape) -> tuple[CTE, ColumnElement[bool]]:
         .outerjoin(near, near.c.key == pool.c.key)
         .outerjoin(found, found.c.key == pool.c.key)
     )
-    return rows.cte("both").prefix_with("MATERIALIZED"), cut
+    return rows.cte("both").prefix_with("MATERIALIZED"), near, cut
+
+
+def _too_few(shape: Shape, near: CTE, *, of: CTE) -> ColumnElement[bool] | None:
+    """Build whether the vector index brought too few; None where the search does not go by the index.
+
+    It did where there are fewer than k candidates, before a threshold cuts any, and more chunks than it brought. These
+    are counted only up to k, and only if there are fewer candidates than k: a CASE runs a subquery when it is needed.
+
+    Args:
+        shape: Of the search.
+        near: What the index brought.
+        of: All candidates.
+    """
+    if not shape.by_index:
+        return None
+    vectors, chunks, k = shape.collection.vectors, shape.collection.chunks, bound_count("k")
+    stored, restriction = select(vectors.c.key), _restriction(shape)
+    if restriction is not None:
+        stored = stored.join(chunks, chunks.c.key == vectors.c.key).where(restriction)
+    missed = _count(near) < _count(stored.limit(k).subquery("stored"))
+    return case((_count(of) < k, missed), else_=false())
+
+
+def _count(rows: FromClause) -> ScalarSelect[int]:
+    return select(func.count()).select_from(rows).scalar_subquery()
 
 
 def _restriction(shape: Shape) -> ColumnElement[bool] | None:
@@ -174,22 +213,33 @@ def _restriction(shape: Shape) -> ColumnElement[bool] | None:
 
 
 def _results(
-    hits: Subquery, scores: Mapping[str, ColumnElement[Any]], shape: Shape, *, distances: bool = False
+    hits: FromClause,
+    scores: Mapping[str, ColumnElement[Any]],
+    shape: Shape,
+    *,
+    distances: bool = False,
+    too_few: ColumnElement[bool] | None = None,
 ) -> Rows:
-    """Build the chunks of the hits with their scores, and with their vectors where these are asked for."""
+    """Build the chunks of the hits with their scores, and with their vectors where these are asked for.
+
+    With `too_few`, it comes with each, or in one row without a chunk.
+    """
     collection = shape.collection
     chunks, vectors = collection.chunks, collection.vectors
-    rows = select(*chunk_columns(collection), *[column.label(name) for name, column in scores.items()]).join_from(
-        chunks, hits, chunks.c.key == hits.c.key
-    )
-    # Both name the chunks before all else, so that they are locked first, see `locks`: this CTE in the statement as it
-    # is sent, the FROM above once it is prepared. Nobody reads the CTE, and the planner leaves it out.
-    rows = rows.add_cte(select(chunks.c.key).where(false()).cte("chunks_first"))
+    found: FromClause = chunks.join(hits, chunks.c.key == hits.c.key)
     if distances or shape.with_vectors:
-        rows = rows.join(vectors, vectors.c.key == hits.c.key)
+        found = found.join(vectors, vectors.c.key == hits.c.key)
+    columns = [*chunk_columns(collection), *[column.label(name) for name, column in scores.items()]]
+    if too_few is not None:
+        columns.append(too_few.label("too_few"))
     if shape.with_vectors:
         send = func.vector_send if collection.precision == "float32" else func.halfvec_send
-        rows = rows.add_columns(send(vectors.c.embedding, type_=LargeBinary()).label("packed"))
-    if shape.has_threshold:
-        rows = rows.where(scores["similarity"] >= bound("threshold"))
-    return rows
+        columns.append(send(vectors.c.embedding, type_=LargeBinary()).label("packed"))
+    near_enough = scores["similarity"] >= bound("threshold") if shape.has_threshold else true()
+    if too_few is None:
+        rows = select(*columns).select_from(found).where(near_enough)
+    else:
+        rows = select(*columns).select_from(select().subquery("always").outerjoin(found, near_enough))
+    # Both name the chunks before all else, so that they are locked first, see `locks`: this CTE in the statement as it
+    # is sent, the FROM above once it is prepared. Nobody reads the CTE, and the planner leaves it out.
+    return rows.add_cte(select(chunks.c.key).where(false()).cte("chunks_first"))

@@ -7,6 +7,7 @@ VENV_PYTHON := .venv/bin/python
 PIP := $(VENV_PYTHON) -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 LOWEST := $(shell grep -E '^(sqlalchemy|pgvector)==' tests/release/lowest.txt)
 ON_SQLALCHEMY := $(addprefix tests/integration/test_,$(addsuffix .py,filters ingest lexical reembed store tenants))
+RANDOM := crashes hostile filters key_order store
 BROWSERS := chromium chromium-browser google-chrome google-chrome-stable
 
 help:
@@ -14,7 +15,7 @@ help:
 	@echo "make test    run the tests"
 	@echo "make test-lowest  run what stands on SQLAlchemy with the lowest version of it"
 	@echo "make test-web  run the tests that need npm and Chromium: the server's page, the JavaScript clients"
-	@echo "make soak    run the long forms of the tests that inject faults: half an hour"
+	@echo "make soak    run the long forms of the tests that inject faults or draw their input: half an hour"
 	@echo "make check   lint, types and import contracts"
 	@echo "make test-wheel  build the wheel, and try it without extras in a fresh environment"
 	@echo "make test-release  try the wheel in fresh environments: every extra, the lowest and newest versions; half an hour"
@@ -33,7 +34,7 @@ test-web: .venv/.web
 	$(VENV_PYTHON) -m pytest tests/web
 
 soak: .venv/.dev
-	EMBEDPIPE_SOAK=1 $(VENV_PYTHON) -m pytest tests/faults tests/integration/test_crashes.py tests/integration/test_hostile.py
+	EMBEDPIPE_SOAK=1 $(VENV_PYTHON) -m pytest tests/faults tests/unit $(addprefix tests/integration/test_,$(addsuffix .py,$(RANDOM)))
 
 test-wheel: .venv/.dev
 	$(VENV_PYTHON) tests/release/check.py contents bare --pythons $(PYTHON)

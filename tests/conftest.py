@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 
 import psycopg
 import pytest
+from hypothesis import HealthCheck, settings
 from psycopg import sql
 
 from embedpipe.storage.admin.database import Database
@@ -25,6 +26,7 @@ from embedpipe.storage.embedded.cluster import SERVER_USER
 from embedpipe.storage.embedded.role import ROLE, SUPERUSER
 from embedpipe.storage.embedded.server import embedded_folder, embedded_url, stop_embedded
 from embedpipe.storage.tables.catalogue import migrate
+from soaking import SOAK
 
 if TYPE_CHECKING:
     from embedpipe.embedding import EmbeddingGenerator
@@ -35,6 +37,13 @@ _llama_index = importlib.util.find_spec("llama_index")
 if _llama_index is not None and _llama_index.submodule_search_locations:
     _tables = Path(next(iter(_llama_index.submodule_search_locations)), "core", "_static", "tiktoken_cache")
     os.environ.setdefault("TIKTOKEN_CACHE_DIR", str(_tables))
+
+# No example has to be made in a given time, since machines are busy. `make soak` draws other examples each time.
+# `make test` draws the same ones, so that only a change can change a result.
+settings.register_profile(
+    "embedpipe", deadline=None, derandomize=not SOAK, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("embedpipe")
 
 TEMPLATE = "migrated"
 FAST_AND_UNSAFE = ("fsync", "synchronous_commit", "full_page_writes")

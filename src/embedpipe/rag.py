@@ -252,7 +252,7 @@ class RAGPipeline:
     def _extract(self, prepared: _Prepared, answering: Span) -> RAGResponse:
         statements = self._extractive.statements(prepared.question, prepared.sources)
         answer = answer_text(statements) if statements else NOTHING_FOUND
-        answering.note(content=(answer,))
+        answering.details["content"] = (answer,)
         return _response(prepared, answer=answer, statements=statements)
 
     def _finish(self, prepared: _Prepared, replies: Sequence[ChatReply], answering: Span) -> RAGResponse:
@@ -260,7 +260,7 @@ class RAGPipeline:
         answer = "".join(reply.text for reply in replies)
         used = next((reply.tokens_used for reply in reversed(replies) if reply.tokens_used), None)
         written = next((reply.output_tokens for reply in reversed(replies) if reply.output_tokens), None) or 0
-        answering.note(tokens=max((used or 0) - written, 0), output_tokens=written, content=(answer,))
+        answering.details.update(tokens=max((used or 0) - written, 0), output_tokens=written, content=(answer,))
         if not answer.strip():
             raise GenerationError(f"{self._llm.name} returned no text. Ask again, or raise its token limit.")
         return _response(

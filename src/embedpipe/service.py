@@ -178,7 +178,7 @@ class SemanticSearchService:
             results = self.store.run_search(search)
             if self.reranker is not None:
                 results = self._reranked(query, results)[:k]
-            told.note(results=len(results))
+            told.details["results"] = len(results)
             return results
 
     async def asearch(
@@ -205,7 +205,7 @@ class SemanticSearchService:
             results = await self.async_store.run_search(search)
             if self.reranker is not None:
                 results = (await in_thread(self._reranked, query, results))[:k]
-            told.note(results=len(results))
+            told.details["results"] = len(results)
             return results
 
     def reembed(

@@ -117,11 +117,11 @@ class EmbeddingGenerator:
 
     def generate(self, text: str, kind: Kind = "document") -> EmbeddingResult:
         """Embed one text, as `generate_batch`. The result's `embedding` is (d,) float32."""
-        return self.generate_batch([text], kind)[0]
+        return self._engine.embed([text], kind, strict=True).batch[0]
 
     async def agenerate(self, text: str, kind: Kind = "document") -> EmbeddingResult:
         """As `generate`."""
-        return (await self.agenerate_batch([text], kind))[0]
+        return (await self._engine.aembed([text], kind, strict=True)).batch[0]
 
     def generate_batch(self, texts: Sequence[str], kind: Kind = "document") -> EmbeddingBatch:
         """Embed texts, in their order.

@@ -76,7 +76,7 @@ class BatchWork:
         self.known = known
         with span("ingest.cut", documents=len(self.rows)) as preparing:
             self.prepared = preparer.prepare(self.rows, known, self.stats.failures)
-            preparing.note(results=sum(len(made.chunks) for made in self.prepared))
+            preparing.details["results"] = sum(len(made.chunks) for made in self.prepared)
         chunks = chain.from_iterable(made.chunks for made in self.prepared)
         self.missing = {str(chunk.id): chunk for chunk in chunks if chunk.id not in known.chunk_ids}
         self.unembedded = [chunk for name, chunk in self.missing.items() if name not in self.vectors]

@@ -132,21 +132,20 @@ class Span:
         stage: The name of the stage.
         to: Observers for this stage and those inside it, in addition to the current ones.
         **details: Fields of its event.
+
+    Attributes:
+        details: The fields so far, to which more may be added until it ends.
     """
 
-    __slots__ = ("_details", "_ends", "_stage", "_started", "_to", "_token")
+    __slots__ = ("_ends", "_stage", "_started", "_to", "_token", "details")
 
     def __init__(self, stage: str, *, to: Observers | None = None, **details: Any) -> None:
         self._stage = stage
         self._to = to
-        self._details = details
+        self.details = details
         self._ends: list[Callable[[Event], None]] = []
         self._token: Token[tuple[Observer, ...]] | None = None
         self._started = 0.0
-
-    def note(self, **details: Any) -> None:
-        """Set fields of the event."""
-        self._details.update(details)
 
     def __enter__(self) -> Self:
         listening = _LISTENING.get()
@@ -164,7 +163,7 @@ class Span:
     ) -> None:
         if self._ends:
             seconds = time.perf_counter() - self._started
-            event = Event(stage=self._stage, seconds=seconds, error=_name(error), **self._details)
+            event = Event(stage=self._stage, seconds=seconds, error=_name(error), **self.details)
             for end in reversed(self._ends):
                 _told(end, event)
         if self._token is not None:

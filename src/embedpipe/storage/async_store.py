@@ -427,7 +427,7 @@ class AsyncPgVectorStore(ThreadStore):
         """Run an operation on the collection, as the stage `store.<stage>` of metrics and traces."""
         with self._span(stage) as span:
             answer = await self._step(operation, *args, connection=connection, reads=reads)
-            span.note(results=len(answer) if isinstance(answer, list) else 0)
+            span.details["results"] = len(answer) if isinstance(answer, list) else 0
             return answer
 
     async def _step(

@@ -533,7 +533,7 @@ class PgVectorStore(BaseStore):
         """Run an operation on the collection, as the stage `store.<stage>` of metrics and traces."""
         with self._span(stage) as span:
             answer = self._step(operation, *args, connection=connection, reads=reads)
-            span.note(results=len(answer) if isinstance(answer, list) else 0)
+            span.details["results"] = len(answer) if isinstance(answer, list) else 0
             return answer
 
     def _step(

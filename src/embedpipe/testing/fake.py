@@ -64,7 +64,7 @@ class FakeEmbeddingModel:
             kind: "document" or "query".
         """
         prompt = self.spec.query_prompt if kind == "query" else self.spec.document_prompt
-        digests = b"".join(hashlib.blake2b((prompt + text).encode(), digest_size=8).digest() for text in texts)
+        digests = b"".join([hashlib.blake2b((prompt + text).encode(), digest_size=8).digest() for text in texts])
         seeds = np.frombuffer(digests, dtype="<u8")[:, None]
         steps = np.arange(1, self.spec.dimensions + 1, dtype=np.uint64) * _GOLDEN
         vectors = _mixed(seeds + steps).view(np.int64).astype(np.float32) * np.float32(2.0**-63)

@@ -167,10 +167,11 @@ class EstimatedCounter:
         self.name = name
 
     def count(self, text: str) -> int:
-        return -(-len(without_surrogates(text).encode()) // BYTES_PER_ESTIMATED_TOKEN)
+        size = len(text.encode("utf-8", "surrogatepass"))  # a surrogate takes as many bytes as U+FFFD
+        return -(-size // BYTES_PER_ESTIMATED_TOKEN)
 
     def count_many(self, texts: Sequence[str]) -> list[int]:
-        return [self.count(text) for text in texts]
+        return list(map(self.count, texts))
 
     def ends(self, text: str) -> npt.NDArray[np.int64]:
         begun = _code_points(without_surrogates(text))

@@ -3,27 +3,35 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from embedpipe.embedding.engine.compressing import Compressor
 from embedpipe.embedding.engine.request import EmbeddingRequest
 from embedpipe.embedding.engine.results import EmbeddingAttempt, EmbeddingBatch
 from embedpipe.errors import EmbeddingError, EmbedPipeError, TokenLimitError
+from embedpipe.types import ModelSpec
 
 
-def assemble(request: EmbeddingRequest, *, model: str, compressor: Compressor | None) -> EmbeddingAttempt:
-    """Return what was embedded, in the caller's order, and the error of everything else."""
-    errors, texts = request.failures, request.given
-    positions = [position for position in range(len(texts)) if position not in errors] if errors else range(len(texts))
-    indices = [request.indices[position] for position in positions]
+def assemble(
+    request: EmbeddingRequest, strict: bool, spec: ModelSpec, compressor: Compressor | None
+) -> EmbeddingAttempt:
+    """Return what was embedded, in the caller's order, and the error of everything else. With `strict`, raise it."""
+    errors, texts, indices = request.failures, request.given, request.indices
+    positions: Sequence[int] = range(len(texts))
+    if errors:
+        if strict:
+            raise merged(errors)
+        positions = [position for position in positions if position not in errors]
+        texts = [texts[position] for position in positions]
+        indices = [indices[position] for position in positions]
     distinct = len(indices) == len(request.texts) == len(request.indices)  # the arrays are in order already
     vectors = request.vectors if distinct else request.vectors[indices]
     batch = EmbeddingBatch(
-        texts=[texts[position] for position in positions] if errors else texts,
+        texts=texts,
         vectors=vectors if compressor is None else compressor.compress(vectors),
         token_counts=request.token_counts if distinct else request.token_counts[indices],
         cached=request.cached if distinct else request.cached[indices],
-        model=model,
+        model=spec.name,
     )
     return EmbeddingAttempt(
         batch=batch, positions=positions, errors=errors, requests=request.requests, retries=request.retries

@@ -35,7 +35,7 @@ class BatchQueue:
         self._waiting: deque[TextBatch] = deque()
         self._refused = self._in_vain = 0  # since a text last succeeded
         self._largest = 0
-        self._answered: TextBatch | None = None  # what last succeeded
+        self._answered: TextBatch | None = None  # what last succeeded, in part at least
         self._probe: TextBatch | None = None
         self._in_doubt = False
 
@@ -62,26 +62,27 @@ class BatchQueue:
         """Decide what follows from a batch that has come back: nothing, two halves, a probe, or the end of the call."""
         self.request.requests += batch.attempts
         self.request.retries += max(batch.attempts - 1, 0)
+        if batch.is_answered:  # count failures in a row from zero again
+            self._answered = batch
+            self._refused = self._in_vain = 0
+            self._in_doubt, self._probe = False, None
         error = batch.error
         if error is None:
-            self._trust(batch)
             return
         if batch.probe:
             if self._in_doubt:  # else another batch has succeeded meanwhile
                 self._end(error)
             return
         missing = batch.missing
-        if len(missing) < len(batch):
-            self._trust(batch.answered)
-        may_halve = concerns_texts(error) and len(missing) > 1
+        may_halve = concerns_texts(error) and len(missing.indices) > 1
         self._refused += concerns_texts(error) and not may_halve
         self._in_vain += batch.once
         # One bad text at the beginning of a batch of n makes log2(n) halves fail in a row before another succeeds.
-        self._largest = max(self._largest, len(batch))
+        self._largest = max(self._largest, len(batch.indices))
         doubtful = self._refused >= _MAX_REFUSED or self._in_vain >= self._largest.bit_length() + _MAX_IN_VAIN
         # Texts that follow a success may all be bad, or the provider may have died: only a known text tells.
         if doubtful and self._answered and not self._in_doubt and not self.ended:
-            self._in_doubt, known = True, self._answered
+            self._in_doubt, known = True, self._answered.answered
             self._probe = TextBatch(known.indices[:1], known.texts[:1], known.token_counts[:1], probe=True)
         hopeless = doubtful and not self._answered
         if may_halve and not hopeless and not self.ended:
@@ -91,12 +92,6 @@ class BatchQueue:
         self.request.fail(missing.indices, error)
         if hopeless or ends_call(error):
             self._end(error)
-
-    def _trust(self, answered: TextBatch) -> None:
-        """Count failures in a row from zero again."""
-        self._answered = answered
-        self._refused = self._in_vain = 0
-        self._in_doubt, self._probe = False, None
 
     def _end(self, error: EmbeddingError) -> None:
         """Give up what is not sent yet."""

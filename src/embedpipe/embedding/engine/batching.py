@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 
 import numpy as np
@@ -32,31 +32,39 @@ class BatchPlanner:
         self._is_remote = isinstance(model, RemoteModel)
         self._said = False
 
-    def plan(self, request: EmbeddingRequest, indices: Sequence[int]) -> Iterator[TextBatch]:
-        """Yield the batches for the texts of these indices. A text that is refused goes to `request.errors` instead.
+    def plan(self, request: EmbeddingRequest, indices: Sequence[int]) -> Iterable[TextBatch]:
+        """Return the batches for the texts of these indices. A text that is refused goes to `request.errors` instead.
 
         The batches for a provider are made as they are taken, so that tokens are counted while requests are under way.
-        A local model gets texts of like length together, the longest first: it pads each pass to the longest text.
+        With on_too_long="error" every text is counted before anything is sent. A local model gets texts of like length
+        together, the longest first: it pads each pass to the longest text.
         """
-        lazy = self._is_remote and self._on_too_long != "error"
-        size = min(_BLOCK, self._limits.batch_items) if lazy else max(len(indices), 1)
+        if not indices:  # all texts are in the cache, so the tokenizer need not load
+            return ()
+        if self._is_remote and self._on_too_long != "error":
+            return self._planned_as_taken(request, indices)
+        counted = self._counted(request, indices)
+        if not self._is_remote and len(indices) > 1:
+            counted = counted.select(np.argsort(counted.token_counts, kind="stable")[::-1].tolist())
+        return _cut(counted, self._limits)
+
+    def _planned_as_taken(self, request: EmbeddingRequest, indices: Sequence[int]) -> Iterator[TextBatch]:
+        """Count block by block, each when a batch is taken that needs it."""
+        size = min(_BLOCK, self._limits.batch_items)
         waiting = TextBatch([], [], [])
         for start in range(0, len(indices), size):
-            waiting = _joined(waiting, self._counted(request, list(indices[start : start + size])))
-            if start + size < len(indices):  # the last batch may still take texts of the next block
-                *full, waiting = _cut(waiting, self._limits)
-                yield from full
-        if not self._is_remote:
-            waiting = waiting.select(np.argsort(waiting.token_counts, kind="stable")[::-1].tolist())
-        yield from _cut(waiting, self._limits)
+            *full, waiting = _cut(_joined(waiting, self._counted(request, indices[start : start + size])), self._limits)
+            yield from full  # the last batch may still take texts of the next block
+        if waiting.indices:
+            yield waiting
 
-    def _counted(self, request: EmbeddingRequest, indices: list[int]) -> TextBatch:
+    def _counted(self, request: EmbeddingRequest, indices: Sequence[int]) -> TextBatch:
         """Count the texts' tokens, and shorten what the model would not take."""
         with span("embed.tokenize", texts=len(indices), model=self._model.spec.name):
-            texts = [request.texts[index] for index in indices]
+            texts = list(map(request.texts.__getitem__, indices))
             counts = self._counting[0].count_many(texts)
             request.token_counts[indices] = counts
-            room = self._room(request.kind)
+            room = self._rooms[request.kind]
             if room is None or max(counts, default=0) <= room:
                 return TextBatch(indices, texts, counts)
             return self._shorten(request, TextBatch(indices, texts, counts), room)
@@ -105,19 +113,21 @@ class BatchPlanner:
             return self._model.counter, self._model.special_tokens
         return EstimatedCounter(self._model.spec.name), 0
 
-    def _room(self, kind: Kind) -> int | None:
-        """Return how many tokens a text may have beside the prompt and special tokens; None for any number."""
+    @cached_property
+    def _rooms(self) -> Mapping[Kind, int | None]:
+        """How many tokens a text of each kind may have beside the prompt and special tokens; None for any number."""
         spec = self._model.spec
         if spec.max_tokens is None:
-            return None
-        prompt = spec.query_prompt if kind == "query" else spec.document_prompt
+            return {"query": None, "document": None}
         counter, special = self._counting
-        return spec.max_tokens - special - (counter.count(prompt) if prompt else 0)
+        prompts: Mapping[Kind, str] = {"query": spec.query_prompt, "document": spec.document_prompt}
+        room = spec.max_tokens - special
+        return {kind: room - (counter.count(prompt) if prompt else 0) for kind, prompt in prompts.items()}
 
 
 def _joined(first: TextBatch, then: TextBatch) -> TextBatch:
     """Return both in one."""
-    if not first:
+    if not first.indices:
         return then
     return TextBatch(
         [*first.indices, *then.indices], [*first.texts, *then.texts], [*first.token_counts, *then.token_counts]
@@ -135,8 +145,9 @@ def _cut(batch: TextBatch, limits: Limits) -> list[TextBatch]:
             made.append(_slice(batch, start, row))
             start, total = row, 0
         total += count
-    if len(batch) > start:
-        made.append(_slice(batch, start, len(batch)))
+    size = len(batch.indices)
+    if start < size:
+        made.append(_slice(batch, start, size) if start else batch)
     return made
 
 

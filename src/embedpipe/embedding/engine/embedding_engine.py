@@ -5,13 +5,13 @@
 2. `_send`: `sending` waits for a place and for the rate, requests, retries, and checks the vectors. `_keep` normalises
    them and puts them into the cache.
 3. `BatchQueue.settle`: halve a batch that failed because of one of its texts, or end the call.
-4. `_finish`: results in the caller's order, or one error for all that failed.
+4. `assemble`: results in the caller's order, or one error for all that failed.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from contextvars import copy_context
@@ -68,25 +68,33 @@ class EmbeddingEngine:
         self._concurrency = options.limits.concurrency
         self._planner = BatchPlanner(model, options.limits, options.on_too_long)
         self._is_loaded = False
+        self._labels: Mapping[str, Any] = {}
+        """The model and its provider, for events. Empty before the specification is known."""
 
     def embed(self, texts: Sequence[str], kind: Kind, *, strict: bool) -> EmbeddingAttempt:
         """Embed what can be embedded, and return it with the error of every other text by its position.
 
         With `strict`, raise an invalid or too long text's error before anything is sent, and any error at the end.
         """
-        with self._measured(texts):
-            queue = self._prepare(texts, kind, strict)
-            self._send_all(queue)
-            return self._finish(queue.request, strict)
+        with span("embed", to=self._options.metrics, texts=len(texts), content=texts) as called:
+            try:
+                queue = self._prepare(texts, kind, strict)
+                self._send_all(queue)
+                return assemble(queue.request, strict, self._specs[1], self._options.compressor)
+            finally:
+                called.details.update(self._labels)
 
     async def aembed(self, texts: Sequence[str], kind: Kind, *, strict: bool) -> EmbeddingAttempt:
         """As `embed`. What takes long beside the requests is done in a thread."""
-        with self._measured(texts):
-            run = _run_here if self._is_quick(texts) else in_thread
-            queue = await run(self._prepare, texts, kind, strict)
-            await self._asend_all(queue, run)
-            self._is_loaded |= bool(texts)  # tokenizer and specification are there from now on
-            return await run(self._finish, queue.request, strict)
+        with span("embed", to=self._options.metrics, texts=len(texts), content=texts) as called:
+            try:
+                run = _run_here if self._is_quick(texts) else in_thread
+                queue = await run(self._prepare, texts, kind, strict)
+                await self._asend_all(queue, run)
+                self._is_loaded |= bool(texts)  # tokenizer and specification are there from now on
+                return await run(assemble, queue.request, strict, self._specs[1], self._options.compressor)
+            finally:
+                called.details.update(self._labels)
 
     def _prepare(self, texts: Sequence[str], kind: Kind, strict: bool) -> BatchQueue:
         """Do everything that comes before the first request."""
@@ -103,10 +111,8 @@ class EmbeddingEngine:
         if self._lookup:
             with span("embed.cache", texts=len(request.texts), **self._labels) as looked_up:
                 missing = self._lookup.look_up(request)
-                looked_up.note(hits=len(request.texts) - len(missing))
-        batches: Iterable[TextBatch] = self._planner.plan(request, missing)
-        if self._options.on_too_long == "error":
-            batches = list(batches)  # every text is counted before anything is sent
+                looked_up.details["hits"] = len(request.texts) - len(missing)
+        batches = self._planner.plan(request, missing)
         if strict and request.errors:
             raise merged(request.failures)
         return BatchQueue(request, batches)
@@ -181,19 +187,12 @@ class EmbeddingEngine:
 
     def _keep(self, request: EmbeddingRequest, batch: TextBatch) -> None:
         """Normalise the vectors that came, and put them into the request and the cache."""
-        answered = batch.answered
-        if batch.probe or not answered:
+        if batch.probe or not batch.is_answered:
             return
-        vectors = batch.take_vectors()
-        complete = request.fill(answered, to_unit_length(vectors) if self._options.normalize else vectors)
+        indices, vectors = batch.take_vectors()
+        complete = request.fill(indices, to_unit_length(vectors) if self._options.normalize else vectors)
         if self._lookup and complete:
             self._lookup.keep(request, complete)
-
-    def _finish(self, request: EmbeddingRequest, strict: bool) -> EmbeddingAttempt:
-        """Return the results in the caller's order, or raise if there are errors and `strict`."""
-        if strict and (errors := request.failures):
-            raise merged(errors)
-        return assemble(request, model=self.spec.name, compressor=self._options.compressor)
 
     @property
     def spec(self) -> ModelSpec:
@@ -205,7 +204,10 @@ class EmbeddingEngine:
         """What the vectors are before they are compressed, as the cache keeps them, and after."""
         spec = self.sender.spec()
         base = replace(spec, normalized=True) if self._options.normalize else spec
-        return base, base if self._options.compressor is None else compressed_spec(base, self._options.compressor)
+        compressor = self._options.compressor
+        specs = base, base if compressor is None else compressed_spec(base, compressor)
+        self._labels = {"model": spec.name, "provider": getattr(self._model, "provider", "")}
+        return specs
 
     @cached_property
     def _lookup(self) -> CacheLookup | None:
@@ -219,33 +221,20 @@ class EmbeddingEngine:
         return few and sum(len(text) for text in texts if isinstance(text, str)) <= _FEW_CHARACTERS
 
     @contextmanager
-    def _measured(self, texts: Sequence[str]) -> Iterator[None]:
-        """Measure a call."""
-        with span("embed", to=self._options.metrics, texts=len(texts), content=texts) as called:
-            try:
-                yield
-            finally:
-                if "_specs" in vars(self):  # asked for here, it could load the model on an event loop
-                    called.note(**self._labels)
-
-    @contextmanager
     def _measured_request(self, queue: BatchQueue, batch: TextBatch) -> Iterator[None]:
         """Measure a request, and put its error into the batch."""
         try:
-            with span("embed.request", texts=len(batch), content=batch.texts, **self._labels) as sent:
+            with span("embed.request", texts=len(batch.texts), content=batch.texts, **self._labels) as sent:
                 try:
                     yield
-                    sent.note(tokens=sum(batch.token_counts), price_per_million=self._price)  # a failure costs nothing
+                    # a failure costs nothing
+                    sent.details.update(tokens=sum(batch.token_counts), price_per_million=self._price)
                 finally:
-                    sent.note(retries=max(batch.attempts - 1, 0))
+                    sent.details["retries"] = max(batch.attempts - 1, 0)
         except EmbeddingError as error:
             batch.error = error
             if ends_call(error):
                 queue.ended = error  # before this thread takes what is queued for it
-
-    @cached_property
-    def _labels(self) -> Mapping[str, Any]:
-        return {"model": self.spec.name, "provider": getattr(self._model, "provider", "")}
 
     @cached_property
     def _price(self) -> float:

@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
-from embedpipe.embedding.engine.text_batch import TextBatch
 from embedpipe.errors import EmbeddingError, EmbedPipeError, InputError
 from embedpipe.text import faults
 from embedpipe.types import Kind, Vectors
@@ -56,19 +55,18 @@ class EmbeddingRequest:
     def of(cls, given: Sequence[str], texts: Sequence[str], *, kind: Kind, dimensions: int) -> EmbeddingRequest:
         """Validate the texts, which are those given or their cleaned forms, and let equal ones share an index."""
         invalid = faults(texts)
-        distinct: dict[str, int] = {}
-        if invalid:
-            indices = [
-                -1 if position in invalid else distinct.setdefault(text, len(distinct))
-                for position, text in enumerate(texts)
-            ]
-        else:
-            indices = [distinct.setdefault(text, len(distinct)) for text in texts]
+        valid = [text for position, text in enumerate(texts) if position not in invalid] if invalid else texts
+        distinct = list(dict.fromkeys(valid))
         size = len(distinct)
+        index_of = dict(zip(distinct, range(size), strict=True))
+        if invalid:
+            indices = [-1 if position in invalid else index_of[text] for position, text in enumerate(texts)]
+        else:
+            indices = list(map(index_of.__getitem__, texts))
         return cls(
             given,
             kind,
-            list(distinct),
+            distinct,
             indices,
             invalid,
             np.empty((size, dimensions), dtype=np.float32),
@@ -93,14 +91,14 @@ class EmbeddingRequest:
         self._piece_sums[index] = _PieceSum(np.zeros(self.vectors.shape[1]), len(weights))
         return list(range(first, first + len(weights)))
 
-    def fill(self, batch: TextBatch, vectors: Vectors) -> Sequence[int]:
-        """Take a batch's vectors, and return the indices of the texts that are complete by them. Thread-safe."""
+    def fill(self, indices: Sequence[int], vectors: Vectors) -> Sequence[int]:
+        """Take vectors, and return the indices of the texts that are complete by them. Thread-safe."""
         if not self._piece_owners:  # no two batches share a text, so their rows need no lock
-            self.vectors[batch.indices] = vectors
-            return batch.indices
+            self.vectors[indices] = vectors
+            return indices
         complete: list[int] = []
         with self._lock:
-            for index, vector in zip(batch.indices, vectors, strict=True):
+            for index, vector in zip(indices, vectors, strict=True):
                 if index < len(self.texts):
                     self.vectors[index] = vector
                     complete.append(index)

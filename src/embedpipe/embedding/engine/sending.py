@@ -7,7 +7,7 @@ import threading
 import time
 from weakref import WeakKeyDictionary
 
-from embedpipe._forking import PerProcess
+from embedpipe._forking import register
 from embedpipe._providers import Attempts, Failure, Retry, safe_cause, secrets_in, words
 from embedpipe._threads import in_thread
 from embedpipe.embedding.backend import EmbeddingResponse, Limits, RemoteModel
@@ -121,13 +121,13 @@ class _Slots:
 
     def __init__(self, number: int) -> None:
         self._number = number
-        self._of_threads: PerProcess[threading.BoundedSemaphore] = PerProcess()
         self._of_loops: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Semaphore] = WeakKeyDictionary()
+        self.after_fork()
+        register(self)
 
-    @property
-    def of_threads(self) -> threading.BoundedSemaphore:
-        """The places of this process's threads."""
-        return self._of_threads.get(lambda: threading.BoundedSemaphore(self._number))
+    def after_fork(self) -> None:
+        """Begin with every place of threads free: those that held one belong to the parent."""
+        self.of_threads = threading.BoundedSemaphore(self._number)
 
     @property
     def of_loop(self) -> asyncio.Semaphore:

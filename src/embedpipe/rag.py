@@ -141,7 +141,7 @@ class RAGPipeline:
         """
         with self._asked(question):
             started = _start(question)
-            prepared = self._prepare(question, self._search(question, self._wanted(k), search), started)
+            prepared = self._prepare(question, self._search(question, self._checked(k), search), started)
             with self._answering(prepared) as answering:
                 if self._llm is None or not prepared.sources:
                     return self._extract(prepared, answering)
@@ -151,7 +151,7 @@ class RAGPipeline:
         """Answer a question on the running event loop. See `query`."""
         with self._asked(question):
             started = _start(question)
-            prepared = self._prepare(question, await self._asearch(question, self._wanted(k), search), started)
+            prepared = self._prepare(question, await self._asearch(question, self._checked(k), search), started)
             with self._answering(prepared) as answering:
                 if self._llm is None or not prepared.sources:
                     return self._extract(prepared, answering)
@@ -167,12 +167,12 @@ class RAGPipeline:
             An iterable of pieces of text. After the last piece, its `response` is what `query` returns.
         """
         started = _start(question)
-        return AnswerStream(self._pieces(question, self._wanted(k), search, started))
+        return AnswerStream(self._pieces(question, self._checked(k), search, started))
 
     def astream(self, question: str, *, k: int | None = None, **search: Any) -> AsyncAnswerStream:
         """Answer a question in pieces for `async for`. See `stream`."""
         started = _start(question)
-        return AsyncAnswerStream(partial(self._answer, question, self._wanted(k), search, started))
+        return AsyncAnswerStream(partial(self._answer, question, self._checked(k), search, started))
 
     def _pieces(self, question: str, k: int, search: dict[str, Any], started: float) -> Generator[Event, None, None]:
         # The stages get a context of their own: between two pieces the reader's code runs, which is not part of them.
@@ -224,7 +224,7 @@ class RAGPipeline:
         wants_more = settings.window or settings.parent
         return {"window": settings.window, "parent": settings.parent} if wants_more else {}
 
-    def _wanted(self, k: int | None) -> int:
+    def _checked(self, k: int | None) -> int:
         return self._k if k is None else _checked_k(k)
 
     def _prepare(self, question: str, results: Sequence[SearchResult], started: float) -> _Prepared:

@@ -29,7 +29,7 @@ from embedpipe.retrieval.neighbors import with_neighbors
 from embedpipe.storage import AsyncPgVectorStore, Condition, Database, PgVectorStore, ReembedProgress, Search
 from embedpipe.storage.admin import Finding, Health
 from embedpipe.storage.filters import aparse_filter, parse_filter
-from embedpipe.types import Chunker, Document, EmbeddingModel, Parent, SearchMode, SearchResult
+from embedpipe.types import Chunker, Document, EmbeddingModel, Parent, Reranker, SearchMode, SearchResult
 
 logger = logging.getLogger(__name__)
 
@@ -167,17 +167,17 @@ class SemanticSearchService:
             StorageError: If the database fails.
         """
         with self._span("retrieve", content=(query,)) as told:
-            wanted = self._wanted(query, k, candidates)
+            fetched = self._fetched(query, k, candidates)
             if not self.store.is_open and not self.store.exists():
                 raise self._not_found()
             search = Search(
-                text=query, k=wanted, mode=mode, filter=parse_filter(filter), threshold=threshold, exact=exact
+                text=query, k=fetched, mode=mode, filter=parse_filter(filter), threshold=threshold, exact=exact
             )
             if search.needs_vector:
                 search = search.with_vector(self.generator.generate(query, kind="query").embedding)
             results = self.store.run_search(search)
             if self.reranker is not None:
-                results = self._reranked(query, results)[:k]
+                results = _reranked(self.reranker, query, results)[:k]
             told.details["results"] = len(results)
             return results
 
@@ -194,17 +194,17 @@ class SemanticSearchService:
     ) -> list[SearchResult]:
         """Do the same as `search`, on the running event loop."""
         with self._span("retrieve", content=(query,)) as told:
-            wanted = self._wanted(query, k, candidates)
+            fetched = self._fetched(query, k, candidates)
             if not self.async_store.is_open and not await self.async_store.exists():
                 raise self._not_found()
             search = Search(
-                text=query, k=wanted, mode=mode, filter=await aparse_filter(filter), threshold=threshold, exact=exact
+                text=query, k=fetched, mode=mode, filter=await aparse_filter(filter), threshold=threshold, exact=exact
             )
             if search.needs_vector:
                 search = search.with_vector((await self.generator.agenerate(query, kind="query")).embedding)
             results = await self.async_store.run_search(search)
             if self.reranker is not None:
-                results = (await in_thread(self._reranked, query, results))[:k]
+                results = (await in_thread(_reranked, self.reranker, query, results))[:k]
             told.details["results"] = len(results)
             return results
 
@@ -324,12 +324,12 @@ class SemanticSearchService:
         Returns:
             The state of the database, the collection and the model, with a finding for each problem.
         """
-        return self._with_model(self.store.health(), self._model_fault())
+        return self._with_fault(self.store.health(), self._model_fault())
 
     async def ahealth(self) -> Health:
         """Do the same as `health`, on the running event loop."""
         fault = await in_thread(self._model_fault)
-        return self._with_model(await self.async_store.health(), fault)
+        return self._with_fault(await self.async_store.health(), fault)
 
     @property
     def async_store(self) -> AsyncPgVectorStore:
@@ -356,7 +356,7 @@ class SemanticSearchService:
             return str(error) if isinstance(error, EmbedPipeError) else type(error).__name__
         return None
 
-    def _with_model(self, health: Health, fault: str | None) -> Health:
+    def _with_fault(self, health: Health, fault: str | None) -> Health:
         found = [Finding(None, f"The model does not embed: {fault}", "See the log.", wrong=True)] if fault else []
         model = self.generator.spec.name
         return replace(health, model=model, model_loads=not fault, findings=[*health.findings, *found])
@@ -364,18 +364,12 @@ class SemanticSearchService:
     def _span(self, stage: str, **details: Any) -> Span:
         return span(stage, to=self.metrics, collection=self.store.name, **details)
 
-    def _reranked(self, query: str, results: list[SearchResult]) -> list[SearchResult]:
-        if self.reranker is None:
-            return results
-        with span("rerank", texts=len(results)):
-            return self.reranker.rerank(query, results)
-
     def _not_found(self) -> CollectionNotFoundError:
         return CollectionNotFoundError(
             f"There is no collection {self.store.name!r} yet. Ingest documents first, or check the name."
         )
 
-    def _wanted(self, query: str, k: int, candidates: int | None) -> int:
+    def _fetched(self, query: str, k: int, candidates: int | None) -> int:
         if type(query) is not str or not query.strip():
             raise InputError(f"The query is empty or no text: {query!r:.100}. Pass a non-empty string.")
         if self.reranker is None:
@@ -383,6 +377,11 @@ class SemanticSearchService:
                 raise InputError("`candidates` needs a reranker. Pass `reranker=` to the service.")
             return k
         return max(k, _RERANKED if candidates is None else candidates)
+
+
+def _reranked(reranker: Reranker, query: str, results: list[SearchResult]) -> list[SearchResult]:
+    with span("rerank", texts=len(results)):
+        return reranker.rerank(query, results)
 
 
 def _generator(model: str | EmbeddingModel | EmbeddingGenerator, metrics: Observers | None) -> EmbeddingGenerator:

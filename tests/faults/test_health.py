@@ -142,7 +142,7 @@ def test_a_role_that_may_not_make_a_collection(database_url: str) -> None:
     with role(database_url, "SELECT ON ALL TABLES IN SCHEMA embedpipe") as url:
         health = service(url).health()
         assert (health.exists, health.reads, health.writes) == (False, True, False)
-        assert "may not make a collection" in wrong(health)
+        assert "may not create a collection" in wrong(health)
         with pytest.raises(SchemaError):
             service(url).ingest(DOCUMENTS)
     assert service(database_url).health().healthy

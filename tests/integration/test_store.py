@@ -7,12 +7,14 @@ import pickle
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
+from urllib.parse import quote
 
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from psycopg.adapt import Dumper
+from psycopg.conninfo import conninfo_to_dict
 from sqlalchemy import text
 
 from embedpipe.errors import (
@@ -303,6 +305,13 @@ def test_half_precision_rounds_and_says_where_it_cannot(database: Database) -> N
         ("s3cret nonsense", ConfigurationError, "postgresql://user:password"),
         ("postgresql://user:p@s3cret@localhost/db", ConfigurationError, "Percent-encode"),
         ("postgresql://user:s3cret@localhost:port/db", ConfigurationError, "postgresql://user:password"),
+        ("postgresql://user:s3cret@%2Fs3cret:port/db", ConfigurationError, "postgresql://user:password"),
+        ("postgresql://user:s3cret@one%00,two/db", ConfigurationError, "character 0"),
+        ("postgresql://user:s3cret@localhost/db?connect_timeout=abc", ConfigurationError, "connect_timeout='abc'"),
+        ("postgresql://user@localhost/db?connect_timeout=1&connect_timeout=2", ConfigurationError, "connect_timeout="),
+        ("postgresql://user:s3cret@localhost/db?keepalives_idle=1s", ConfigurationError, "keepalives_idle='1s'"),
+        ("postgresql://user:s3cret@localhost/db?port=abc", ConfigurationError, "port='abc'"),
+        ("postgresql://user:s3cret@localhost/db?conect_timeout=s3cret", ConfigurationError, "'conect_timeout'"),
     ],
 )
 def test_an_unusable_url_is_an_error_that_does_not_show_it(url: str, error: type[Exception], says: str) -> None:
@@ -310,6 +319,17 @@ def test_an_unusable_url_is_an_error_that_does_not_show_it(url: str, error: type
         PgVectorStore(url, model=SPEC).count()
     shown = [str(caught.value), repr(caught.value), str(caught.value.__cause__)]
     assert not any("s3cret" in part for part in shown)
+
+
+@pytest.mark.parametrize("before", ["", "127.0.0.1:1,", "%31%32%37.0.0.1:1,"])
+def test_hosts_are_percent_decoded(database_url: str, before: str) -> None:
+    """As in libpq's URLs: the folder of a socket is a host, alone or behind a host that does not answer."""
+    parts = conninfo_to_dict(database_url)
+    folder = quote(str(parts["host"]), safe="")
+    database = Database(f"postgresql://{parts['user']}@{before}{folder}:{parts['port']}/{parts['dbname']}")
+    PgVectorStore(database, model=SPEC).create()
+    assert [info.name for info in database.collections()] == ["default"]
+    database.close()
 
 
 def test_urls_of_other_drivers_are_taken(database_url: str) -> None:

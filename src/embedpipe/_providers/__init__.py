@@ -12,7 +12,7 @@ from embedpipe._providers.http import (
 )
 from embedpipe._providers.retry import Attempts, Failure, Retry, SdkAttempts, retry_after
 from embedpipe._providers.secret import Endpoint, Secret, hidden, safe_cause, secrets_in
-from embedpipe._providers.words import redirect, shown, words
+from embedpipe._providers.words import component_errors, redirect, shown, words
 
 __all__ = [
     "Allowance",
@@ -28,6 +28,7 @@ __all__ = [
     "allowing",
     "async_client",
     "client",
+    "component_errors",
     "hidden",
     "openai_http_library",
     "redirect",

@@ -148,7 +148,7 @@ def _pieces(http: Any, response: Any, allowance: Allowance) -> Iterator[bytes]:
 
 @cache
 def _async_class(library: str) -> type[Any]:
-    """As `_sync_class`, for an event loop, which can end anything that takes too long."""
+    """Do the same as `_sync_class`, for an event loop, which can end anything that takes too long."""
     http = importlib.import_module(library)
 
     class AsyncBody(_AsyncPieces, http.AsyncByteStream):  # type: ignore[name-defined,misc]
@@ -180,7 +180,7 @@ def _async_class(library: str) -> type[Any]:
 
 
 class _AsyncPieces:
-    """As `_pieces`, but no generator: if its reader is cancelled, nobody would close that."""
+    """Does the same as `_pieces`. It is no generator: if its reader is cancelled, nobody would close that."""
 
     def __init__(self, http: Any, response: Any, allowance: Allowance) -> None:
         self._http = http

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 from urllib.parse import urljoin, urlsplit
 
-from embedpipe._providers.secret import hidden
+from embedpipe._providers.secret import hidden, safe_cause, secrets_in
+from embedpipe.errors import EmbedPipeError
 
 _LONGEST = 300
 _SAID = ("message", "msg", "error", "detail", "errors", "reason", "title")
@@ -29,6 +31,19 @@ def words(body: object, *, secrets: Iterable[str] = ()) -> str:
     else:
         said = _said(text, _DEEPEST)
     return shown(said or text, most=_LONGEST, secrets=secrets)
+
+
+@contextmanager
+def component_errors(name: str, component: object, kind: type[EmbedPipeError]) -> Iterator[None]:
+    """Turn whatever a framework's component raises into `kind`, without the secrets that the component holds."""
+    try:
+        yield
+    except EmbedPipeError:
+        raise
+    except Exception as error:  # noqa: BLE001 - raised again as our own: a component may raise anything
+        secrets = secrets_in(component)
+        said = words(str(error), secrets=secrets)
+        raise kind(f"{name} failed: {type(error).__name__}: {said}") from safe_cause(error, secrets)
 
 
 def _said(value: object, depth: int) -> str:

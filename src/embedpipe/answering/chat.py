@@ -122,7 +122,8 @@ class OpenAIChat:
         attempts = SdkAttempts(self._max_retries)
         for attempt in attempts:
             with attempt, self._translated(attempts), allowing(self._allowance()):
-                reply = self._reply(self._client().chat.completions.create(**self._request(messages)))
+                client = self._opened.get(self._connection.client)
+                reply = self._reply(client.chat.completions.create(**self._request(messages)))
         return reply
 
     async def acomplete(self, messages: Sequence[Message]) -> ChatReply:
@@ -130,7 +131,7 @@ class OpenAIChat:
         attempts = SdkAttempts(self._max_retries)
         async for attempt in attempts:
             with attempt, self._translated(attempts):
-                async with self._async_client() as client:
+                async with self._connection.client(is_async=True) as client:  # its connections belong to this loop
                     with allowing(self._allowance()):
                         reply = self._reply(await client.chat.completions.create(**self._request(messages)))
         return reply
@@ -140,7 +141,8 @@ class OpenAIChat:
         progress, attempts = _Progress(self._allowance()), SdkAttempts(self._max_retries)
         for attempt in attempts:
             with attempt, self._translated(attempts), allowing(progress.allowance):
-                stream = self._client().chat.completions.create(**self._request(messages), **_STREAM)
+                client = self._opened.get(self._connection.client)
+                stream = client.chat.completions.create(**self._request(messages), **_STREAM)
         with self._translated():
             with stream as events:
                 for event in events:
@@ -152,7 +154,7 @@ class OpenAIChat:
         """Yield the answer in pieces, on the running event loop."""
         progress, attempts = _Progress(self._allowance()), SdkAttempts(self._max_retries)
         with self._translated():
-            async with self._async_client() as client:
+            async with self._connection.client(is_async=True) as client:  # its connections belong to this loop
                 async for attempt in attempts:
                     with attempt, self._translated(attempts), allowing(progress.allowance):
                         stream = await client.chat.completions.create(**self._request(messages), **_STREAM)
@@ -164,25 +166,6 @@ class OpenAIChat:
 
     def _allowance(self) -> Allowance:
         return Allowance(self._connection.timeout_s, _FLOOR_BYTES + _TOKEN_BYTES * self._max_tokens)
-
-    def _client(self) -> Any:
-        try:
-            return self._opened.get(self._connection.client)
-        except AuthenticationError as error:
-            raise self._no_key(error) from None
-
-    def _async_client(self) -> Any:
-        """Open a client for one call, since its connections belong to the event loop that opened them."""
-        try:
-            return self._connection.client(is_async=True)
-        except AuthenticationError as error:
-            raise self._no_key(error) from None
-
-    def _no_key(self, error: AuthenticationError) -> ConfigurationError:
-        return ConfigurationError(
-            f"OpenAIChat({self._model!r}) needs an API key. Set OPENAI_API_KEY or pass api_key=. "
-            f"For your own endpoint, pass base_url=. {error}"
-        )
 
     def _request(self, messages: Sequence[Message]) -> dict[str, Any]:
         limit = (
@@ -200,6 +183,11 @@ class OpenAIChat:
         secrets = (*self._connection.secrets, *headers)
         try:
             yield
+        except AuthenticationError as error:
+            raise ConfigurationError(
+                f"OpenAIChat({self._model!r}) needs an API key. Set OPENAI_API_KEY or pass api_key=. "
+                f"For your own endpoint, pass base_url=. {error}"
+            ) from None
         except EmbedPipeError:
             raise
         except openai.APIStatusError as error:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator, Generator, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Generator, Sequence
+from contextlib import asynccontextmanager
 from typing import Any
 
 from embedpipe._optional import require
-from embedpipe._providers import safe_cause, secrets_in, words
+from embedpipe._providers import component_errors
 from embedpipe.answering.chat import ChatModel, ChatReply, Message
-from embedpipe.errors import ConfigurationError, EmbedPipeError, GenerationError
+from embedpipe.errors import ConfigurationError, GenerationError
 
 _LONGEST = 16 << 20
 
@@ -30,18 +30,6 @@ def as_chat_model(llm: object) -> ChatModel:
         f"`llm` is a {type(llm).__name__}. Pass an embedpipe ChatModel such as OpenAIChat, a LangChain chat model or a "
         "LlamaIndex LLM."
     )
-
-
-@contextmanager
-def _translated(name: str, llm: object) -> Iterator[None]:
-    try:
-        yield
-    except EmbedPipeError:
-        raise
-    except Exception as error:  # noqa: BLE001 - raised again as our own: a framework's model may raise anything
-        secrets = secrets_in(llm)
-        said = words(str(error), secrets=secrets)
-        raise GenerationError(f"{name} failed: {type(error).__name__}: {said}") from safe_cause(error, secrets)
 
 
 @asynccontextmanager
@@ -81,21 +69,21 @@ class LangChainChat:
         return _model_name(self._model, "model_name", "model") or type(self._model).__name__
 
     def complete(self, messages: Sequence[Message]) -> ChatReply:
-        with _translated(self.name, self._model):
+        with component_errors(self.name, self._model, GenerationError):
             return _langchain_reply(self._model.invoke(_pairs(messages)))
 
     async def acomplete(self, messages: Sequence[Message]) -> ChatReply:
-        with _translated(self.name, self._model):
+        with component_errors(self.name, self._model, GenerationError):
             return _langchain_reply(await self._model.ainvoke(_pairs(messages)))
 
     def stream(self, messages: Sequence[Message]) -> Generator[ChatReply, None, None]:
-        with _translated(self.name, self._model):
+        with component_errors(self.name, self._model, GenerationError):
             streamed = _Streamed(self.name)
             for piece in self._model.stream(_pairs(messages)):
                 yield streamed.counted(_langchain_reply(piece))
 
     async def astream(self, messages: Sequence[Message]) -> AsyncGenerator[ChatReply, None]:
-        with _translated(self.name, self._model):
+        with component_errors(self.name, self._model, GenerationError):
             streamed = _Streamed(self.name)
             async with _closing(self._model.astream(_pairs(messages))) as pieces:
                 async for piece in pieces:
@@ -113,21 +101,21 @@ class LlamaIndexChat:
         return _model_name(getattr(self._llm, "metadata", None), "model_name") or type(self._llm).__name__
 
     def complete(self, messages: Sequence[Message]) -> ChatReply:
-        with _translated(self.name, self._llm):
+        with component_errors(self.name, self._llm, GenerationError):
             return _llama_reply(self._llm.chat(_llama_messages(messages)), whole=True)
 
     async def acomplete(self, messages: Sequence[Message]) -> ChatReply:
-        with _translated(self.name, self._llm):
+        with component_errors(self.name, self._llm, GenerationError):
             return _llama_reply(await self._llm.achat(_llama_messages(messages)), whole=True)
 
     def stream(self, messages: Sequence[Message]) -> Generator[ChatReply, None, None]:
-        with _translated(self.name, self._llm):
+        with component_errors(self.name, self._llm, GenerationError):
             streamed = _Streamed(self.name)
             for piece in self._llm.stream_chat(_llama_messages(messages)):
                 yield streamed.counted(_llama_reply(piece, whole=False))
 
     async def astream(self, messages: Sequence[Message]) -> AsyncGenerator[ChatReply, None]:
-        with _translated(self.name, self._llm):
+        with component_errors(self.name, self._llm, GenerationError):
             streamed = _Streamed(self.name)
             async with _closing(await self._llm.astream_chat(_llama_messages(messages))) as pieces:
                 async for piece in pieces:

@@ -10,7 +10,7 @@ from typing import Literal, Protocol, TypeAlias, get_args
 import numpy as np
 import numpy.typing as npt
 
-from embedpipe.chunking._spans import check_count
+from embedpipe.chunking._spans import check_setting
 from embedpipe.errors import ConfigurationError
 from embedpipe.text import TokenCounter, Tokenizer, token_counter
 
@@ -150,20 +150,20 @@ class TokenMeasure:
 def check_unit(unit: object, tokenizer: Tokenizer) -> None:
     """Raise `ConfigurationError` for an unknown unit or tokenizer."""
     if unit not in get_args(Unit):
-        raise ConfigurationError(f"unit must be one of {', '.join(get_args(Unit))}; got {unit!r}.")
+        raise ConfigurationError(f"unit={unit!r:.100} is not known. Pass one of: {', '.join(get_args(Unit))}.")
     if unit == "tokens":
         token_counter(tokenizer)
 
 
 def check_size(chunk_size: Size, chunk_overlap: int = 0) -> None:
     """Raise `ConfigurationError` unless 1 <= chunk_size and 0 <= chunk_overlap < chunk_size."""
-    check_count("chunk_overlap", chunk_overlap, least=0)
+    check_setting("chunk_overlap", chunk_overlap, least=0)
     if chunk_size == "model":
         return
-    check_count("chunk_size", chunk_size, least=1)
+    check_setting("chunk_size", chunk_size, least=1)
     if chunk_overlap >= chunk_size:
         raise ConfigurationError(
-            f"chunk_overlap must be less than chunk_size ({chunk_size}); got {chunk_overlap}. Lower the overlap."
+            f"chunk_overlap={chunk_overlap} is not less than chunk_size={chunk_size}. Lower the overlap."
         )
 
 

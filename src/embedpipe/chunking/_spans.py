@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from embedpipe._checks import check_count
 from embedpipe.errors import ConfigurationError, InputError
 from embedpipe.types import Chunk
 
@@ -11,16 +12,15 @@ Span = tuple[int, int]
 """(start, end) in code points of the text."""
 
 
-def check_count(name: str, value: object, *, least: int) -> None:
+def check_setting(name: str, value: object, *, least: int) -> None:
     """Raise `ConfigurationError` unless the value is a whole number of at least `least`."""
-    if isinstance(value, bool) or not isinstance(value, int) or value < least:
-        raise ConfigurationError(f"{name} must be a whole number of at least {least}; got {value!r}.")
+    check_count(name, value, least=least, error=ConfigurationError)
 
 
 def check_text(text: object) -> None:
     """Raise `InputError` unless the text is a str."""
     if not isinstance(text, str):
-        raise InputError(f"The text to chunk must be a str; got {type(text).__name__}. Decode or convert it first.")
+        raise InputError(f"The text to chunk is a {type(text).__name__}. Decode or convert it to a str.")
 
 
 def make_chunks(text: str, spans: Iterable[Span]) -> list[Chunk]:

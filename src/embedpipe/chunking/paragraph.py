@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from embedpipe.chunking._measure import Size, Unit, check_size, check_unit, measure_or_none
-from embedpipe.chunking._spans import Span, check_count, check_text, make_chunks
+from embedpipe.chunking._spans import Span, check_setting, check_text, make_chunks
 from embedpipe.chunking._units import cut_units, join_units
 from embedpipe.chunking.separators import separators_for
 from embedpipe.text import Tokenizer
@@ -42,9 +42,9 @@ class ParagraphChunker:
 
     def __post_init__(self) -> None:
         check_size(self.chunk_size)
-        check_count("overlap_paragraphs", self.overlap_paragraphs, least=0)
+        check_setting("overlap_paragraphs", self.overlap_paragraphs, least=0)
         if self.max_paragraphs is not None:
-            check_count("max_paragraphs", self.max_paragraphs, least=self.overlap_paragraphs + 1)
+            check_setting("max_paragraphs", self.max_paragraphs, least=self.overlap_paragraphs + 1)
         check_unit(self.unit, self.tokenizer)
 
     def chunk(self, text: str) -> list[Chunk]:

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from embedpipe.chunking._dynamic import best_runs
 from embedpipe.chunking._measure import Measure, Size, Unit, check_size, check_unit, measure_of
-from embedpipe.chunking._spans import Span, check_count, check_text, make_chunks
+from embedpipe.chunking._spans import Span, check_setting, check_text, make_chunks
 from embedpipe.chunking._units import cut_units, join_units
 from embedpipe.chunking.separators import separators_for
 from embedpipe.errors import ConfigurationError, InputError
@@ -64,17 +64,19 @@ class SemanticChunker:
     def __post_init__(self) -> None:
         check_size(self.chunk_size)
         check_unit(self.unit, self.tokenizer)
-        check_count("buffer", self.buffer, least=0)
+        check_setting("buffer", self.buffer, least=0)
         if self.piece_size is not None:
-            check_count("piece_size", self.piece_size, least=1)
+            check_setting("piece_size", self.piece_size, least=1)
         if self.method not in get_args(Method):
-            raise ConfigurationError(f"method must be one of {', '.join(get_args(Method))}; got {self.method!r}.")
+            raise ConfigurationError(
+                f"method={self.method!r:.100} is not known. Pass one of: {', '.join(get_args(Method))}."
+            )
         if not 0 <= self.percentile <= 100:
-            raise ConfigurationError(f"percentile must be between 0 and 100; got {self.percentile!r}.")
+            raise ConfigurationError(f"percentile={self.percentile!r} is out of range. Pass a number from 0 to 100.")
         if not hasattr(self.model, "generate_batch") and not isinstance(self.model, EmbeddingModel):
             raise ConfigurationError(
-                f"model must be an EmbeddingGenerator or EmbeddingModel; got {type(self.model).__name__}. "
-                "Wrap a name: EmbeddingGenerator('all-MiniLM-L6-v2')."
+                f"model is a {type(self.model).__name__}. Pass an EmbeddingGenerator or an EmbeddingModel, for a name "
+                "EmbeddingGenerator('all-MiniLM-L6-v2')."
             )
 
     def chunk(self, text: str) -> list[Chunk]:

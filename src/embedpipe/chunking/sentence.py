@@ -5,10 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from embedpipe.chunking._measure import Size, Unit, check_size, check_unit, measure_or_none
-from embedpipe.chunking._spans import check_count, check_text, make_chunks
+from embedpipe.chunking._spans import check_setting, check_text, make_chunks
 from embedpipe.chunking._units import cut_units, join_units
 from embedpipe.chunking.separators import separators_for
-from embedpipe.errors import ConfigurationError
 from embedpipe.text import Tokenizer, sentence_spans
 from embedpipe.types import Chunk
 
@@ -31,14 +30,9 @@ class SentenceChunker:
             object.__setattr__(self, "chunk_size", 1000)
         if self.chunk_size is not None:
             check_size(self.chunk_size)
-        check_count("overlap_sentences", self.overlap_sentences, least=0)
+        check_setting("overlap_sentences", self.overlap_sentences, least=0)
         if self.max_sentences is not None:
-            check_count("max_sentences", self.max_sentences, least=1)
-            if self.overlap_sentences >= self.max_sentences:
-                raise ConfigurationError(
-                    f"overlap_sentences must be less than max_sentences ({self.max_sentences}); "
-                    f"got {self.overlap_sentences}. Lower the overlap."
-                )
+            check_setting("max_sentences", self.max_sentences, least=self.overlap_sentences + 1)
         check_unit(self.unit, self.tokenizer)
 
     def chunk(self, text: str) -> list[Chunk]:

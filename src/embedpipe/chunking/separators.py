@@ -106,7 +106,7 @@ SEPARATORS: dict[str, tuple[Separator, ...]] = {
 def separators_for(language: str) -> tuple[Separator, ...]:
     """Return the language's separators. Raise `ConfigurationError` for an unknown language."""
     if language not in SEPARATORS:
-        raise ConfigurationError(f"language must be one of {', '.join(SEPARATORS)}; got {language!r}.")
+        raise ConfigurationError(f"language={language!r:.100} is not known. Pass one of: {', '.join(SEPARATORS)}.")
     return SEPARATORS[language]
 
 
@@ -137,14 +137,16 @@ def as_separators(given: Sequence[str | Separator]) -> tuple[Separator, ...]:
             does not compile.
     """
     if isinstance(given, str):
-        raise ConfigurationError(f"separators must be a sequence; got the string {given!r}. Put it into a tuple.")
+        raise ConfigurationError(f"separators is the string {given!r:.100}. Put it into a tuple.")
     strings = frozenset(item for item in given if isinstance(item, str))
     regex = any(strings >= known for known in _OF_LANGCHAIN)
     separators: list[Separator] = []
     for item in given:
         separator = Separator(item, regex=regex) if isinstance(item, str) else item
         if not _is_separator(separator):
-            raise ConfigurationError(f"Each separator must be a string or Separator(text, cut); got {item!r}.")
+            raise ConfigurationError(
+                f"The separator {item!r:.100} is not valid. Pass a string or Separator(text, cut)."
+            )
         if separator.regex:
             separator = _checked_pattern(separator)
         separators.append(separator)

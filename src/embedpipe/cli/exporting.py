@@ -6,11 +6,9 @@ from contextlib import closing
 from dataclasses import asdict
 from pathlib import Path
 
-from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
-
 from embedpipe.cli.commands import check_exists
 from embedpipe.cli.render import console, progress_bar, write_json
-from embedpipe.export import ExportReport, Stored, export_collection
+from embedpipe.export import Stored, export_collection
 from embedpipe.storage import Database, PgVectorStore
 
 
@@ -18,7 +16,12 @@ def export(url: str | None, collection: str, folder: Path, *, vectors: Stored, a
     """Export a collection with a progress bar on stderr."""
     with closing(Database(url)) as database:
         check_exists(collection, database)
-        report = _with_progress(PgVectorStore(database, collection=collection), folder, vectors)
+        store = PgVectorStore(database, collection=collection)
+        with progress_bar() as progress:
+            task = progress.add_task("chunks", total=store.count())
+            report = export_collection(
+                store, folder, vectors=vectors, on_progress=lambda chunks: progress.update(task, completed=chunks)
+            )
     if as_json:
         write_json({**asdict(report), "folder": str(folder)})
     else:
@@ -27,13 +30,4 @@ def export(url: str | None, collection: str, folder: Path, *, vectors: Stored, a
             f"{report.bytes / 1e6:.1f} MB in {folder}",
             highlight=False,
             markup=False,
-        )
-
-
-def _with_progress(store: PgVectorStore, folder: Path, vectors: Stored) -> ExportReport:
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with progress_bar(*columns) as progress:
-        task = progress.add_task("chunks", total=store.count())
-        return export_collection(
-            store, folder, vectors=vectors, on_progress=lambda chunks: progress.update(task, completed=chunks)
         )

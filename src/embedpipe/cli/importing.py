@@ -9,14 +9,12 @@ from typing import Literal
 from rich.progress import SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
-from embedpipe._optional import require
 from embedpipe.cli.render import console, errors, progress_bar, write_json
 from embedpipe.embedding import EmbeddingGenerator
 from embedpipe.storage import Database, PgVectorStore
 from embedpipe.storage.transfer import ImportReport
 
 Kind = Literal["langchain", "langchain-table", "llama-index"]
-Import = Callable[[PgVectorStore, Callable[[ImportReport], None]], ImportReport]
 
 
 def import_stored(
@@ -31,13 +29,14 @@ def import_stored(
     as_json: bool,
 ) -> bool:
     """Import a vector store. Return whether all rows were imported. Failures go to stderr and into the JSON."""
-    run = _importer(kind, name, schema, source)
     spec = EmbeddingGenerator(model).spec
     columns = (SpinnerColumn(), TextColumn("{task.completed} rows"), TimeElapsedColumn())
     with closing(Database(url)) as database, progress_bar(*columns, transient=True) as progress:
         task = progress.add_task("rows", total=None)
         store = PgVectorStore(database, collection=collection, model=spec)
-        report = run(store, lambda report: progress.update(task, completed=report.rows))
+        report = _imported(
+            store, kind, name, schema, source, lambda so_far: progress.update(task, completed=so_far.rows)
+        )
     failures = {row: str(error) for row, error in report.failures.items()}
     if as_json:
         write_json({"rows": report.rows, "failures": failures})
@@ -48,17 +47,19 @@ def import_stored(
     return not failures
 
 
-def _importer(kind: Kind, name: str, schema: str, source: str | None) -> Import:
+def _imported(
+    store: PgVectorStore,
+    kind: Kind,
+    name: str,
+    schema: str,
+    source: str | None,
+    on_progress: Callable[[ImportReport], None],
+) -> ImportReport:
     if kind == "llama-index":
-        require("llama_index.core", extra="llama-index")
-        from embedpipe.llama_index import import_table as nodes
+        from embedpipe.llama_index import import_table as import_nodes
 
-        return lambda store, progress: nodes(store, name, schema_name=schema, source=source, on_progress=progress)
-    require("langchain_core", extra="langchain")
+        return import_nodes(store, name, schema_name=schema, source=source, on_progress=on_progress)
     from embedpipe.langchain import import_collection, import_table
 
-    if kind == "langchain":
-        return lambda store, progress: import_collection(
-            store, name, schema=schema, source=source, on_progress=progress
-        )
-    return lambda store, progress: import_table(store, name, schema=schema, source=source, on_progress=progress)
+    import_ = import_collection if kind == "langchain" else import_table
+    return import_(store, name, schema=schema, source=source, on_progress=on_progress)

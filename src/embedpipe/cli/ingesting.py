@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
 from embedpipe.cli.render import console, errors, progress_bar, write_json
@@ -80,8 +79,7 @@ def ingest_with_progress(
     service: SemanticSearchService, documents: Sequence[Document] | Reading, *, prune: bool = False
 ) -> ProcessingStats:
     """Ingest with a progress bar on stderr."""
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with progress_bar(*columns) as progress:
+    with progress_bar() as progress:
         task = progress.add_task("documents", total=len(documents))
 
         def report(stats: ProcessingStats) -> None:

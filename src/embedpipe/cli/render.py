@@ -10,7 +10,7 @@ from typing import Any
 
 from rich import box
 from rich.console import Console, Group
-from rich.progress import Progress, ProgressColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 from rich.text import Text
 
@@ -91,8 +91,9 @@ def new_table(*columns: str, right: Collection[str] = ()) -> Table:
 
 
 def progress_bar(*columns: ProgressColumn, transient: bool = False) -> Progress:
-    """Return a progress bar on stderr. It shows nothing if stderr is not a terminal."""
-    return Progress(*columns, console=errors, transient=transient, disable=not errors.is_terminal)
+    """Return a progress bar on stderr, by default with a count. It shows nothing if stderr is not a terminal."""
+    shown = columns or (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    return Progress(*shown, console=errors, transient=transient, disable=not errors.is_terminal)
 
 
 def _leg(score: float | None, rank: int | None) -> str:

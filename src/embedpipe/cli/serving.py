@@ -8,15 +8,11 @@ import os
 import sys
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
-from embedpipe._optional import require
 from embedpipe.cli.options import DEFAULT_MODEL, Collection, DatabaseUrl, Json, Model
-
-if TYPE_CHECKING:
-    from embedpipe.server import ServerState
 
 KeyFile = Annotated[
     Path | None,
@@ -56,8 +52,6 @@ def serve(
     as_json: Json = False,
 ) -> None:
     """Serve embeddings, search, ingest and answers over HTTP, with a search page at / and the API at /docs."""
-    for module in ("fastapi", "uvicorn", "prometheus_client"):
-        require(module, extra="server")
     if llm is None and llm_url is not None:
         raise typer.BadParameter("--llm-url needs --llm, the name of the model.")
     from embedpipe.server import (
@@ -76,13 +70,12 @@ def serve(
     if api_key_file is not None:
         keys += ApiKeys.from_file(api_key_file)
     check_address(host, keys, insecure=insecure)
-    settings = ServerSettings(max_requests=max_requests, request_timeout_s=timeout, aliases=alias or ())
     app = create_app(
         model,
         database=database,
         collection=collection,
         keys=keys,
-        settings=settings,
+        settings=ServerSettings(max_requests=max_requests, request_timeout_s=timeout, aliases=alias or ()),
         cache=cache,
         reranker=_reranker(reranker),
         llm=_chat(llm, llm_url),
@@ -92,7 +85,8 @@ def serve(
     if verbose:
         logging.getLogger("embedpipe.server").setLevel(logging.INFO)
     with listen(host, port) as listener:
-        start = _start(app.state.resources.check(), url=address_of(listener), keys=len(keys))
+        url, state = address_of(listener), app.state.resources.check()
+        start = {"url": url, "docs": f"{url}/docs", "keys": len(keys), "pid": os.getpid(), **asdict(state)}
         run(app, listener, timeout_s=timeout, on_ready=lambda: _say(start, as_json=as_json))
 
 
@@ -106,11 +100,6 @@ def _chat(name: str | None, url: str | None) -> object | None:
     from embedpipe.rag import OpenAIChat
 
     return None if name is None else OpenAIChat(name, base_url=url)
-
-
-def _start(state: ServerState, *, url: str, keys: int) -> dict[str, Any]:
-    """Return what to print when the server is ready."""
-    return {"url": url, "docs": f"{url}/docs", "keys": keys, "pid": os.getpid(), **asdict(state)}
 
 
 def _say(start: dict[str, Any], *, as_json: bool) -> None:

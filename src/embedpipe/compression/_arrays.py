@@ -36,7 +36,7 @@ def checked(vectors: npt.ArrayLike, dimensions: int | None = None) -> Vectors:
 
 
 def rows_of(vectors: npt.ArrayLike, dimensions: int | None = None) -> Vectors:
-    """As `checked`, but without a check for NaN and infinity."""
+    """Do the same as `checked`, without a check for NaN and infinity."""
     try:
         array = np.ascontiguousarray(vectors, dtype=np.float32)
     except (TypeError, ValueError) as error:

@@ -24,7 +24,7 @@ def checked_dimensions(dimensions: int) -> int:
         ConfigurationError: If vectors cannot have so many dimensions.
     """
     if type(dimensions) is not int or dimensions < 1:
-        raise ConfigurationError(f"`dimensions` must be a whole number from 1 on, not {dimensions!r}.")
+        raise ConfigurationError(f"dimensions={dimensions!r:.100} is out of range. Pass a whole number, 1 or more.")
     return dimensions
 
 
@@ -206,5 +206,5 @@ def truncate(vectors: npt.ArrayLike, dimensions: int) -> Vectors:
     """
     array = checked(vectors)
     if not 1 <= dimensions <= array.shape[1]:
-        raise InputError(f"`dimensions` must be between 1 and {array.shape[1]} for these vectors, not {dimensions}.")
+        raise InputError(f"dimensions={dimensions} is out of range for these vectors. Pass 1 to {array.shape[1]}.")
     return normalized(array[:, :dimensions])

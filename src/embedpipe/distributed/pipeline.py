@@ -49,7 +49,7 @@ class Workers:
         for name in ("embed", "cut", "write"):
             value = getattr(self, name)
             if value is not None and value < 1:
-                raise ConfigurationError(f"{name} must be at least 1; got {value}.")
+                raise ConfigurationError(f"{name}={value} is out of range. Pass 1 or more.")
 
     def placed(self, *, cpus: float, gpus: float, remote: bool) -> Workers:
         """Replace every None, for a cluster with these CPUs and GPUs, and for a remote or a local model."""
@@ -97,7 +97,7 @@ def ingest(
     ray = require("ray", extra="ray")
     if not isinstance(documents, require("ray.data", extra="ray").Dataset):
         raise InputError(
-            f"documents must be a dataset of Ray Data; got {type(documents).__name__}. Make one with from_documents."
+            f"documents is a {type(documents).__name__}, no dataset of Ray Data. Make one with from_documents."
         )
     plan = _plan(ray, service, columns.fitted(documents))
     _check_travels(ray, plan)

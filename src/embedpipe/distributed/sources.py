@@ -51,9 +51,7 @@ class Columns:
                 f"The dataset has no column {missing[0]!r}, only {', '.join(present)}. Name the right one in Columns."
             )
         if "int" in str(present[self.id]):
-            raise InputError(
-                f"The column {self.id!r} must hold strings as ids; got {present[self.id]}. Cast the column."
-            )
+            raise InputError(f"The column {self.id!r} holds {present[self.id]}, and ids are strings. Cast the column.")
         return Columns(
             id=self.id,
             text=self.text,
@@ -80,10 +78,12 @@ class Columns:
 
     def _document(self, row: Mapping[str, Any]) -> Document:
         if not isinstance(row[self.id], str):
-            raise InputError(f"The column {self.id!r} must hold a str as id in every row; got {row[self.id]!r:.100}.")
+            raise InputError(
+                f"The id {row[self.id]!r:.100} in the column {self.id!r} is no str. Cast or fill the column."
+            )
         text = row[self.text]
         if not isinstance(text, str | None):
-            raise InputError(f"The column {self.text!r} must hold text; got {type(text).__name__}: {text!r:.100}.")
+            raise InputError(f"The column {self.text!r} holds {text!r:.100}, which is no text. Cast the column.")
         keyed = {key: row[key] for key in self.keys}
         metadata = _mapping(row[self.metadata], row[self.id]) if self.metadata else {}
         return Document(id=row[self.id], text=text or "", metadata={**metadata, **keyed})
@@ -95,14 +95,14 @@ def _mapping(value: Any, document_id: str) -> dict[str, Any]:
             value = json.loads(value)
         except ValueError as error:
             raise InputError(
-                f"Document {document_id!r:.200}: the metadata must be a JSON object; got {value!r:.100}."
+                f"Document {document_id!r:.200}: the metadata is {value!r:.100}. Pass a JSON object."
             ) from error
     if value is None:
         return {}
     if isinstance(value, list) and all(isinstance(pair, tuple) for pair in value):  # a map, as Arrow gives it
         value = dict(value)
     if not isinstance(value, dict):
-        raise InputError(f"Document {document_id!r:.200}: the metadata must be a mapping; got {value!r:.100}.")
+        raise InputError(f"Document {document_id!r:.200}: the metadata is {value!r:.100}. Pass a mapping.")
     return value
 
 

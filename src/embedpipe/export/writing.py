@@ -65,7 +65,7 @@ def export_collection(
     folder = Path(folder)
     arrow()
     if vectors not in ("float32", "int8"):
-        raise InputError(f"vectors must be 'float32' or 'int8'; got {vectors!r}.")
+        raise InputError(f"vectors={vectors!r:.100} is not known. Pass 'float32' or 'int8'.")
     if folder.exists():
         raise InputError(f"{folder} is there already. Name a new folder, or remove it.")
     if not store.exists():

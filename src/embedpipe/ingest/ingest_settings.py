@@ -36,7 +36,7 @@ class IngestSettings:
         for name in ("batch_documents", "batch_characters", "concurrency"):
             value = getattr(self, name)
             if value is not None and value < 1:
-                raise ConfigurationError(f"{name} must be at least 1; got {value}.")
+                raise ConfigurationError(f"{name}={value} is out of range. Pass 1 or more.")
 
     def fitted(self, model: EmbeddingModel) -> IngestSettings:
         """Return the settings with the model's limit, less a header's tokens, in place of `chunk_size="model"`."""

@@ -132,7 +132,7 @@ def _storable(text: str) -> str:
 
 def _check_text(text: object, what: str) -> None:
     if type(text) is not str:
-        raise InputError(f"{what}: the text must be a str; got {type(text).__name__}.")
+        raise InputError(f"{what}: the text is a {type(text).__name__}. Pass a str.")
     if not text.strip():
         raise InputError(f"{what}: the text {'is only white space' if text else 'is empty'}. Leave the document out.")
 

@@ -111,7 +111,9 @@ class AsyncBatchProcessor:
                 await self._ingestor.aingest(documents, store, accumulator, prune=False)
             return accumulator.stats
         if not callable(getattr(sink, "append", None)):
-            raise InputError(f"sink must be a store, or have append() as a list does; got {type(sink).__name__}.")
+            raise InputError(
+                f"sink is a {type(sink).__name__}. Pass a store, or an object with append(), such as a list."
+            )
         with accumulator.logged(), span("ingest", to=self._metrics):
             async with aclosing(self._ingestor.stream(documents, accumulator)) as processed:
                 async for document in processed:

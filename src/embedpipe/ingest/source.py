@@ -137,11 +137,11 @@ class AsyncBatches:
 
 def _several(documents: Any) -> Iterable[object]:
     if isinstance(documents, (Document, str)) or _conversion(documents):
-        raise InputError(f"ingest takes several documents; got one {type(documents).__name__}. Put it into a list.")
+        raise InputError(f"documents is one {type(documents).__name__}. Put it into a list.")
     if isinstance(documents, AsyncIterable):
-        raise InputError("ingest takes an iterable of documents; got an async one. Call aingest for it.")
+        raise InputError("documents is an async iterable. Call aingest for it.")
     if not isinstance(documents, Iterable):
-        raise InputError(f"ingest takes an iterable of documents; got {type(documents).__name__}.")
+        raise InputError(f"documents is a {type(documents).__name__}. Pass an iterable of Document.")
     return documents
 
 
@@ -149,11 +149,11 @@ def _checked(document: object) -> Document:
     if not isinstance(document, Document):
         kind = type(document)
         raise InputError(
-            f"ingest takes documents of type embedpipe.Document; got {kind.__module__}.{kind.__qualname__}. "
+            f"A document is a {kind.__module__}.{kind.__qualname__}, no embedpipe.Document. "
             f"Make one of each: {_conversion(document) or 'Document(id=..., text=..., metadata=...)'}."
         )
     if type(document.id) is not str:
-        raise InputError(f"The id of a Document must be a str; got {document!r:.200}.")
+        raise InputError(f"The id of {document!r:.200} is no str. Pass a str.")
     return document
 
 

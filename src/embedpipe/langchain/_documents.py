@@ -9,6 +9,7 @@ from typing import Any, TypeAlias, TypeGuard, cast
 from langchain_core.documents import Document
 from langchain_core.embeddings import Embeddings
 
+from embedpipe._checks import check_count
 from embedpipe.embedding import LangChainEmbeddings, WrappedModel
 from embedpipe.errors import ConfigurationError, InputError
 from embedpipe.langchain.embeddings import EmbedPipeEmbeddings
@@ -236,12 +237,6 @@ def batches(chunks: Sequence[Chunk], size: int | None) -> Iterator[Sequence[Chun
         check_count("batch_size", size)
     step = size or max(len(chunks), 1)
     return (chunks[start : start + step] for start in range(0, len(chunks), step))
-
-
-def check_count(name: str, value: object) -> None:
-    """Raise `InputError` if the value is not a whole number of 1 or more."""
-    if type(value) is not int or value < 1:
-        raise InputError(f"{name} is {value!r}. Pass a whole number, 1 or more.")
 
 
 def checked_options(given: Mapping[str, Any], *names: str) -> Mapping[str, Any]:

@@ -10,6 +10,7 @@ from langchain_core.documents import Document
 from langchain_core.embeddings import Embeddings
 from langchain_core.vectorstores import VectorStore
 
+from embedpipe._checks import check_count
 from embedpipe._forking import Given
 from embedpipe._threads import in_thread
 from embedpipe.embedding import check_published
@@ -17,7 +18,6 @@ from embedpipe.langchain._documents import (
     DOCUMENT_KEYS,
     DocumentKey,
     batches,
-    check_count,
     check_texts,
     checked_embedding,
     checked_keys,
@@ -420,16 +420,16 @@ class EmbedPipeVectorStore(VectorStore):
         Returns:
             The documents in the order of choice.
         """
-        wanted = _for_diversity(kwargs, k, fetch_k)
-        results = self._search(self.embedding.embed_query(query), query, wanted)
+        options = _for_diversity(kwargs, k, fetch_k)
+        results = self._search(self.embedding.embed_query(query), query, options)
         return to_documents(diversified(results, k=k, lambda_mult=lambda_mult))
 
     async def amax_marginal_relevance_search(
         self, query: str, k: int = 4, fetch_k: int = 20, lambda_mult: float = 0.5, **kwargs: Any
     ) -> list[Document]:
         """Search on the running event loop. See `max_marginal_relevance_search`."""
-        wanted = _for_diversity(kwargs, k, fetch_k)
-        results = await self._asearch(await self.embedding.aembed_query(query), query, wanted)
+        options = _for_diversity(kwargs, k, fetch_k)
+        results = await self._asearch(await self.embedding.aembed_query(query), query, options)
         return to_documents(diversified(results, k=k, lambda_mult=lambda_mult))
 
     def max_marginal_relevance_search_by_vector(

@@ -8,6 +8,7 @@ from typing import Any
 
 from llama_index.core.vector_stores.types import VectorStoreQuery, VectorStoreQueryMode, VectorStoreQueryResult
 
+from embedpipe._checks import check_count
 from embedpipe.errors import InputError
 from embedpipe.llama_index._nodes import OBJECT_KINDS, to_node
 from embedpipe.llama_index.filters import to_condition
@@ -101,20 +102,13 @@ def _fusion(query: VectorStoreQuery, mode: SearchMode) -> dict[str, Any]:
     return {"fusion": Fusion(**settings)} if settings else {}
 
 
-def others_named(node_ids: Sequence[str]) -> Filter:
-    """Return the filter for those of the nodes that a `VectorStoreIndex` does not keep in its own index structure."""
-    return Among("id", tuple(node_ids)) & ~OfPayload("class_name", OBJECT_KINDS)
+def nodes_named(node_ids: Sequence[str], *, objects: bool) -> Filter:
+    """Return the filter for those of the nodes that a `VectorStoreIndex` also keeps in its own index structure.
 
-
-def objects_named(node_ids: Sequence[str]) -> Filter:
-    """Return the filter for those of the nodes that a `VectorStoreIndex` also keeps in its own index structure."""
-    return Among("id", tuple(node_ids)) & OfPayload("class_name", OBJECT_KINDS)
-
-
-def check_count(name: str, value: object) -> None:
-    """Raise `InputError` if the value is not a whole number of 1 or more."""
-    if type(value) is not int or value < 1:
-        raise InputError(f"{name} is {value!r:.100}. Pass a whole number, 1 or more.")
+    With `objects` False, it is the filter for the others.
+    """
+    kept = OfPayload("class_name", OBJECT_KINDS)
+    return Among("id", tuple(node_ids)) & (kept if objects else ~kept)
 
 
 def id_list(name: str, ids: Sequence[str] | None) -> list[str] | None:

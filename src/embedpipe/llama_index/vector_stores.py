@@ -18,14 +18,7 @@ from embedpipe._threads import in_thread
 from embedpipe.embedding import WrappedModel, check_published
 from embedpipe.errors import ConfigurationError, InputError
 from embedpipe.llama_index._nodes import check_repeated, embeddings_of, to_chunk, to_node
-from embedpipe.llama_index._queries import (
-    checked_query,
-    id_list,
-    objects_named,
-    others_named,
-    search_arguments,
-    to_result,
-)
+from embedpipe.llama_index._queries import checked_query, id_list, nodes_named, search_arguments, to_result
 from embedpipe.llama_index.embeddings import EmbedPipeEmbedding
 from embedpipe.llama_index.filters import to_condition
 from embedpipe.storage import AsyncPgVectorStore, Filter, PgVectorStore, store_for_model, store_for_model_if_new
@@ -257,8 +250,8 @@ class EmbedPipeVectorStore(BasePydanticVectorStore):
         if query.node_ids and (
             self._objects.issuperset(query.node_ids)
             or (
-                not store.find(others_named(query.node_ids), limit=1)
-                and store.find(objects_named(query.node_ids), limit=1)
+                not store.find(nodes_named(query.node_ids, objects=False), limit=1)
+                and store.find(nodes_named(query.node_ids, objects=True), limit=1)
             )
         ):
             query = replace(query, node_ids=None)
@@ -271,8 +264,8 @@ class EmbedPipeVectorStore(BasePydanticVectorStore):
         if query.node_ids and (
             self._objects.issuperset(query.node_ids)
             or (
-                not await store.find(others_named(query.node_ids), limit=1)
-                and await store.find(objects_named(query.node_ids), limit=1)
+                not await store.find(nodes_named(query.node_ids, objects=False), limit=1)
+                and await store.find(nodes_named(query.node_ids, objects=True), limit=1)
             )
         ):
             query = replace(query, node_ids=None)

@@ -80,15 +80,10 @@ class CohereReranker:
         attempts = SdkAttempts(self._max_retries)
         for attempt in attempts:
             with attempt, self._translated(attempts), allowing(Allowance(self._connection.timeout_s, size)):
-                ranked = self._client().rerank(model=self._name, query=query, documents=texts).results
+                client = self._opened.get(self._connection.client)
+                ranked = client.rerank(model=self._name, query=query, documents=texts).results
                 scores = [(item.index, item.relevance_score) for item in ranked]
         return scores
-
-    def _client(self) -> Any:
-        try:
-            return self._opened.get(self._connection.client)
-        except AuthenticationError as error:
-            raise ConfigurationError(f"CohereReranker needs a key. Set CO_API_KEY or pass api_key=. {error}") from None
 
     @contextmanager
     def _translated(self, attempts: SdkAttempts) -> Iterator[None]:
@@ -99,6 +94,8 @@ class CohereReranker:
         secrets = self._connection.secrets
         try:
             yield
+        except AuthenticationError as error:
+            raise ConfigurationError(f"CohereReranker needs a key. Set CO_API_KEY or pass api_key=. {error}") from None
         except EmbedPipeError:
             raise
         except errors.ApiError as error:

@@ -2,30 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from embedpipe._optional import require
-from embedpipe._providers import safe_cause, secrets_in, words
-from embedpipe.errors import EmbedPipeError, RerankError
+from embedpipe._providers import component_errors
+from embedpipe.errors import RerankError
 from embedpipe.reranking.ordering import numbers, reordered
 from embedpipe.types import SearchResult
 
 _POSITION = "_embedpipe_position"
-
-
-@contextmanager
-def _translated(name: str, reranker: object) -> Iterator[None]:
-    """Translate whatever a reranker raises, without the keys that it holds."""
-    try:
-        yield
-    except EmbedPipeError:
-        raise
-    except Exception as error:  # noqa: BLE001 - raised again; a framework's reranker raises anything
-        secrets = secrets_in(reranker)
-        said = words(str(error), secrets=secrets)
-        raise RerankError(f"{name} failed: {type(error).__name__}: {said}") from safe_cause(error, secrets)
 
 
 class CallableReranker:
@@ -36,7 +22,7 @@ class CallableReranker:
         self._name = getattr(score, "__name__", type(score).__name__)
 
     def rerank(self, query: str, results: Sequence[SearchResult]) -> list[SearchResult]:
-        with _translated(self._name, self._score):
+        with component_errors(self._name, self._score, RerankError):
             scores = self._score(query, [result.text for result in results])
         return reordered(results, scores, by=self._name)
 
@@ -58,7 +44,7 @@ class CompressorReranker:
             for position, result in enumerate(results)
         ]
         name = type(self._compressor).__name__
-        with _translated(name, self._compressor):
+        with component_errors(name, self._compressor, RerankError):
             kept = self._compressor.compress_documents(texts, query)
             positions = [document.metadata[_POSITION] for document in kept]
             scores = [document.metadata.get("relevance_score") for document in kept]
@@ -84,7 +70,7 @@ class PostprocessorReranker:
             for position, result in enumerate(results)
         ]
         name = type(self._postprocessor).__name__
-        with _translated(name, self._postprocessor):
+        with component_errors(name, self._postprocessor, RerankError):
             kept = self._postprocessor.postprocess_nodes(nodes, query_str=query)
             positions = [int(item.node.node_id) for item in kept]
         return _ranked(results, positions, [item.score for item in kept], by=name)

@@ -6,11 +6,10 @@ Made of `store.py` by `scripts/generate_async_store.py`. Change that file, and r
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TypeVar, TypeVarTuple
+from typing import TYPE_CHECKING, TypeVar, TypeVarTuple
 
 import numpy.typing as npt
 from sqlalchemy import Connection
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from embedpipe.errors import InputError, SchemaError, StorageError, UnknownCommitError
 from embedpipe.storage.admin import Health, health
@@ -37,6 +36,9 @@ from embedpipe.storage.write import chunks as chunk_writes
 from embedpipe.storage.write import documents as document_writes
 from embedpipe.types import Chunk, Parent, SearchMode, SearchResult
 
+if TYPE_CHECKING:
+    from sqlalchemy.ext.asyncio import AsyncConnection  # a tenth of a second
+
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
 
@@ -45,7 +47,7 @@ class AsyncPgVectorStore(ThreadStore):
     """`PgVectorStore` for event loops: the same arguments, and the same methods as coroutines."""
 
     async def collection(self) -> Collection:
-        """The open collection, with its model and tables. Made where there is none and the store has a model."""
+        """The open collection, with its model and tables. Created if there is none and the store has a model."""
         if self._collection is None:
             self._collection = await self.database.aensure(self._find if self.settings.model is None else self._open)
         return self._collection
@@ -61,7 +63,7 @@ class AsyncPgVectorStore(ThreadStore):
         return self._collection
 
     async def create(self) -> None:
-        """Make the collection for the store's model, unless it is there. Writing makes it too, reading does not.
+        """Create the collection for the store's model, unless it exists. Writing creates it too, reading does not.
 
         Raises:
             CollectionNotFoundError: If there is none, and the store has no model.
@@ -69,7 +71,7 @@ class AsyncPgVectorStore(ThreadStore):
         """
         self._collection = await self.database.aensure(self._open)
 
-    async def _make(self) -> None:
+    async def _create_if_new(self) -> None:
         if self._collection is None:
             await self.create()
 
@@ -222,9 +224,9 @@ class AsyncPgVectorStore(ThreadStore):
         Raises:
             InputError: If no chunk has the id.
         """
-        [wanted] = lookup.checked_ids([id], "id")
+        [chunk_id] = lookup.checked_ids([id], "id")
         search = Search(k=k, filter=await aparse_filter(filter), threshold=threshold, extra=1)
-        return await self._run("similar", neighbors.similar, wanted, search, connection=connection, reads=True)
+        return await self._run("similar", neighbors.similar, chunk_id, search, connection=connection, reads=True)
 
     async def neighbors(
         self,
@@ -247,9 +249,9 @@ class AsyncPgVectorStore(ThreadStore):
         """
         if window < 0:
             raise InputError(f"window={window} is out of range. Pass a number of chunks from 0 on.")
-        wanted = lookup.checked_ids(ids, "ids")
+        chunk_ids = lookup.checked_ids(ids, "ids")
         return await self._run(
-            "neighbors", neighbors.neighbors, wanted, window, parent, connection=connection, reads=True
+            "neighbors", neighbors.neighbors, chunk_ids, window, parent, connection=connection, reads=True
         )
 
     async def vectors(
@@ -259,9 +261,8 @@ class AsyncPgVectorStore(ThreadStore):
 
         All are held in memory: 1.5 KB for each chunk of 384 dimensions.
         """
-        condition = await aparse_filter(filter)
-        wanted = lookup.optional_ids(ids, "ids")
-        return await self._run("vectors", lookup.vectors, wanted, condition, connection=connection, reads=True)
+        chosen = lookup.optional_ids(ids, "ids"), await aparse_filter(filter)
+        return await self._run("vectors", lookup.vectors, *chosen, connection=connection, reads=True)
 
     async def count(self, *, connection: AsyncConnection | None = None) -> int:
         """Return how many chunks there are."""
@@ -288,7 +289,7 @@ class AsyncPgVectorStore(ThreadStore):
         """
         index = MetadataIndex(path, type)
         with self._span("index_metadata"):
-            await self._make()
+            await self._create_if_new()
             await self._step(metadata_index.create, index)
             await self._step(vector_index.analyze)  # only then has the planner statistics of the key
 
@@ -308,13 +309,13 @@ class AsyncPgVectorStore(ThreadStore):
         self, document_ids: Sequence[str], *, connection: AsyncConnection | None = None
     ) -> list[StoredDocument]:
         """Return the ingested documents with these ids, in their order, without those that are not there."""
-        wanted = lookup.checked_ids(document_ids, "document_ids")
-        return await self._run("documents", document_writes.stored, wanted, connection=connection, reads=True)
+        checked = lookup.checked_ids(document_ids, "document_ids")
+        return await self._run("documents", document_writes.stored, checked, connection=connection, reads=True)
 
     async def known_documents(self, document_ids: Sequence[str]) -> Known:
         """Return the hashes of these documents and the ids of their chunks, where they are stored."""
-        wanted = lookup.checked_ids(document_ids, "document_ids")
-        return await self._run("known_documents", document_writes.known, wanted, reads=True)
+        checked = lookup.checked_ids(document_ids, "document_ids")
+        return await self._run("known_documents", document_writes.known, checked, reads=True)
 
     async def write_documents(self, batch: DocumentBatch) -> Written:
         """Write documents with their chunks in one transaction, without those that hold what the database refuses."""
@@ -335,14 +336,14 @@ class AsyncPgVectorStore(ThreadStore):
             True if there is a vector index now.
         """
         with self._span("ensure_index"):
-            there, wanted = await self._step(vector_index.is_wanted, min_rows)
-            if wanted:
+            there, lacking = await self._step(vector_index.is_lacking, min_rows)
+            if lacking:
                 await self._step(vector_index.drop_invalid)
                 await self._step(vector_index.build, None)
                 await self._step(vector_index.drop_others)
                 await self._step(vector_index.analyze)
                 self._collection = None
-        return there or wanted
+        return there or lacking
 
     async def refresh_statistics(self, *, exact: bool = False) -> int:
         """Weigh words anew where chunks have become longer or shorter on average, and analyse the tables.
@@ -370,11 +371,11 @@ class AsyncPgVectorStore(ThreadStore):
         return await self.database.arun(drop_embedding_versions, self.database.schema, self.name)
 
     async def exists(self) -> bool:
-        """Return whether the collection is there. Looking does not make it."""
+        """Return whether the collection exists. Looking does not create it."""
         return await self.database.aread(catalogue.exists, self.database.schema, self.name)
 
     async def health(self) -> Health:
-        """Look whether the collection can be searched and written now, in milliseconds. Nothing is made or changed."""
+        """Check in milliseconds whether the collection can be searched and written now. Change nothing."""
         try:
             return await self.database.aread(self._look)
         except StorageError as error:
@@ -398,19 +399,19 @@ class AsyncPgVectorStore(ThreadStore):
         connection: AsyncConnection | None = None,
         makes_ids: bool = False,
     ) -> T:
-        """Make the collection and write. Where a value is refused, write `by_halves`, to find out whose it is.
+        """Create the collection and write. If a value is refused, write `by_halves`, to find out whose it is.
 
         In a caller's transaction the first failure would abort it, so `by_halves` runs at once, with savepoints.
         """
         with self._writing():
-            await self._make()
+            await self._create_if_new()
             if connection is None:
                 try:
                     return await self._run(stage, operation, *args)
                 except UnknownCommitError:
                     if not makes_ids:
                         raise
-                    return await self._run(stage, operation, *args)  # with the ids that were made: again, and not twice
+                    return await self._run(stage, operation, *args)  # the same ids, so that nothing is written twice
                 except (InputError, StorageError) as error:
                     if not refusals.is_refusal(error):
                         raise

@@ -35,7 +35,7 @@ RENEWALS = 10
 
 
 class BaseStore:
-    """Which collection of which database, and with what it is made where it is not there yet."""
+    """Which collection of which database, and the settings with which it is created if there is none."""
 
     def __init__(
         self,
@@ -84,7 +84,7 @@ class BaseStore:
         other.settings, other._collection = self.settings, self._collection  # noqa: SLF001 - the same collection
         return other
 
-    def _with_model(self: S, model: ModelSpec) -> S:
+    def _of_model(self: S, model: ModelSpec) -> S:
         """Return a store for the same collection under its new model. The index and so on are looked up there."""
         other = type(self)(self.database, collection=self.name, metrics=self.metrics)
         other.settings = replace(self.settings, model=model, precision=None)
@@ -104,16 +104,16 @@ class BaseStore:
         self.database.full_at = -inf
 
     def _find(self, connection: Connection) -> Collection:
-        """Return the collection that is there. A mistyped name is not made by reading, nor taken for an empty one."""
+        """Return the existing collection. Reading under a mistyped name neither creates one nor finds it empty."""
         if not catalogue.exists(connection, self.database.schema, self.name):
             raise CollectionNotFoundError(
                 f"There is no collection {self.name!r} in schema {self.database.schema!r}. Check the name. Writing "
-                "makes one, and so does create()."
+                "creates one, and so does create()."
             )
         return self._open(connection)
 
     def _open(self, connection: Connection) -> Collection:
-        """Return the collection. Make it where there is none and the model is known."""
+        """Return the collection. Create it if there is none and the model is known."""
         catalogue.migrate(connection, self.database.schema)
         return catalogue.open_collection(connection, self.database.schema, self.name, self.settings)
 
@@ -131,7 +131,7 @@ class BaseStore:
         catalogue.migrate(connection, self.database.schema)
         found = catalogue.find_collection(connection, self.database.schema, self.name)
         if found is None and self.settings.model is not None:
-            return  # it would only be made to be dropped
+            return  # it would only be created to be dropped
         whole = replace(self.settings, tenants=None)
         found = catalogue.open_collection(connection, self.database.schema, self.name, whole)
         locks.claim(connection, found)
@@ -145,7 +145,7 @@ class BaseStore:
         if found is None:
             self._collection = None
             raise CollectionNotFoundError(
-                f"Collection {self.name!r} was dropped while this store used it. Ingest again, which makes it anew."
+                f"Collection {self.name!r} was dropped while this store used it. Ingest again, which creates it anew."
             )
         if found.model.fingerprint != used.model.fingerprint:
             raise ModelMismatchError(

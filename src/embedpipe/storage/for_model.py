@@ -11,10 +11,10 @@ from embedpipe.types import ModelSpec
 
 
 def store_for_model(store: PgVectorStore, model: ModelSpec) -> PgVectorStore:
-    """Return the collection's store for that model, which makes the collection where it is not there yet.
+    """Return the collection's store for that model, which creates the collection if there is none.
 
     Raises:
-        ModelMismatchError: If the store is made for another model. If the collection turns out to hold another model's
+        ModelMismatchError: If the store is for another model. If the collection turns out to hold another model's
             vectors, its first use raises it.
     """
     own = store.settings.model
@@ -31,7 +31,7 @@ def store_for_model(store: PgVectorStore, model: ModelSpec) -> PgVectorStore:
         )
     if not own.is_same(model):
         raise ModelMismatchError(
-            f"The store of collection {store.name!r} is made for {describe(own)}, the embedding is {describe(model)}. "
+            f"The store of collection {store.name!r} is for {describe(own)}, the embedding is {describe(model)}. "
             "Give both the same model."
         )
     return store

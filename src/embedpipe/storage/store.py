@@ -1,6 +1,6 @@
 """`PgVectorStore`: one collection of chunks and vectors in PostgreSQL, for threads.
 
-`async_store.py` is made of this file by `scripts/generate_async_store.py`. Run that after a change here.
+`scripts/generate_async_store.py` generates `async_store.py` from this file. Run that after a change here.
 """
 
 from __future__ import annotations
@@ -45,11 +45,11 @@ Ts = TypeVarTuple("Ts")
 class PgVectorStore(BaseStore):
     """A collection of chunks with their vectors, all of one model.
 
-    Writing, or `create()`, makes the collection for `model` where there is none. Without a model only one that is there
-    can be opened. Reading and deleting raise `CollectionNotFoundError` where there is none.
+    Writing, or `create()`, creates the collection for `model` if there is none. Without a model you can only open one
+    that exists. Reading and deleting raise `CollectionNotFoundError` if there is none.
 
     Every method may raise `DatabaseUnavailableError`, `SchemaError`, `CollectionNotFoundError`, `ModelMismatchError`
-    (also where the collection was made for another model) and `StorageError`. Nothing is then written. A
+    (also if the collection was created for another model) and `StorageError`. Nothing is then written. A
     `connection=` takes part in the caller's own transaction, which the caller commits. Safe to share between threads.
 
     Args:
@@ -68,7 +68,7 @@ class PgVectorStore(BaseStore):
 
     @property
     def collection(self) -> Collection:
-        """The open collection, with its model and tables. Made where there is none and the store has a model."""
+        """The open collection, with its model and tables. Created if there is none and the store has a model."""
         if self._collection is None:
             self._collection = self.database.ensure(self._find if self.settings.model is None else self._open)
         return self._collection
@@ -84,7 +84,7 @@ class PgVectorStore(BaseStore):
         return self._collection
 
     def create(self) -> None:
-        """Make the collection for the store's model, unless it is there. Writing makes it too, reading does not.
+        """Create the collection for the store's model, unless it exists. Writing creates it too, reading does not.
 
         Raises:
             CollectionNotFoundError: If there is none, and the store has no model.
@@ -92,7 +92,7 @@ class PgVectorStore(BaseStore):
         """
         self._collection = self.database.ensure(self._open)
 
-    def _make(self) -> None:
+    def _create_if_new(self) -> None:
         if self._collection is None:
             self.create()
 
@@ -249,9 +249,9 @@ class PgVectorStore(BaseStore):
         Raises:
             InputError: If no chunk has the id.
         """
-        [wanted] = lookup.checked_ids([id], "id")
+        [chunk_id] = lookup.checked_ids([id], "id")
         search = Search(k=k, filter=parse_filter(filter), threshold=threshold, extra=1)
-        return self._run("similar", neighbors.similar, wanted, search, connection=connection, reads=True)
+        return self._run("similar", neighbors.similar, chunk_id, search, connection=connection, reads=True)
 
     def neighbors(
         self,
@@ -274,8 +274,8 @@ class PgVectorStore(BaseStore):
         """
         if window < 0:
             raise InputError(f"window={window} is out of range. Pass a number of chunks from 0 on.")
-        wanted = lookup.checked_ids(ids, "ids")
-        return self._run("neighbors", neighbors.neighbors, wanted, window, parent, connection=connection, reads=True)
+        chunk_ids = lookup.checked_ids(ids, "ids")
+        return self._run("neighbors", neighbors.neighbors, chunk_ids, window, parent, connection=connection, reads=True)
 
     def vectors(
         self, ids: Sequence[str] | None = None, *, filter: Condition = None, connection: Connection | None = None
@@ -284,9 +284,8 @@ class PgVectorStore(BaseStore):
 
         All are held in memory: 1.5 KB for each chunk of 384 dimensions.
         """
-        condition = parse_filter(filter)
-        wanted = lookup.optional_ids(ids, "ids")
-        return self._run("vectors", lookup.vectors, wanted, condition, connection=connection, reads=True)
+        chosen = lookup.optional_ids(ids, "ids"), parse_filter(filter)
+        return self._run("vectors", lookup.vectors, *chosen, connection=connection, reads=True)
 
     def count(self, *, connection: Connection | None = None) -> int:
         """Return how many chunks there are."""
@@ -312,7 +311,7 @@ class PgVectorStore(BaseStore):
         Raises:
             ConfigurationError: If the vectors cannot be indexed that way.
         """
-        self._make()
+        self._create_if_new()
         with self._span("create_index"):
             used, left = self.existing(), RENEWALS
             while True:
@@ -347,7 +346,7 @@ class PgVectorStore(BaseStore):
         """
         index = MetadataIndex(path, type)
         with self._span("index_metadata"):
-            self._make()
+            self._create_if_new()
             self._step(metadata_index.create, index)
             self._step(vector_index.analyze)  # only then has the planner statistics of the key
 
@@ -365,13 +364,13 @@ class PgVectorStore(BaseStore):
 
     def documents(self, document_ids: Sequence[str], *, connection: Connection | None = None) -> list[StoredDocument]:
         """Return the ingested documents with these ids, in their order, without those that are not there."""
-        wanted = lookup.checked_ids(document_ids, "document_ids")
-        return self._run("documents", document_writes.stored, wanted, connection=connection, reads=True)
+        checked = lookup.checked_ids(document_ids, "document_ids")
+        return self._run("documents", document_writes.stored, checked, connection=connection, reads=True)
 
     def known_documents(self, document_ids: Sequence[str]) -> Known:
         """Return the hashes of these documents and the ids of their chunks, where they are stored."""
-        wanted = lookup.checked_ids(document_ids, "document_ids")
-        return self._run("known_documents", document_writes.known, wanted, reads=True)
+        checked = lookup.checked_ids(document_ids, "document_ids")
+        return self._run("known_documents", document_writes.known, checked, reads=True)
 
     def write_documents(self, batch: DocumentBatch) -> Written:
         """Write documents with their chunks in one transaction, without those that hold what the database refuses."""
@@ -392,14 +391,14 @@ class PgVectorStore(BaseStore):
             True if there is a vector index now.
         """
         with self._span("ensure_index"):
-            there, wanted = self._step(vector_index.is_wanted, min_rows)
-            if wanted:
+            there, lacking = self._step(vector_index.is_lacking, min_rows)
+            if lacking:
                 self._step(vector_index.drop_invalid)
                 self._step(vector_index.build, None)
                 self._step(vector_index.drop_others)
                 self._step(vector_index.analyze)
                 self._collection = None
-        return there or wanted
+        return there or lacking
 
     def refresh_statistics(self, *, exact: bool = False) -> int:
         """Weigh words anew where chunks have become longer or shorter on average, and analyse the tables.
@@ -445,7 +444,8 @@ class PgVectorStore(BaseStore):
             The store of the collection with the new model.
 
         Raises:
-            ConfigurationError: If `precision` differs from that of vectors already stored for this model.
+            ConfigurationError: If `precision` differs from that of vectors already stored for this model, or if the
+                collection has tenants.
             CollectionNotFoundError: If there is no collection.
             LockTimeoutError: If a lock is not to be had for `lock_timeout_s`.
             Exception: Whatever `embed` raises.
@@ -465,7 +465,7 @@ class PgVectorStore(BaseStore):
                     break
                 except SchemaError as error:  # others dropped the collection, or the vectors that it was filling
                     check_outdated(error, left)
-        return self._with_model(model)
+        return self._of_model(model)
 
     def drop_embedding_versions(self) -> int:
         """Drop the vectors of all models but the present one.
@@ -476,11 +476,11 @@ class PgVectorStore(BaseStore):
         return self.database.run(drop_embedding_versions, self.database.schema, self.name)
 
     def exists(self) -> bool:
-        """Return whether the collection is there. Looking does not make it."""
+        """Return whether the collection exists. Looking does not create it."""
         return self.database.read(catalogue.exists, self.database.schema, self.name)
 
     def health(self) -> Health:
-        """Look whether the collection can be searched and written now, in milliseconds. Nothing is made or changed."""
+        """Check in milliseconds whether the collection can be searched and written now. Change nothing."""
         try:
             return self.database.read(self._look)
         except StorageError as error:
@@ -504,19 +504,19 @@ class PgVectorStore(BaseStore):
         connection: Connection | None = None,
         makes_ids: bool = False,
     ) -> T:
-        """Make the collection and write. Where a value is refused, write `by_halves`, to find out whose it is.
+        """Create the collection and write. If a value is refused, write `by_halves`, to find out whose it is.
 
         In a caller's transaction the first failure would abort it, so `by_halves` runs at once, with savepoints.
         """
         with self._writing():
-            self._make()
+            self._create_if_new()
             if connection is None:
                 try:
                     return self._run(stage, operation, *args)
                 except UnknownCommitError:
                     if not makes_ids:
                         raise
-                    return self._run(stage, operation, *args)  # with the ids that were made: again, and not twice
+                    return self._run(stage, operation, *args)  # the same ids, so that nothing is written twice
                 except (InputError, StorageError) as error:
                     if not refusals.is_refusal(error):
                         raise

@@ -66,7 +66,3 @@ class ThreadStore(BaseStore):
         store = self.to_sync()
         renewed = await in_thread(store.reembed, embed, model=model, precision=precision, on_progress=on_progress)
         return renewed._as(type(self))  # noqa: SLF001 - the same collection
-
-    async def drop_embedding_versions(self) -> int:
-        """Drop the vectors of all models but the present one, see `PgVectorStore.drop_embedding_versions`."""
-        return await in_thread(self.to_sync().drop_embedding_versions)

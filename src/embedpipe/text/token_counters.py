@@ -195,7 +195,7 @@ def token_counter(tokenizer: Tokenizer) -> TokenCounter:
     if isinstance(tokenizer, str):
         return _named_counter(tokenizer)
     if not isinstance(tokenizer, TokenCounter):
-        raise ConfigurationError(f"tokenizer must be a name or a TokenCounter; got {type(tokenizer).__name__}.")
+        raise ConfigurationError(f"tokenizer is a {type(tokenizer).__name__}. Pass a name or a TokenCounter.")
     return tokenizer
 
 
@@ -230,8 +230,8 @@ def counter_of_transformers(tokenizer: Any) -> TokenCounter:
     tokenizers = require("tokenizers", extra="local")
     if not isinstance(backend, tokenizers.Tokenizer):
         raise ConfigurationError(
-            f"tokenizer must be a fast tokenizer of transformers, such as AutoTokenizer loads; got "
-            f"{type(tokenizer).__name__}."
+            f"tokenizer is a {type(tokenizer).__name__}. Pass a fast tokenizer of transformers, such as AutoTokenizer "
+            "loads."
         )
     # A copy, since counting turns truncation and padding off.
     return ModelCounter(str(tokenizer.name_or_path), tokenizers.Tokenizer.from_str(backend.to_str()))

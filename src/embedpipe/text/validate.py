@@ -12,7 +12,7 @@ from embedpipe.text.token_counters import token_counter
 def fault(text: object) -> str | None:
     """Say why a text cannot be embedded and what to do, without the last full stop. None if it can."""
     if not isinstance(text, str):
-        return f"the text must be a str, and it is {type(text).__name__}. Convert it to text first"
+        return f"the text is a {type(text).__name__}. Convert it to a str first"
     if not text or text.isspace():
         return f"the text is {'only white space' if text else 'empty'}. Leave it out"
     try:

@@ -129,12 +129,14 @@ def test_a_megabyte_of_one_thing(name: str, kind: str) -> None:
 @pytest.mark.parametrize("name", BUILDERS)
 @pytest.mark.parametrize("sizes", [{"chunk_size": 0}, {"chunk_size": -1}, {"chunk_size": 5, "chunk_overlap": 5}])
 def test_sizes_that_cannot_work_are_refused(name: str, sizes: dict[str, Any]) -> None:
-    with pytest.raises(ConfigurationError, match=r"chunk_\w+ must be .*got"):
+    with pytest.raises(
+        ConfigurationError, match=r"chunk_\w+=.* is (out of range|not less).*\. (Pass a whole number|Lower)"
+    ):
         BUILDERS[name][1](**sizes)
 
 
 @pytest.mark.parametrize("name", BUILDERS)
 @pytest.mark.parametrize("text", [None, b"bytes", 3, ["a"]])
 def test_what_is_not_a_text_is_refused(name: str, text: object) -> None:
-    with pytest.raises(InputError, match="The text to chunk must be a str"):
+    with pytest.raises(InputError, match=r"The text to chunk is a .* to a str"):
         BUILDERS[name][1]().chunk(text)  # type: ignore[arg-type]

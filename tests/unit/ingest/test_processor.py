@@ -248,8 +248,8 @@ async def test_a_source_that_fails_gives_up_what_came_before() -> None:
     [
         (documents(1)[0], "Put it into a list"),
         ("text", "Put it into a list"),
-        (["text"], "embedpipe.Document; got builtins.str"),
-        (7, "got int"),
+        (["text"], "builtins.str, no embedpipe.Document"),
+        (7, "documents is a int. Pass an iterable"),
     ],
 )
 async def test_what_is_no_source_is_refused(source: Any, expected: str) -> None:
@@ -259,9 +259,9 @@ async def test_what_is_no_source_is_refused(source: Any, expected: str) -> None:
 
 async def test_settings_and_sinks_that_cannot_work_are_refused() -> None:
     for name in ("concurrency", "batch_documents", "batch_characters"):
-        with pytest.raises(ConfigurationError, match=f"{name} must be at least 1; got 0"):
+        with pytest.raises(ConfigurationError, match=f"{name}=0 is out of range. Pass 1 or more"):
             AsyncBatchProcessor(FakeEmbeddingModel(16), **{name: 0})  # type: ignore[arg-type]  # one of several
-    with pytest.raises(InputError, match="got set"):
+    with pytest.raises(InputError, match="sink is a set"):
         await AsyncBatchProcessor(FakeEmbeddingModel(16)).process([], sink=set())  # type: ignore[arg-type]
 
 

@@ -129,23 +129,19 @@ def public_message(error: Exception, scope: Mapping[str, Any]) -> str:
 def add_error_handlers(app: FastAPI) -> None:
     """Make the application answer every error this way."""
 
-    async def known(request: Request, error: Exception) -> Response:
-        return error_response(error, request.scope)
-
-    async def invalid(request: Request, error: Exception) -> Response:
-        return error_response(_validation(error), request.scope)
-
-    async def http(request: Request, error: Exception) -> Response:
-        return error_response(_http(error, request), request.scope)
-
-    app.add_exception_handler(ApiError, known)
-    app.add_exception_handler(errors.EmbedPipeError, known)
-    app.add_exception_handler(RequestValidationError, invalid)
-    app.add_exception_handler(HTTPException, http)
+    for kind in (ApiError, errors.EmbedPipeError, RequestValidationError, HTTPException):
+        app.add_exception_handler(kind, _answered)
 
 
-def _validation(error: Exception) -> ApiError:
-    found: Sequence[Any] = error.errors() if isinstance(error, RequestValidationError) else ()
+async def _answered(request: Request, error: Exception) -> Response:
+    if isinstance(error, RequestValidationError):
+        error = _validation(error.errors())
+    elif isinstance(error, HTTPException):
+        error = _http(error, request)
+    return error_response(error, request.scope)
+
+
+def _validation(found: Sequence[Any]) -> ApiError:
     first = found[0]
     if first["type"] == "json_invalid":
         reason = first.get("ctx", {}).get("error", "")
@@ -162,8 +158,7 @@ def _validation(error: Exception) -> ApiError:
     return ApiError(400, message, param=param, code="invalid_value")
 
 
-def _http(error: Exception, request: Request) -> ApiError:
-    assert isinstance(error, HTTPException)  # noqa: S101 - the handler is registered for this class only
+def _http(error: HTTPException, request: Request) -> ApiError:
     method, path = request.method, request.url.path
     if error.status_code == 404:
         message = f"There is nothing at {path:.200}. See /docs for the routes."

@@ -21,6 +21,7 @@ from embedpipe.storage.tables import (
     lexical_tables,
     quoted,
     readable_view,
+    written_tables,
 )
 from embedpipe.storage.types import Precision
 from embedpipe.types import ModelSpec
@@ -76,10 +77,8 @@ def list_collections(connection: Connection, schema: str) -> list[CollectionInfo
 
 
 def _info(connection: Connection, collection: Collection) -> CollectionInfo:
-    words = lexical_tables(collection)
-    sets = embedding_versions(connection, collection.schema, collection.name)
-    held = [collection.documents, collection.chunks, *(found.vectors for found in sets)]
-    held += [words.index, words.terms, words.deltas] if collection.lexical else []
+    versions = embedding_versions(connection, collection.schema, collection.name)
+    held = [*written_tables(collection), *(found.vectors for found in versions if not found.active)]
     sizes = [func.pg_total_relation_size(cast(quoted(connection, table), REGCLASS)) for table in held]
     counts = [_count(connection, collection, table) for table in held[:2]]
     row = connection.execute(select(counts[1], counts[0], *sizes)).one()

@@ -15,7 +15,6 @@ from sqlalchemy import (
     bindparam,
     exists,
     func,
-    inspect,
     select,
     text,
     union_all,
@@ -43,6 +42,7 @@ from embedpipe.storage.tables import (
     embedding_versions,
     lexical_tables,
     quoted,
+    written_tables,
 )
 
 _SEES_ALL = text("SELECT rolsuper OR rolbypassrls FROM pg_roles WHERE rolname = current_user")
@@ -93,7 +93,7 @@ class CollectionState:
 class Diagnosis:
     """The state of a schema: its versions, its collections, and everything that is wrong or could be better.
 
-    `migration` is the number of the last one, None before anything was made.
+    `migration` is the number of the last one, None before anything was created.
     """
 
     server_version: str
@@ -112,17 +112,11 @@ class Diagnosis:
 def diagnose(connection: Connection, schema: str) -> Diagnosis:
     """Report what a schema holds and what is wrong with it. Read every collection once from end to end."""
     network.limit_silence(connection, network.LONGEST_S)
-    findings = list(check_extension(connection))
-    migration = None
+    migration, outdated = check_migrations(connection, schema)
     names: Sequence[str] = []
-    if inspect(connection).has_table("migrations", schema=schema):
-        migration = connection.scalar(select(func.max(Catalogue(schema).migrations.c.number)))
-        outdated = check_migrations(connection, schema)
-        if outdated is None:
-            names = connection.scalars(select(Catalogue(schema).collections.c.name).order_by("name")).all()
-        else:
-            findings.append(outdated)
-    findings += check_session(connection)
+    if migration is not None and not outdated:
+        names = connection.scalars(select(Catalogue(schema).collections.c.name).order_by("name")).all()
+    findings = [*check_extension(connection), *outdated, *check_session(connection)]
     states = []
     for name in names:
         collection, newer = find_or_explain(connection, schema, name)
@@ -249,9 +243,7 @@ def _check_indexes(connection: Connection, collection: Collection, state: Collec
 
 def _space(connection: Connection, collection: Collection, others: Sequence[Collection]) -> Any:
     """Return the bytes of all tables, of the vector index, and of dead rows in the tables."""
-    words = lexical_tables(collection)
-    tables = [collection.documents, collection.chunks, collection.vectors, *(each.vectors for each in others)]
-    tables += [words.index, words.terms, words.deltas] if collection.lexical else []
+    tables = [*written_tables(collection), *(each.vectors for each in others)]
     statement = text(
         "SELECT coalesce(sum(size), 0) AS total, coalesce(max(dead::float / nullif(dead + live, 0)), 0) AS share,"
         "       coalesce(sum(size * dead::float / nullif(dead + live, 0)), 0) AS unused, max(dead) AS dead,"

@@ -1,6 +1,6 @@
-"""Findings, and the quick checks that make them: of the database, the role, and a collection's index.
+"""Findings, and the quick checks that find them: of the database, the role, and a collection's index.
 
-Nothing here reads a table of a collection from end to end. `health` makes these checks alone. `diagnosis` makes them,
+Nothing here reads a table of a collection from end to end. `health` runs these checks alone. `diagnosis` runs them,
 too, and counts.
 """
 
@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
-from sqlalchemy import Connection, bindparam, select, text
+from sqlalchemy import Connection, bindparam, func, inspect, select, text
 from sqlalchemy.dialects.postgresql import ARRAY, TEXT
 
 from embedpipe.errors import SchemaError
@@ -18,6 +18,7 @@ from embedpipe.storage.indexes import has_index
 from embedpipe.storage.search import dense
 from embedpipe.storage.tables import (
     INDEX_FROM,
+    Catalogue,
     Collection,
     find_collection,
     pending_migrations,
@@ -32,7 +33,7 @@ _LACKING = text(
     "FROM unnest(:tables) AS name CROSS JOIN unnest(:privileges) AS privilege "
     "WHERE has_table_privilege(to_regclass(name), privilege) IS NOT TRUE GROUP BY name ORDER BY name"
 ).bindparams(bindparam("tables", type_=ARRAY(TEXT)), bindparam("privileges", type_=ARRAY(TEXT)))
-_MAY_MAKE = text(
+_MAY_CREATE = text(
     "SELECT CASE WHEN EXISTS (SELECT FROM pg_namespace WHERE nspname = :schema)"
     "       THEN has_schema_privilege(:schema, 'CREATE')"
     "       ELSE has_database_privilege(current_database(), 'CREATE') END"
@@ -71,15 +72,21 @@ def check_extension(connection: Connection) -> Iterator[Finding]:
         yield Finding(None, message, "Run: ALTER EXTENSION vector UPDATE;", wrong=False)
 
 
-def check_migrations(connection: Connection, schema: str) -> Finding | None:
-    """Check that all migrations of this embedpipe are applied, and none of a newer one."""
+def check_migrations(connection: Connection, schema: str) -> tuple[int | None, list[Finding]]:
+    """Check that all migrations of this embedpipe are applied, and none of a newer one.
+
+    Returns:
+        The number of the last migration, None before anything was created, and what was found.
+    """
+    if not inspect(connection).has_table("migrations", schema=schema):
+        return None, []
+    last = connection.scalar(select(func.max(Catalogue(schema).migrations.c.number)))
     try:
         pending = pending_migrations(connection, schema)
     except SchemaError as error:
-        return Finding(None, str(error), "Until then, no collection can be read.", wrong=True)
-    if not pending:
-        return None
-    return Finding(None, f"{len(pending)} migrations are not applied.", "Run `embedpipe db migrate`.", wrong=True)
+        return last, [Finding(None, str(error), "Until then, no collection can be read.", wrong=True)]
+    message, advice = f"{len(pending)} migrations are not applied.", "Run `embedpipe db migrate`."
+    return last, [Finding(None, message, advice, wrong=True)] if pending else []
 
 
 def find_or_explain(connection: Connection, schema: str, name: str) -> tuple[Collection | None, list[Finding]]:
@@ -113,10 +120,10 @@ def check_writing(connection: Connection, collection: Collection) -> Iterator[Fi
     yield from _check_privileges(connection, collection, "INSERT", "UPDATE", "DELETE")
 
 
-def check_making(connection: Connection, schema: str) -> Iterator[Finding]:
-    """Check that the role may make a collection."""
-    if not connection.scalar(_MAY_MAKE, {"schema": schema}):
-        message = f"The role may not make a collection in schema {schema!r}."
+def check_creating(connection: Connection, schema: str) -> Iterator[Finding]:
+    """Check that the role may create a collection."""
+    if not connection.scalar(_MAY_CREATE, {"schema": schema}):
+        message = f"The role may not create a collection in schema {schema!r}."
         command = "embedpipe db migrate --sql --collection NAME --model MODEL --grant-to ROLE"
         advice = f"Have an administrator run what `{command}` prints."
         yield Finding(None, message, advice, wrong=True)

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, func, inspect, literal, select, text
+from sqlalchemy import Connection, func, literal, select, text
 
 from embedpipe.errors import DatabaseUnavailableError, EmbeddedServerError, EmbedPipeError
 from embedpipe.storage.admin.findings import (
     Finding,
+    check_creating,
     check_extension,
     check_index,
-    check_making,
     check_migrations,
     check_reading,
     check_session,
@@ -21,7 +21,7 @@ from embedpipe.storage.admin.findings import (
     index_of,
     index_serves,
 )
-from embedpipe.storage.tables import INDEX_FROM, Catalogue, Collection, CollectionSettings, check_same
+from embedpipe.storage.tables import INDEX_FROM, Collection, CollectionSettings, check_same
 
 FULL_S = 60.0
 """How long a full disk is reported after the write that found it. A caller that holds writes back then tries again."""
@@ -35,9 +35,9 @@ class Health:
         collection: Name of the collection.
         database: Whether the database answers.
         reads: Whether the collection can be searched. Before it exists, whether the database can be read.
-        writes: Whether documents can be stored. Before the collection exists, whether it can be made.
+        writes: Whether documents can be stored. Before the collection exists, whether it can be created.
         pgvector_version: Version of the extension in the database.
-        migration: Number of the last migration. None before anything was made.
+        migration: Number of the last migration. None before anything was created.
         exists: Whether the collection is there. False before the first ingest, which is no fault.
         index: Method and kind of the vector index. None without one.
         index_serves: Whether searches use that index. None without one.
@@ -72,12 +72,8 @@ def check(
 
     `full` says that the last write, less than `FULL_S` ago, found the disk full. Reading cannot tell.
     """
-    found = list(check_extension(connection))
-    migration = None
-    if inspect(connection).has_table("migrations", schema=schema):
-        migration = connection.scalar(select(func.max(Catalogue(schema).migrations.c.number)))
-        outdated = check_migrations(connection, schema)
-        found += [outdated] if outdated else []
+    migration, outdated = check_migrations(connection, schema)
+    found = [*check_extension(connection), *outdated]
     readable = migration is not None and not _wrong(found)
     collection, newer = find_or_explain(connection, schema, name) if readable else (None, [])
     found += newer
@@ -87,7 +83,7 @@ def check(
     if collection is not None:
         refused += check_writing(connection, collection)
     elif not _wrong(found):
-        refused += check_making(connection, schema)
+        refused += check_creating(connection, schema)
     refused += [_FULL] if full else []
     reads = not _wrong(found)
     index, serves, of_its_index = _look_at_index(connection, collection) if collection and reads else (None, None, [])
@@ -137,9 +133,6 @@ def _check_settings(collection: Collection, settings: CollectionSettings) -> lis
     try:
         check_same(collection, settings)
     except EmbedPipeError as error:
-        return [
-            Finding(
-                collection.name, str(error), "Until then, this store's searches and writes are refused.", wrong=True
-            )
-        ]
+        advice = "Until then, this store's searches and writes are refused."
+        return [Finding(collection.name, str(error), advice, wrong=True)]
     return []

@@ -1,4 +1,4 @@
-"""The SQL that an administrator runs if the application's own role may not make tables."""
+"""The SQL that an administrator runs if the application's own role may not create tables."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ def setup_statements(
 ) -> list[str]:
     """Return the statements that set the database up, to be run in one transaction.
 
-    They make the extension, the schema and the catalogue, as far as they are missing. They fit the database as it is
+    They create the extension, the schema and the catalogue, as far as they are missing. They fit the database as it is
     now, so run them before others change it.
 
     Args:
         connection: To the database that is to be set up. It is only read.
         schema: Name of the schema for the tables.
-        collection: Name of a collection to make, if it is not there.
-        settings: What the collection is made with. A new one needs a model.
+        collection: Name of a collection to create, if there is none.
+        settings: What the collection is created with. A new one needs a model.
         role: A role to grant what it needs to search and to write. It may not build indexes.
 
     Returns:
@@ -41,7 +41,7 @@ def setup_statements(
 
     Raises:
         CollectionNotFoundError: If the collection is not there, and the settings have no model.
-        ConfigurationError: If the collection cannot be made, or was made with other settings.
+        ConfigurationError: If the collection cannot be created, or was created with other settings.
         ModelMismatchError: If the collection holds another model's vectors.
         SchemaError: If the tables are those of a newer embedpipe.
     """
@@ -93,7 +93,7 @@ def _found(connection: Connection, schema: str, name: str) -> Collection | None:
 def _planned(connection: Connection, schema: str, name: str, settings: CollectionSettings) -> Collection:
     if settings.model is None:
         raise CollectionNotFoundError(
-            f"There is no collection {name!r} in schema {schema!r}. Name its model to make it."
+            f"There is no collection {name!r} in schema {schema!r}. Name its model to create it."
         )
     highest = None
     if inspect(connection).has_table("collections", schema=schema):

@@ -37,12 +37,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from sqlalchemy import DDL, ColumnElement, Connection, Table, cast, func, literal, select, true
+from sqlalchemy import ColumnElement, Connection, Table, cast, func, literal, select, true
 from sqlalchemy.dialects.postgresql import REGCLASS
 
 from embedpipe.storage.database import network
 from embedpipe.storage.database.retrying import InUseError
-from embedpipe.storage.tables import Collection
+from embedpipe.storage.tables import Collection, ddl
 
 _CLAIM = 0x656D6265
 """What the advisory locks of collections are filed under, beside the collection's number."""
@@ -98,8 +98,7 @@ def lock(connection: Connection, *tables: Table, mode: str) -> None:
     """Lock the tables in that mode and in this order. A connection in autocommit keeps no lock, and so takes none."""
     driver: Any = connection.connection.driver_connection
     for table in () if driver.autocommit else tables:
-        statement: Any = DDL("LOCK TABLE %(fullname)s IN %(mode)s MODE", context={"mode": mode})  # type: ignore[no-untyped-call]  # SQLAlchemy leaves DDL untyped
-        connection.execute(statement.against(table))
+        connection.execute(ddl("LOCK TABLE %(fullname)s IN %(mode)s MODE", table, mode=mode))
 
 
 def be_patient(connection: Connection) -> None:

@@ -31,7 +31,7 @@ IDLE_S = 30.0
 MAX_AGE_S = 1800
 """An older connection is replaced, so that a change of the server's address is followed."""
 
-_PARAMETERS = {
+PARAMETERS = {
     "connect_timeout": str(CONNECT_S),
     "keepalives": "1",
     "keepalives_idle": "30",
@@ -39,6 +39,7 @@ _PARAMETERS = {
     "keepalives_count": "3",
     "tcp_user_timeout": "30000",
 }
+"""libpq's parameters for the network. All are whole numbers."""
 # The server's side of the same: else the locks of a client that vanished are held for two hours.
 FOR_SERVER = """
 SELECT set_config(name, wanted, false) FROM pg_settings
@@ -53,7 +54,7 @@ _READ_ONLY_TRANSACTION = "25006"
 def parameters() -> dict[str, str]:
     """Return libpq's parameters for the network, but for those that the environment sets (PGCONNECT_TIMEOUT)."""
     stated = {option.keyword.decode() for option in Conninfo.get_defaults() if option.val is not None}
-    return {name: value for name, value in _PARAMETERS.items() if name not in stated}
+    return {name: value for name, value in PARAMETERS.items() if name not in stated}
 
 
 class NoAnswerError(psycopg.OperationalError):

@@ -93,7 +93,7 @@ class Tries:
         time.sleep(self._pause_s)
 
     async def apause(self) -> None:
-        """As `pause`, on an event loop."""
+        """Do the same as `pause`, on an event loop."""
         await asyncio.sleep(self._pause_s)
 
     def _is_retryable(self, error: DBAPIError | InUseError | RaceError) -> bool:

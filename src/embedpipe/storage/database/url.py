@@ -7,16 +7,22 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import unquote
 
+from psycopg.pq import Conninfo
 from sqlalchemy import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
 from embedpipe.errors import ConfigurationError
+from embedpipe.storage.database import network
 
 SECRET_OPTIONS = frozenset({"password", "sslpassword", "oauth_client_secret", "scram_client_key", "scram_server_key"})
 """libpq's options that are secrets."""
+_OF_THE_DRIVER = frozenset({"autocommit", "prepare_threshold"})
+_NUMBERS = re.compile(r"-?\d+|\d*(,\d*)+", re.ASCII)
+"""A whole number, or a port for each host, where the empty one is the usual port."""
 
 _SCHEMES = ("postgres", "postgresql", "postgresql+psycopg", "postgresql+psycopg2", "postgresql+asyncpg")
-_SEVERAL_HOSTS = re.compile(r"(\w[\w+]*://(?:[^/?@]*@)?)([^/?@]*,[^/?@]*)((?:/[^?@]*)?(?:\?.*)?)", re.DOTALL)
+_HOSTS_OF_LIBPQ = re.compile(r"(\w[\w+]*://(?:[^/?@]*@)?)([^/?@]*[,%][^/?@]*)((?:/[^?@]*)?(?:\?.*)?)", re.DOTALL)
+"""A URL with several hosts, or with percent-encoded ones, such as the folder of a socket. SQLAlchemy reads neither."""
 _PLACE = re.compile(r"(\[[^]]+\]|[^:]+)(?::(\d*))?")
 
 
@@ -54,11 +60,23 @@ def read_url(url: str) -> DatabaseURL:
     password = secrets.pop("password", None)
     if password is not None:
         parsed = parsed.set(password=password if isinstance(password, str) else password[-1])
-    return DatabaseURL(
-        parsed.difference_update_query(["pgbouncer", "password", *secrets]),
-        secrets,
-        transaction_pooling=pooled == "true",
-    )
+    parsed = parsed.difference_update_query(["pgbouncer", "password", *secrets])
+    _check_options(parsed)
+    return DatabaseURL(parsed, secrets, transaction_pooling=pooled == "true")
+
+
+def _check_options(url: URL) -> None:
+    """Check what libpq and the driver would refuse only when they connect, as an error of the database."""
+    known = {option.keyword.decode() for option in Conninfo.get_defaults()}
+    for name, value in url.query.items():
+        if name not in known | _OF_THE_DRIVER:
+            raise ConfigurationError(
+                f"The database URL has an unknown option {name!r:.50}. Correct it or leave it out."
+            )
+        if (name in network.PARAMETERS or name == "port") and not _NUMBERS.fullmatch(str(value)):
+            raise ConfigurationError(
+                f"{name}={value!r:.100} in the database URL is not a whole number. Correct it or leave it out."
+            )
 
 
 def _parsed(url: str) -> URL:
@@ -66,8 +84,8 @@ def _parsed(url: str) -> URL:
         raise ConfigurationError(
             "The database URL has more than one @. Percent-encode the password: @ is %40, / is %2F, : is %3A."
         )
-    url, hosts = _hosts_apart(url)
     cut = "\x00" in unquote(url)  # libpq would take what stands before it, and another server's address then
+    url, hosts = _hosts_apart(url)
     try:
         parsed = None if cut else make_url(url).update_query_dict(hosts)
     except (ArgumentError, ValueError):
@@ -91,8 +109,8 @@ def _has_login(database: str | None) -> bool:
 
 
 def _hosts_apart(url: str) -> tuple[str, dict[str, str]]:
-    """Return the URL without its hosts where it names several, as libpq's may, and the parameters that name them."""
-    found = _SEVERAL_HOSTS.fullmatch(url)
+    """Return the URL without the hosts that only libpq can read, and the parameters that name them, decoded."""
+    found = _HOSTS_OF_LIBPQ.fullmatch(url)
     if found is None:
         return url, {}
     before, named, after = found.groups()
@@ -102,6 +120,6 @@ def _hosts_apart(url: str) -> tuple[str, dict[str, str]]:
             "The database URL cannot be read: a host is missing or its port is no number. Name them as in "
             "postgresql://user:password@host1:port,host2:port/name."
         )
-    hosts = ",".join(place[1].strip("[]") for place in places if place)
+    hosts = ",".join(unquote(place[1].strip("[]")) for place in places if place)
     ports = ",".join(place[2] or "" for place in places if place)
-    return f"{before}{after}", {"host": hosts, "port": ports}
+    return f"{before}{after}", {"host": hosts, "port": ports} if ports else {"host": hosts}

@@ -26,7 +26,7 @@ from sqlalchemy.sql.visitors import cloned_traverse
 from embedpipe.errors import InputError
 from embedpipe.storage.filters.conditions import Among, And, Comparison, Filter, In, Not, OfPayload, Or
 from embedpipe.storage.filters.operators import OPERATORS, MetadataKey
-from embedpipe.storage.types import TextArray
+from embedpipe.storage.types import text_array
 
 
 def where(condition: Filter, metadata: Column[Any]) -> ColumnElement[bool]:
@@ -53,10 +53,10 @@ def _where(condition: Filter, metadata: Column[Any]) -> ColumnElement[bool]:
             return not_(_where(part, metadata))
         case Among(column, ids):
             named = metadata.table.c[column]
-            return and_(named.is_not(None), named == func.any(bindparam(None, TextArray(ids), unique=True)))
+            return and_(named.is_not(None), named == func.any(text_array(ids)))
         case OfPayload(key, values):
             found = metadata.table.c.payload.op("->>", return_type=Text())(literal(key, Text))
-            return func.coalesce(found == func.any(bindparam(None, TextArray(values), unique=True)), false())
+            return func.coalesce(found == func.any(text_array(values)), false())
         case Comparison(path, operator, value):
             return OPERATORS[operator].sql(MetadataKey(metadata, path), value)
         case In():

@@ -6,7 +6,6 @@ import logging
 from typing import Any
 
 from sqlalchemy import (
-    DDL,
     BigInteger,
     ColumnElement,
     Connection,
@@ -21,28 +20,27 @@ from sqlalchemy import (
 from sqlalchemy.exc import DBAPIError
 
 from embedpipe.storage.database import network
-from embedpipe.storage.tables import Collection, quoted
+from embedpipe.storage.tables import Collection, ddl, quoted
 
 logger = logging.getLogger(__name__)
 
 BUILD_SETTINGS = ("maintenance_work_mem", "max_parallel_maintenance_workers", "statement_timeout")
 
-_ANALYZE: Any = DDL("ANALYZE %(fullname)s")  # type: ignore[no-untyped-call]  # SQLAlchemy leaves DDL untyped
 _WORKERS = 2
 _NO_SHARED_MEMORY = ("53100", "53200")
 """SQLSTATE: disk full and out of memory, which is what the server says of /dev/shm."""
 
 
-def give_resources(connection: Connection, wanted: Collection, *, local: bool) -> None:
+def give_resources(connection: Connection, collection: Collection, *, local: bool) -> None:
     """Set the memory and the workers that a build needs, and no timeout. `local` sets them for the transaction alone.
 
     pgvector builds an index much faster if it fits into maintenance_work_mem. That becomes at least the server's own
     setting, and at most a quarter of what the server expects the system to cache (effective_cache_size).
     """
     network.wait_for_ever(connection)
-    rows = count_vectors(connection, wanted)
-    size = 4 if wanted.precision == "float32" else 2
-    needed = wanted.index.memory_bytes(rows, wanted.model.dimensions * size // 4)
+    rows = count_vectors(connection, collection)
+    size = 4 if collection.precision == "float32" else 2
+    needed = collection.index.memory_bytes(rows, collection.model.dimensions * size // 4)
     own, cache = _bytes("maintenance_work_mem"), _bytes("effective_cache_size")
     memory = func.greatest(own, func.least(bindparam("needed", needed, type_=BigInteger()), cache / 4)) / 1024
     workers = cast(func.current_setting("max_parallel_maintenance_workers"), Integer)
@@ -63,7 +61,7 @@ def count_vectors(connection: Connection, collection: Collection) -> int:
     """Count the vectors. Those of all tenants, which no query sees, are estimated by the planner's statistics."""
     if not collection.tenants:
         return connection.scalar(select(func.count()).select_from(collection.vectors)) or 0
-    connection.execute(_ANALYZE.against(collection.vectors))
+    connection.execute(ddl("ANALYZE %(fullname)s", collection.vectors))
     estimate = text("SELECT reltuples::bigint FROM pg_class WHERE oid = CAST(:vectors AS regclass)")
     rows: int = connection.execute(estimate, {"vectors": quoted(connection, collection.vectors)}).scalar_one()
     return rows

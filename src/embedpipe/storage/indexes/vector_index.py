@@ -12,10 +12,9 @@ from concurrent.futures import ThreadPoolExecutor, wait
 from contextvars import copy_context
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any, TypeVarTuple
+from typing import TypeVarTuple
 
 from sqlalchemy import (
-    DDL,
     Connection,
     Index,
     MetaData,
@@ -38,7 +37,7 @@ from embedpipe.storage.indexes.build_resources import (
 )
 from embedpipe.storage.indexes.states import has_index, index_states
 from embedpipe.storage.search import lookup
-from embedpipe.storage.tables import Collection, VectorIndex, catalogue, lexical_tables, quoted
+from embedpipe.storage.tables import Collection, VectorIndex, catalogue, ddl, lexical_tables, quoted
 
 Ts = TypeVarTuple("Ts")
 
@@ -150,10 +149,10 @@ def build(connection: Connection, collection: Collection, index: VectorIndex | N
     locks.claim(connection, collection)
     if _is_there(connection, collection, index):
         return
-    wanted = _wanted(connection, collection, index)
-    if not has_index(connection, wanted):
-        give_resources(connection, wanted, local=True)
-        create = CreateIndex(wanted.index_definition())
+    planned = _planned(connection, collection, index)
+    if not has_index(connection, planned):
+        give_resources(connection, planned, local=True)
+        create = CreateIndex(planned.index_definition())
         try:
             with connection.begin_nested():
                 connection.execute(create)
@@ -162,13 +161,13 @@ def build(connection: Connection, collection: Collection, index: VectorIndex | N
                 raise
             use_one_worker(connection, local=True)
             connection.execute(create)
-    catalogue.set_index(connection, wanted, wanted.index)
+    catalogue.set_index(connection, planned, planned.index)
 
 
-def is_wanted(connection: Connection, collection: Collection, min_rows: int) -> tuple[bool, bool]:
-    """Return whether there is a vector index, and whether to build one.
+def is_lacking(connection: Connection, collection: Collection, min_rows: int) -> tuple[bool, bool]:
+    """Return whether there is a vector index, and whether one is lacking.
 
-    One is wanted from `min_rows` chunks on, if the role may build it. If it may not, a warning is logged.
+    One is lacking from `min_rows` chunks on, if the role may build it. If it may not, a warning is logged.
     """
     if has_index(connection, collection):
         return True, False
@@ -198,29 +197,29 @@ def _build_beside(
         if _is_there(connection, collection, index):
             return
         database.run(_drop_where, collection, lambda _, valid: not valid)
-        wanted = database.run(_wanted, collection, index)
+        planned = database.run(_planned, collection, index)
         try:
-            _create_beside(connection, wanted)
+            _create_beside(connection, planned)
         except BaseException:
-            database.run(_drop_where, wanted, lambda _, valid: not valid)
+            database.run(_drop_where, planned, lambda _, valid: not valid)
             raise
-        database.run(catalogue.set_index, wanted, wanted.index)
-        database.run(_drop_where, wanted, lambda name, _: name != wanted.vector_index)
-        database.run(_analyze, wanted)
+        database.run(catalogue.set_index, planned, planned.index)
+        database.run(_drop_where, planned, lambda name, _: name != planned.vector_index)
+        database.run(_analyze, planned)
 
 
-def _create_beside(connection: Connection, wanted: Collection) -> None:
+def _create_beside(connection: Connection, planned: Collection) -> None:
     """Run CREATE INDEX CONCURRENTLY with the memory that it needs, and set the session's own settings again."""
-    create = CreateIndex(wanted.index_definition(concurrently=True), if_not_exists=True)
+    create = CreateIndex(planned.index_definition(concurrently=True), if_not_exists=True)
     before = connection.execute(select(*[func.current_setting(name) for name in BUILD_SETTINGS])).one()
     try:
-        give_resources(connection, wanted, local=False)
+        give_resources(connection, planned, local=False)
         try:
             connection.execute(create)
         except DBAPIError as error:
             if not lacks_shared_memory(error):
                 raise
-            connection.execute(DropIndex(_named(wanted, wanted.vector_index), if_exists=True))
+            connection.execute(DropIndex(_named(planned, planned.vector_index), if_exists=True))
             use_one_worker(connection, local=False)
             connection.execute(create)
     finally:
@@ -229,19 +228,18 @@ def _create_beside(connection: Connection, wanted: Collection) -> None:
             connection.execute(select(*[func.set_config(name, value, false()) for name, value in pairs]))
 
 
-def _wanted(connection: Connection, collection: Collection, index: VectorIndex | None) -> Collection:
-    """Return the collection with the wanted index, and the number of its lists for the rows at hand."""
-    wanted = index or collection.index
-    wanted.check(collection.model.dimensions, collection.precision)
+def _planned(connection: Connection, collection: Collection, index: VectorIndex | None) -> Collection:
+    """Return the collection with the chosen index, and the number of its lists for the rows at hand."""
+    chosen = index or collection.index
+    chosen.check(collection.model.dimensions, collection.precision)
     if _is_there(connection, collection, index):
         return collection
-    return replace(collection, index=wanted.sized(count_vectors(connection, collection)))
+    return replace(collection, index=chosen.sized(count_vectors(connection, collection)))
 
 
 def _is_there(connection: Connection, collection: Collection, index: VectorIndex | None) -> bool:
-    """Return whether an index as wanted is there and valid."""
-    wanted = index or collection.index
-    return wanted.is_met_by(collection.index) and has_index(connection, collection)
+    """Return whether an index as planned is there and valid."""
+    return (index or collection.index).is_met_by(collection.index) and has_index(connection, collection)
 
 
 def drop_invalid(connection: Connection, collection: Collection) -> None:
@@ -298,8 +296,7 @@ def _analyze(connection: Connection, collection: Collection, option: str = "") -
     tables = [collection.chunks, collection.vectors]
     for table in [*tables, lexical_tables(collection).index] if collection.lexical else tables:
         connection.execute(_CLEAN, {"indexed": quoted(connection, table)})
-        statement: Any = DDL("ANALYZE %(option)s%(fullname)s", context={"option": option})  # type: ignore[no-untyped-call]  # SQLAlchemy leaves DDL untyped
-        connection.execute(statement.against(table))
+        connection.execute(ddl("ANALYZE %(option)s%(fullname)s", table, option=option))
 
 
 def _progress(connection: Connection, collection: Collection) -> IndexProgress | None:

@@ -13,7 +13,6 @@ from typing import Any, TypeAlias
 
 import numpy.typing as npt
 from sqlalchemy import (
-    DDL,
     ColumnElement,
     Connection,
     Row,
@@ -36,6 +35,7 @@ from embedpipe.storage.tables import (
     CreateView,
     VectorIndex,
     catalogue,
+    ddl,
     default_index,
     default_precision,
     quoted,
@@ -67,33 +67,33 @@ class EmbeddingVersions:
     """The collection with its active version, and with the one that is to take its place."""
 
     active: Collection
-    wanted: Collection
+    target: Collection
 
 
 def begin(
     connection: Connection, schema: str, name: str, model: ModelSpec, precision: Precision | None
 ) -> EmbeddingVersions:
-    """Return the active version and the model's. Make that if there is none. It may be the active one.
+    """Return the active version and the model's. Create that if there is none. It may be the active one.
 
     Raises:
         CollectionNotFoundError: If there is no such collection.
-        ConfigurationError: If the model's version was made with another precision, or the collection is of tenants.
+        ConfigurationError: If the model's version was made with another precision, or the collection has tenants.
     """
     catalogue.check_dimensions(model)
-    active, wanted = _claimed(connection, schema, name, model)
+    active, target = _claimed(connection, schema, name, model)
     if active.tenants:
         raise ConfigurationError(
-            f"Collection {name!r} is of tenants, and nobody sees the chunks of all of them. Ingest them into another "
+            f"Collection {name!r} has tenants, and nobody sees the chunks of all of them. Ingest them into another "
             "collection instead."
         )
-    if wanted is None:
+    if target is None:
         return EmbeddingVersions(active, _add(connection, active, model, precision))
-    if precision not in (None, wanted.precision):
+    if precision not in (None, target.precision):
         raise ConfigurationError(
-            f"Collection {name!r} already has vectors of {model.name} in {wanted.precision}, not {precision}. Leave "
+            f"Collection {name!r} already has vectors of {model.name} in {target.precision}, not {precision}. Leave "
             "`precision` out, or call drop_embedding_versions() while another model is active."
         )
-    return EmbeddingVersions(active, wanted)
+    return EmbeddingVersions(active, target)
 
 
 def _claimed(connection: Connection, schema: str, name: str, model: ModelSpec) -> tuple[Collection, Collection | None]:
@@ -122,7 +122,7 @@ def _add(connection: Connection, active: Collection, model: ModelSpec, precision
     for statement in made.create_vectors_statements():
         connection.execute(statement)
     _grant_alike(connection, active.vectors, made.vectors)
-    _execute(connection, _FORGETTING, active.chunks, trigger=_trigger(active), number=active.number)
+    connection.execute(ddl(_FORGETTING, active.chunks, trigger=_trigger(active), number=active.number))
     return made
 
 
@@ -142,10 +142,10 @@ def _index_like(index: VectorIndex, dimensions: int, precision: Precision) -> Ve
     return index if index.suits_any_model else default_index(dimensions, precision)
 
 
-def counts(connection: Connection, wanted: Collection) -> tuple[int, int]:
+def counts(connection: Connection, target: Collection) -> tuple[int, int]:
     """Return how many chunks have a vector of that version, and how many chunks there are."""
     locks.be_patient(connection)  # counting takes its time in a large collection, whatever a search may take
-    tables = (wanted.chunks, wanted.vectors)
+    tables = (target.chunks, target.vectors)
     rows = select(*[select(func.count()).select_from(table).scalar_subquery() for table in tables])
     chunks, vectors = connection.execute(rows).one()
     return vectors, chunks
@@ -190,44 +190,44 @@ def switch(connection: Connection, schema: str, name: str, model: ModelSpec, emb
     Raises:
         StorageError: If the version was removed meanwhile, or is not complete.
     """
-    active, wanted = _claimed(connection, schema, name, model)
+    active, target = _claimed(connection, schema, name, model)
     # Whoever writes vectors locks chunks first. Readers go on until the tables are renamed.
     locks.take(connection, active.chunks, mode="EXCLUSIVE")
-    if wanted is None:
+    if target is None:
         raise StorageError(
             f"The vectors of {model.name} for collection {name!r} were removed while they were made. "
             "Call reembed() again."
         )
-    if wanted.active:
+    if target.active:
         return True
-    rest = unfilled(connection, wanted, after=0, limit=_REST + 1)
+    rest = unfilled(connection, target, after=0, limit=_REST + 1)
     if len(rest) > _REST:
         return False
     if rest:
-        fill(connection, wanted, rest, embed([row.content for row in rest]))
-    _check_complete(connection, wanted)
-    _set_active(connection, active, wanted)
+        fill(connection, target, rest, embed([row.content for row in rest]))
+    _check_complete(connection, target)
+    _set_active(connection, active, target)
     return True
 
 
-def _check_complete(connection: Connection, wanted: Collection) -> None:
-    vectors, chunks = counts(connection, wanted)
+def _check_complete(connection: Connection, target: Collection) -> None:
+    vectors, chunks = counts(connection, target)
     if chunks != vectors:
         raise StorageError(
-            f"Collection {wanted.name!r} has {chunks} chunks and {vectors} vectors of {wanted.model.name}. Nothing was "
+            f"Collection {target.name!r} has {chunks} chunks and {vectors} vectors of {target.model.name}. Nothing was "
             "switched. Remove the vectors with drop_embedding_versions() and embed again."
         )
 
 
-def _set_active(connection: Connection, active: Collection, wanted: Collection) -> None:
+def _set_active(connection: Connection, active: Collection, target: Collection) -> None:
     """Rename both tables by their new states. Searches and writes use the name of an active version."""
     versions = Catalogue(active.schema).embedding_versions
-    for found in (replace(active, active=False), replace(wanted, active=True)):
-        table = (active if found.embedding_version == active.embedding_version else wanted).vectors
-        _execute(connection, "ALTER TABLE %(fullname)s RENAME TO %(name)s", table, name=found.vectors.name)
+    for found in (replace(active, active=False), replace(target, active=True)):
+        table = (active if found.embedding_version == active.embedding_version else target).vectors
+        connection.execute(ddl("ALTER TABLE %(fullname)s RENAME TO %(name)s", table, name=found.vectors.name))
         here = and_(versions.c.collection == found.number, versions.c.number == found.embedding_version)
         connection.execute(update(versions).where(here).values(active=found.active))
-    connection.execute(CreateView(replace(wanted, active=True)))
+    connection.execute(CreateView(replace(target, active=True)))
 
 
 def drop_embedding_versions(connection: Connection, schema: str, name: str) -> int:
@@ -246,18 +246,12 @@ def drop_embedding_versions(connection: Connection, schema: str, name: str) -> i
     for found in idle:
         connection.execute(DropTable(found.vectors))
         connection.execute(delete(of).where(of.c.collection == found.number, of.c.number == found.embedding_version))
-    _execute(connection, "DROP TRIGGER IF EXISTS %(trigger)s ON %(fullname)s", chunks, trigger=trigger)
+    connection.execute(ddl("DROP TRIGGER IF EXISTS %(trigger)s ON %(fullname)s", chunks, trigger=trigger))
     return len(idle)
 
 
 def _idle(connection: Connection, schema: str, name: str) -> list[Collection]:
     return [found for found in catalogue.embedding_versions(connection, schema, name) if not found.active]
-
-
-def _execute(connection: Connection, statement: str, table: Table, **names: object) -> None:
-    """Run DDL on a table. The names in it are our own."""
-    ddl: Any = DDL(statement, context=names)  # type: ignore[no-untyped-call]  # SQLAlchemy leaves DDL untyped
-    connection.execute(ddl.against(table))
 
 
 def _trigger(collection: Collection) -> str:

@@ -62,12 +62,12 @@ class Reembedding:
         """
         schema, name, model = self.database.schema, self.name, self.model
         versions = self.database.run(embedding_versions.begin, schema, name, model, self.precision)
-        if versions.wanted.active:
+        if versions.target.active:
             return
         logger.info("Embedding collection %r again with %s", name, model.name)
         switched = False
         while not switched:  # once, unless others have written more than may be embedded while they wait
-            self._fill(versions.wanted)
+            self._fill(versions.target)
             self._build_index(versions)
             switched = self.database.run(embedding_versions.switch, schema, name, model, self.embed)
         logger.info("Collection %r now has the vectors of %s", name, model.name)
@@ -100,4 +100,4 @@ class Reembedding:
     def _build_index(self, versions: EmbeddingVersions) -> None:
         """Build an index of the new vectors if the present ones have one."""
         if self.database.read(has_index, versions.active):
-            vector_index.create_index(self.database, versions.wanted, None, concurrently=True, on_progress=None)
+            vector_index.create_index(self.database, versions.target, None, concurrently=True, on_progress=None)

@@ -11,6 +11,7 @@ from embedpipe.storage.tables.catalogue import (
     pending_migrations,
 )
 from embedpipe.storage.tables.collection import BM25, Catalogue, Collection, default_precision, quoted
+from embedpipe.storage.tables.ddl import ddl
 from embedpipe.storage.tables.index_types import INDEX_FROM, METHODS, VectorIndex, default_index
 from embedpipe.storage.tables.lexical_index import (
     DIMENSIONS,
@@ -39,6 +40,7 @@ __all__ = [
     "check_same",
     "checked_tenant",
     "create_lexical_statements",
+    "ddl",
     "default_index",
     "default_precision",
     "describe",

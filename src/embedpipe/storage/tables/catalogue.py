@@ -247,7 +247,7 @@ def _json(value: ModelSpec | VectorIndex | BM25) -> ColumnElement[Any]:
 
 
 def lock(connection: Connection) -> None:
-    """Wait until nobody else migrates or makes a collection, and keep others from it until the transaction ends."""
+    """Wait until nobody else migrates or creates a collection, and keep others from it until the transaction ends."""
     connection.execute(select(func.pg_advisory_xact_lock(_LOCK)))
 
 
@@ -267,7 +267,7 @@ def _create(
     collection = planned(connection, schema, name, number=number, model=model, settings=settings)
     for statement in creation(collection):
         connection.execute(statement)
-    logger.info("Made collection %r for %s", name, model.name)
+    logger.info("Created collection %r for %s", name, model.name)
     return collection
 
 
@@ -295,7 +295,7 @@ def _words(lexical: bool | BM25 | None) -> BM25 | None:
 
 
 def creation(collection: Collection) -> list[Executable]:
-    """Return the statements that make a planned collection: its rows in the catalogue, and its tables."""
+    """Return the statements that create a planned collection: its rows in the catalogue, and its tables."""
     row = insert(Catalogue(collection.schema).collections).values(
         number=collection.number,
         name=collection.name,

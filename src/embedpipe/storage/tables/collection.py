@@ -15,10 +15,8 @@ wrong vectors.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 from sqlalchemy import (
-    DDL,
     BigInteger,
     Boolean,
     Column,
@@ -42,13 +40,12 @@ from sqlalchemy.schema import CreateIndex, CreateTable
 from sqlalchemy.sql.base import Executable
 
 from embedpipe.errors import ConfigurationError
+from embedpipe.storage.tables.ddl import ddl
 from embedpipe.storage.tables.index_types import VectorIndex
 from embedpipe.storage.tables.once import once_property
 from embedpipe.storage.tables.tenancy import security, tenant_columns
 from embedpipe.storage.types import Precision, vector_column
 from embedpipe.types import ModelSpec
-
-_STORAGE_PLAIN: Any = DDL("ALTER TABLE %(fullname)s ALTER COLUMN embedding SET STORAGE PLAIN")  # type: ignore[no-untyped-call]  # SQLAlchemy leaves DDL untyped
 
 _PAGE_BYTES = 8100
 """The bytes that a row may have and still stay within one page of 8 KB."""
@@ -212,7 +209,7 @@ class Collection:
         if self._vector_bytes() <= _PAGE_BYTES:
             # With vectors out of line (TOAST), the heap looks tiny, and the planner prefers a sequential scan to the
             # vector index.
-            statements.append(_STORAGE_PLAIN.against(self.vectors))
+            statements.append(ddl("ALTER TABLE %(fullname)s ALTER COLUMN embedding SET STORAGE PLAIN", self.vectors))
         return statements
 
     def _vector_bytes(self) -> int:

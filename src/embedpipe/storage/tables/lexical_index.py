@@ -14,11 +14,9 @@ are those of the reader's own snapshot.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 from pgvector.sqlalchemy import SPARSEVEC
 from sqlalchemy import (
-    DDL,
     REAL,
     BigInteger,
     Column,
@@ -33,6 +31,7 @@ from sqlalchemy.schema import CreateIndex, CreateTable
 from sqlalchemy.sql.base import Executable
 
 from embedpipe.storage.tables.collection import Collection
+from embedpipe.storage.tables.ddl import ddl
 from embedpipe.storage.tables.once import once
 from embedpipe.storage.tables.tenancy import security, tenant_columns
 
@@ -105,6 +104,5 @@ def create_lexical_statements(collection: Collection) -> list[Executable]:
         statements += security(table) if collection.tenants else []
     # A query reads the weights of many rows, so these stay in the row if they can (MAIN). It reads the terms of none,
     # so those of a long chunk may lie elsewhere (EXTERNAL).
-    storage: Any = DDL("ALTER TABLE %(fullname)s ALTER weights SET STORAGE MAIN, ALTER terms SET STORAGE EXTERNAL")  # type: ignore[no-untyped-call]  # SQLAlchemy leaves DDL untyped
-    statements.append(storage.against(made.index))
-    return statements
+    storage = "ALTER TABLE %(fullname)s ALTER weights SET STORAGE MAIN, ALTER terms SET STORAGE EXTERNAL"
+    return [*statements, ddl(storage, made.index)]

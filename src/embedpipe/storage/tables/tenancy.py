@@ -12,10 +12,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import DDL, Column, Connection, Table, Text, text
+from sqlalchemy import Column, Connection, Table, Text, text
 from sqlalchemy.sql.base import Executable
 
 from embedpipe.errors import ConfigurationError, InputError
+from embedpipe.storage.tables.ddl import ddl
 from embedpipe.storage.types import storable_text
 
 _SECURITY = (
@@ -53,7 +54,7 @@ def tenant_columns(tenants: bool, *, primary_key: bool = True) -> list[Column[An
 
 def security(table: Table) -> list[Executable]:
     """Return the DDL that lets each tenant see and write only its own rows."""
-    return [DDL(statement).against(table) for statement in _SECURITY]  # type: ignore[no-untyped-call]  # SQLAlchemy leaves DDL untyped
+    return [ddl(statement, table) for statement in _SECURITY]
 
 
 def enter_tenant(connection: Connection, tenant: str) -> None:

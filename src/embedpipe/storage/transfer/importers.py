@@ -108,7 +108,7 @@ def import_rows(
             source.statement(connection)
         )
         for part in rows.partitions(BATCH_ROWS):
-            _write(store, part, convert, report)
+            _import_part(store, part, convert, report)
             if on_progress is not None:
                 on_progress(report)
 
@@ -123,7 +123,7 @@ def import_rows(
     return report
 
 
-def _write(
+def _import_part(
     store: PgVectorStore, rows: Iterable[Any], convert: Callable[[SourceRow], Chunk], report: ImportReport
 ) -> None:
     model = store.settings.model or store.collection.model

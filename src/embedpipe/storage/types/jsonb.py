@@ -29,7 +29,7 @@ def dumps(value: Mapping[str, Any] | None, *, what: str) -> str | None:
     if value is None:
         return None
     if not isinstance(value, Mapping):
-        raise InputError(f"{what} must be a dict, not {type(value).__name__}.")
+        raise InputError(f"{what} is a {type(value).__name__}. Pass a dict.")
     return dumps_value(value, what=what)
 
 
@@ -69,7 +69,7 @@ def storable_text(text: str, what: str) -> str:
         InputError: If it is no str, or has a NUL character or a lone surrogate. The message begins with `what`.
     """
     if not isinstance(text, str):
-        raise InputError(f"{what} must be a str, not {type(text).__name__}.")
+        raise InputError(f"{what} is a {type(text).__name__}. Pass a str.")
     fault = None if text.isascii() and "\x00" not in text else _text_fault(text)
     if fault is not None:
         raise InputError(f"{what}: {fault}")

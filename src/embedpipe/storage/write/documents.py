@@ -6,11 +6,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from sqlalchemy import Connection, bindparam, func, select
+from sqlalchemy import Connection, func, select
 
 from embedpipe.errors import EmbedPipeError, InputError
 from embedpipe.storage.tables import Collection
-from embedpipe.storage.types import BytesArray, JsonbArray, TextArray, ordered
+from embedpipe.storage.types import BytesArray, JsonbArray, TextArray, ordered, text_array
 from embedpipe.storage.write import statements
 from embedpipe.storage.write.chunks import (
     ChunkRows,
@@ -79,10 +79,9 @@ def stored(connection: Connection, collection: Collection, document_ids: Sequenc
     """Return the documents with these ids, in the order of the ids, without those that are not there."""
     table = collection.documents
     rows = select(table.c.id, table.c.content, table.c.metadata, table.c.key_order)
-    rows = rows.where(table.c.id == func.any(bindparam("ids")))
     found = {
         row.id: StoredDocument(row.id, row.content, ordered(row.metadata, row.key_order, "metadata"))
-        for row in connection.execute(rows, {"ids": TextArray(document_ids)})
+        for row in connection.execute(rows.where(table.c.id == func.any(text_array(document_ids))))
     }
     return [found[name] for name in document_ids if name in found]
 
@@ -90,13 +89,10 @@ def stored(connection: Connection, collection: Collection, document_ids: Sequenc
 def known(connection: Connection, collection: Collection, document_ids: Sequence[str]) -> Known:
     """Return what is stored of these documents: their hashes, and the ids of their chunks."""
     documents, chunks = collection.documents, collection.chunks
-    ids = TextArray(document_ids)
-    hashes = select(documents.c.id, documents.c.hash).where(documents.c.id == func.any(bindparam("ids")))
-    stored = select(chunks.c.id).where(chunks.c.document_id == func.any(bindparam("ids")))
-    return Known(
-        {row.id: bytes(row.hash) for row in connection.execute(hashes, {"ids": ids})},
-        set(connection.scalars(stored, {"ids": ids})),
-    )
+    named = func.any(text_array(document_ids))
+    hashes = select(documents.c.id, documents.c.hash).where(documents.c.id == named)
+    stored = select(chunks.c.id).where(chunks.c.document_id == named)
+    return Known({row.id: bytes(row.hash) for row in connection.execute(hashes)}, set(connection.scalars(stored)))
 
 
 def write(connection: Connection, collection: Collection, batch: DocumentBatch) -> Written:
@@ -110,8 +106,8 @@ def write(connection: Connection, collection: Collection, batch: DocumentBatch) 
     names = [chunk.id for chunk in batch.new.chunks]
     vectors = checked(batch.vectors, collection, count=len(names), names=names)
     _upsert_documents(connection, collection, batch.documents)
-    of_documents = func.any(bindparam(None, TextArray([row.id for row in batch.documents])))
-    there = lock(connection, collection, collection.chunks.c.document_id == of_documents)
+    ids = text_array([row.id for row in batch.documents])
+    there = lock(connection, collection, collection.chunks.c.document_id == func.any(ids))
     kept, new = ({str(chunk.id) for chunk in rows.chunks} for rows in (batch.kept, batch.new))
     if not kept <= there.keys():
         raise ConcurrentChangeError("Chunks that were to be kept are gone: another writer changed these documents.")
@@ -127,7 +123,7 @@ def write_by_halves(connection: Connection, collection: Collection, batch: Docum
     """Write the documents as `write`, without those that are refused: these are found, and stay as they were stored."""
     removed, refused = 0, dict[str, InputError]()
     rows = sorted(batch.documents, key=lambda row: row.id)  # as `locks` has it; first what is there, then by halves
-    named = func.any(bindparam(None, TextArray([row.id for row in rows])))
+    named = func.any(text_array([row.id for row in rows]))
     connection.execute(statements.lock_documents(collection, collection.documents.c.id == named)).all()
     lock(connection, collection, collection.chunks.c.document_id == named)
     for outcome in by_halves(connection, rows, _write_part, collection, batch):
@@ -157,10 +153,10 @@ def _part(batch: DocumentBatch, rows: Sequence[DocumentRow]) -> DocumentBatch:
 def prune(connection: Connection, collection: Collection, seen: Sequence[str]) -> tuple[int, int]:
     """Delete all documents but those seen, and return how many documents and chunks there were."""
     documents, chunks = collection.documents, collection.chunks
-    unseen = documents.c.id != func.all(bindparam(None, TextArray(seen)))
+    unseen = documents.c.id != func.all(text_array(seen))
     deleted = statements.delete_documents(collection, unseen).returning(documents.c.id)
     ids = list(connection.scalars(deleted))  # who writes one of these anew waits from here on
-    gone = delete_where(connection, collection, chunks.c.document_id == func.any(bindparam(None, TextArray(ids))))
+    gone = delete_where(connection, collection, chunks.c.document_id == func.any(text_array(ids)))
     return len(ids), gone
 
 

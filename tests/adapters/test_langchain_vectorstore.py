@@ -377,7 +377,7 @@ class TestSearching:
 
     @pytest.mark.parametrize(("name", "value"), [("fetch_k", 0), ("fetch_k", 2.5), ("k", 0), ("k", "3")])
     async def test_marginal_relevance_counts_from_1(self, fruit: EmbedPipeVectorStore, name: str, value: Any) -> None:
-        with pytest.raises(InputError, match=f"^{name} is {value!r}. Pass a whole number"):
+        with pytest.raises(InputError, match=f"^{name}={value!r} is out of range. Pass a whole number"):
             fruit.max_marginal_relevance_search("x", **{name: value})
         with pytest.raises(InputError, match=name):
             await fruit.amax_marginal_relevance_search_by_vector([1.0] * EMBEDDING_SIZE, **{name: value})

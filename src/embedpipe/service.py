@@ -144,6 +144,7 @@ class SemanticSearchService:
         filter: Condition = None,
         threshold: float | None = None,
         candidates: int | None = None,
+        required_phrases: bool = False,
         exact: bool = False,
     ) -> list[SearchResult]:
         """Find the k best chunks for a query.
@@ -155,6 +156,8 @@ class SemanticSearchService:
             filter: A condition on the chunks' metadata.
             threshold: The lowest cosine similarity to the query, in every mode.
             candidates: How many chunks are reranked. None for 50, or k if that is more.
+            required_phrases: Whether only chunks are found that hold the query's quoted phrases. Otherwise phrases add
+                to the score. A lexical search always requires them.
             exact: Whether the query is compared with every vector, without the index.
 
         Returns:
@@ -171,7 +174,13 @@ class SemanticSearchService:
             if not self.store.is_open and not self.store.exists():
                 raise self._not_found()
             search = Search(
-                text=query, k=fetched, mode=mode, filter=parse_filter(filter), threshold=threshold, exact=exact
+                text=query,
+                k=fetched,
+                mode=mode,
+                filter=parse_filter(filter),
+                threshold=threshold,
+                required_phrases=required_phrases,
+                exact=exact,
             )
             if search.needs_vector:
                 search = search.with_vector(self.generator.generate(query, kind="query").embedding)
@@ -190,6 +199,7 @@ class SemanticSearchService:
         filter: Condition = None,
         threshold: float | None = None,
         candidates: int | None = None,
+        required_phrases: bool = False,
         exact: bool = False,
     ) -> list[SearchResult]:
         """Do the same as `search`, on the running event loop."""
@@ -198,7 +208,13 @@ class SemanticSearchService:
             if not self.async_store.is_open and not await self.async_store.exists():
                 raise self._not_found()
             search = Search(
-                text=query, k=fetched, mode=mode, filter=await aparse_filter(filter), threshold=threshold, exact=exact
+                text=query,
+                k=fetched,
+                mode=mode,
+                filter=await aparse_filter(filter),
+                threshold=threshold,
+                required_phrases=required_phrases,
+                exact=exact,
             )
             if search.needs_vector:
                 search = search.with_vector((await self.generator.agenerate(query, kind="query")).embedding)

@@ -23,7 +23,7 @@ from embedpipe.chunking import MarkdownChunker, ParagraphChunker, RecursiveChunk
 from embedpipe.embedding.engine.rate_limiter import seconds
 from embedpipe.errors import InputError
 from embedpipe.retrieval.context import Passage
-from embedpipe.storage.lexical.query_parser import parse_query, unquoted
+from embedpipe.storage.lexical.query_parser import parse_query
 from embedpipe.text import clean_text, sentence_spans, words
 from embedpipe.types import Chunk, SearchResult
 from soaking import scaled
@@ -78,7 +78,7 @@ FUNCTIONS: dict[str, Callable[[str], object]] = {
     "find_quote of parts": lambda text: find_quote(" … ".join(text[:2000]) + " … zq", text),
     "extract": lambda text: ExtractiveAnswerer().statements(text, [passage(text)]),
     "parse_query": parse_query,
-    "unquoted": unquoted,
+    "parse_query of phrases": lambda text: parse_query(text, required_phrases=False),
     "seconds": seconds,
 }
 

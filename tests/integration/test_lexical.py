@@ -7,6 +7,7 @@ import random
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
+from typing import Any
 
 import numpy as np
 import psycopg
@@ -14,7 +15,7 @@ import pytest
 from sqlalchemy import func, select, text, true
 
 from embedpipe.errors import ConfigurationError, InputError
-from embedpipe.storage import BM25, Database, Field, Filter, PgVectorStore
+from embedpipe.storage import BM25, Database, Field, Filter, Fusion, PgVectorStore
 from embedpipe.storage.lexical import refresh_weights
 from embedpipe.storage.tables import lexical_tables
 from embedpipe.types import Chunk, ModelSpec
@@ -289,20 +290,54 @@ def test_phrases_are_required_and_exclusions_kept_out(store: PgVectorStore, quer
 
 
 @pytest.mark.parametrize(
-    ("query", "ids"),
+    ("query", "holding", "required"),
     [
-        ('a quick "brown fox"', "1"),  # which one chunk holds
-        ('what is a "foxes and hounds club"?', "12345"),
-        ('a kennel of 5" or 3" planks', "12345"),
-        ('a "foxes and hounds club" -kennel', "1234"),
+        ('a quick "brown dog"', "2", "2"),
+        ('what is a "foxes and hounds club"?', "", ""),
+        ('a kennel of 5" or 3" planks', "", "12345"),
+        ('"quick brown" "lazy dog" "art kennel"', "15", ""),  # two and one of three
+        ('"quick brown" or "art kennel"', "15", "15"),
+        ('"the" dog', "", "12345"),
+        ('dog "brown dog" -kennel', "2", "2"),
+        ('"brown dog" -cat', "", ""),
     ],
 )
-def test_a_hybrid_search_takes_phrases_that_no_chunk_holds_for_words(
-    store: PgVectorStore, query: str, ids: str
+@pytest.mark.parametrize("method", ["scores", "ranks"])
+def test_phrases_of_a_hybrid_search_boost_unless_required(
+    store: PgVectorStore, query: str, holding: str, required: str, method: Any
 ) -> None:
     write(store, DOGS)
-    found = store.search(np.ones(2, np.float32), query, k=10, mode="hybrid")
-    assert sorted(result.id for result in found) == list(ids)
+    vector, plain = np.ones(2, np.float32), query.replace('"', "")
+    fusion = Fusion(method=method, phrase_boost=1.0)
+    free = store.search(vector, query, k=10, mode="hybrid", fusion=fusion)
+    assert {hit.id for hit in free} == {hit.id for hit in store.search(vector, plain, k=10, mode="hybrid")}
+    assert {hit.id for hit in free if hit.phrase_boost} == set(holding)
+    assert not holding or free[0].id in holding
+    found = store.search(vector, query, k=10, mode="hybrid", required_phrases=True, fusion=fusion)
+    assert sorted(hit.id for hit in found) == list(required)
+
+
+def test_the_boost_is_a_share_of_the_range_of_scores(store: PgVectorStore) -> None:
+    write(store, DOGS)
+    query = '"quick brown" "brown dog" kennel'
+    scores: dict[float, dict[str, float]] = {}
+    for boost in (0.0, 0.5, 1.0):
+        hits = store.search(np.ones(2, np.float32), query, k=10, mode="hybrid", fusion=Fusion(phrase_boost=boost))
+        scores[boost] = {hit.id: hit.score for hit in hits}
+        added = boost / 2 * (max(scores[0.0].values()) - min(scores[0.0].values()))  # each holds one of two phrases
+        for hit in hits:
+            gained = added if hit.id in "12" else 0
+            assert hit.phrase_boost == pytest.approx(gained)
+            assert hit.score == pytest.approx(scores[0.0][hit.id] + gained)
+            assert f"by quoted phrases: +{gained:.4f}" in hit.explain()
+
+
+def test_a_phrase_of_common_words_is_found_among_many_that_have_them(store: PgVectorStore) -> None:
+    others = {f"other {i:03}": "error log error log log of an error" for i in range(300)}
+    write(store, {**others, "wanted": "the log error that nobody reads, in a text of many words " + "and others " * 30})
+    query, vector = '"log error that nobody" error log', np.ones(2, np.float32)
+    found = store.search(vector, query, k=3, mode="hybrid", fusion=Fusion(candidates=3))
+    assert found[0].id == "wanted"
 
 
 HOSTILE = [

@@ -106,7 +106,7 @@ def test_a_lone_hit_that_matches_has_the_best_score(service: SemanticSearchServi
 
 
 def test_phrases_and_exclusions_hold_for_the_whole_hybrid_search(service: SemanticSearchService) -> None:
-    for result in service.search('"context manager" -async', k=50):
+    for result in service.search('"context manager" -async', k=50, required_phrases=True):
         assert "context manager" in " ".join(result.text.lower().replace('"', "").replace("*", "").split())
         assert "async" not in result.text.lower().split()
 

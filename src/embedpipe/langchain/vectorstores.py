@@ -37,7 +37,7 @@ from embedpipe.storage import AsyncPgVectorStore, PgVectorStore, store_for_model
 from embedpipe.types import Chunk, SearchResult
 
 _WRITE_OPTIONS = ("ids", "batch_size")
-_SEARCH_OPTIONS = ("filter", "mode", "threshold", "fusion", "exact")
+_SEARCH_OPTIONS = ("filter", "mode", "threshold", "required_phrases", "fusion", "exact")
 
 
 class EmbedPipeVectorStore(VectorStore):
@@ -52,6 +52,7 @@ class EmbedPipeVectorStore(VectorStore):
     - `mode`: "dense", "lexical" or "hybrid"
     - `threshold`: the lowest cosine similarity
     - `fusion`: the weights of the two legs of hybrid search
+    - `required_phrases`: whether a hybrid search finds only what holds the query's quoted phrases
     - `exact`: whether to search without the index
 
     An `EmbedPipeEmbeddings` binds the store to its model. A collection with another model's vectors then raises

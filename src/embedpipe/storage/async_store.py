@@ -162,6 +162,7 @@ class AsyncPgVectorStore(ThreadStore):
         mode: SearchMode = "dense",
         filter: Condition = None,
         threshold: float | None = None,
+        required_phrases: bool = False,
         with_vectors: bool = False,
         fusion: Fusion | FusionMethod | None = None,
         exact: bool = False,
@@ -181,6 +182,8 @@ class AsyncPgVectorStore(ThreadStore):
                 both.
             filter: A condition on the metadata.
             threshold: The least similarity to `vector`, in every mode.
+            required_phrases: In a hybrid search, bring only chunks that hold the quoted phrases of `text`. Otherwise
+                phrases add to the score. A lexical search always requires them.
             with_vectors: Return each chunk's vector with it.
             fusion: How a hybrid search weighs its legs: a `Fusion`, "scores" or "ranks".
             exact: Compare with every vector, also where there is an index, which may miss some.
@@ -197,6 +200,7 @@ class AsyncPgVectorStore(ThreadStore):
             text=text,
             filter=await aparse_filter(filter),
             threshold=threshold,
+            required_phrases=required_phrases,
             with_vectors=with_vectors,
             fusion=as_fusion(fusion),
             exact=exact,

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from embedpipe.storage.lexical.query_parser import ParsedQuery, parse_query, unquoted
+from embedpipe.storage.lexical.query_parser import ParsedQuery, parse_query
 
 
 @pytest.mark.parametrize(
@@ -47,12 +47,26 @@ def test_any_text_is_a_query_and_only_exclusions_and_or_are_left_out_of_its_word
         assert query.constraint is None
 
 
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("two words", ParsedQuery("two words")),
+        ('a "b c" "d"', ParsedQuery("a b c d", phrases=("b c", "d"))),
+        ('a "b c" -d', ParsedQuery("a b c", '-"d"', "", "d", ("b c",))),
+        ('a -"b c"', ParsedQuery("a", '-"b c"', "", "b c")),
+        ('"a b" or -c d', ParsedQuery("a b d", '"a b" or -"c"', "", "c", ("a b",))),
+        ('"a b" or "c d"', ParsedQuery("a b c d", phrases=("a b", "c d"))),
+        ('"or" a', ParsedQuery("or a", phrases=("or",))),
+    ],
+)
+def test_phrases_that_are_not_required_leave_the_constraint(text: str, expected: ParsedQuery) -> None:
+    assert parse_query(text, required_phrases=False) == expected
+
+
 @given(st.text())
-def test_without_its_quotes_a_query_asks_for_no_phrase(text: str) -> None:
-    query = parse_query(unquoted(text))
-    assert not query.required
-    assert query.excluded == parse_query(text).excluded
-
-
-def test_only_the_quotes_of_phrases_go() -> None:
-    assert unquoted('a "b c" -"d e" "f') == 'a b c -"d e" "f'
+def test_phrases_are_words_of_the_query_whether_required_or_not(text: str) -> None:
+    required, free = parse_query(text), parse_query(text, required_phrases=False)
+    assert free.words == required.words
+    assert free.excluded == required.excluded
+    assert (free.required, required.phrases) == ("", ())
+    assert set(" ".join(free.phrases).split()) <= set(free.words.split())

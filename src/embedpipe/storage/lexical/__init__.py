@@ -2,7 +2,7 @@
 
 from embedpipe.storage.lexical import bm25
 from embedpipe.storage.lexical.index import WEIGHT_TOLERANCE, index_chunks, refresh_weights, remove_chunks
-from embedpipe.storage.lexical.query_parser import ParsedQuery, parse_query, unquoted
+from embedpipe.storage.lexical.query_parser import ParsedQuery, parse_query
 from embedpipe.storage.lexical.terms import CHUNKS, LENGTHS, total
 
 __all__ = [
@@ -16,5 +16,4 @@ __all__ = [
     "refresh_weights",
     "remove_chunks",
     "total",
-    "unquoted",
 ]

@@ -59,6 +59,7 @@ from sqlalchemy import (
     union_all,
 )
 from sqlalchemy.dialects import postgresql
+from sqlalchemy.dialects.postgresql import ARRAY
 
 from embedpipe.storage.filters import Filter, where
 from embedpipe.storage.lexical.terms import (
@@ -89,6 +90,9 @@ _FEW_CHUNKS = 2000
 _ROUNDING = 1 - 1e-5
 """Lowers the threshold of the second round a little, since pgvector adds up in single precision."""
 
+
+_MOST_PHRASES = 10
+"""The phrases of a query that count, if they are not required: each is looked for in the text of many chunks."""
 
 TIED = 64
 """How many rows more than wanted are kept of each round, since several may tie with the last one.
@@ -235,6 +239,48 @@ def _meets_constraint(collection: Collection) -> ColumnElement[bool]:
     in_text = select(reads).where(chunks.c.key == key).scalar_subquery()
     obvious = and_(_scalar(asked.c.single), not_(terms.overlap(_scalar(asked.c.excluded))))
     return or_(_scalar(asked.c.idle), and_(terms.contains(_scalar(asked.c.required)), or_(obvious, in_text)))
+
+
+def phrase_candidates(collection: Collection, restriction: ColumnElement[bool] | None) -> Select[Any]:
+    """Select the keys of chunks that may hold a bound phrase: for each, the best that have all its words.
+
+    A phrase of common words would else go unnoticed in a large collection, since other chunks have these words more
+    often. The caller binds `lexical_candidates`, the number of chunks for each phrase.
+    """
+    index, chunks, phrases = lexical_tables(collection).index, collection.chunks, _phrases(collection)
+    rows = select(index.c.key, score(collection).label("score")).where(index.c.terms.contains(phrases.c.terms))
+    if restriction is not None:
+        rows = rows.join(chunks, chunks.c.key == index.c.key).where(restriction)
+    likely = _best(rows.correlate(phrases)).lateral("likely")
+    return select(likely.c.key).select_from(phrases.join(likely, true()))
+
+
+def phrases_held(collection: Collection, key: ColumnElement[Any]) -> ColumnElement[float]:
+    """Return the share of the bound phrases that a chunk holds, 0 to 1. Words such as "the" count only as places."""
+    index, chunks, phrases = lexical_tables(collection).index, collection.chunks, _phrases(collection)
+    reads = tsvector(collection, collection.embedded_text).op("@@")(phrases.c.query)
+    # A subquery, for the reason given in `_meets_constraint`.
+    in_text = select(reads).where(chunks.c.key == key).correlate_except(chunks).scalar_subquery()
+    # 0, not NULL, for a chunk without words. A query whose phrases have none such counts as held by no chunk.
+    held = (
+        select(func.count())
+        .select_from(phrases.join(index, index.c.terms.contains(phrases.c.terms)))
+        .where(index.c.key == key, in_text)
+        .scalar_subquery()
+    )
+    total = select(func.count()).select_from(phrases).scalar_subquery()
+    return func.coalesce(cast(held, Float) / func.nullif(total, 0), 0.0, type_=Float())
+
+
+@once
+def _phrases(collection: Collection) -> CTE:
+    """Return a row for each bound phrase that has any words: as a tsquery, and its terms."""
+    bound: BindParameter[Any] = bindparam("phrases", type_=ARRAY(Text))
+    texts = func.unnest(bound, type_=Text()).table_valued("text", name="quoted").render_derived()
+    query = func.phraseto_tsquery(language_of(collection), segmented(texts.c.text))
+    rows = select(query.label("query"), _terms(collection, texts.c.text).label("terms"))
+    rows = rows.where(func.numnode(query) > 0).limit(literal_column(str(_MOST_PHRASES)))
+    return rows.cte("lexical_phrases").prefix_with("MATERIALIZED")
 
 
 @once

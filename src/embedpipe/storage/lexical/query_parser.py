@@ -26,36 +26,43 @@ class ParsedQuery:
 
     Attributes:
         words: The words that score a chunk: all but the excluded ones and the operator `or`.
-        constraint: The condition that a chunk must meet, for `websearch_to_tsquery`: the phrases and exclusions. None
-            if there are none.
+        constraint: The condition that a chunk must meet, for `websearch_to_tsquery`: the required phrases, and the
+            exclusions. None if there are none.
         required: Words of the constraint that every match has. With `excluded`, they decide for most chunks before any
             text is read.
         excluded: Words of the constraint's exclusions.
+        phrases: The phrases that are not required. Their words are among `words`.
     """
 
     words: str
     constraint: str | None = None
     required: str = ""
     excluded: str = ""
+    phrases: tuple[str, ...] = ()
 
     @property
-    def values(self) -> dict[str, str | None]:
+    def values(self) -> dict[str, str | list[str] | None]:
         """The values to bind to the statements of a lexical search."""
         return {
             "words": self.words,
             "constraint": self.constraint,
             "required": self.required,
             "excluded": self.excluded,
+            "phrases": list(self.phrases),
         }
 
 
-def parse_query(text: str) -> ParsedQuery:
+def parse_query(text: str, *, required_phrases: bool = True) -> ParsedQuery:
     """Parse a query. Any text is one.
 
     As in PostgreSQL, `-` excludes the word or phrase right after it, and the texts on both sides of `or` are
     alternatives. There are three differences. Words outside quotes are not required: they add to the score. A dash
     before a space or another dash excludes nothing. A quote that is left open, or follows a letter or digit (5"),
     quotes nothing.
+
+    Args:
+        text: The query.
+        required_phrases: Put phrases into the constraint. Otherwise they are returned as `phrases`.
 
     Raises:
         InputError: If there are more than `MOST_OPERATORS` phrases and exclusions.
@@ -64,6 +71,7 @@ def parse_query(text: str) -> ParsedQuery:
     if not _OPERATOR.search(text):
         return ParsedQuery(" ".join(text.split()))
     alternatives = [_Alternative()]
+    phrases: list[str] = []
     parts = list(_PART.finditer(text))
     after_operand = False
     for position, match in enumerate(parts):
@@ -72,12 +80,15 @@ def parse_query(text: str) -> ParsedQuery:
             after_operand = False
             continue
         after_operand = True
-        part = match["word"] if match["phrase"] is None else match["phrase"]
+        part, is_phrase = (match["word"], False) if match["phrase"] is None else (match["phrase"], True)
         kinds = alternatives[-1]
-        (kinds.excluded if match["minus"] else kinds.words if match["phrase"] is None else kinds.phrases).append(part)
+        if is_phrase and not match["minus"] and not required_phrases:
+            phrases.append(part)
+            is_phrase = False
+        (kinds.excluded if match["minus"] else kinds.phrases if is_phrase else kinds.words).append(part)
         if not match["minus"]:
             kinds.scored.append(part)
-    operators = sum(len(each.phrases) + len(each.excluded) for each in alternatives)
+    operators = len(phrases) + sum(len(each.phrases) + len(each.excluded) for each in alternatives)
     if operators > MOST_OPERATORS:
         raise InputError(
             f"The query has {operators} quoted phrases and words excluded by a dash. At most {MOST_OPERATORS} are "
@@ -85,18 +96,14 @@ def parse_query(text: str) -> ParsedQuery:
         )
     words = " ".join(part for each in alternatives for part in each.scored)
     if not any(each.phrases or each.excluded for each in alternatives):
-        return ParsedQuery(words)
+        return ParsedQuery(words, phrases=tuple(phrases))
     return ParsedQuery(
         words,
         " or ".join(each.constraint() for each in alternatives),
         required=" ".join(alternatives[0].phrases) if len(alternatives) == 1 else "",
         excluded=" ".join(part for each in alternatives for part in each.excluded),
+        phrases=tuple(phrases),
     )
-
-
-def unquoted(text: str) -> str:
-    """Return the query with the words of its phrases as plain words. Exclusions stay."""
-    return _PART.sub(lambda part: part[0] if part["phrase"] is None or part["minus"] else part["phrase"], text)
 
 
 @dataclass(frozen=True, slots=True)

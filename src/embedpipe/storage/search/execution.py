@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any
 
 from sqlalchemy import Connection
 
 from embedpipe.errors import ConfigurationError
 from embedpipe.storage.database import run_off_loop
-from embedpipe.storage.lexical import unquoted
 from embedpipe.storage.search.dense import tune
 from embedpipe.storage.search.options import Search
 from embedpipe.storage.search.statement_cache import prepared, takes_long
@@ -24,7 +22,6 @@ def search(connection: Connection, collection: Collection, wanted: Search) -> li
 
     Where the vector index brings fewer than k, and fewer than there are, the exact scan answers: an index search under
     a filter can end early, and a graph may not lead to every row. What a threshold cuts was brought, and needs no scan.
-    Where no chunk holds the phrases of a hybrid search, their words count like others: questions quote titles.
     """
     if wanted.mode != "dense" and not collection.lexical:
         raise ConfigurationError(
@@ -36,6 +33,7 @@ def search(connection: Connection, collection: Collection, wanted: Search) -> li
         "threshold": wanted.threshold,
         "dense_weight": wanted.fusion.weight,
         "rrf_k": wanted.fusion.rrf_k,
+        "phrase_boost": wanted.fusion.phrase_boost,
     }
     if wanted.vector is not None:
         dimensions, precision, owner = (
@@ -46,9 +44,6 @@ def search(connection: Connection, collection: Collection, wanted: Search) -> li
         [vector] = checked_vectors([wanted.vector], count=1, dimensions=dimensions, owner=owner, precision=precision)
         values["vector"] = bound_vector(vector, precision)
     rows = _rows(connection, collection, wanted, values)
-    if not rows and wanted.mode == "hybrid" and wanted.text is not None:
-        plain = unquoted(wanted.text)
-        return [] if plain == wanted.text else search(connection, collection, replace(wanted, text=plain))
     return _results(rows, wanted, collection.precision)
 
 
@@ -101,6 +96,7 @@ def _results(rows: Sequence[Any], wanted: Search, precision: Precision) -> list[
                 lexical_score=lexical_score,
                 dense_rank=dense_rank,
                 lexical_rank=lexical_rank,
+                phrase_boost=row.phrase_boost if wanted.has_phrases else None,
                 vector=vector,
             )
         )

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from sqlalchemy import CTE, ColumnElement, Float, Integer, Subquery, bindparam, cast, func, literal_column, select
 
+from embedpipe.storage.lexical import bm25
 from embedpipe.storage.search.options import FusionMethod
+from embedpipe.storage.tables import Collection
 
 
 def ranked(leg: Subquery, by: str, name: str) -> CTE:
@@ -27,6 +29,21 @@ def fused_score(candidates: CTE, method: FusionMethod) -> ColumnElement[float]:
         lexical_part = _unit_range(candidates.c.lexical_score, least=0)
     # The weighted mean of both, written so that two scores of 1 give exactly 1.
     return cast(lexical_part + bound("dense_weight") * (dense_part - lexical_part), Float)
+
+
+def boosted(fused: Subquery, collection: Collection) -> Subquery:
+    """Add to the scores of chunks that hold quoted phrases, with the bound `phrase_boost` b, and say how much.
+
+    score + b * share of the phrases that the chunk holds * (greatest score - least score of the candidates)
+
+    The range makes it mean the same for every method and model. At b = 1 every chunk that holds all phrases comes
+    before all that hold none.
+    """
+    span = func.max(fused.c.score).over() - func.min(fused.c.score).over()
+    added = cast(bound("phrase_boost") * bm25.phrases_held(collection, fused.c.key) * span, Float)
+    rows = select(fused, added.label("phrase_boost")).subquery("with_boost")
+    columns = [column for column in rows.c if column.name != "score"]
+    return select(*columns, (rows.c.score + rows.c.phrase_boost).label("score")).subquery("boosted")
 
 
 def bound(name: str) -> ColumnElement[float]:

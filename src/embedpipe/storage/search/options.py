@@ -33,6 +33,8 @@ class Fusion:
             0.5 for ranks.
         rrf_k: The constant of reciprocal rank fusion.
         candidates: How many chunks each leg brings at least.
+        phrase_boost: What a chunk gains that holds all quoted phrases of the query, as a share of the range between the
+            least and the greatest score of the candidates, 0 to 1. One that holds some gains that share of it.
 
     Raises:
         ConfigurationError: If a value is out of its range.
@@ -42,6 +44,7 @@ class Fusion:
     dense_weight: float | None = None
     rrf_k: int = 60
     candidates: int = 100
+    phrase_boost: float = 0.2
 
     def __post_init__(self) -> None:
         if self.method not in ("scores", "ranks"):
@@ -49,6 +52,9 @@ class Fusion:
         weight = self.dense_weight
         if weight is not None and (type(weight) not in (int, float) or not 0 <= weight <= 1):
             raise ConfigurationError(f"dense_weight must be a number from 0 to 1, or None; got {weight!r}.")
+        boost = self.phrase_boost
+        if type(boost) not in (int, float) or not 0 <= boost <= 1:
+            raise ConfigurationError(f"phrase_boost must be a number from 0 to 1; got {boost!r}.")
         for name in ("rrf_k", "candidates"):
             value = getattr(self, name)
             if type(value) is not int or value < 1:
@@ -86,6 +92,7 @@ class Search:
         vector: The query's vector (d,), for the modes dense and hybrid, and for a threshold.
         text: The query, for the modes lexical and hybrid.
         filter: Parsed already, see `parse_filter`.
+        required_phrases: Bring only chunks that hold the query's quoted phrases. A lexical search always does.
         extra: How many results more than k to fetch, for a caller that drops some.
         query: The text, parsed; None for a dense search.
 
@@ -99,6 +106,7 @@ class Search:
     text: str | None = None
     filter: Filter | None = None
     threshold: float | None = None
+    required_phrases: bool = False
     with_vectors: bool = False
     fusion: Fusion = _USUAL
     exact: bool = False
@@ -113,13 +121,15 @@ class Search:
         threshold = self.threshold
         if threshold is not None and (type(threshold) not in (int, float) or not -1 <= threshold <= 1):
             raise InputError(f"threshold={threshold!r:.100} is out of range. Pass a cosine similarity from -1 to 1.")
-        for name, value in (("exact", self.exact), ("with_vectors", self.with_vectors)):
+        for name in ("exact", "with_vectors", "required_phrases"):
+            value = getattr(self, name)
             if type(value) is not bool:  # a word such as "false" would count as True
                 raise InputError(f"{name} must be True or False; got {value!r:.100}.")
         if self.text is not None:
             storable_text(self.text, "query")
             if self.mode != "dense":
-                object.__setattr__(self, "query", parse_query(self.text))
+                required = self.required_phrases or self.mode == "lexical"
+                object.__setattr__(self, "query", parse_query(self.text, required_phrases=required))
 
     def with_vector(self, vector: npt.ArrayLike) -> Self:
         """Return the same search with that vector; nothing is checked again."""
@@ -131,6 +141,11 @@ class Search:
     def fetched(self) -> int:
         """How many results are fetched at most."""
         return self.k + self.extra
+
+    @property
+    def has_phrases(self) -> bool:
+        """Whether phrases add to the score, and are not required."""
+        return self.query is not None and bool(self.query.phrases)
 
     @property
     def needs_vector(self) -> bool:

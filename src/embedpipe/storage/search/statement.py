@@ -46,7 +46,7 @@ from sqlalchemy import (
 from embedpipe.storage.filters import Filter, where
 from embedpipe.storage.lexical import bm25
 from embedpipe.storage.search import dense
-from embedpipe.storage.search.fusion import bound, fused_score, ranked
+from embedpipe.storage.search.fusion import boosted, bound, fused_score, ranked
 from embedpipe.storage.search.lookup import chunk_columns
 from embedpipe.storage.search.options import FusionMethod
 from embedpipe.storage.tables import Collection, lexical_tables
@@ -65,7 +65,8 @@ class Shape:
     Attributes:
         counts: How many rows each step takes, by the name of its `bound_count`.
         ties: Bring all that tie with the last candidate.
-        has_constraint: The query has phrases or exclusions.
+        has_constraint: The query has required phrases, or exclusions.
+        has_phrases: The query has phrases that are not required.
         filter_sql: The condition's SQL, of which only the values may differ.
         built_for: The condition itself, for as long as the statement is built.
     """
@@ -80,6 +81,7 @@ class Shape:
     exact: bool
     ties: bool
     has_constraint: bool
+    has_phrases: bool
     filter_sql: str
     built_for: list[Filter | None] = field(compare=False, repr=False)
 
@@ -134,11 +136,15 @@ def _hybrid(shape: Shape) -> Rows:
     names = ("similarity", "lexical_score", "dense_rank", "lexical_rank")
     fused = select(both.c.key, *[both.c[name] for name in names], fused_score(both, shape.method).label("score"))
     every = fused.subquery("fused")
+    if shape.has_phrases:
+        every = boosted(every, shape.collection)
     best = select(every).order_by(every.c.score.desc()).fetch(bound_count("k"), with_ties=True)
     if shape.has_threshold:
         best = best.where(every.c.similarity >= bound("threshold"))
     results = best.subquery("best")
     scores = {**{name: results.c[name] for name in (*names, "score")}, "cut": cut}
+    if shape.has_phrases:
+        scores["phrase_boost"] = results.c.phrase_boost
     rows = _results(results, scores, shape, too_few=_too_few(shape, near, of=both))
     return rows.order_by(results.c.score.desc(), shape.collection.chunks.c.id)
 
@@ -160,7 +166,10 @@ def _both_scores(shape: Shape) -> tuple[CTE, CTE, ColumnElement[bool]]:
         near = select(one_more).where(one_more.c.rank < last).cte("nearest")
         shared = select(and_(func.count() == last, func.max(one_more.c.rank) < last)).select_from(one_more)
         cut = or_(shared.scalar_subquery(), func.coalesce(select(func.bool_or(found.c.cut)).scalar_subquery(), false()))
-    pool = union(select(near.c.key), select(found.c.key)).cte("pool")
+    legs = [select(near.c.key), select(found.c.key)]
+    if shape.has_phrases:
+        legs.append(bm25.phrase_candidates(collection, _restriction(shape)))
+    pool = union(*legs).cte("pool")
     vectors, words = collection.vectors, lexical_tables(collection).index
     rows = (
         select(

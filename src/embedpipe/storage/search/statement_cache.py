@@ -18,7 +18,18 @@ _LONG_TEXT, _FEW_PARTS = 10_000, 20
 """Beyond these a statement takes more than some milliseconds to prepare."""
 _LONG_SQL = 10_000
 """The statements of longer filters are not remembered: they are large, and hardly come twice."""
-_BOUND_LATER = ("vector", "threshold", "dense_weight", "rrf_k", "words", "constraint", "required", "excluded")
+_BOUND_LATER = (
+    "vector",
+    "threshold",
+    "dense_weight",
+    "rrf_k",
+    "phrase_boost",
+    "words",
+    "constraint",
+    "required",
+    "excluded",
+    "phrases",
+)
 
 
 def takes_long(wanted: Search) -> bool:
@@ -52,6 +63,7 @@ def prepared(
         exact=exact,
         ties=ties,
         has_constraint=wanted.query is not None and wanted.query.constraint is not None,
+        has_phrases=wanted.has_phrases,
         filter_sql="" if condition is None else str(condition),
         built_for=[wanted.filter],
     )

@@ -49,7 +49,10 @@ class LimitedModel(Protocol):
 
 @runtime_checkable
 class RemoteModel(Protocol):
-    """A backend behind a network, natively async, which raises the errors of `embedpipe.errors` and does not retry."""
+    """A backend behind a network, such as `OpenAIModel` and `CohereModel`.
+
+    It is natively async. It raises the errors of `embedpipe.errors`, and does not retry.
+    """
 
     def fetch(self, texts: Sequence[str], kind: Kind) -> EmbeddingResponse: ...
 

@@ -32,6 +32,7 @@ For a format of another package, the modules that its parser imports count, too.
 SECONDS = 120.0
 """How long one file may take. EMBEDPIPE_PARSER_SECONDS sets another limit."""
 
+_ERRORS = {"missing": MissingExtraError, "unusable": ConfigurationError, "refused": InputError}
 _one_at_a_time = threading.Lock()
 _process: subprocess.Popen[bytes] | None = None
 _path: list[str] = []
@@ -55,12 +56,9 @@ def parse(data: bytes, *, suffix: str, name: str) -> Parsed:
             answer = _asked(data, suffix=suffix, name=name, seconds=seconds)
     for logger, level, message in answer.get("messages", []):
         logging.getLogger(logger).log(level, "%s", message)
-    if "missing" in answer:
-        raise MissingExtraError(answer["missing"])
-    if "unusable" in answer:
-        raise ConfigurationError(answer["unusable"])
-    if "refused" in answer:
-        raise InputError(answer["refused"])
+    for outcome, error in _ERRORS.items():
+        if outcome in answer:
+            raise error(answer[outcome])
     if "failed" in answer:
         raise InputError(_refusal(name, answer["failed"], seconds))
     return Parsed(answer["text"], answer["metadata"])

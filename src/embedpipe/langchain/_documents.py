@@ -116,16 +116,10 @@ def text_chunks(
 def document_chunks(documents: Iterable[Document], ids: Iterable[str | None] | None, key: DocumentKey) -> list[Chunk]:
     """Return a chunk for each document. Its id is the given one, else its own. For errors see `text_chunks`."""
     listed = checked_documents(documents)
-    every_id = _one_each(ids, len(listed), "id", of="str")
-    placing = Placing(key)
-    return _without_clashes(
-        [
-            _checked_chunk(
-                placing, place, document.page_content, document.metadata, document.id if given is None else given
-            )
-            for place, (document, given) in enumerate(zip(listed, every_id, strict=True))
-        ]
-    )
+    given = _one_each(ids, len(listed), "id", of="str")
+    every_id = [document.id if each is None else each for document, each in zip(listed, given, strict=True)]
+    texts, metadatas = [each.page_content for each in listed], [each.metadata for each in listed]
+    return text_chunks(texts, metadatas, every_id, key)
 
 
 def _without_clashes(chunks: list[Chunk]) -> list[Chunk]:

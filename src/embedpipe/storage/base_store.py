@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from functools import partial
 from math import inf
 from time import monotonic
 from typing import Any, TypeVar
@@ -59,19 +58,8 @@ class BaseStore:
     def __repr__(self) -> str:
         return f"{type(self).__name__}(collection={self.name!r})"
 
-    def __reduce__(self) -> Any:
-        settings = self.settings
-        rebuild = partial(
-            type(self),
-            collection=self.name,
-            model=settings.model,
-            language=settings.language,
-            precision=settings.precision,
-            lexical=settings.lexical,
-            tenant=self.tenant,
-            metrics=self.metrics,
-        )
-        return rebuild, (self.database,)
+    def __getstate__(self) -> dict[str, Any]:
+        return self.__dict__ | {"_collection": None}
 
     @property
     def is_open(self) -> bool:
@@ -84,10 +72,10 @@ class BaseStore:
         other.settings, other._collection = self.settings, self._collection  # noqa: SLF001 - the same collection
         return other
 
-    def _of_model(self: S, model: ModelSpec) -> S:
-        """Return a store for the same collection under its new model. The index and so on are looked up there."""
-        other = type(self)(self.database, collection=self.name, metrics=self.metrics)
-        other.settings = replace(self.settings, model=model, precision=None)
+    def _with_settings(self: S, **changes: Any) -> S:
+        """Return a store for the same collection with other `settings`. It looks the collection up anew."""
+        other = type(self)(self.database, collection=self.name, tenant=self.tenant, metrics=self.metrics)
+        other.settings = replace(self.settings, **changes)
         return other
 
     def _span(self, operation: str) -> Span:

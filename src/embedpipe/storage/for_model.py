@@ -19,16 +19,7 @@ def store_for_model(store: PgVectorStore, model: ModelSpec) -> PgVectorStore:
     """
     own = store.settings.model
     if own is None:
-        return PgVectorStore(
-            store.database,
-            collection=store.name,
-            model=model,
-            language=store.settings.language,
-            precision=store.settings.precision,
-            lexical=store.settings.lexical,
-            tenant=store.tenant,
-            metrics=store.metrics,
-        )
+        return store._with_settings(model=model)  # noqa: SLF001 - the same collection
     if not own.is_same(model):
         raise ModelMismatchError(
             f"The store of collection {store.name!r} is for {describe(own)}, the embedding is {describe(model)}. "

@@ -469,7 +469,7 @@ class PgVectorStore(BaseStore):
                     break
                 except SchemaError as error:  # others dropped the collection, or the vectors that it was filling
                     check_outdated(error, left)
-        return self._of_model(model)
+        return self._with_settings(model=model, precision=None)
 
     def drop_embedding_versions(self) -> int:
         """Drop the vectors of all models but the present one.

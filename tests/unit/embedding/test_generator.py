@@ -101,9 +101,9 @@ def test_a_single_text_is_no_batch() -> None:
 async def test_a_kind_that_is_none_is_refused(kind: Any) -> None:
     engine: Any = EmbeddingGenerator(FakeEmbeddingModel(8))
     for name, texts in (("generate", "text"), ("generate_batch", ["text"]), ("attempt", ["text"])):
-        with pytest.raises(InputError, match="must be 'document' or 'query'"):
+        with pytest.raises(InputError, match="Pass 'document' or 'query'"):
             getattr(engine, name)(texts, kind=kind)
-        with pytest.raises(InputError, match="must be 'document' or 'query'"):
+        with pytest.raises(InputError, match="Pass 'document' or 'query'"):
             await getattr(engine, f"a{name}")(texts, kind=kind)
 
 

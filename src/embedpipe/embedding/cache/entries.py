@@ -50,7 +50,7 @@ def checked_precision(precision: Precision) -> Precision:
         ConfigurationError: If there is no such precision.
     """
     if precision not in _CODES:
-        raise ConfigurationError(f"`precision` must be 'float32', 'float16' or 'int8', not {precision!r:.100}.")
+        raise ConfigurationError(f"precision={precision!r:.100} is not known. Pass 'float32', 'float16' or 'int8'.")
     return precision
 
 

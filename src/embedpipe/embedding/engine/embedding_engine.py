@@ -101,7 +101,7 @@ class EmbeddingEngine:
         if isinstance(texts, str):
             raise InputError("`texts` is a single text. Pass a list of texts, or use generate() for one.")
         if kind not in ("document", "query"):
-            raise InputError(f"`kind` must be 'document' or 'query', not {kind!r:.100}.")
+            raise InputError(f"kind={kind!r:.100} is not known. Pass 'document' or 'query'.")
         # The caller gets the texts back as given. Keys, counts and vectors are those of the cleaned ones.
         cleaned = [_cleaned(text) for text in texts] if self._options.clean_text else texts
         request = EmbeddingRequest.of(texts, cleaned, kind=kind, dimensions=self._specs[0].dimensions)

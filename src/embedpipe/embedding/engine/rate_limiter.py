@@ -106,7 +106,7 @@ def _bounded(*times: object) -> LimiterState:
 
 
 class Limiter(Protocol):
-    """Says when a request may start: a `RateLimiter`, or an object that asks one in another process."""
+    """Says when a request may start: `RateLimiter`, or `distributed.actors.SharedLimiter`, which asks an actor."""
 
     def reserve(self, tokens: int) -> float: ...
 

@@ -66,7 +66,7 @@ class LocalModel:
         document_prompt: str | None = None,
     ) -> None:
         if runtime not in (None, *get_args(Runtime)):
-            raise ConfigurationError(f"`runtime` must be one of {', '.join(get_args(Runtime))}, not {runtime!r}.")
+            raise ConfigurationError(f"runtime={runtime!r} is not known. Pass one of: {', '.join(get_args(Runtime))}.")
         if calibration is not None and runtime != "openvino":
             raise ConfigurationError(f"`calibration` needs runtime='openvino', and runtime={runtime!r} was given.")
         if device is not None and runtime not in (None, "torch"):

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal, TypeVar
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from embedpipe.server.settings import MOST_ITEMS
+from embedpipe.server.web import levels
 
 T = TypeVar("T")
 
@@ -36,29 +37,22 @@ class ResponseModel(BaseModel):
 
 def _shallow(value: Any) -> Any:
     """Return the value. Raise `ValueError` if it is nested too deeply for those who read it later."""
-    level, depth = [value], 0
-    while level:
-        depth += 1
-        if depth > _DEEPEST:
+    for depth, _ in enumerate(levels(value)):
+        if depth == _DEEPEST:
             raise ValueError(f"the value is nested over {_DEEPEST} levels deep")
-        inner = [each.values() if isinstance(each, dict) else each for each in level if isinstance(each, dict | list)]
-        level = [each for group in inner for each in group]
     return value
 
 
 def _few_conditions(value: Any) -> Any:
     """Return the filter. Raise `ValueError` if it has too many conditions or values for one SQL statement."""
     conditions = values = 0
-    level = [value]
-    while level:
+    for level in levels(value):
         conditions += sum(len(each) for each in level if isinstance(each, dict))
-        values += sum(map(len, level))
+        values += sum(len(each) for each in level if isinstance(each, dict | list))
         if conditions > _MOST_CONDITIONS:
             raise ValueError(f"there are over {_MOST_CONDITIONS} conditions; use $in with a list of values")
         if values > MOST_ITEMS:
             raise ValueError(f"there are over {MOST_ITEMS} values")
-        inner = [each.values() if isinstance(each, dict) else each for each in level]
-        level = [each for group in inner for each in group if isinstance(each, dict | list)]
     return value
 
 

@@ -15,6 +15,7 @@ from embedpipe.server.web.error_responses import (
 )
 from embedpipe.server.web.health_watch import HealthWatch
 from embedpipe.server.web.json_response import JsonResponse, list_response
+from embedpipe.server.web.json_size import levels
 from embedpipe.server.web.limits import check_count, check_k, check_metadata, check_texts
 from embedpipe.server.web.monitoring import Monitor, MonitoringMiddleware
 from embedpipe.server.web.routing import ANY_TEXT, Access, Routes, RouteTable
@@ -44,6 +45,7 @@ __all__ = [
     "check_texts",
     "decode_token_ids",
     "error_body",
+    "levels",
     "list_response",
     "log_error",
     "public_message",

@@ -1,10 +1,13 @@
-"""Count the values in a JSON body before it is parsed.
+"""Count the values in a JSON body before it is parsed, and walk through what was parsed.
 
 Parsing JSON blocks all other threads until it is done. Its time depends on the number of values, not of bytes: ten
 megabytes of empty lists take a hundred times as long as ten megabytes of text.
 """
 
 from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 
@@ -36,6 +39,15 @@ def values_in(body: bytes, *, number_weight: float = 1.0) -> int:
     texts //= 2
     # Commas separate texts as well as numbers. Texts are counted already, so the rest approximates the numbers.
     return opened + texts + int(max(commas - texts, 0) * number_weight)
+
+
+def levels(value: Any) -> Iterator[list[Any]]:
+    """Yield the values of each level of parsed JSON: the value itself, what its lists and objects hold, and so on."""
+    level = [value]
+    while level:
+        yield level
+        inner = [each.values() if isinstance(each, dict) else each for each in level if isinstance(each, dict | list)]
+        level = [each for group in inner for each in group]
 
 
 def is_utf8(body: bytes) -> bool:

@@ -7,6 +7,7 @@ from typing import Any
 
 from embedpipe.server.settings import ServerSettings
 from embedpipe.server.web.error_responses import ApiError
+from embedpipe.server.web.json_size import levels
 
 
 def check_texts(texts: Sequence[str], settings: ServerSettings, *, param: str) -> None:
@@ -55,10 +56,8 @@ def check_metadata(metadata: Mapping[str, Any], settings: ServerSettings, *, pla
 
 def _characters(value: Any) -> int:
     """Return about how long the value is as JSON."""
-    total, level = 0, [value]
-    while level:
+    total = 0
+    for level in levels(value):
         total += sum(len(each) if isinstance(each, str) else 2 for each in level)
         total += sum(len(key) for each in level if isinstance(each, dict) for key in each)
-        inner = [each.values() if isinstance(each, dict) else each for each in level if isinstance(each, dict | list)]
-        level = [each for group in inner for each in group]
     return total

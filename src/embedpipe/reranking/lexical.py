@@ -1,9 +1,11 @@
-"""The reranker "lexical": word overlap beside dense similarity. It needs no model and takes microseconds."""
+"""The reranker "lexical": words beside the search's own score. It needs no model and takes microseconds."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
 
 from embedpipe.errors import ConfigurationError
 from embedpipe.reranking.ordering import reordered
@@ -13,7 +15,14 @@ from embedpipe.types import SearchResult
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LexicalReranker:
-    """Scores `similarity_weight` * dense similarity + `overlap_weight` * share of the query's words in the text.
+    """Scores `similarity_weight` * the search's score + `overlap_weight` * what the text has of the query.
+
+    Use it after a dense search, where it brings in the words. After a hybrid search it changes little.
+
+    - After a dense search: the cosine similarity, and the share of the query's words that the text has.
+    - After a hybrid or lexical search: its score, brought to [0, 1] over the results, and the share of the query's
+      pairs of neighboring words that are neighbors in the text. BM25 has counted the words already, and knows better
+      what each is worth.
 
     Words are case-folded, whatever the script. A result without a similarity counts with a similarity of 0.
 
@@ -31,9 +40,30 @@ class LexicalReranker:
 
     def rerank(self, query: str, results: Sequence[SearchResult]) -> list[SearchResult]:
         """Return the results, best first, each with its `rerank_score`."""
-        wanted = set(words(query))
-        return reordered(results, [self._score(wanted, result) for result in results], by="LexicalReranker")
+        # The cosine and the share of words in place of a fused score lost .10 nDCG@10 on average, and .35 in Arabic,
+        # where the cosine of an English model says nothing.
+        asked: set[Any]
+        held: list[set[Any]]
+        if any(result.lexical_score is not None for result in results):
+            firsts = _unit_range([result.score for result in results])
+            asked, held = _pairs(query), [_pairs(result.text) for result in results]
+        else:
+            firsts = [result.similarity or 0.0 for result in results]
+            asked, held = set(words(query)), [set(words(result.text)) for result in results]
+        shares = [len(asked & each) / len(asked) if asked else 0.0 for each in held]
+        scores = [
+            self.similarity_weight * first + self.overlap_weight * share
+            for first, share in zip(firsts, shares, strict=True)
+        ]
+        return reordered(results, scores, by="LexicalReranker")
 
-    def _score(self, wanted: set[str], result: SearchResult) -> float:
-        overlap = len(wanted.intersection(words(result.text))) / len(wanted) if wanted else 0.0
-        return self.similarity_weight * (result.similarity or 0.0) + self.overlap_weight * overlap
+
+def _pairs(text: str) -> set[tuple[str, str]]:
+    """Return the pairs of neighboring words."""
+    return set(pairwise(words(text)))
+
+
+def _unit_range(scores: Sequence[float]) -> list[float]:
+    """Bring the scores from [least, greatest] to [0, 1]; 1 where all are the same."""
+    least, span = min(scores), max(scores) - min(scores)
+    return [(score - least) / span if span else 1.0 for score in scores]

@@ -4,6 +4,7 @@ import json
 import pickle
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -89,6 +90,26 @@ def test_lexical_reads_scripts_without_spaces() -> None:
         "机器学习", results(["天气很好", "我在学习机器"])
     )
     assert ids(found) == ["d1", "d0"]
+
+
+def counted(texts: Sequence[str], scores: Sequence[float]) -> list[SearchResult]:
+    """Results of a search that counted the words, whose similarity says nothing."""
+    return [
+        replace(found, score=score, similarity=1 - score, lexical_score=score)
+        for found, score in zip(results(texts), scores, strict=True)
+    ]
+
+
+def test_after_a_search_by_words_lexical_starts_from_its_score() -> None:
+    texts = ["Sleep. Dogs do bark.", "Do dogs sleep all day?", "Dogs bark.", "Cats."]
+    found = LexicalReranker().rerank(QUERY, counted(texts, [6.0, 5.0, 4.0, 2.0]))
+    expected = {"d0": 0.7, "d1": 0.7 * 0.75 + 0.3, "d2": 0.7 * 0.5, "d3": 0.0}  # d1 has both pairs, the others none
+    assert {r.document_id: r.rerank_score for r in found} == pytest.approx(expected)
+    assert ids(found) == ["d1", "d0", "d2", "d3"]
+    for query in ("", "sleep", "not these"):  # no pair to be found
+        assert ids(LexicalReranker().rerank(query, counted(texts, [6.0, 5.0, 4.0, 2.0]))) == ["d0", "d1", "d2", "d3"]
+    alike = LexicalReranker().rerank(QUERY, counted(texts, [2.0, 2.0, 2.0, 2.0]))
+    assert ids(alike) == ["d1", "d0", "d2", "d3"]
 
 
 @pytest.mark.parametrize("weights", [{"similarity_weight": -1}, {"similarity_weight": 0, "overlap_weight": 0}])

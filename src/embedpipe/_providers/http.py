@@ -252,9 +252,8 @@ class _Meter:
         packed = response.headers.get("content-encoding", "identity").strip().lower()
         if packed not in ("", "identity", "gzip", "x-gzip", "deflate"):
             raise UnusableReplyError(f"The reply is packed as {packed[:40]!r}, and only gzip was asked for.")
-        self._inflate = (
-            None if packed in ("", "identity") else zlib.decompressobj(32 + zlib.MAX_WBITS)
-        )  # 32: gzip or zlib, by its header
+        # 32: gzip or zlib, by its header.
+        self._inflate = None if packed in ("", "identity") else zlib.decompressobj(32 + zlib.MAX_WBITS)
         self._failed = response.status_code >= 300
         self._most = _ERROR_BYTES if self._failed else allowance.reply_bytes
         self._left = self._most

@@ -89,10 +89,8 @@ class Attempts(ABC):
             return False
         if failure.retry_after is None:
             return True
-        if failure.retry_after > min(
-            left, self._longest_retry_after_s
-        ):  # others are not held back for a wait that nobody waits for
-            return False
+        if failure.retry_after > min(left, self._longest_retry_after_s):
+            return False  # nobody waits for so long, so others are not held back either
         self._hold_back(failure.retry_after)
         # Jitter, so that all who were held back do not come at the same moment.
         return failure.retry_after + random.uniform(0.0, self._retry.initial_s)  # noqa: S311

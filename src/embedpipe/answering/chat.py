@@ -168,9 +168,8 @@ class OpenAIChat:
         return Allowance(self._connection.timeout_s, _FLOOR_BYTES + _TOKEN_BYTES * self._max_tokens)
 
     def _request(self, messages: Sequence[Message]) -> dict[str, Any]:
-        limit = (
-            "max_tokens" if self._connection.endpoint.url else "max_completion_tokens"
-        )  # OpenAI's newer models refuse the first
+        # OpenAI's newer models refuse the first.
+        limit = "max_tokens" if self._connection.endpoint.url else "max_completion_tokens"
         turns = [{"role": message.role, "content": message.content} for message in messages]
         return {"model": self._model, "messages": turns, limit: self._max_tokens, **self._options}
 

@@ -237,9 +237,8 @@ class _PlainText:
         the time would be quadratic, so the number of steps is limited to a multiple of the text's length.
         """
         text, steps = self._text, 100_000 + 5 * len(self._text)
-        reached: list[tuple[int, int, int]] = [
-            (0, len(text), -1)
-        ]  # where the next part may begin (first, last), and the start of the chain
+        # Where the next part may begin (first, last), and the start of the chain.
+        reached: list[tuple[int, int, int]] = [(0, len(text), -1)]
         for number, part in enumerate(parts):
             places: list[tuple[int, int, int]] = []
             at = 0

@@ -54,28 +54,19 @@ def serve(
     """Serve embeddings, search, ingest and answers over HTTP, with a search page at / and the API at /docs."""
     if llm is None and llm_url is not None:
         raise typer.BadParameter("--llm-url needs --llm, the name of the model.")
-    from embedpipe.server import (
-        ApiKeys,
-        ServerSettings,
-        address_of,
-        check_address,
-        create_app,
-        listen,
-        run,
-        spare_machine,
-    )
+    from embedpipe import server
 
-    spare_machine()
-    keys = ApiKeys.from_environment()
+    server.spare_machine()
+    keys = server.ApiKeys.from_environment()
     if api_key_file is not None:
-        keys += ApiKeys.from_file(api_key_file)
-    check_address(host, keys, insecure=insecure)
-    app = create_app(
+        keys += server.ApiKeys.from_file(api_key_file)
+    server.check_address(host, keys, insecure=insecure)
+    app = server.create_app(
         model,
         database=database,
         collection=collection,
         keys=keys,
-        settings=ServerSettings(max_requests=max_requests, request_timeout_s=timeout, aliases=alias or ()),
+        settings=server.ServerSettings(max_requests=max_requests, request_timeout_s=timeout, aliases=alias or ()),
         cache=cache,
         reranker=_reranker(reranker),
         llm=_chat(llm, llm_url),
@@ -84,10 +75,10 @@ def serve(
     )
     if verbose:
         logging.getLogger("embedpipe.server").setLevel(logging.INFO)
-    with listen(host, port) as listener:
-        url, state = address_of(listener), app.state.resources.check()
+    with server.listen(host, port) as listener:
+        url, state = server.address_of(listener), app.state.resources.check()
         start = {"url": url, "docs": f"{url}/docs", "keys": len(keys), "pid": os.getpid(), **asdict(state)}
-        run(app, listener, timeout_s=timeout, on_ready=lambda: _say(start, as_json=as_json))
+        server.run(app, listener, timeout_s=timeout, on_ready=lambda: _say(start, as_json=as_json))
 
 
 def _reranker(name: str | None) -> object | None:

@@ -160,9 +160,8 @@ class EmbeddingCompressor:
         if variances[0] < 1e-12:
             raise InputError("The vectors of the sample are all equal. Call fit() with different ones.")
         kept = components.T[::-1][: self.dimensions]
-        kept = (
-            kept * np.sign(kept[np.arange(len(kept)), np.abs(kept).argmax(axis=1)])[:, None]
-        )  # the same signs on every machine
+        # An eigenvector may have either sign. With its largest number positive, it is the same on every machine.
+        kept = kept * np.sign(kept[np.arange(len(kept)), np.abs(kept).argmax(axis=1)])[:, None]
         self._mean = mean.astype(np.float32)
         self._components = np.ascontiguousarray(kept, dtype=np.float32)
         self._variance_kept = float(variances[: self.dimensions].sum() / variances.sum())

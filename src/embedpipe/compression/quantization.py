@@ -59,16 +59,14 @@ class Int8Quantizer:
         scale, below = np.tile(1 / self.step, repeats), np.tile(self.low - self.step / 2, repeats)
 
         def work(rows: slice, room: Vectors) -> None:
-            with np.errstate(
-                over="ignore", invalid="ignore"
-            ):  # far outside the ranges, and cut to them like all others
+            # Numbers far outside the ranges overflow, and are cut to them like all others.
+            with np.errstate(over="ignore", invalid="ignore"):
                 check_finite(array[rows])
                 np.subtract(array[rows], below[: len(room)], out=room)
                 np.multiply(room, scale[: len(room)], out=room)
             np.clip(room, 0, _LEVELS, out=room)
-            np.copyto(
-                codes[rows], room, casting="unsafe"
-            )  # drops the fraction, which rounds: half a step was added before
+            # This drops the fraction, which rounds: half a step was added before.
+            np.copyto(codes[rows], room, casting="unsafe")
             np.bitwise_xor(codes[rows], 128, out=codes[rows])
 
         by_blocks(array, work)

@@ -97,9 +97,8 @@ async def rerank(body: RerankRequest, request: Request) -> RerankResponse:
 
 
 def _result(text: str, place: int) -> SearchResult:
-    chunk = Chunk(
-        text, 0, len(text), place, {}, id=f"{place:09}"
-    )  # ids that sort, so that ties keep the order of the request
+    # Ids that sort, so that ties keep the order of the request.
+    chunk = Chunk(text, 0, len(text), place, {}, id=f"{place:09}")
     return SearchResult(chunk=chunk, score=0.0)
 
 

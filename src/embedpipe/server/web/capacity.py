@@ -42,9 +42,8 @@ class Capacity:
         self._seconds += _SMOOTHING * (seconds - self._seconds)
 
     def _refusal(self, reason: str) -> ApiError:
-        wait = min(
-            max(math.ceil(self._seconds), 1), _LONGEST_WAIT_S
-        )  # by then, most of the requests in progress will have been answered
+        # By then, most of the requests in progress will have been answered.
+        wait = min(max(math.ceil(self._seconds), 1), _LONGEST_WAIT_S)
         return ApiError(
             429,
             f"The server is at its limit: {reason}. Send the request again in {wait} s.",

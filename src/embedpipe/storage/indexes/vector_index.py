@@ -14,15 +14,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import TypeVarTuple
 
-from sqlalchemy import (
-    Connection,
-    Index,
-    MetaData,
-    false,
-    func,
-    select,
-    text,
-)
+from sqlalchemy import Connection, Index, MetaData, false, func, select, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.schema import CreateIndex, DropIndex
 

@@ -12,19 +12,7 @@ from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
 import numpy.typing as npt
-from sqlalchemy import (
-    ColumnElement,
-    Connection,
-    Row,
-    Table,
-    and_,
-    delete,
-    exists,
-    func,
-    select,
-    text,
-    update,
-)
+from sqlalchemy import ColumnElement, Connection, Row, Table, and_, delete, exists, func, select, text, update
 from sqlalchemy.schema import DropTable
 
 from embedpipe.errors import CollectionNotFoundError, ConfigurationError, StorageError

@@ -16,16 +16,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from pgvector.sqlalchemy import SPARSEVEC
-from sqlalchemy import (
-    REAL,
-    BigInteger,
-    Column,
-    Index,
-    Integer,
-    MetaData,
-    SmallInteger,
-    Table,
-)
+from sqlalchemy import REAL, BigInteger, Column, Index, Integer, MetaData, SmallInteger, Table
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.schema import CreateIndex, CreateTable
 from sqlalchemy.sql.base import Executable

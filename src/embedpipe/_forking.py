@@ -129,19 +129,22 @@ class _Gate:
 
     def after_fork(self) -> None:
         """Begin with nobody within. In a child, the threads that were within do not exist."""
-        self._changed = threading.Condition(threading.Lock())
+        self._lock = threading.Lock()
+        self._changed = threading.Condition(self._lock)
         self._within = 0
         self._shut = False
 
     def __enter__(self) -> None:
-        with self._changed:
-            self._changed.wait_for(lambda: not self._shut)
+        with self._lock:
+            while self._shut:
+                self._changed.wait()
             self._within += 1
 
     def __exit__(self, *error: object) -> None:
-        with self._changed:
+        with self._lock:
             self._within -= 1
-            self._changed.notify_all()
+            if self._shut:  # a fork waits
+                self._changed.notify_all()
 
     def shut(self) -> bool:
         """Keep others out and wait until all have left. Return whether they have in time."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any
 
 from embedpipe.errors import InputError, TokenLimitError
@@ -27,10 +28,11 @@ def fault(text: object) -> str | None:
 
 def faults(texts: Sequence[Any]) -> dict[int, InputError]:
     """Return an `InputError` for each text that cannot be embedded, by its position."""
-    # A quick look clears nearly all of them.
-    plain = set(map(type, texts)) == {str} and all(texts) and all(map(str.isascii, texts))
-    if plain and not any(map(str.isspace, texts)):
-        return {}
+    if set(map(type, texts)) == {str} and all(texts) and not any(map(str.isspace, texts)):
+        with suppress(UnicodeEncodeError):  # looked for below, one by one
+            for text in texts:
+                text.encode()
+            return {}
     found = ((position, fault(text)) for position, text in enumerate(texts))
     return {position: InputError(f"At position {position}: {reason}.") for position, reason in found if reason}
 

@@ -31,6 +31,8 @@ class BatchQueue:
         self.request = request
         self.ended: EmbeddingError | None = None
         """The error after which nothing more is sent."""
+        self.is_single = isinstance(batches, list) and len(batches) == 1
+        """Whether one batch has all texts."""
         self._planned = iter(batches)
         self._waiting: deque[TextBatch] = deque()
         self._refused = self._in_vain = 0  # since a text last succeeded

@@ -35,28 +35,31 @@ class BatchPlanner:
     def plan(self, request: EmbeddingRequest, indices: Sequence[int]) -> Iterable[TextBatch]:
         """Return the batches for the texts of these indices. A text that is refused goes to `request.errors` instead.
 
-        The batches for a provider are made as they are taken, so that tokens are counted while requests are under way.
-        With on_too_long="error" every text is counted before anything is sent. A local model gets texts of like length
-        together, the longest first: it pads each pass to the longest text.
+        Batches of many texts for a provider are made as they are taken, so that tokens are counted while requests are
+        under way. With on_too_long="error" every text is counted before anything is sent. A local model gets texts of
+        like length together, the longest first: it pads each pass to the longest text.
+
+        Returns:
+            A list, or an iterator that counts.
         """
         if not indices:  # all texts are in the cache, so the tokenizer need not load
             return ()
-        if self._is_remote and self._on_too_long != "error":
-            return self._planned_as_taken(request, indices)
+        block = min(_BLOCK, self._limits.batch_items)
+        if self._is_remote and self._on_too_long != "error" and len(indices) > block:
+            return self._planned_as_taken(request, indices, block)
         counted = self._counted(request, indices)
         if not self._is_remote and len(indices) > 1:
             counted = counted.select(np.argsort(counted.token_counts, kind="stable")[::-1].tolist())
         return _cut(counted, self._limits)
 
-    def _planned_as_taken(self, request: EmbeddingRequest, indices: Sequence[int]) -> Iterator[TextBatch]:
+    def _planned_as_taken(self, request: EmbeddingRequest, indices: Sequence[int], block: int) -> Iterator[TextBatch]:
         """Count block by block, each when a batch is taken that needs it."""
-        size = min(_BLOCK, self._limits.batch_items)
         waiting = TextBatch([], [], [])
-        for start in range(0, len(indices), size):
-            *full, waiting = _cut(_joined(waiting, self._counted(request, indices[start : start + size])), self._limits)
+        for start in range(0, len(indices), block):
+            counted = self._counted(request, indices[start : start + block])
+            *full, waiting = _cut(_joined(waiting, counted), self._limits)
             yield from full  # the last batch may still take texts of the next block
-        if waiting.indices:
-            yield waiting
+        yield waiting
 
     def _counted(self, request: EmbeddingRequest, indices: Sequence[int]) -> TextBatch:
         """Count the texts' tokens, and shorten what the model would not take."""

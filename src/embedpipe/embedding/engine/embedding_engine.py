@@ -119,7 +119,7 @@ class EmbeddingEngine:
 
     def _send_all(self, queue: BatchQueue) -> None:
         """Send every batch: one after the other from this thread, or several at once from a pool of threads."""
-        if self._concurrency == 1 or len(queue.request.texts) == 1:  # a query: a thread would take longer than it
+        if self._concurrency == 1 or queue.is_single:  # to start a thread takes longer than to embed a query
             while (batch := queue.take()) is not None:
                 self._send(queue, batch)
                 queue.settle(batch)

@@ -20,6 +20,8 @@ def order_record(what: str, **objects: Any) -> str | None:
     Raises:
         InputError: If an object is nested too deeply, naming `what`.
     """
+    if not any(objects.values()):
+        return None
     try:
         kept = {name: order for name, value in objects.items() if (order := key_order(value)) is not None}
         return json.dumps(kept, ensure_ascii=False) if kept else None

@@ -31,8 +31,7 @@ class ConcurrentChangeError(EmbedPipeError):
     """Another writer removed chunks that this write counted on; to be planned again from the database's state."""
 
 
-@dataclass(frozen=True, slots=True)
-class DocumentRow:
+class DocumentRow(NamedTuple):
     """A document as it is stored; `metadata` and its order are JSON."""
 
     id: str
@@ -92,7 +91,10 @@ def known(connection: Connection, collection: Collection, document_ids: Sequence
     named = func.any(text_array(document_ids))
     hashes = select(documents.c.id, documents.c.hash).where(documents.c.id == named)
     stored = select(chunks.c.id).where(chunks.c.document_id == named)
-    return Known({row.id: bytes(row.hash) for row in connection.execute(hashes)}, set(connection.scalars(stored)))
+    return Known(
+        {name: bytes(digest) for name, digest in connection.execute(hashes).all()},
+        set(connection.scalars(stored).all()),
+    )
 
 
 def write(connection: Connection, collection: Collection, batch: DocumentBatch) -> Written:

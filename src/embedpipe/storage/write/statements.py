@@ -29,7 +29,7 @@ from sqlalchemy.types import TypeEngine
 
 from embedpipe.storage.database import by_id
 from embedpipe.storage.search import CHUNK_COLUMNS
-from embedpipe.storage.tables import Collection
+from embedpipe.storage.tables import Collection, once
 
 Rows: TypeAlias = "Select[*tuple[Any, ...]]"
 
@@ -62,6 +62,7 @@ def _bound_rows(types: dict[str, TypeEngine[Any]]) -> Rows:
     return select(*[rows.c[name] for name in types])
 
 
+@once
 def upsert(collection: Collection) -> Insert:
     """Write the staged chunks and their vectors by chunk id, locked in the order of the ids, new or not."""
     staged = _staged(collection, with_vectors=True)
@@ -81,6 +82,7 @@ def upsert(collection: Collection) -> Insert:
     return into.on_conflict_do_update(index_elements=unique, set_={"embedding": into.excluded.embedding})
 
 
+@once
 def move(collection: Collection) -> Update:
     """Rewrite place and metadata of staged chunks that are there already, where they differ. Vectors stay."""
     staged = _staged(collection, with_vectors=False)
@@ -106,6 +108,7 @@ def fill(collection: Collection) -> Insert:
     return into.on_conflict_do_nothing()
 
 
+@once
 def upsert_documents(collection: Collection) -> Insert:
     """Write the bound documents by id, in the order of the ids, so that the second writer waits for the first."""
     types: dict[str, TypeEngine[Any]] = {

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
-from typing import Any
 
 from embedpipe._forking import Given
 from embedpipe._threads import in_thread
@@ -22,7 +21,7 @@ from embedpipe.ingest import (
     aafter_ingest,
     after_ingest,
 )
-from embedpipe.metrics import Observers, Span, span
+from embedpipe.metrics import Observers, span
 from embedpipe.reranking import as_reranker
 from embedpipe.retrieval.duplicates import NearDuplicate, near_duplicates
 from embedpipe.retrieval.neighbors import with_neighbors
@@ -120,7 +119,7 @@ class SemanticSearchService:
             StorageError: If the database fails.
         """
         accumulator = StatsAccumulator(on_progress)
-        with self._span("ingest"):
+        with span("ingest", to=self.metrics, collection=self.store.name):
             Ingestor(self.generator, self.settings).ingest(documents, self.store, accumulator, prune=prune)
             after_ingest(self.store, accumulator.stats)
         return accumulator.stats
@@ -130,7 +129,7 @@ class SemanticSearchService:
     ) -> ProcessingStats:
         """Do the same as `ingest`, on the running event loop. `documents` may be an async iterable, too."""
         accumulator = StatsAccumulator(on_progress)
-        with self._span("ingest"):
+        with span("ingest", to=self.metrics, collection=self.store.name):
             await Ingestor(self.generator, self.settings).aingest(documents, self.async_store, accumulator, prune=prune)
             await aafter_ingest(self.async_store, accumulator.stats)
         return accumulator.stats
@@ -169,7 +168,7 @@ class SemanticSearchService:
             ModelMismatchError: If the collection holds vectors of another model.
             StorageError: If the database fails.
         """
-        with self._span("retrieve", content=(query,)) as told:
+        with span("retrieve", to=self.metrics, collection=self.store.name, content=(query,)) as told:
             fetched = self._fetched(query, k, candidates)
             if not self.store.is_open and not self.store.exists():
                 raise self._not_found()
@@ -203,7 +202,7 @@ class SemanticSearchService:
         exact: bool = False,
     ) -> list[SearchResult]:
         """Do the same as `search`, on the running event loop."""
-        with self._span("retrieve", content=(query,)) as told:
+        with span("retrieve", to=self.metrics, collection=self.store.name, content=(query,)) as told:
             fetched = self._fetched(query, k, candidates)
             if not self.async_store.is_open and not await self.async_store.exists():
                 raise self._not_found()
@@ -376,9 +375,6 @@ class SemanticSearchService:
         found = [Finding(None, f"The model does not embed: {fault}", "See the log.", wrong=True)] if fault else []
         model = self.generator.spec.name
         return replace(health, model=model, model_loads=not fault, findings=[*health.findings, *found])
-
-    def _span(self, stage: str, **details: Any) -> Span:
-        return span(stage, to=self.metrics, collection=self.store.name, **details)
 
     def _not_found(self) -> CollectionNotFoundError:
         return CollectionNotFoundError(

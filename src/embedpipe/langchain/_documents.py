@@ -14,6 +14,7 @@ from embedpipe.embedding import LangChainEmbeddings, WrappedModel
 from embedpipe.errors import ConfigurationError, InputError
 from embedpipe.langchain.embeddings import EmbedPipeEmbeddings
 from embedpipe.storage import PgVectorStore
+from embedpipe.storage.transfer import SourceRow
 from embedpipe.storage.types import dumps, storable_text
 from embedpipe.storage.write import checked_id
 from embedpipe.text import faults
@@ -55,6 +56,10 @@ class Placing:
             if is_offset(metadata.get(CHUNK_INDEX)):
                 number = metadata[CHUNK_INDEX]
         return Chunk(text, start, start + len(text), number, metadata, document_id, id)
+
+    def row_chunk(self, row: SourceRow) -> Chunk:
+        """Return the chunk of a row that is imported. See `chunk`."""
+        return self.chunk(f"Row {row.id!r:.200}", row.text, row.metadata, row.id)
 
     def _document_id(self, what: str, metadata: Metadata) -> str | None:
         for key in self._keys:

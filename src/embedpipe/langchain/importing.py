@@ -6,15 +6,7 @@ from collections.abc import Callable
 
 from embedpipe.langchain._documents import DOCUMENT_KEYS, DocumentKey, Placing
 from embedpipe.storage import Database, PgVectorStore
-from embedpipe.storage.transfer import (
-    ImportReport,
-    LangChainCollection,
-    LangChainTable,
-    Source,
-    SourceRow,
-    import_rows,
-)
-from embedpipe.types import Chunk
+from embedpipe.storage.transfer import ImportReport, LangChainCollection, LangChainTable, import_rows
 
 Progress = Callable[[ImportReport], None]
 
@@ -48,7 +40,8 @@ def import_collection(
         SchemaError: If a table is missing.
         ModelMismatchError: If the vectors have another dimension than the store's model.
     """
-    return _import(store, LangChainCollection(name=collection, schema=schema), source, document_key, on_progress)
+    rows, placing = LangChainCollection(name=collection, schema=schema), Placing(document_key)
+    return import_rows(store, rows, placing.row_chunk, database=source, on_progress=on_progress)
 
 
 def import_table(
@@ -95,19 +88,5 @@ def import_table(
         metadata=metadata_json_column,
         id=id_column,
     )
-    return _import(store, rows, source, document_key, on_progress)
-
-
-def _import(
-    store: PgVectorStore,
-    rows: Source,
-    source: Database | str | None,
-    key: DocumentKey,
-    on_progress: Progress | None,
-) -> ImportReport:
-    placing = Placing(key)
-
-    def chunk(row: SourceRow) -> Chunk:
-        return placing.chunk(f"Row {row.id!r:.200}", row.text, row.metadata, row.id)
-
-    return import_rows(store, rows, chunk, database=source, on_progress=on_progress)
+    placing = Placing(document_key)
+    return import_rows(store, rows, placing.row_chunk, database=source, on_progress=on_progress)

@@ -100,26 +100,31 @@ def import_rows(
     opened = Database(database) if isinstance(database, str) else None
     given = database if isinstance(database, Database) else None
     read_from = opened or given or store.database
-    report = ImportReport()
-
-    def copy(connection: Connection) -> None:
-        report.rows, report.failures = 0, {}
-        rows = connection.execution_options(stream_results=True, max_row_buffer=BATCH_ROWS).execute(
-            source.statement(connection)
-        )
-        for part in rows.partitions(BATCH_ROWS):
-            _import_part(store, part, convert, report)
-            if on_progress is not None:
-                on_progress(report)
-
     try:
-        read_from.run(copy)
+        report = read_from.run(_import_all, store, source, convert, on_progress)
     finally:
         if opened is not None:
             opened.close()
     if report.rows:
         store.refresh_statistics()
         store.ensure_index(min_rows=INDEX_FROM)
+    return report
+
+
+def _import_all(
+    connection: Connection,
+    store: PgVectorStore,
+    source: Source,
+    convert: Callable[[SourceRow], Chunk],
+    on_progress: Callable[[ImportReport], None] | None,
+) -> ImportReport:
+    """Import the rows that `connection` reads. They are written by the store's own connections."""
+    report = ImportReport()
+    streaming = connection.execution_options(stream_results=True, max_row_buffer=BATCH_ROWS)
+    for part in streaming.execute(source.statement(connection)).partitions(BATCH_ROWS):
+        _import_part(store, part, convert, report)
+        if on_progress is not None:
+            on_progress(report)
     return report
 
 

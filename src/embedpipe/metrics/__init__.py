@@ -2,17 +2,7 @@
 
 from embedpipe.metrics.otel import OpenTelemetryObserver
 from embedpipe.metrics.prometheus import PrometheusObserver
-from embedpipe.metrics.spans import (
-    LEFT_EARLY,
-    Event,
-    Observer,
-    Observers,
-    Span,
-    Tracer,
-    beside,
-    observing,
-    span,
-)
+from embedpipe.metrics.spans import LEFT_EARLY, Event, Observer, Observers, Span, Tracer, beside, observing, span
 from embedpipe.metrics.summary import EmbeddingMetrics, MetricsSummary, StageSummary
 
 __all__ = [

@@ -1,15 +1,7 @@
 """Keep vectors between calls: the protocol of a cache, the bytes of an entry, and the caches themselves."""
 
 from embedpipe.embedding.cache.caches import ByteStoreCache, CacheLike, open_cache
-from embedpipe.embedding.cache.entries import (
-    KeyMaker,
-    Precision,
-    Treatment,
-    VectorCache,
-    decode,
-    encode,
-    rounded,
-)
+from embedpipe.embedding.cache.entries import KeyMaker, Precision, Treatment, VectorCache, decode, encode, rounded
 from embedpipe.embedding.cache.file_cache import CacheStats, FileCache
 from embedpipe.embedding.cache.redis_cache import RedisCache
 

@@ -28,7 +28,7 @@ from embedpipe.evaluation.measures import measure
 from embedpipe.storage import Database, PgVectorStore
 from embedpipe.storage.lexical import refresh_weights
 from embedpipe.storage.lexical.query_parser import parse_query
-from embedpipe.storage.lexical.terms import tsvector
+from embedpipe.storage.lexical.terms import by_parser
 from embedpipe.types import Chunk, ModelSpec
 
 DATA = Path(__file__).parents[2] / "shared" / "data"
@@ -228,7 +228,7 @@ def lexemes_of(store: PgVectorStore, texts: Sequence[str]) -> Iterator[list[str]
     """Each text's lexemes as the configuration makes them, pairs of characters included, repeated as they occur."""
     given = func.unnest(bindparam("texts", type_=ARRAY(Text))).table_valued("text", with_ordinality="n")
     given = given.render_derived(name="given")
-    vector = tsvector(store.collection, given.c.text)
+    vector = by_parser(store.collection, given.c.text)
     lexemes = func.unnest(vector).table_valued("lexeme", "positions", "weights", name="lexemes").lateral("lexemes")
     names = func.array_agg(lexemes.c.lexeme)
     counts = func.array_agg(func.cardinality(lexemes.c.positions))

@@ -55,21 +55,41 @@ def counted(store: PgVectorStore, texts: Iterable[str]) -> list[Counter[str]]:
         return [Counter(dict(zip(names, counts, strict=True))) for names, counts in rows]
 
 
+def pieces(store: PgVectorStore, texts: Iterable[str]) -> list[tuple[set[str], set[str]]]:
+    """The lexemes of the names that each text's compounds add, and of their parts."""
+    lexemes = text(
+        "SELECT tsvector_to_array(to_tsvector(CAST(:language AS regconfig), split_part(pieces, E'\\n', 1))), "
+        "tsvector_to_array(to_tsvector(CAST(:language AS regconfig), split_part(pieces, E'\\n', 2))) FROM "
+        "(SELECT embedpipe.word_pieces(t) AS pieces FROM unnest(CAST(:texts AS text[])) "
+        "WITH ORDINALITY AS s(t, n) ORDER BY n) AS texts"
+    )
+    with store.database.engine.connect() as connection:
+        rows = connection.execute(lexemes, {"language": store.collection.language, "texts": list(texts)})
+        return [(set(names), set(parts)) for names, parts in rows]
+
+
 def bm25(
     store: PgVectorStore, texts: Mapping[str, str], query: str, keep: Callable[[str], bool] = lambda _: True
 ) -> Scores:
-    """Every chunk with a word of the query that `keep` lets pass, by Robertson and Zaragoza with Lucene's idf."""
+    """Every chunk with a word of the query that `keep` lets pass, by Robertson and Zaragoza with Lucene's idf.
+
+    A piece of compounds counts once in a chunk, and adds nothing to its length. In a query a part counts a quarter.
+    """
     chunks = dict(zip(texts, counted(store, texts.values()), strict=True))
-    asked = counted(store, [query])[0]
+    lengths = {name: chunk.total() for name, chunk in chunks.items()}
+    for chunk, added in zip(chunks.values(), pieces(store, texts.values()), strict=True):
+        chunk.update((added[0] | added[1]) - chunk.keys())
+    [own], [(names, parts)] = counted(store, [query]), pieces(store, [query])
+    asked = dict.fromkeys(parts, 0.25) | dict.fromkeys(names, 1.0) | {word: float(n) for word, n in own.items()}
     holding = Counter(word for chunk in chunks.values() for word in chunk)
-    average = sum(map(Counter.total, chunks.values())) / len(chunks)
+    average = sum(lengths.values()) / len(chunks)
     weighing = store.collection.lexical or BM25()
     k1, b = weighing.k1, weighing.b
     scores: Scores = {}
     for name, chunk in chunks.items():
         if not keep(texts[name]) or not asked.keys() & chunk.keys():
             continue
-        k = k1 * (1 - b + b * chunk.total() / average)
+        k = k1 * (1 - b + b * lengths[name] / average)
         scores[name] = 0.0
         for word in asked.keys() & chunk.keys():
             idf = math.log(1 + (len(chunks) - holding[word] + 0.5) / (holding[word] + 0.5))
@@ -391,7 +411,8 @@ def test_a_chunk_of_too_many_different_words_is_refused_and_nothing_of_the_batch
 def test_two_words_of_one_number_count_as_one(store: PgVectorStore, database_url: str) -> None:
     with psycopg.connect(database_url) as connection:
         found = connection.execute(
-            "SELECT array_agg(word) FROM (SELECT 'q' || i AS word FROM generate_series(1, 200000) AS i) AS words "
+            "SELECT array_agg(word) FROM (SELECT 'q' || translate(i::text, '0123456789', 'abcdefghij') || 'q' AS word "
+            "FROM generate_series(1, 200000) AS i) AS words "
             "GROUP BY hashtext(word) & 536870911 HAVING count(*) > 1 LIMIT 1"
         ).fetchone()
     assert found is not None

@@ -64,6 +64,20 @@ def db_migrate(
     )
 
 
+@db.command("upgrade")
+def db_upgrade(
+    collection: Annotated[
+        str | None, typer.Option("--collection", "-c", help="The collection. Without it, all of them.")
+    ] = None,
+    database: DatabaseUrl = None,
+    as_json: Json = False,
+) -> None:
+    """Build indexes of words of an earlier version anew, while others search and write. A killed run is continued."""
+    from embedpipe.cli.upgrading import upgrade_collections
+
+    upgrade_collections(database, collection, as_json=as_json)
+
+
 @db.command("drop")
 def db_drop(collection: str, yes: Yes = False, database: DatabaseUrl = None, as_json: Json = False) -> None:
     """Remove a collection with all its data."""

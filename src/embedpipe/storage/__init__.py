@@ -9,6 +9,7 @@ from embedpipe.storage.async_store import AsyncPgVectorStore
 from embedpipe.storage.filters import Condition, Field, Filter
 from embedpipe.storage.for_model import store_for_model, store_for_model_if_new
 from embedpipe.storage.indexes import IndexProgress, MetadataIndex
+from embedpipe.storage.lexical import UpgradeProgress
 from embedpipe.storage.reembed import ReembedProgress
 from embedpipe.storage.search import MAX_K, Fusion, Search
 from embedpipe.storage.store import PgVectorStore
@@ -32,6 +33,7 @@ __all__ = [
     "PgVectorStore",
     "ReembedProgress",
     "Search",
+    "UpgradeProgress",
     "VectorIndex",
     "store_for_model",
     "store_for_model_if_new",

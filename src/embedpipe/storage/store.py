@@ -16,7 +16,7 @@ from embedpipe.storage.admin import Health, health
 from embedpipe.storage.base_store import RENEWALS, BaseStore, check_outdated, replaced
 from embedpipe.storage.filters import Condition, ValueType, parse_filter
 from embedpipe.storage.indexes import IndexProgress, MetadataIndex, metadata_index, vector_index
-from embedpipe.storage.lexical import WEIGHT_TOLERANCE, refresh_weights
+from embedpipe.storage.lexical import WEIGHT_TOLERANCE, UpgradeProgress, refresh_weights, upgrade
 from embedpipe.storage.reembed import Reembedding, ReembedProgress, drop_embedding_versions
 from embedpipe.storage.search import (
     Fusion,
@@ -420,6 +420,31 @@ class PgVectorStore(BaseStore):
             weighed = self._step(refresh_weights, 0.0 if exact else WEIGHT_TOLERANCE)
             self._step(vector_index.analyze)
         return weighed
+
+    def upgrade(self, *, on_progress: Callable[[UpgradeProgress], None] | None = None) -> bool:
+        """Build the index of words anew if an earlier version has built it, and switch to it in one transaction.
+
+        Others keep reading and writing with the present index until the switch. If the run fails or is killed, nothing
+        has changed, and the next call continues. The switch waits for running searches and writers.
+
+        Args:
+            on_progress: Called after each batch of chunks.
+
+        Returns:
+            False if there was nothing to do.
+
+        Raises:
+            CollectionNotFoundError: If there is no collection.
+            ConfigurationError: If the collection is of tenants.
+            LockTimeoutError: If a lock is not to be had for `lock_timeout_s`.
+        """
+        with self._span("upgrade"):
+            self.existing()
+            upgraded = upgrade(self.database, self.name, on_progress)
+            if upgraded:
+                self._collection = None
+                self._step(vector_index.analyze)
+        return upgraded
 
     def reembed(
         self,

@@ -11,6 +11,7 @@ import numpy.typing as npt
 from embedpipe._threads import in_thread
 from embedpipe.storage.base_store import BaseStore
 from embedpipe.storage.indexes import IndexProgress
+from embedpipe.storage.lexical import UpgradeProgress
 from embedpipe.storage.reembed import ReembedProgress
 from embedpipe.storage.store import PgVectorStore
 from embedpipe.storage.tables import VectorIndex
@@ -66,3 +67,13 @@ class ThreadStore(BaseStore):
         store = self.to_sync()
         renewed = await in_thread(store.reembed, embed, model=model, precision=precision, on_progress=on_progress)
         return renewed._as(type(self))  # noqa: SLF001 - the same collection
+
+    async def upgrade(self, *, on_progress: Callable[[UpgradeProgress], None] | None = None) -> bool:
+        """Build the index of words anew if an earlier version has built it, see `PgVectorStore.upgrade`.
+
+        `on_progress` is a plain function, called in the thread. A task that is cancelled waits for the batch that is
+        being indexed. The next call goes on where it was.
+        """
+        upgraded = await in_thread(self.to_sync().upgrade, on_progress=on_progress)
+        self._collection = None
+        return upgraded

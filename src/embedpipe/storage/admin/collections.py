@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC
 from typing import Any
 
@@ -112,6 +112,8 @@ def drop_collection(connection: Connection, collection: Collection) -> None:
     locks.take(connection, collection.documents, mode="ACCESS EXCLUSIVE")
     connection.execute(DropView(collection))
     locks.lock(connection, *tables, mode="ACCESS EXCLUSIVE")
+    building = lexical_tables(replace(collection, word_index=collection.word_index + 1))  # if an upgrade did not end
+    tables += [building.index, building.terms, building.deltas]
     for each in (*reversed(tables), collection.documents):
         connection.execute(DropTable(each, if_exists=True))
     collections = Catalogue(collection.schema).collections

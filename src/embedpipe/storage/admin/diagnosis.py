@@ -36,6 +36,7 @@ from embedpipe.storage.database import lasting, network
 from embedpipe.storage.indexes import index_states
 from embedpipe.storage.lexical import CHUNKS, LENGTHS, total
 from embedpipe.storage.tables import (
+    SEGMENTATION,
     Catalogue,
     Collection,
     LexicalTables,
@@ -218,6 +219,9 @@ def _check_counts(collection: Collection, counts: Any) -> Iterator[Finding]:
         yield Finding(collection.name, message, again, wrong=True)
     if not collection.lexical:
         return
+    if collection.segmentation < SEGMENTATION:
+        message = "An earlier version built the index of words. It does not find TCP in TCP/IP, nor cafe in café."
+        yield Finding(collection.name, message, "Run `embedpipe db upgrade`.", wrong=False)
     if counts.without_words or counts.words_of_none:
         message = (
             f"{counts.without_words} chunks are not in the index of words. "

@@ -4,16 +4,19 @@ from embedpipe.storage.lexical import bm25
 from embedpipe.storage.lexical.index import WEIGHT_TOLERANCE, index_chunks, refresh_weights, remove_chunks
 from embedpipe.storage.lexical.query_parser import ParsedQuery, parse_query
 from embedpipe.storage.lexical.terms import CHUNKS, LENGTHS, total
+from embedpipe.storage.lexical.upgrade import UpgradeProgress, upgrade
 
 __all__ = [
     "CHUNKS",
     "LENGTHS",
     "WEIGHT_TOLERANCE",
     "ParsedQuery",
+    "UpgradeProgress",
     "bm25",
     "index_chunks",
     "parse_query",
     "refresh_weights",
     "remove_chunks",
     "total",
+    "upgrade",
 ]

@@ -65,18 +65,16 @@ from embedpipe.storage.filters import Filter, where
 from embedpipe.storage.lexical.terms import (
     CHUNKS,
     LENGTHS,
+    MOST_TERMS,
     bucket_of,
+    in_place,
     language_of,
-    occurrences,
-    segmented,
-    tsvector,
+    lexemes,
+    query_occurrences,
     weighing,
 )
 from embedpipe.storage.tables import DIMENSIONS, Collection, LexicalTables, lexical_tables, once
 from embedpipe.storage.types import bound_count
-
-_MAX_TERMS = 16_000
-"""The entries that a sparsevec can have. Of a longer query, the terms that weigh most count."""
 
 _FIRST_CHUNKS = 600
 """The first round takes the heaviest terms as long as they are in no more chunks together, plus ten for each result."""
@@ -234,7 +232,8 @@ def _meets_constraint(collection: Collection) -> ColumnElement[bool]:
     """Return whether a chunk meets the constraint, by its terms, and by its text only if these leave it open."""
     terms, chunks, asked = lexical_tables(collection).index.c.terms, collection.chunks, _constraint(collection)
     key = lexical_tables(collection).index.c.key
-    reads = tsvector(collection, collection.embedded_text).op("@@")(_scalar(asked.c.constraint))
+    words = func.to_tsvector(language_of(collection), in_place(collection, collection.embedded_text))
+    reads = words.op("@@")(_scalar(asked.c.constraint))
     # A scalar subquery, not EXISTS: for that, the planner would read the text of every chunk beforehand.
     in_text = select(reads).where(chunks.c.key == key).scalar_subquery()
     obvious = and_(_scalar(asked.c.single), not_(terms.overlap(_scalar(asked.c.excluded))))
@@ -293,7 +292,7 @@ def _constraint(collection: Collection) -> CTE:
     text: BindParameter[str] = bindparam("constraint", type_=Text())
     required: BindParameter[str] = bindparam("required", "", type_=Text())
     excluded: BindParameter[str] = bindparam("excluded", "", type_=Text())
-    query = func.websearch_to_tsquery(language_of(collection), segmented(text))
+    query = func.websearch_to_tsquery(language_of(collection), in_place(collection, text))
     rows = select(
         query.label("constraint"),
         (func.coalesce(func.numnode(query), 0) == 0).label("idle"),
@@ -305,8 +304,8 @@ def _constraint(collection: Collection) -> CTE:
 
 
 def _terms(collection: Collection, text: ColumnElement[str]) -> ColumnElement[Any]:
-    """Return the terms of a text as an array, empty if it has none."""
-    found = occurrences(collection, text).subquery()
+    """Return the terms of a constraint's words as an array, empty if it has none."""
+    found = lexemes(func.to_tsvector(language_of(collection), in_place(collection, text))).subquery()
     none: ColumnElement[Any] = literal_column("'{}'::integer[]")
     return func.coalesce(select(func.array_agg(found.c.term)).scalar_subquery(), none)
 
@@ -336,7 +335,9 @@ def _query_terms(collection: Collection) -> CTE:
     of all heavier ones, which is the most chunks that a first round with these terms would score.
     """
     of = lexical_tables(collection)
-    words = occurrences(collection, bindparam("words", type_=Text())).cte("lexical_words").prefix_with("MATERIALIZED")
+    words = (
+        query_occurrences(collection, bindparam("words", type_=Text())).cte("lexical_words").prefix_with("MATERIALIZED")
+    )
     counts = _frequencies(of, words)
     total = _frequency(counts, CHUNKS)
     idf = func.ln(1 + (total - counts.c.chunks + 0.5) / (counts.c.chunks + 0.5))
@@ -346,7 +347,7 @@ def _query_terms(collection: Collection) -> CTE:
         .join_from(words, counts, counts.c.term == words.c.term)
         .where(counts.c.chunks > 0)
         .order_by(weight.desc(), words.c.term)
-        .limit(_MAX_TERMS)
+        .limit(MOST_TERMS)  # of a longer query, those that weigh most
         .subquery("weighed")
     )
     order = [weighed.c.weight.desc(), weighed.c.term]

@@ -29,6 +29,7 @@ from sqlalchemy import (
     func,
     literal,
     literal_column,
+    or_,
     select,
     true,
     union_all,
@@ -41,6 +42,7 @@ from embedpipe.storage.database import by_id, locks
 from embedpipe.storage.lexical.terms import (
     CHUNKS,
     LENGTHS,
+    MOST_TERMS,
     bucket_of,
     occurrences,
     saturation,
@@ -152,11 +154,14 @@ def _indexing(collection: Collection) -> Insert:
 def _parsed(collection: Collection) -> CTE:
     """Return each chunk's length and terms, with those that occur once apart from the rest."""
     chunks = collection.chunks
-    found = occurrences(collection, collection.embedded_text).correlate(chunks).subquery("found")
-    once, again = found.c.count == 1, found.c.count > 1
+    terms = occurrences(collection, collection.embedded_text).correlate(chunks).subquery("terms")
+    found = select(terms, func.count().over().label("terms")).subquery("found")
+    # A long chunk keeps its words and goes without the pieces of its compounds, rather than have too many.
+    kept = or_(found.c.length > 0, found.c.terms <= MOST_TERMS)
+    once, again = and_(kept, found.c.count == 1), found.c.count > 1
     none: ColumnElement[Any] = literal_column("'{}'::integer[]")
     counted = select(
-        func.coalesce(func.sum(found.c.count), 0).label("length"),
+        func.coalesce(func.sum(found.c.length), 0).label("length"),
         func.coalesce(func.array_agg(found.c.term).filter(once), none).label("once"),
         func.array_agg(found.c.term).filter(again).label("repeated"),
         func.array_agg(found.c.count).filter(again).label("counts"),

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
 import numpy.typing as npt
-from sqlalchemy import ColumnElement, Connection, Row, Table, and_, delete, exists, func, select, text, update
+from sqlalchemy import ColumnElement, Connection, Row, and_, delete, exists, func, select, update
 from sqlalchemy.schema import DropTable
 
 from embedpipe.errors import CollectionNotFoundError, ConfigurationError, StorageError
@@ -26,7 +26,7 @@ from embedpipe.storage.tables import (
     ddl,
     default_index,
     default_precision,
-    quoted,
+    grant_alike,
 )
 from embedpipe.storage.types import Precision, TextArray, checked_vectors, vector_array
 from embedpipe.storage.write import statements
@@ -42,12 +42,6 @@ CREATE OR REPLACE TRIGGER %(trigger)s AFTER UPDATE ON %(fullname)s
 REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows
 FOR EACH STATEMENT EXECUTE FUNCTION %(schema)s.forget_rewritten(%(number)s)
 """
-
-_GRANTS = text("""
-SELECT format('GRANT %s ON %s TO %s', privilege_type, to_regclass(:made),
-              CASE grantee WHEN 0 THEN 'PUBLIC' ELSE CAST(CAST(grantee AS regrole) AS text) END)
-FROM pg_class, aclexplode(relacl) WHERE pg_class.oid = to_regclass(:source) AND grantee <> relowner
-""")
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,16 +103,9 @@ def _add(connection: Connection, active: Collection, model: ModelSpec, precision
     catalogue.add_embedding_version(connection, made)
     for statement in made.create_vectors_statements():
         connection.execute(statement)
-    _grant_alike(connection, active.vectors, made.vectors)
+    grant_alike(connection, active.vectors, made.vectors)
     connection.execute(ddl(_FORGETTING, active.chunks, trigger=_trigger(active), number=active.number))
     return made
-
-
-def _grant_alike(connection: Connection, source: Table, made: Table) -> None:
-    """Grant the rights on the present table for the new table, too."""
-    names = {"source": quoted(connection, source), "made": quoted(connection, made)}
-    for statement in connection.scalars(_GRANTS, names).all():
-        connection.exec_driver_sql(statement.replace("%", "%%"))
 
 
 def _index_like(index: VectorIndex, dimensions: int, precision: Precision) -> VectorIndex:

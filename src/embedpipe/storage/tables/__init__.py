@@ -10,8 +10,16 @@ from embedpipe.storage.tables.catalogue import (
     migrate,
     pending_migrations,
 )
-from embedpipe.storage.tables.collection import BM25, Catalogue, Collection, default_precision, quoted
+from embedpipe.storage.tables.collection import (
+    BM25,
+    SEGMENTATION,
+    Catalogue,
+    Collection,
+    default_precision,
+    quoted,
+)
 from embedpipe.storage.tables.ddl import ddl
+from embedpipe.storage.tables.grants import grant_alike
 from embedpipe.storage.tables.index_types import INDEX_FROM, METHODS, VectorIndex, default_index
 from embedpipe.storage.tables.lexical_index import (
     DIMENSIONS,
@@ -29,6 +37,7 @@ __all__ = [
     "DIMENSIONS",
     "INDEX_FROM",
     "METHODS",
+    "SEGMENTATION",
     "Catalogue",
     "Collection",
     "CollectionSettings",
@@ -47,6 +56,7 @@ __all__ = [
     "embedding_versions",
     "enter_tenant",
     "find_collection",
+    "grant_alike",
     "lexical_tables",
     "migrate",
     "once",

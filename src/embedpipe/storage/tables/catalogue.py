@@ -30,7 +30,7 @@ from sqlalchemy.schema import CreateSchema, CreateTable
 from sqlalchemy.sql.base import Executable
 
 from embedpipe.errors import CollectionNotFoundError, ConfigurationError, ModelMismatchError, SchemaError
-from embedpipe.storage.tables.collection import BM25, Catalogue, Collection, default_precision
+from embedpipe.storage.tables.collection import BM25, SEGMENTATION, Catalogue, Collection, default_precision
 from embedpipe.storage.tables.index_types import VectorIndex, default_index
 from embedpipe.storage.tables.lexical_index import create_lexical_statements
 from embedpipe.storage.tables.view import CreateView
@@ -188,6 +188,7 @@ def embedding_versions(connection: Connection, schema: str, name: str) -> list[C
     collections, versions = catalogue.collections, catalogue.embedding_versions
     statement = (
         select(collections.c.number, collections.c.language, collections.c.lexical, collections.c.tenants)
+        .add_columns(collections.c.segmentation, collections.c.word_index)
         .add_columns(versions.c.number.label("embedding_version"), versions.c.model)
         .add_columns(versions.c.precision, versions.c.index.label("vector_index"), versions.c.active)
         .join_from(collections, versions, collections.c.number == versions.c.collection)
@@ -208,6 +209,8 @@ def _collection(schema: str, name: str, row: Any) -> Collection:
     owner = f"of collection {name!r}"
     if row.precision not in get_args(Precision):
         raise newer(f"The precision {owner}", f"it is {row.precision!r}")
+    if not 1 <= row.segmentation <= SEGMENTATION:
+        raise newer(f"The index of words {owner}", f"its segmentation is {row.segmentation}")
     return Collection(
         schema,
         row.number,
@@ -220,6 +223,8 @@ def _collection(schema: str, name: str, row: Any) -> Collection:
         active=row.active,
         lexical=None if row.lexical is None else from_record(BM25, row.lexical, what=f"The weighing of words {owner}"),
         tenants=row.tenants,
+        segmentation=row.segmentation,
+        word_index=row.word_index,
     )
 
 
@@ -302,6 +307,8 @@ def creation(collection: Collection) -> list[Executable]:
         language=cast(literal(collection.language), REGCONFIG),
         lexical=None if collection.lexical is None else _json(collection.lexical),
         tenants=collection.tenants,
+        segmentation=collection.segmentation,
+        word_index=collection.word_index,
     )
     words = create_lexical_statements(collection) if collection.lexical else []
     return [row, _version_row(collection), *collection.create_statements(), CreateView(collection), *words]

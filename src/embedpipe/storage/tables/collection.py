@@ -47,6 +47,9 @@ from embedpipe.storage.tables.tenancy import security, tenant_columns
 from embedpipe.storage.types import Precision, vector_column
 from embedpipe.types import ModelSpec
 
+SEGMENTATION = 2
+"""How new collections make words of texts: 1 by PostgreSQL's parser, 2 with the pieces of compounds, too."""
+
 _PAGE_BYTES = 8100
 """The bytes that a row may have and still stay within one page of 8 KB."""
 
@@ -71,6 +74,8 @@ class Catalogue:
             Column("language", REGCONFIG),
             Column("lexical", JSONB(none_as_null=True)),
             Column("tenants", Boolean),
+            Column("segmentation", Integer),
+            Column("word_index", Integer),
             Column("created_at", DateTime(timezone=True)),
         )
 
@@ -130,7 +135,10 @@ class BM25:
 
 @dataclass(frozen=True)
 class Collection:
-    """A collection as the catalogue records it, with one of its models, and the tables of both."""
+    """A collection as the catalogue records it, with one of its models, and the tables of both.
+
+    `word_index` is the number of its index of words. An upgrade builds the next one.
+    """
 
     schema: str
     number: int
@@ -143,6 +151,8 @@ class Collection:
     active: bool = True
     lexical: BM25 | None = BM25()
     tenants: bool = False
+    segmentation: int = SEGMENTATION
+    word_index: int = 1
 
     @once_property
     def _tables(self) -> _CollectionTables:

@@ -4,8 +4,12 @@ c<n>_lexical           key, length, and the chunk's words: as term numbers, and 
 c<n>_lexical_terms     the number of chunks that hold each term, as of the last fold
 c<n>_lexical_deltas    the changes of these numbers since, one row for each write and bucket
 
+An upgrade builds the same tables beside them, named c<n>_lexical_<m>. Whoever still uses the former ones then finds no
+table, and never words that were taken apart in another way.
+
 A term is a hash of a lexeme of the collection's text search configuration. Length and frequencies are those of
-`to_tsvector`. Two lexemes with one hash count as one word. Of 100,000 words, about ten pairs do.
+`to_tsvector`, and a piece of a compound counts once (`lexical/terms.py`). Two lexemes with one hash count as one word.
+Of 100,000 words, about ten pairs do.
 
 Writers only append to the deltas, so that no writer waits for another. Readers add the deltas up, so that the counts
 are those of the reader's own snapshot.
@@ -41,7 +45,7 @@ class LexicalTables:
 
 def lexical_tables(collection: Collection) -> LexicalTables:
     """Return the tables of a collection's lexical index."""
-    return _tables(collection.schema, collection.number, collection.tenants)
+    return _tables(collection.schema, _name(collection), collection.tenants)
 
 
 def written_tables(collection: Collection) -> list[Table]:
@@ -51,9 +55,14 @@ def written_tables(collection: Collection) -> list[Table]:
     return [collection.documents, collection.chunks, collection.vectors, *lexical]
 
 
+def _name(collection: Collection) -> str:
+    further = "" if collection.word_index == 1 else f"_{collection.word_index}"
+    return f"c{collection.number}_lexical{further}"
+
+
 @once
-def _tables(schema: str, number: int, tenants: bool) -> LexicalTables:
-    metadata, name = MetaData(schema=schema), f"c{number}_lexical"
+def _tables(schema: str, name: str, tenants: bool) -> LexicalTables:
+    metadata = MetaData(schema=schema)
     index = Table(
         name,
         metadata,

@@ -1,0 +1,192 @@
+"""An index of words of this version, built beside the one in use, which it replaces in one transaction.
+
+Until then searches and writes use the former index. Whoever rewrites or deletes a chunk meanwhile takes it out of the
+new one by a trigger, in the same transaction (`migrations/0006_word_pieces.sql`). So what is in the new index is always
+a chunk's present text, and a run that was killed is continued where it stopped.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from sqlalchemy import (
+    Connection,
+    Row,
+    Select,
+    exists,
+    func,
+    select,
+    update,
+)
+from sqlalchemy.schema import DropTable
+
+from embedpipe._threads import check_stopped
+from embedpipe.errors import CollectionNotFoundError, ConfigurationError
+from embedpipe.storage.database import Connections, by_id, locks
+from embedpipe.storage.lexical.index import index_chunks, refresh_weights
+from embedpipe.storage.tables import (
+    SEGMENTATION,
+    Catalogue,
+    Collection,
+    create_lexical_statements,
+    ddl,
+    find_collection,
+    grant_alike,
+    lexical_tables,
+    quoted,
+)
+from embedpipe.storage.types import TextArray
+
+logger = logging.getLogger(__name__)
+
+_BATCH_CHUNKS = 500
+_REST = 64
+"""Up to so many chunks that others have written meanwhile are indexed during the switch, while everybody waits."""
+
+_TRIGGERS = {
+    "forget_words_update": (
+        "AFTER UPDATE ON %(fullname)s REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows "
+        "FOR EACH STATEMENT EXECUTE FUNCTION %(schema)s.forget_words(%(table)s)"
+    ),
+    "forget_words_delete": (
+        "AFTER DELETE ON %(fullname)s REFERENCING OLD TABLE AS old_rows "
+        "FOR EACH STATEMENT EXECUTE FUNCTION %(schema)s.forget_words(%(table)s)"
+    ),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class UpgradeProgress:
+    """How many of the chunks are in the new index of words: `done` of `total`."""
+
+    done: int
+    total: int
+
+
+def upgrade(database: Connections, name: str, on_progress: Callable[[UpgradeProgress], None] | None = None) -> bool:
+    """Build the collection's index of words anew if an earlier version has built it, and switch to it.
+
+    Returns:
+        False if there was nothing to do.
+    """
+    schema = database.schema
+    wanted = database.run(_begin, schema, name)
+    if wanted is None:
+        return False
+    logger.info("Building the index of words of collection %r anew", name)
+    switched = False
+    while not switched:  # once, unless others have written more than may be indexed while everybody waits
+        done, total = database.run(_counts, wanted)
+        after = 0
+        while rows := database.read(_unindexed, wanted, after, _BATCH_CHUNKS):
+            check_stopped()
+            done += database.run(_fill, wanted, [row.id for row in rows])
+            after = rows[-1].key
+            if on_progress is not None:
+                on_progress(UpgradeProgress(done, max(done, total)))  # others add chunks meanwhile
+        database.run(refresh_weights, wanted)
+        switched = database.run(_switch, schema, name)
+    logger.info("Collection %r now uses its new index of words", name)
+    return True
+
+
+def _begin(connection: Connection, schema: str, name: str) -> Collection | None:
+    """Return the collection with its next index of words, which is made if it is not there. None if it needs none."""
+    used = _claimed(connection, schema, name)
+    if used.lexical is None or used.segmentation == SEGMENTATION:
+        return None
+    if used.tenants:
+        raise ConfigurationError(
+            f"Collection {name!r} is of tenants, and nobody sees the chunks of all of them. It is searched as it was "
+            "built. Ingest them into another collection to have parts of compounds found."
+        )
+    wanted = _next(used)
+    tables = lexical_tables(wanted)
+    if connection.scalar(select(func.to_regclass(quoted(connection, tables.index)))) is None:
+        locks.take(connection, used.chunks, mode="SHARE ROW EXCLUSIVE")  # what a trigger takes: waits for writers
+        for statement in create_lexical_statements(wanted):
+            connection.execute(statement)
+        former = lexical_tables(used)
+        grant_alike(connection, former.index, tables.index)
+        grant_alike(connection, former.terms, tables.terms)
+        grant_alike(connection, former.deltas, tables.deltas)
+        for trigger, definition in _TRIGGERS.items():
+            argument = f"'{tables.index.name}'"
+            connection.execute(ddl(f"CREATE TRIGGER {trigger} {definition}", used.chunks, table=argument))
+    return wanted
+
+
+def _claimed(connection: Connection, schema: str, name: str) -> Collection:
+    """Return the collection, and keep others from changing its tables until the transaction ends."""
+    locks.claim(connection, _find(connection, schema, name))
+    return _find(connection, schema, name)
+
+
+def _find(connection: Connection, schema: str, name: str) -> Collection:
+    found = find_collection(connection, schema, name)
+    if found is None:
+        raise CollectionNotFoundError(f"There is no collection {name!r} in schema {schema!r} to upgrade.")
+    return found
+
+
+def _next(used: Collection) -> Collection:
+    return replace(used, segmentation=SEGMENTATION, word_index=used.word_index + 1)
+
+
+def _counts(connection: Connection, wanted: Collection) -> tuple[int, int]:
+    """Return how many chunks are in the new index, and how many there are."""
+    locks.be_patient(connection)
+    tables = (wanted.chunks, lexical_tables(wanted).index)
+    chunks, indexed = connection.execute(
+        select(*[select(func.count()).select_from(table).scalar_subquery() for table in tables])
+    ).one()
+    return indexed, chunks
+
+
+def _lacking(wanted: Collection) -> Select[Any]:
+    """Select key and id of the chunks that are not in the new index."""
+    chunks, index = wanted.chunks, lexical_tables(wanted).index
+    return select(chunks.c.key, chunks.c.id).where(~exists().where(index.c.key == chunks.c.key))
+
+
+def _unindexed(connection: Connection, wanted: Collection, after: int, limit: int) -> Sequence[Row[Any]]:
+    chunks = wanted.chunks
+    rows = _lacking(wanted).where(chunks.c.key > after).order_by(chunks.c.key).limit(limit)
+    return connection.execute(rows).all()
+
+
+def _fill(connection: Connection, wanted: Collection, ids: Sequence[str]) -> int:
+    """Index those of the chunks that are still there. Return how many that were."""
+    chunks = wanted.chunks
+    there = _lacking(wanted).where(chunks.c.id == func.any(TextArray(ids))).order_by(by_id(chunks.c.id))
+    locked = [row.id for row in connection.execute(there.with_for_update(of=chunks))]  # as an upsert locks them
+    index_chunks(connection, wanted, locked)
+    return len(locked)
+
+
+def _switch(connection: Connection, schema: str, name: str) -> bool:
+    """Have the collection use the new index, and drop the former one.
+
+    Returns:
+        False, with nothing changed, if more chunks are not in the new index than may be indexed while others wait.
+    """
+    used = _claimed(connection, schema, name)
+    if used.segmentation == SEGMENTATION:
+        return True
+    wanted, former = _next(used), lexical_tables(used)
+    locks.take(connection, used.chunks, former.index, former.terms, former.deltas, mode="ACCESS EXCLUSIVE")
+    rest = _unindexed(connection, wanted, after=0, limit=_REST + 1)
+    if len(rest) > _REST:
+        return False
+    _fill(connection, wanted, [row.id for row in rest])
+    for table in (former.index, former.terms, former.deltas):
+        connection.execute(DropTable(table))
+    for trigger in _TRIGGERS:
+        connection.execute(ddl(f"DROP TRIGGER {trigger} ON %(fullname)s", used.chunks))
+    collections = Catalogue(schema).collections
+    values = {"segmentation": wanted.segmentation, "word_index": wanted.word_index}
+    connection.execute(update(collections).where(collections.c.number == used.number).values(values))
+    return True

@@ -1,0 +1,234 @@
+"""Whatever a person calls a word, an identifier or a part of one is found by itself, and a compound comes first."""
+
+from __future__ import annotations
+
+import random
+from typing import Any
+
+import numpy as np
+import pytest
+from sqlalchemy import Connection, func, literal, literal_column, select
+
+from embedpipe import Document, SemanticSearchService
+from embedpipe.storage import Database, PgVectorStore
+from embedpipe.storage.lexical.terms import in_place, lexemes, occurrences, query_occurrences
+from embedpipe.testing import FakeEmbeddingModel
+from embedpipe.types import Chunk, ModelSpec
+
+SPEC = ModelSpec(name="unit-test", dimensions=2)
+
+# A text with a compound, the compound, parts and other spellings that find it, and a text that is nearly the same.
+KINDS = {
+    "slash": ("The TCP/IP stack is set up at boot.", "TCP/IP", ["TCP", "IP", "tcp", "tcpip"], "TCP alone, or IP."),
+    "client and server": ("A client/server design.", "client/server", ["client", "server"], "The client of a server."),
+    "path": (
+        "Edit /etc/lamp/lampd.conf first.",
+        "/etc/lamp/lampd.conf",
+        ["lampd.conf", "lampd", "etc"],
+        "lampd etc conf",
+    ),
+    "url": (
+        "See https://docs.lamp-tools.com/install/linux.html?lang=en for steps.",
+        "https://docs.lamp-tools.com/install/linux.html?lang=en",
+        ["install", "linux.html", "linux", "lamp-tools", "lang", "docs.lamp-tools.com"],
+        "See https://docs.lamp-tools.com/remove/mac.html for linux and how to install.",
+    ),
+    "mail": (
+        "Write to desk@lamp-tools.com now.",
+        "desk@lamp-tools.com",
+        ["desk", "lamp-tools.com"],
+        "desk of lamp tools",
+    ),
+    "missing space": (
+        "The pump stopped.Replace the gasket.",
+        "stopped.Replace",
+        ["stopped", "replace"],
+        "stopped. Replace",
+    ),
+    "host": ("Restart db01.internal today.", "db01.internal", ["internal", "db01", "db"], "db internal 01"),
+    "negative": ("It fell to -3094 in May.", "3094", ["3094"], "It fell to 3095 in May."),
+    "part number": (
+        "Order part 9000-3094 today.",
+        "9000-3094",
+        ["3094", "9000", "90003094"],
+        "Order part 9000-3095, 3094.",
+    ),
+    "part with a slash": ("Order part AB-1234/5 today.", "AB-1234/5", ["AB-1234", "1234", "AB1234"], "AB-1235/5, 1234"),
+    "CVE": (
+        "Patches CVE-2024-1234 at last.",
+        "CVE-2024-1234",
+        ["CVE-2024", "1234", "2024"],
+        "CVE-2024-1235 and CVE-2023-1234",
+    ),
+    "model": ("We asked GPT-4 about it.", "GPT-4", ["GPT4", "GPT", "gpt 4"], "We asked GPT-3 about it, 4 times."),
+    "model in one": ("We asked GPT4 about it.", "GPT4", ["GPT-4", "GPT"], "We asked GPT3 about it, 4 times."),
+    "joined": ("Turn the Wi-Fi off.", "Wi-Fi", ["wifi", "WiFi", "wi-fi"], "Turn the fi off, and the wi."),
+    "camelCase": ("Call getUserName here.", "getUserName", ["user", "name", "getusername"], "get the user a name"),
+    "acronym": ("An HTTPServer starts.", "HTTPServer", ["HTTP", "server"], "A server speaks HTTP"),
+    "snake_case": (
+        "Set max_retry_count here.",
+        "max_retry_count",
+        ["retry", "count", "maxretrycount"],
+        "count max, retry",
+    ),
+    "dotted": ("Call os.path.join here.", "os.path.join", ["path", "join"], "join the path of os"),
+    "C++": ("Written in C++ by us.", "C++", ["c++", "cplusplus"], "Written in C by us: C, not D, C."),
+    "C#": ("Written in C# by us.", "C#", ["c#", "csharp"], "Written in C by us: C, not D, C."),
+    "F#": ("Written in F# by us.", "F#", ["f#"], "Written in F by us: F, not D, F."),
+    ".NET": ("Written for .NET by us.", ".NET", [".net", "dotnet"], "Written for the net, net and net."),
+    "node.js": ("Runs on node.js alone.", "node.js", ["node", "nodejs", "Node.js"], "A node of js"),
+    "version": ("Since 2.3.1 it works.", "2.3.1", ["v2.3.1", "2.3"], "Since 2.4.1 it works, and 3.2.1."),
+    "version with a v": (
+        "Since v2.3.1 it works.",
+        "v2.3.1",
+        ["2.3.1", "2.3", "v2"],
+        "Since v2.4.1 it works, and v3.2.1.",
+    ),
+    "short version": ("Since 2.3 it works.", "2.3", ["2.3", "v2.3"], "Since 2.3.1 it works."),
+    "file with a version": (
+        "Get lamp-2.3.1.tar.gz first.",
+        "lamp-2.3.1.tar.gz",
+        ["2.3.1", "lamp", "tar"],
+        "lamp-2.3.2.tar.gz",
+    ),
+    "unit": ("Add 10kg of sand.", "10kg", ["10", "kg"], "Add 11kg of sand, 10 times a kg"),
+    "thousands": ("It costs 1,234,567 in all.", "1,234,567", ["1234567"], "It costs 1,234 in all, or 567."),
+    "accents": ("The café opens at noon.", "café", ["cafe", "CAFÉ", "cafe\u0301"], "The tea room opens at noon."),
+    "letters without accents": ("Meet at the cafe at noon.", "cafe", ["café"], "Meet at the tea room at noon."),
+    "letters of their own": (
+        "Die Straße nach Łódź.",
+        "Straße",
+        ["Strasse", "Lodz", "lódź"],
+        "Die Gasse nach Warschau.",
+    ),
+    "ampersand": ("Ask AT&T about it.", "AT&T", ["ATT"], "Ask T about it, at once."),
+    "date": ("Since 2024-01-15 it works.", "2024-01-15", ["2024", "15", "20240115"], "Since 2024-01-16 it works, 15."),
+    "in Chinese": ("使用TCP/IP协议", "TCP/IP", ["TCP", "IP", "协议"], "使用IP或TCP"),
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_piece_finds_its_compound_and_the_compound_comes_first(database: Database, kind: str) -> None:
+    holding, compound, pieces, near = KINDS[kind]
+    model = FakeEmbeddingModel(16)
+    service = SemanticSearchService(model, database=database, chunker=None)
+    others = ["Nothing of this is asked for.", "A longer text about something else, which has no part in it at all."]
+    texts = {"near": near, "holding": holding, **{f"other {n}": text for n, text in enumerate(others)}}
+    service.ingest(Document(id=name, text=text) for name, text in texts.items())
+    for piece in pieces:
+        found = [hit.document_id for hit in service.search(piece, k=4, mode="lexical")]
+        assert "holding" in found, piece
+        assert not any(name.startswith("other") for name in found), piece
+        assert "holding" in [hit.document_id for hit in service.search(piece, k=4, mode="hybrid")], piece
+    assert service.search(compound, k=4, mode="lexical")[0].document_id == "holding"
+    # The vectors are made up, so that only words can decide.
+    same = np.ones(16, np.float32)
+    service.store.upsert([Chunk.whole(text, id=name) for name, text in texts.items()], np.ones((4, 16), np.float32))
+    assert service.store.search(same, compound, k=4, mode="hybrid")[0].text == holding
+
+
+@pytest.fixture
+def store(database: Database) -> PgVectorStore:
+    return PgVectorStore(database, model=SPEC)
+
+
+def write(store: PgVectorStore, *texts: str) -> None:
+    store.upsert([Chunk.whole(text, id=text) for text in texts], np.ones((len(texts), 2), np.float32))
+
+
+def found(store: PgVectorStore, query: str) -> list[str]:
+    return [str(hit.id) for hit in store.search(text=query, mode="lexical", k=10)]
+
+
+def test_a_dash_within_a_word_excludes_nothing_and_one_before_a_word_does(store: PgVectorStore) -> None:
+    write(store, "part 9000-3094", "part 9000-3095", "lampd.conf and nginx.conf", "Wi-Fi and part")
+    assert found(store, "9000-3094")[0] == "part 9000-3094"
+    assert set(found(store, "part -3094")) == {"part 9000-3095", "Wi-Fi and part"}
+    assert found(store, "lampd -nginx") == []
+    assert set(found(store, "part -Wi-Fi")) == {"part 9000-3094", "part 9000-3095"}
+
+
+def test_phrases_are_found_across_compounds_and_within_them(store: PgVectorStore) -> None:
+    texts = [
+        "the TCP/IP stack of it",
+        "see a.org/linux.html for steps",
+        "a client/server design",
+        "state-of-the-art pumps",
+    ]
+    write(store, *texts)
+    for phrase, text in [
+        ('"TCP/IP stack"', texts[0]),
+        ('"IP stack"', texts[0]),
+        ('"linux.html for steps"', texts[1]),
+        ('"client server design"', texts[2]),
+        ('"client/server design"', texts[2]),
+        ('"state of the art"', texts[3]),
+        ('"state-of-the-art pumps"', texts[3]),
+    ]:
+        assert found(store, phrase) == [text], phrase
+    assert found(store, '"stack TCP"') == []
+
+
+SIGNS = [
+    "/",
+    ".",
+    "-",
+    "_",
+    "@",
+    "+",
+    "#",
+    "&",
+    ",",
+    ":",
+    "\\",
+    "'",
+    "(",
+    ")",
+    "=",
+    "?",
+    "!",
+    "\u2011",
+    "\u2013",
+    "  ",
+    "\n",
+]
+WORDS = [
+    "tcp",
+    "IP",
+    "getUser",
+    "HTTPServer",
+    "v2",
+    "3094",
+    "2",
+    "café",
+    "Straße",
+    "हिंदी",
+    "คน",
+    "协议",
+    "C++",
+    "x" * 600,
+    "İ",
+]
+
+
+def random_text(draw: random.Random) -> str:
+    parts = [draw.choice(WORDS) + draw.choice(SIGNS) * draw.choice([0, 1, 1, 1, 2]) for _ in range(draw.randint(1, 12))]
+    return "".join(parts).replace("\u0000", "")
+
+
+def test_a_query_has_no_word_that_the_same_text_does_not_have(database: Database) -> None:
+    store = PgVectorStore(database, model=SPEC)
+    store.create()
+    collection, draw = store.collection, random.Random(7)
+    with database.engine.connect() as connection:
+        for _ in range(150):
+            given = random_text(draw)
+            text = literal(given)
+            indexed = terms(connection, occurrences(collection, text))
+            assert terms(connection, query_occurrences(collection, text)) == indexed, given
+            vector = func.to_tsvector(literal_column("'english'::regconfig"), in_place(collection, text))
+            assert terms(connection, lexemes(vector)) <= indexed, given  # what phrases require
+
+
+def terms(connection: Connection, rows: Any) -> set[int]:
+    return set(connection.scalars(select(rows.subquery().c.term)))

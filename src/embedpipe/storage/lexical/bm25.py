@@ -71,6 +71,7 @@ from embedpipe.storage.lexical.terms import (
     language_of,
     lexemes,
     query_occurrences,
+    tsvector,
     weighing,
 )
 from embedpipe.storage.tables import DIMENSIONS, Collection, LexicalTables, lexical_tables, once
@@ -232,8 +233,7 @@ def _meets_constraint(collection: Collection) -> ColumnElement[bool]:
     """Return whether a chunk meets the constraint, by its terms, and by its text only if these leave it open."""
     terms, chunks, asked = lexical_tables(collection).index.c.terms, collection.chunks, _constraint(collection)
     key = lexical_tables(collection).index.c.key
-    words = func.to_tsvector(language_of(collection), in_place(collection, collection.embedded_text))
-    reads = words.op("@@")(_scalar(asked.c.constraint))
+    reads = tsvector(collection, collection.embedded_text).op("@@")(_scalar(asked.c.constraint))
     # A scalar subquery, not EXISTS: for that, the planner would read the text of every chunk beforehand.
     in_text = select(reads).where(chunks.c.key == key).scalar_subquery()
     obvious = and_(_scalar(asked.c.single), not_(terms.overlap(_scalar(asked.c.excluded))))
@@ -276,7 +276,7 @@ def _phrases(collection: Collection) -> CTE:
     """Return a row for each bound phrase that has any words: as a tsquery, and its terms."""
     bound: BindParameter[Any] = bindparam("phrases", type_=ARRAY(Text))
     texts = func.unnest(bound, type_=Text()).table_valued("text", name="quoted").render_derived()
-    query = func.phraseto_tsquery(language_of(collection), segmented(texts.c.text))
+    query = func.phraseto_tsquery(language_of(collection), in_place(collection, texts.c.text))
     rows = select(query.label("query"), _terms(collection, texts.c.text).label("terms"))
     rows = rows.where(func.numnode(query) > 0).limit(literal_column(str(_MOST_PHRASES)))
     return rows.cte("lexical_phrases").prefix_with("MATERIALIZED")
@@ -305,7 +305,7 @@ def _constraint(collection: Collection) -> CTE:
 
 def _terms(collection: Collection, text: ColumnElement[str]) -> ColumnElement[Any]:
     """Return the terms of a constraint's words as an array, empty if it has none."""
-    found = lexemes(func.to_tsvector(language_of(collection), in_place(collection, text))).subquery()
+    found = lexemes(tsvector(collection, text)).subquery()
     none: ColumnElement[Any] = literal_column("'{}'::integer[]")
     return func.coalesce(select(func.array_agg(found.c.term)).scalar_subquery(), none)
 

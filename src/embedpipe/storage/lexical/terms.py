@@ -74,6 +74,11 @@ def in_place(collection: Collection, text: ColumnElement[str]) -> ColumnElement[
     return _segmented(collection, text)
 
 
+def tsvector(collection: Collection, text: ColumnElement[str]) -> ColumnElement[Any]:
+    """Return the lexemes of a text with their positions, among which phrases are found."""
+    return func.to_tsvector(language_of(collection), in_place(collection, text))
+
+
 def _segmented(collection: Collection, text: ColumnElement[str]) -> ColumnElement[str]:
     """Return a text with a space between words, for scripts that have none, and in words of over 500 characters.
 

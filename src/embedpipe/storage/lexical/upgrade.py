@@ -49,11 +49,11 @@ _REST = 64
 _TRIGGERS = {
     "forget_words_update": (
         "AFTER UPDATE ON %(fullname)s REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows "
-        "FOR EACH STATEMENT EXECUTE FUNCTION %(schema)s.forget_words(%(table)s)"
+        "FOR EACH STATEMENT EXECUTE FUNCTION %(schema)s.forget_words(%(index)s)"
     ),
     "forget_words_delete": (
         "AFTER DELETE ON %(fullname)s REFERENCING OLD TABLE AS old_rows "
-        "FOR EACH STATEMENT EXECUTE FUNCTION %(schema)s.forget_words(%(table)s)"
+        "FOR EACH STATEMENT EXECUTE FUNCTION %(schema)s.forget_words(%(index)s)"
     ),
 }
 
@@ -115,7 +115,7 @@ def _begin(connection: Connection, schema: str, name: str) -> Collection | None:
         grant_alike(connection, former.deltas, tables.deltas)
         for trigger, definition in _TRIGGERS.items():
             argument = f"'{tables.index.name}'"
-            connection.execute(ddl(f"CREATE TRIGGER {trigger} {definition}", used.chunks, table=argument))
+            connection.execute(ddl(f"CREATE TRIGGER {trigger} {definition}", used.chunks, index=argument))
     return wanted
 
 

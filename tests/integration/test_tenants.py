@@ -91,6 +91,7 @@ METHODS: dict[str, Callable[[Any], Awaitable[Any]]] = {
     "drop_metadata_index": lambda store: store.drop_metadata_index("year"),
     "metadata_indexes": lambda store: store.metadata_indexes(),
     "refresh_statistics": lambda store: store.refresh_statistics(),
+    "upgrade": lambda store: store.upgrade(),
     "reembed": lambda store: store.reembed(
         lambda texts: pytest.fail(str(texts)), model=ModelSpec(name="b", dimensions=D)
     ),

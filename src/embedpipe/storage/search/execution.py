@@ -73,6 +73,7 @@ def _rows(connection: Connection, collection: Collection, wanted: Search, values
 def _results(rows: Sequence[Any], wanted: Search, precision: Precision) -> list[SearchResult]:
     """Make rows results: a chunk's columns, the scores of the mode, the packed vector where it was asked for."""
     results = []
+    has_phrases = wanted.has_phrases
     for place, row in enumerate(rows, 1):
         chunk_id, document_id, chunk_index, content, start, end, metadata, payload, header, key_order, *scores = row
         vector = unpack_vector(scores.pop(), precision) if wanted.with_vectors else None
@@ -96,7 +97,7 @@ def _results(rows: Sequence[Any], wanted: Search, precision: Precision) -> list[
                 lexical_score=lexical_score,
                 dense_rank=dense_rank,
                 lexical_rank=lexical_rank,
-                phrase_boost=row.phrase_boost if wanted.has_phrases else None,
+                phrase_boost=row.phrase_boost if has_phrases else None,
                 vector=vector,
             )
         )

@@ -102,7 +102,7 @@ class TiktokenCounter:
         return len(self._encoding.encode_ordinary(without_surrogates(text)))
 
     def count_many(self, texts: Sequence[str]) -> list[int]:
-        return [self.count(text) for text in texts]
+        return list(map(self.count, texts))
 
     def ends(self, text: str) -> npt.NDArray[np.int64]:
         text = without_surrogates(text)
@@ -142,12 +142,12 @@ class ModelCounter:
         return len(self._encode(text).ids)
 
     def count_many(self, texts: Sequence[str]) -> list[int]:
-        encoded = self._tokenizer.encode_batch([without_surrogates(text) for text in texts], add_special_tokens=False)
-        return [len(encoding.ids) for encoding in encoded]
+        encoded = self._tokenizer.encode_batch(list(map(without_surrogates, texts)), add_special_tokens=False)
+        return list(map(len, encoded))
 
     def ids(self, texts: Sequence[str]) -> list[list[int]]:
         """Return the token ids of each text as the model reads them, with special tokens, at any length."""
-        return [encoding.ids for encoding in self._tokenizer.encode_batch([without_surrogates(text) for text in texts])]
+        return [encoding.ids for encoding in self._tokenizer.encode_batch(list(map(without_surrogates, texts)))]
 
     def ends(self, text: str) -> npt.NDArray[np.int64]:
         offsets = self._encode(text).offsets

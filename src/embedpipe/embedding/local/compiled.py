@@ -57,7 +57,7 @@ class CompiledEncoder:
         """Yield rows, input_ids and attention_mask (b, s) of each pass: texts of like length, the longest first."""
         longest = self._longest
         encoded = [ids if len(ids) <= longest else [*ids[: longest - 1], ids[-1]] for ids in self._tokens(texts)]
-        for rows in length_batches([len(ids) for ids in encoded], overhead=_OVERHEAD):
+        for rows in length_batches(list(map(len, encoded)), overhead=_OVERHEAD):
             length = len(encoded[rows[0]])  # the longest one's
             ids = np.zeros((len(rows), length), dtype=np.int64)
             mask = np.zeros_like(ids)

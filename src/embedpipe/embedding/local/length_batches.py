@@ -24,7 +24,7 @@ def length_batches(lengths: Sequence[int], *, overhead: int, most: int | None = 
     """
     groups: list[list[int]] = []
     longest = padding = 0
-    for place in sorted(range(len(lengths)), key=lambda place: -lengths[place]):
+    for place in sorted(range(len(lengths)), key=lengths.__getitem__, reverse=True):
         length = lengths[place]
         padding += longest - length
         group = groups[-1] if groups else []

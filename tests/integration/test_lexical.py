@@ -134,7 +134,7 @@ def test_a_collection_weighs_words_as_it_was_made_to(database: Database, weighin
         assert_best(search(store, query, 20), bm25(store, texts, query), 20)
     assert PgVectorStore(database, lexical=True).collection.lexical == weighing
     for other in (BM25(), False):
-        with pytest.raises(ConfigurationError, match="was made with lexical=BM25"):
+        with pytest.raises(ConfigurationError, match="was created with lexical=BM25"):
             _ = PgVectorStore(database, lexical=other).collection
 
 

@@ -66,17 +66,17 @@ class AsyncAnswerStream(_Stream):
         if answer is None:
             return
         events: asyncio.Queue[Event | None] = asyncio.Queue()
-        wanted = asyncio.Semaphore(1)
+        room = asyncio.Semaphore(1)
 
         async def tell(event: Event) -> None:
-            await wanted.acquire()
+            await room.acquire()
             events.put_nowait(event)
 
         answering = asyncio.create_task(answer(tell))
         answering.add_done_callback(lambda _: events.put_nowait(None))
         try:
             while (event := await events.get()) is not None:
-                wanted.release()
+                room.release()
                 if isinstance(event, RAGResponse):
                     self._response = event
                 else:

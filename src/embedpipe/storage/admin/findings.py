@@ -170,6 +170,8 @@ def index_serves(connection: Connection, collection: Collection) -> bool:
     nearest = select(dense.candidates(collection, None, exact=False))
     vector = bound_vector(np.ones(collection.model.dimensions, dtype=np.float32), collection.precision)
     counts = {"candidates": 10, "wide": collection.index.oversampled(10)}
-    wanted = nearest.compile(dialect=connection.dialect).construct_expanded_state({"vector": vector, **counts})
-    plan = connection.exec_driver_sql("EXPLAIN " + wanted.statement, {**wanted.parameters, "vector": vector}).scalars()
+    compiled = nearest.compile(dialect=connection.dialect).construct_expanded_state({"vector": vector, **counts})
+    plan = connection.exec_driver_sql(
+        "EXPLAIN " + compiled.statement, {**compiled.parameters, "vector": vector}
+    ).scalars()
     return any(collection.vector_index in line for line in plan)

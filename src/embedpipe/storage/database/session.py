@@ -107,7 +107,7 @@ def listen(engine: Engine, settings: SessionSettings) -> None:
 
 
 def _drop_unprepared(connection: Any, record: Any) -> None:
-    """Close a connection that was opened before the extension was made, so that the next one knows its types."""
+    """Close a connection that was opened before the extension was created, so that the next one knows its types."""
     if connection is not None and _KNOWS_TYPES not in record.info:
         record.invalidate()
 

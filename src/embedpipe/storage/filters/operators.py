@@ -252,10 +252,10 @@ def as_sequence(values: Any, operator: str) -> Sequence[Any]:
     return list(values)
 
 
-def _exists_if(field: Field, wanted: Any) -> Filter:
-    if not isinstance(wanted, bool):
-        raise InputError(f"filter {field.path[-1]!r}: `$exists` is {wanted!r:.100}. Pass True or False.")
-    return field.exists() if wanted else ~field.exists()
+def _exists_if(field: Field, exists: Any) -> Filter:
+    if not isinstance(exists, bool):
+        raise InputError(f"filter {field.path[-1]!r}: `$exists` is {exists!r:.100}. Pass True or False.")
+    return field.exists() if exists else ~field.exists()
 
 
 def _between(field: Field, bounds: Any) -> Filter:

@@ -75,5 +75,5 @@ def _in(condition: In, metadata: ColumnElement[Any]) -> ColumnElement[bool]:
     found = metadata
     for key in condition.path:  # not #>, which takes "0" for a place in a list
         found = found.op("->", return_type=JSONB())(literal(key, Text))
-    wanted = func.unnest(values, type_=JSONB)["v"]
-    return func.coalesce(found.in_(select(wanted)), false())  # coalesce also keeps it from becoming a join
+    given = func.unnest(values, type_=JSONB)["v"]
+    return func.coalesce(found.in_(select(given)), false())  # coalesce also keeps it from becoming a join

@@ -59,7 +59,7 @@ def begin(
 
     Raises:
         CollectionNotFoundError: If there is no such collection.
-        ConfigurationError: If the model's version was made with another precision, or the collection has tenants.
+        ConfigurationError: If the model's version was created with another precision, or the collection has tenants.
     """
     catalogue.check_dimensions(model)
     active, target = _claimed(connection, schema, name, model)

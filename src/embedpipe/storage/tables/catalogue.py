@@ -49,7 +49,7 @@ def migrate(connection: Connection, schema: str) -> None:
 
     Args:
         connection: In a transaction.
-        schema: Name of the schema of the tables. It is made if it is missing.
+        schema: Name of the schema of the tables. It is created if it is missing.
 
     Raises:
         SchemaError: If the role may not do it, if pgvector is missing or older than 0.8, or if the tables are those of
@@ -145,12 +145,12 @@ def checked_name(name: str) -> str:
 
 
 def open_collection(connection: Connection, schema: str, name: str, settings: CollectionSettings) -> Collection:
-    """Return the collection of that name. Make it if there is none and the settings have a model.
+    """Return the collection of that name. Create it if there is none and the settings have a model.
 
     Raises:
         CollectionNotFoundError: If there is none and the settings have no model.
         ModelMismatchError: If it holds another model's vectors.
-        ConfigurationError: If the settings cannot work, or differ from those that it was made with.
+        ConfigurationError: If the settings cannot work, or differ from those that it was created with.
     """
     checked_name(name)
     found = find_collection(connection, schema, name)
@@ -159,7 +159,7 @@ def open_collection(connection: Connection, schema: str, name: str, settings: Co
         found = find_collection(connection, schema, name) or _create(connection, schema, name, settings.model, settings)
     if found is None:
         raise CollectionNotFoundError(
-            f"There is no collection {name!r} in schema {schema!r}. Pass a model to make it, or check the name."
+            f"There is no collection {name!r} in schema {schema!r}. Pass a model to create it, or check the name."
         )
     check_same(found, settings)
     return found
@@ -279,10 +279,10 @@ def _create(
 def planned(
     connection: Connection, schema: str, name: str, *, number: int, model: ModelSpec, settings: CollectionSettings
 ) -> Collection:
-    """Return a collection that is to be made, under that number.
+    """Return a collection that is to be created, under that number.
 
     Raises:
-        ConfigurationError: If it cannot be made.
+        ConfigurationError: If it cannot be created.
     """
     language = settings.language or "english"
     _check_possible(connection, model, language)
@@ -342,23 +342,23 @@ def check_same(found: Collection, settings: CollectionSettings) -> None:
         )
     if settings.language not in (None, found.language):
         raise ConfigurationError(
-            f"Collection {name!r} was made for the language {found.language!r}, not {settings.language!r}. "
+            f"Collection {name!r} was created for the language {found.language!r}, not {settings.language!r}. "
             "Leave `language` out, or use another collection."
         )
     if settings.precision not in (None, found.precision):
         raise ConfigurationError(
-            f"Collection {name!r} was made with {found.precision}, not {settings.precision}. Leave `precision` out, or "
-            "use another collection."
+            f"Collection {name!r} was created with {found.precision}, not {settings.precision}. Leave `precision` out, "
+            "or use another collection."
         )
     if settings.lexical not in (None, found.lexical, found.lexical is not None):
         words = found.lexical or False
         raise ConfigurationError(
-            f"Collection {name!r} was made with lexical={words}, not {settings.lexical}. Leave `lexical` out, or use "
-            "another collection."
+            f"Collection {name!r} was created with lexical={words}, not {settings.lexical}. Leave `lexical` out, or "
+            "use another collection."
         )
     if settings.tenants not in (None, found.tenants):
         made = "for tenants. Pass tenant=" if found.tenants else "without tenants. Leave tenant= out"
-        raise ConfigurationError(f"Collection {name!r} was made {made}.")
+        raise ConfigurationError(f"Collection {name!r} was created {made}.")
 
 
 def describe(model: ModelSpec) -> str:

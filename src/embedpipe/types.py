@@ -73,6 +73,7 @@ class SearchResult:
         lexical_score: The BM25 score, zero if no query term occurs.
         dense_rank: The place in the search by meaning, from 1. None if it did not find the chunk.
         lexical_rank: The place in the search by words, from 1. None if it did not find the chunk.
+        dense_weight: The weight that a hybrid search gave the similarity, 0 to 1. The BM25 score had the rest.
         phrase_boost: What quoted phrases that the chunk holds add to its score. None if the query has none, and in
             lexical searches, which require them.
         rerank_score: The reranker's score.
@@ -85,6 +86,7 @@ class SearchResult:
     lexical_score: float | None = None
     dense_rank: int | None = None
     lexical_rank: int | None = None
+    dense_weight: float | None = None
     phrase_boost: float | None = None
     rerank_score: float | None = None
     vector: Vectors | None = field(default=None, repr=False, compare=False)
@@ -120,6 +122,8 @@ class SearchResult:
             lines.append(f"  by meaning: similarity {self.similarity:.4f}, {_rank(self.dense_rank)}")
         if self.lexical_score is not None:
             lines.append(f"  by words: BM25 {self.lexical_score:.4f}, {_rank(self.lexical_rank)}")
+        if self.dense_weight is not None:
+            lines.append(f"  fused: {self.dense_weight:.2f} by meaning, {1 - self.dense_weight:.2f} by words")
         if self.phrase_boost is not None:
             lines.append(f"  by quoted phrases: {self.phrase_boost:+.4f}")
         if self.rerank_score is not None:

@@ -100,6 +100,10 @@ def test_a_filter_holds_for_every_leg(service: SemanticSearchService, mode: Any)
 
 def test_a_lone_hit_that_matches_has_the_best_score(service: SemanticSearchService) -> None:
     [only] = service.search("imaginary literal", k=5, filter={"topic": "imaginary"})
+    assert only.score > 0.8
+    vector = service.generator.generate("imaginary literal", kind="query").embedding
+    wanted: dict[str, Any] = {"mode": "hybrid", "fusion": "scores", "filter": {"topic": "imaginary"}}
+    [only] = service.store.search(vector, "imaginary literal", **wanted)
     assert only.score == 1
     [only] = service.search("the literals", k=5, mode="dense", filter={"topic": "imaginary"})
     assert only.score == only.similarity

@@ -172,7 +172,7 @@ def collections_table(rows: Iterable[Mapping[str, Any]]) -> Table:
 def states_table(states: Iterable[CollectionState]) -> Table:
     """Return the doctor's table of collections."""
     numbers = ("documents", "chunks", "vectors", "MB", "unused MB")
-    table = new_table("collection", "model", *numbers, "index", "words", right=numbers)
+    table = new_table("collection", "model", *numbers, "index", "words", "cosines", right=numbers)
     for state in states:
         serves = {True: "", False: " (unused)", None: ""}[state.index_serves]
         table.add_row(
@@ -185,6 +185,7 @@ def states_table(states: Iterable[CollectionState]) -> Table:
             f"{state.unused_bytes / 1e6:.1f}",
             "none" if state.index is None else state.index + serves,
             state.language or "none",
+            "none" if state.cosines is None else f"{state.cosines.mean:.2f} ± {state.cosines.spread:.2f}",
         )
     return table
 

@@ -5,7 +5,10 @@ Made of `store.py` by `scripts/generate_async_store.py`. Change that file, and r
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Sequence
+from math import inf
+from time import monotonic
 from typing import TYPE_CHECKING, TypeVar, TypeVarTuple
 
 import numpy.typing as npt
@@ -13,7 +16,7 @@ from sqlalchemy import Connection
 
 from embedpipe.errors import InputError, SchemaError, StorageError, UnknownCommitError
 from embedpipe.storage.admin import Health, health
-from embedpipe.storage.base_store import RENEWALS, check_outdated, replaced
+from embedpipe.storage.base_store import RENEWALS, SAMPLE_AGAIN_S, check_outdated, replaced
 from embedpipe.storage.filters import Condition, ValueType, aparse_filter
 from embedpipe.storage.indexes import MetadataIndex, metadata_index, vector_index
 from embedpipe.storage.lexical import WEIGHT_TOLERANCE, refresh_weights
@@ -24,6 +27,7 @@ from embedpipe.storage.search import (
     Search,
     StoredVectors,
     as_fusion,
+    cosine_sample,
     execution,
     lookup,
     neighbors,
@@ -38,6 +42,8 @@ from embedpipe.types import Chunk, Parent, SearchMode, SearchResult
 
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncConnection  # a tenth of a second
+
+logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
@@ -170,9 +176,10 @@ class AsyncPgVectorStore(ThreadStore):
     ) -> list[SearchResult]:
         """Return the k best chunks, best first, ties by id. Fewer come only where fewer meet the conditions.
 
-        The same chunks give the same answer, whatever order they were written in. Two things are only nearly so. A
-        vector index may miss some chunks. And words that a chunk repeats weigh by the average length as of writing,
-        until `refresh_statistics(exact=True)`.
+        The same chunks give the same answer, whatever order they were written in. Three things are only nearly so. A
+        vector index may miss some chunks. Words that a chunk repeats weigh by the average length as of writing. And a
+        hybrid search goes by a sample of cosines, which is taken when there are twice the chunks of last time. Both are
+        exact after `refresh_statistics(exact=True)`.
 
         Args:
             vector: The query's vector (d,), for the modes dense and hybrid.
@@ -185,7 +192,7 @@ class AsyncPgVectorStore(ThreadStore):
             required_phrases: In a hybrid search, bring only chunks that hold the quoted phrases of `text`. Otherwise
                 phrases add to the score. A lexical search always requires them.
             with_vectors: Return each chunk's vector with it.
-            fusion: How a hybrid search weighs its legs: a `Fusion`, "scores" or "ranks".
+            fusion: How a hybrid search weighs its legs: a `Fusion`, "zscores", "scores" or "ranks".
             exact: Compare with every vector, also where there is an index, which may miss some.
             connection: The caller's own transaction, to take part in.
 
@@ -210,7 +217,12 @@ class AsyncPgVectorStore(ThreadStore):
     async def run_search(self, search: Search, *, connection: AsyncConnection | None = None) -> list[SearchResult]:
         """Run a search whose options come as one object. See `search`."""
         search.check_complete()
-        return await self._run("search", execution.search, search, connection=connection, reads=True)
+        with self._span("search") as span:
+            found = await self._step(execution.search, search, connection=connection, reads=True)
+            if found.sample_due and connection is None and await self._sample_cosines():
+                found = await self._step(execution.search, search, reads=True)
+            span.details["results"] = len(found.results)
+        return found.results
 
     async def similar(
         self,
@@ -350,9 +362,10 @@ class AsyncPgVectorStore(ThreadStore):
         return there or lacking
 
     async def refresh_statistics(self, *, exact: bool = False) -> int:
-        """Weigh words anew where chunks have become longer or shorter on average, and analyse the tables.
+        """Bring up to date what searches go by: the weights of words, the sample of cosines, the planner's statistics.
 
-        An ingest that writes much does this by itself.
+        Words are weighed anew where chunks have become longer or shorter on average. An ingest that writes much does
+        all this by itself. A hybrid search samples the cosines by itself when there are twice the chunks of last time.
 
         Args:
             exact: Weigh every chunk anew whose average was another, and not only where that has moved by over 1 %. The
@@ -363,6 +376,7 @@ class AsyncPgVectorStore(ThreadStore):
         """
         with self._span("refresh_statistics"):
             weighed = await self._step(refresh_weights, 0.0 if exact else WEIGHT_TOLERANCE)
+            await self._step(cosine_sample.refresh)
             await self._step(vector_index.analyze)
         return weighed
 
@@ -393,6 +407,20 @@ class AsyncPgVectorStore(ThreadStore):
         """
         await self.database.arun(self._drop)
         self._collection = None
+
+    async def _sample_cosines(self) -> bool:
+        """Sample the cosines between chunks, unless that did not work lately. Return whether it was done."""
+        if monotonic() < self._samples_from:
+            return False
+        self._samples_from = monotonic() + SAMPLE_AGAIN_S
+        try:
+            done = await self._step(cosine_sample.refresh_briefly)
+        except StorageError as error:  # a read-only server, or a large collection: the search has its results
+            logger.info("The cosines of collection %r were not sampled: %s", self.name, error)
+            return False
+        if done:
+            self._samples_from = -inf
+        return done
 
     async def _write(
         self,

@@ -29,6 +29,9 @@ from embedpipe.types import ModelSpec
 
 S = TypeVar("S", bound="BaseStore")
 
+SAMPLE_AGAIN_S = 600.0
+"""How long searches wait after a sample of cosines that could not be taken or stored."""
+
 RENEWALS = 10
 """How often an operation looks up a collection again after others dropped and recreated it."""
 
@@ -53,13 +56,14 @@ class BaseStore:
         self.tenant = None if tenant is None else checked_tenant(tenant)
         self.settings = CollectionSettings(model, language, precision, lexical, tenants=tenant is not None)
         self._collection: Collection | None = None
+        self._samples_from = -inf
         self.metrics = metrics
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}(collection={self.name!r})"
 
     def __getstate__(self) -> dict[str, Any]:
-        return self.__dict__ | {"_collection": None}
+        return self.__dict__ | {"_collection": None, "_samples_from": -inf}
 
     @property
     def is_open(self) -> bool:

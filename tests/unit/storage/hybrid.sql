@@ -94,8 +94,14 @@ FROM found),
 (SELECT pool.key AS key, 1 - (embedpipe.c1_vectors_1.embedding <=> %(vector)s) AS similarity, coalesce(((-(embedpipe.c1_lexical.weights <#> (SELECT lexical_query.vector 
 FROM lexical_query))) * 2.2) / CAST((1 + 0.3 + embedpipe.c1_lexical.length * (SELECT lexical_query.slope 
 FROM lexical_query)) AS FLOAT), 0.0) AS lexical_score, nearest.rank AS dense_rank, found.rank AS lexical_rank 
-FROM pool JOIN embedpipe.c1_vectors_1 ON embedpipe.c1_vectors_1.key = pool.key LEFT OUTER JOIN embedpipe.c1_lexical ON embedpipe.c1_lexical.key = pool.key LEFT OUTER JOIN nearest ON nearest.key = pool.key LEFT OUTER JOIN found ON found.key = pool.key)
- SELECT embedpipe.c1_chunks.id, embedpipe.c1_chunks.document_id, embedpipe.c1_chunks.chunk_index, embedpipe.c1_chunks.content, embedpipe.c1_chunks.start_index, embedpipe.c1_chunks.end_index, embedpipe.c1_chunks.metadata, embedpipe.c1_chunks.payload, embedpipe.c1_chunks.header, embedpipe.c1_chunks.key_order, best.similarity AS similarity, best.lexical_score AS lexical_score, best.dense_rank AS dense_rank, best.lexical_rank AS lexical_rank, best.score AS score, (SELECT count(*) = 101 AND max(near.rank) < 101 AS anon_1 
+FROM pool JOIN embedpipe.c1_vectors_1 ON embedpipe.c1_vectors_1.key = pool.key LEFT OUTER JOIN embedpipe.c1_lexical ON embedpipe.c1_lexical.key = pool.key LEFT OUTER JOIN nearest ON nearest.key = pool.key LEFT OUTER JOIN found ON found.key = pool.key), 
+standards AS MATERIALIZED 
+(SELECT measured.cosine_mean AS cosine_mean, measured.cosine_spread AS cosine_spread, measured.bm25_spread AS bm25_spread, CASE WHEN measured.sampled THEN 0.3 + 0.5 * greatest(least(((measured.nearest - measured.cosine_mean) / CAST(measured.cosine_spread AS FLOAT) - 1.5) / CAST(2.5 AS FLOAT), 1.0), 0.0) ELSE 0.5 END AS dense_weight, coalesce((SELECT max(lexical_query_terms.total) AS max_1 
+FROM lexical_query_terms) >= 100 AND (measured.chunks IS NULL OR (SELECT max(lexical_query_terms.total) AS max_1 
+FROM lexical_query_terms) >= 2 * measured.chunks), false) AS due 
+FROM (SELECT coalesce(min(embedpipe.vector_sets.cosine_mean), avg("both".similarity ORDER BY "both".similarity)) AS cosine_mean, greatest(coalesce(min(embedpipe.vector_sets.cosine_spread), stddev_pop("both".similarity ORDER BY "both".similarity)), 0.001) AS cosine_spread, greatest(stddev_pop("both".lexical_score ORDER BY "both".lexical_score), 1.0) AS bm25_spread, max("both".similarity) AS nearest, min(embedpipe.vector_sets.cosine_mean) IS NOT NULL AS sampled, min(embedpipe.vector_sets.cosine_chunks) AS chunks 
+FROM "both" LEFT OUTER JOIN embedpipe.vector_sets ON embedpipe.vector_sets.collection = 1 AND embedpipe.vector_sets.number = 1) AS measured)
+ SELECT embedpipe.c1_chunks.id, embedpipe.c1_chunks.document_id, embedpipe.c1_chunks.chunk_index, embedpipe.c1_chunks.content, embedpipe.c1_chunks.start_index, embedpipe.c1_chunks.end_index, embedpipe.c1_chunks.metadata, embedpipe.c1_chunks.payload, embedpipe.c1_chunks.header, embedpipe.c1_chunks.key_order, best.similarity AS similarity, best.lexical_score AS lexical_score, best.dense_rank AS dense_rank, best.lexical_rank AS lexical_rank, best.dense_weight AS dense_weight, best.score AS score, best.due AS due, (SELECT count(*) = 101 AND max(near.rank) < 101 AS anon_1 
 FROM near) OR coalesce((SELECT bool_or(found.cut) AS bool_or_1 
 FROM found), false) AS cut, CASE WHEN ((SELECT count(*) AS count_2 
 FROM "both") < 5) THEN (SELECT count(*) AS count_3 
@@ -103,8 +109,9 @@ FROM nearest) < (SELECT count(*) AS count_4
 FROM (SELECT embedpipe.c1_vectors_1.key AS key 
 FROM embedpipe.c1_vectors_1 
  LIMIT 5) AS stored) ELSE false END AS too_few 
-FROM (SELECT) AS always LEFT OUTER JOIN (embedpipe.c1_chunks JOIN (SELECT fused.key AS key, fused.similarity AS similarity, fused.lexical_score AS lexical_score, fused.dense_rank AS dense_rank, fused.lexical_rank AS lexical_rank, fused.score AS score 
-FROM (SELECT "both".key AS key, "both".similarity AS similarity, "both".lexical_score AS lexical_score, "both".dense_rank AS dense_rank, "both".lexical_rank AS lexical_rank, CAST(coalesce(("both".lexical_score - 0) / CAST(nullif(max("both".lexical_score) OVER () - 0, 0) AS FLOAT), 0.0) + %(dense_weight)s * (coalesce(("both".similarity - -1) / CAST(nullif(max("both".similarity) OVER () - -1, 0) AS FLOAT), 0.0) - coalesce(("both".lexical_score - 0) / CAST(nullif(max("both".lexical_score) OVER () - 0, 0) AS FLOAT), 0.0)) AS FLOAT) AS score 
-FROM "both") AS fused ORDER BY fused.score DESC
+FROM (SELECT) AS always LEFT OUTER JOIN (embedpipe.c1_chunks JOIN (SELECT fused.key AS key, fused.similarity AS similarity, fused.lexical_score AS lexical_score, fused.dense_rank AS dense_rank, fused.lexical_rank AS lexical_rank, fused.dense_weight AS dense_weight, fused.due AS due, fused.score AS score 
+FROM (SELECT standardised.key AS key, standardised.similarity AS similarity, standardised.lexical_score AS lexical_score, standardised.dense_rank AS dense_rank, standardised.lexical_rank AS lexical_rank, standardised.dense_weight AS dense_weight, standardised.due AS due, CAST(0.5 + (0.5 * standardised.z) / CAST((1 + abs(standardised.z)) AS FLOAT) AS FLOAT) AS score 
+FROM (SELECT "both".key AS key, "both".similarity AS similarity, "both".lexical_score AS lexical_score, "both".dense_rank AS dense_rank, "both".lexical_rank AS lexical_rank, coalesce(%(dense_weight)s, standards.dense_weight) AS dense_weight, CAST("both".lexical_score / CAST(standards.bm25_spread AS FLOAT) + coalesce(%(dense_weight)s, standards.dense_weight) * (("both".similarity - standards.cosine_mean) / CAST(standards.cosine_spread AS FLOAT) - "both".lexical_score / CAST(standards.bm25_spread AS FLOAT)) AS FLOAT) AS z, standards.due AS due 
+FROM "both" JOIN standards ON true) AS standardised) AS fused ORDER BY fused.score DESC
  FETCH FIRST (5) ROWS WITH TIES) AS best ON embedpipe.c1_chunks.key = best.key) ON true ORDER BY best.score DESC, embedpipe.c1_chunks.id 
  LIMIT 5

@@ -35,6 +35,8 @@ from embedpipe.storage.admin.findings import (
 from embedpipe.storage.database import lasting, network
 from embedpipe.storage.indexes import index_states
 from embedpipe.storage.lexical import CHUNKS, LENGTHS, total
+from embedpipe.storage.search import cosine_sample
+from embedpipe.storage.search.cosine_sample import CosineSample
 from embedpipe.storage.tables import (
     SEGMENTATION,
     Catalogue,
@@ -71,6 +73,8 @@ class CollectionState:
         index_bytes: Size on disk of the vector index.
         unused_bytes: Size on disk of rows that were rewritten or removed, an estimate.
         other_models: Names of other models of which it has vectors, too.
+        cosines: The sample that hybrid searches go by. None in a collection of few chunks, of tenants, or without an
+            index of words, and before the first hybrid search.
     """
 
     name: str
@@ -88,6 +92,7 @@ class CollectionState:
     index_bytes: int
     unused_bytes: int
     other_models: Sequence[str]
+    cosines: CosineSample | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -160,6 +165,7 @@ def _diagnose_collection(connection: Connection, collection: Collection) -> tupl
         index_bytes=space.index,
         unused_bytes=int(space.unused),
         other_models=[each.model.name for each in others],
+        cosines=cosine_sample.stored(connection, collection),
     )
     if collection.tenants and not connection.scalar(_SEES_ALL):
         message = "Row security hides the rows of the tenants from this role, so they were not checked."

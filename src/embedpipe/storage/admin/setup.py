@@ -121,6 +121,8 @@ def _grants(connection: Connection, schema: str, collection: Collection | None, 
     written = written_tables(collection)
     names = ", ".join(_DIALECT.identifier_preparer.format_table(table) for table in written)
     yield f"GRANT INSERT, UPDATE, DELETE ON {names} {to}"
+    versions = _DIALECT.identifier_preparer.format_table(Catalogue(schema).embedding_versions)
+    yield f"GRANT UPDATE (cosine_mean, cosine_spread, cosine_chunks) ON {versions} {to}"
 
 
 def _name(value: str) -> str:

@@ -213,6 +213,11 @@ def score(collection: Collection) -> ColumnElement[float]:
     return product * literal(of.k1 + 1, Float()) / (1 + k)
 
 
+def chunk_count(collection: Collection) -> ScalarSelect[Any]:
+    """Return how many chunks are indexed. NULL if no chunk has any of the bound `words`."""
+    return select(func.max(_query_terms(collection).c.total)).scalar_subquery()
+
+
 def _kept(rows: Select[Any], ties: bool) -> Select[Any]:
     """Keep the best rows, with some or all that tie with the last of them."""
     _, scored = rows.selected_columns

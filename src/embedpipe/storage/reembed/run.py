@@ -15,6 +15,7 @@ from embedpipe.storage.database import Connections
 from embedpipe.storage.indexes import has_index, vector_index
 from embedpipe.storage.reembed import embedding_versions
 from embedpipe.storage.reembed.embedding_versions import Embed, EmbeddingVersions
+from embedpipe.storage.search import cosine_sample
 from embedpipe.storage.tables import Collection
 from embedpipe.storage.types import Precision
 from embedpipe.types import ModelSpec
@@ -69,6 +70,7 @@ class Reembedding:
         while not switched:  # once, unless others have written more than may be embedded while they wait
             self._fill(versions.target)
             self._build_index(versions)
+            self.database.run(cosine_sample.refresh, versions.target)
             switched = self.database.run(embedding_versions.switch, schema, name, model, self.embed)
         logger.info("Collection %r now has the vectors of %s", name, model.name)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import Connection
 
@@ -17,7 +17,14 @@ from embedpipe.storage.types import Precision, bound_vector, checked_vectors, or
 from embedpipe.types import Chunk, SearchResult
 
 
-def search(connection: Connection, collection: Collection, wanted: Search) -> list[SearchResult]:
+class Found(NamedTuple):
+    """The results of a search, and whether `cosine_sample.refresh` should run before the next one."""
+
+    results: list[SearchResult]
+    sample_due: bool
+
+
+def search(connection: Connection, collection: Collection, wanted: Search) -> Found:
     """Return at most k results, best first, ties by id.
 
     Where the vector index brings fewer than k, and fewer than there are, the exact scan answers: an index search under
@@ -44,7 +51,8 @@ def search(connection: Connection, collection: Collection, wanted: Search) -> li
         [vector] = checked_vectors([wanted.vector], count=1, dimensions=dimensions, owner=owner, precision=precision)
         values["vector"] = bound_vector(vector, precision)
     rows = _rows(connection, collection, wanted, values)
-    return _results(rows, wanted, collection.precision)
+    due = wanted.mode == "hybrid" and any(row.due for row in rows[:1])
+    return Found(_results(rows, wanted, collection.precision), due)
 
 
 def _rows(connection: Connection, collection: Collection, wanted: Search, values: dict[str, Any]) -> Sequence[Any]:
@@ -80,7 +88,7 @@ def _results(rows: Sequence[Any], wanted: Search, precision: Precision) -> list[
         if key_order is not None:
             metadata, payload = ordered(metadata, key_order, "metadata"), ordered(payload, key_order, "payload")
         chunk = Chunk(content, start, end, chunk_index, metadata, document_id, chunk_id, payload, header)
-        lexical_score = dense_rank = lexical_rank = None
+        lexical_score = dense_rank = lexical_rank = dense_weight = None
         if wanted.mode == "dense":
             similarity, *_ = scores
             score, dense_rank = similarity, place
@@ -88,7 +96,7 @@ def _results(rows: Sequence[Any], wanted: Search, precision: Precision) -> list[
             lexical_score, similarity, *_ = scores
             score, lexical_rank = lexical_score, place
         else:
-            similarity, lexical_score, dense_rank, lexical_rank, score, *_ = scores
+            similarity, lexical_score, dense_rank, lexical_rank, dense_weight, score, *_ = scores
         results.append(
             SearchResult(
                 chunk=chunk,
@@ -97,6 +105,7 @@ def _results(rows: Sequence[Any], wanted: Search, precision: Precision) -> list[
                 lexical_score=lexical_score,
                 dense_rank=dense_rank,
                 lexical_rank=lexical_rank,
+                dense_weight=dense_weight,
                 phrase_boost=row.phrase_boost if has_phrases else None,
                 vector=vector,
             )

@@ -24,7 +24,7 @@ def similar(connection: Connection, collection: Collection, chunk_id: str, wante
     found = vectors(connection, collection, [chunk_id], None)
     if not found.ids:
         raise InputError(f"Collection {collection.name!r} has no chunk with the id {chunk_id!r:.200}.")
-    results = search(connection, collection, wanted.with_vector(found.vectors[0]))
+    results = search(connection, collection, wanted.with_vector(found.vectors[0])).results
     others = [result for result in results if result.id != chunk_id][: wanted.k]
     return [replace(result, dense_rank=place) for place, result in enumerate(others, 1)]
 

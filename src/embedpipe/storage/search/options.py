@@ -14,10 +14,10 @@ from embedpipe.storage.lexical import ParsedQuery, parse_query
 from embedpipe.storage.types import storable_text
 from embedpipe.types import SearchMode
 
-FusionMethod: TypeAlias = Literal["scores", "ranks"]
+FusionMethod: TypeAlias = Literal["zscores", "scores", "ranks"]
 
 MAX_K = 10_000
-_DENSE_WEIGHTS: dict[FusionMethod, float] = {"scores": 0.7, "ranks": 0.5}
+_DENSE_WEIGHTS: dict[FusionMethod, float | None] = {"zscores": None, "scores": 0.7, "ranks": 0.5}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,12 +25,15 @@ class Fusion:
     """How a hybrid search makes one score of two.
 
     Attributes:
-        method: `scores` brings each leg's scores to [0, 1], from the least that they can be (-1 for the cosine, 0 for
-            BM25) to the greatest among the candidates, and takes their weighted mean (Bruch, Gai, Ingber, TOIS 2023).
-            `ranks` is reciprocal rank fusion, the sum of weight / (rrf_k + rank) (Cormack, Clarke, Buettcher, SIGIR
-            2009).
+        method: `zscores` takes the weighted mean z of (cosine - mean) / spread and BM25 / spread. The score is
+            (1 + z / (1 + |z|)) / 2. Mean and spread of the cosine are those between chunks of the collection, which
+            `refresh_statistics()` samples. The spread of BM25 is that of the candidates. `scores` brings each leg's
+            scores to [0, 1], from the least that they can be (-1 for the cosine, 0 for BM25) to the greatest among the
+            candidates, and takes their weighted mean (Bruch, Gai, Ingber, TOIS 2023). `ranks` is reciprocal rank
+            fusion, the sum of weight / (rrf_k + rank) (Cormack, Clarke, Buettcher, SIGIR 2009).
         dense_weight: The weight of the dense leg, 0 to 1. The lexical leg has the rest. None means 0.7 for scores and
-            0.5 for ranks.
+            0.5 for ranks. For zscores it means that each query has its own, from 0.3 where no chunk is nearer to the
+            query than chunks are to each other, to 0.8 where one is much nearer, and 0.5 while nothing is sampled.
         rrf_k: The constant of reciprocal rank fusion.
         candidates: How many chunks each leg brings at least.
         phrase_boost: What a chunk gains that holds all quoted phrases of the query, as a share of the range between the
@@ -40,15 +43,15 @@ class Fusion:
         ConfigurationError: If a value is out of its range.
     """
 
-    method: FusionMethod = "scores"
+    method: FusionMethod = "zscores"
     dense_weight: float | None = None
     rrf_k: int = 60
     candidates: int = 100
     phrase_boost: float = 0.2
 
     def __post_init__(self) -> None:
-        if self.method not in ("scores", "ranks"):
-            raise ConfigurationError(f"Fusion method {self.method!r} is not known. Use 'scores' or 'ranks'.")
+        if self.method not in _DENSE_WEIGHTS:
+            raise ConfigurationError(f"Fusion method {self.method!r} is not known. Use 'zscores', 'scores' or 'ranks'.")
         weight = self.dense_weight
         if weight is not None and (type(weight) not in (int, float) or not 0 <= weight <= 1):
             raise ConfigurationError(f"dense_weight must be a number from 0 to 1, or None; got {weight!r}.")
@@ -61,8 +64,8 @@ class Fusion:
                 raise ConfigurationError(f"{name} must be a whole number from 1 on; got {value!r}.")
 
     @property
-    def weight(self) -> float:
-        """The weight of the dense leg, 0 to 1."""
+    def weight(self) -> float | None:
+        """The weight of the dense leg, 0 to 1. None where each query has its own."""
         return _DENSE_WEIGHTS[self.method] if self.dense_weight is None else self.dense_weight
 
 
@@ -81,7 +84,7 @@ def as_fusion(value: object) -> Fusion:
         return _USUAL
     if isinstance(value, str) and value in _DENSE_WEIGHTS:
         return Fusion(method=value)
-    raise InputError(f"fusion={value!r:.100} is not known. Pass a Fusion, 'scores' or 'ranks'.")
+    raise InputError(f"fusion={value!r:.100} is not known. Pass a Fusion, 'zscores', 'scores' or 'ranks'.")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

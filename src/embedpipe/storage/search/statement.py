@@ -8,15 +8,16 @@ And it is one round trip. It reads top to bottom:
     found           the best chunks by BM25, ranked                `bm25.candidates`
     pool            the keys of both, each once
     both            each key with similarity, BM25 score and both ranks; a missing rank is NULL
+    standards       mean and spread of both scores, and the weight of the dense leg: one row
     fused, best     the fused score; the k best, with all that tie with the last
     SELECT          the chunks of these k, which alone read the wide table
 
 A search that may go by the vector index says in each row whether the index brought `too_few`, see `execution`. For that
 a row comes also where no chunk does: `SELECT ... FROM (SELECT) AS always LEFT JOIN (chunks JOIN ...)`.
 
-`both` is materialised: window functions over it (the greatest score) would else compute distances twice. Counts such as
-k stand in the text (`bound_count`), so that the planner estimates with them and keeps one plan. Ties at the last place
-are broken by chunk id, which takes all that tie: see `cut` in the columns, and `execution`.
+`both` is materialised: what the fusion takes over all of it (a mean, a greatest) would else compute distances twice.
+Counts such as k stand in the text (`bound_count`), so that the planner estimates with them and keeps one plan. Ties at
+the last place are broken by chunk id, which takes all that tie: see `cut` in the columns, and `execution`.
 """
 
 from __future__ import annotations
@@ -46,7 +47,7 @@ from sqlalchemy import (
 from embedpipe.storage.filters import Filter, where
 from embedpipe.storage.lexical import bm25
 from embedpipe.storage.search import dense
-from embedpipe.storage.search.fusion import boosted, bound, fused_score, ranked
+from embedpipe.storage.search.fusion import boosted, bound, fused, ranked
 from embedpipe.storage.search.lookup import chunk_columns
 from embedpipe.storage.search.options import FusionMethod
 from embedpipe.storage.tables import Collection, lexical_tables
@@ -133,16 +134,15 @@ def _lexical(shape: Shape) -> Rows:
 def _hybrid(shape: Shape) -> Rows:
     """Build both legs' candidates, each with both scores, by their fused score."""
     both, near, cut = _both_scores(shape)
-    names = ("similarity", "lexical_score", "dense_rank", "lexical_rank")
-    fused = select(both.c.key, *[both.c[name] for name in names], fused_score(both, shape.method).label("score"))
-    every = fused.subquery("fused")
+    names = ("similarity", "lexical_score", "dense_rank", "lexical_rank", "dense_weight", "score", "due")
+    every = fused(both, shape.collection, shape.method).subquery("fused")
     if shape.has_phrases:
         every = boosted(every, shape.collection)
     best = select(every).order_by(every.c.score.desc()).fetch(bound_count("k"), with_ties=True)
     if shape.has_threshold:
         best = best.where(every.c.similarity >= bound("threshold"))
     results = best.subquery("best")
-    scores = {**{name: results.c[name] for name in (*names, "score")}, "cut": cut}
+    scores = {**{name: results.c[name] for name in names}, "cut": cut}
     if shape.has_phrases:
         scores["phrase_boost"] = results.c.phrase_boost
     rows = _results(results, scores, shape, too_few=_too_few(shape, near, of=both))

@@ -23,6 +23,7 @@ from sqlalchemy import (
     ColumnElement,
     Connection,
     DateTime,
+    Float,
     ForeignKeyConstraint,
     Identity,
     Index,
@@ -93,6 +94,9 @@ class Catalogue:
             Column("precision", Text),
             Column("index", JSONB),
             Column("active", Boolean),
+            Column("cosine_mean", Float),
+            Column("cosine_spread", Float),
+            Column("cosine_chunks", BigInteger),
         )
 
     @once_property

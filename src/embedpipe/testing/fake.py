@@ -67,15 +67,13 @@ class FakeEmbeddingModel:
         digests = b"".join([hashlib.blake2b((prompt + text).encode(), digest_size=8).digest() for text in texts])
         seeds = np.frombuffer(digests, dtype="<u8")[:, None]
         steps = np.arange(1, self.spec.dimensions + 1, dtype=np.uint64) * _GOLDEN
-        vectors = _mixed(seeds + steps).view(np.int64).astype(np.float32) * np.float32(2.0**-63)
+        # SplitMix64's output function (Steele, Lea and Flood 2014), which spreads the bits of a sequence.
+        state = seeds + steps
+        state = (state ^ (state >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+        state = (state ^ (state >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+        state ^= state >> np.uint64(31)
+        vectors = state.view(np.int64).astype(np.float32) * np.float32(2.0**-63)
         return np.asarray(vectors / np.linalg.norm(vectors, axis=1, keepdims=True), dtype=np.float32)
 
     def __repr__(self) -> str:
         return f"FakeEmbeddingModel({self.spec.dimensions}, name={self.spec.name!r})"
-
-
-def _mixed(state: np.ndarray[tuple[int, ...], np.dtype[np.uint64]]) -> np.ndarray[tuple[int, ...], np.dtype[np.uint64]]:
-    """Spread the bits of a sequence with SplitMix64's output function (Steele, Lea and Flood 2014)."""
-    state = (state ^ (state >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    state = (state ^ (state >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return state ^ (state >> np.uint64(31))

@@ -492,6 +492,20 @@ def test_a_collection_changes_its_model(command: Command, database: Database) ->
     assert "nowhere" in missing.err
 
 
+def test_collections_are_upgraded(command: Command, database: Database) -> None:
+    SemanticSearchService(FakeEmbeddingModel(), database=database).ingest([Document(id="a", text="The TCP/IP stack.")])
+    PgVectorStore(database, collection="old", model=FakeEmbeddingModel().spec).create()
+    PgVectorStore(database, collection="of tenants", model=FakeEmbeddingModel().spec, tenant="t").create()
+    with database.engine.begin() as connection:
+        connection.execute(text("UPDATE embedpipe.collections SET segmentation = 1 WHERE name <> 'default'"))
+    refused = command("db", "upgrade", "--collection", "of tenants")
+    assert (refused.code, "is of tenants" in refused.err) == (1, True)
+    ended = command("db", "upgrade", "--json")
+    assert (ended.json, "is of tenants" in ended.err) == ({"upgraded": ["old"]}, True)
+    assert command("db", "upgrade", "--json", "--collection", "default").json == {"upgraded": []}
+    assert "nowhere" in command("db", "upgrade", "--collection", "nowhere").err
+
+
 def test_evaluate(command: Command, tmp_path: Path) -> None:
     folder = tmp_path / "mine"
     folder.mkdir()

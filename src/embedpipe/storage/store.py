@@ -449,11 +449,11 @@ class PgVectorStore(BaseStore):
 
         Raises:
             CollectionNotFoundError: If there is no collection.
-            ConfigurationError: If the collection is of tenants.
+            ConfigurationError: If the collection is of tenants, and of an earlier version.
             LockTimeoutError: If a lock is not to be had for `lock_timeout_s`.
         """
         with self._span("upgrade"):
-            self.existing()
+            self.database.run(catalogue.migrate, self.database.schema)
             upgraded = upgrade(self.database, self.name, on_progress)
             if upgraded:
                 self._collection = None

@@ -29,7 +29,7 @@ BEGIN
     -- Most texts of prose end here. Classes such as [[:alpha:]] would take twice the time of these ranges.
     IF content !~ ('[^\s!-/:-@[-`{-~\u2010-\u2027][-./\\&+@_\u2010\u2011][^\s!-/:-@[-`{-~\u2010-\u2027]'
         '|[a-zA-Z\u00c0-\u1fff][0-9+#]|[0-9][a-zA-Z\u00c0-\u1fff]|[a-z\u00df-\u00ff][A-Z\u00c0-\u00de]'
-        '|[A-Z]{2}[a-z]{2}|[-+.][0-9a-zA-Z\u00c0-\u1fff]|[0-9],[0-9]'
+        '|[A-Z]{2}[a-z]{2}|(?:^|[^-+.0-9a-zA-Z])[-+.][0-9a-zA-Z\u00c0-\u1fff]|[0-9],[0-9]'
         '|[\u00aa\u00b2\u00b3\u00b9\u00ba\u00c0-\u02ff\u0300-\u036f\u0370-\u03ff\u0401\u0451\u1e00-\u1fff\ufb00-\ufb06\uff01-\uff5e]') THEN
         RETURN CASE WHEN in_place THEN content ELSE '' END;
     END IF;
@@ -47,7 +47,7 @@ BEGIN
         accent CONSTANT text := '[\u00aa\u00b2\u00b3\u00b9\u00ba\u00c0-\u02ff\u0300-\u036f\u0370-\u03ff\u0401\u0451'
             '\u1e00-\u1fff\ufb00-\ufb06\uff01-\uff5e]';
         compound CONSTANT text := word || '[-./\\&+@_\u2010\u2011]' || word || '|' || letter || '[0-9+#]|[0-9]' || letter
-            || '|' || small || capital || '|[A-Z]{2}[a-z]{2}|[-+.]' || word || '|[0-9],[0-9]';
+            || '|' || small || capital || '|[A-Z]{2}[a-z]{2}|(?<![-+.0-9a-zA-Z])[-+.]' || word || '|[0-9],[0-9]';
         -- What separates the words of a compound: not a quote, which encloses a phrase, nor the point of a number.
         between CONSTANT text := '(?<=' || word || ')(?:(?![.,"])[' || sign || ']|[.,](?![0-9])|(?<![0-9])[.,])+(?='
             || word || ')|(?<!' || word || ')[-+](?=[0-9])';
@@ -101,19 +101,25 @@ BEGIN
             -- lampd.conf of /etc/lamp/lampd.conf
             pieces := concat(parts, ' ', regexp_replace(compounds, '[' || strong || ']', ' ', 'g'));
             -- Words of words. Those that change between letters and digits more than three times are codes without any.
-            parts := regexp_replace(parts, '\S{65,}', ' ', 'g');
-            parts := regexp_replace(parts, '\S*' || letter || '[0-9]+' || letter || '+[0-9]+' || letter || '\S*', ' ', 'g');
-            pieces := concat(pieces, ' ', regexp_replace(parts, boundary, ' ', 'g'));
+            IF parts ~ (letter || '[0-9]|[0-9]' || letter || '|' || small || capital || '|[A-Z]{2}[a-z]{2}') THEN
+                parts := regexp_replace(parts, '\S{65,}', ' ', 'g');
+                parts := regexp_replace(
+                    parts, '\S*' || letter || '[0-9]+' || letter || '+[0-9]+' || letter || '\S*', ' ', 'g'
+                );
+                pieces := concat(pieces, ' ', regexp_replace(parts, boundary, ' ', 'g'));
+            END IF;
             -- A version is found by its beginning, too: the word v2v3 stands for 2.3 and all that begins so. The query 2.3 has
             -- both words, and so prefers 2.3 to 2.3.1.
-            SELECT string_agg('v' || array_to_string(v, 'v'), ' '), string_agg(concat_ws(' ',
-                array_to_string(v, '.'),
-                CASE WHEN v[3] IS NOT NULL THEN concat(v[1], ' v', v[1], ' v', v[1], 'v', v[2]) END,
-                CASE WHEN v[4] IS NOT NULL THEN concat('v', v[1], 'v', v[2], 'v', v[3]) END
-            ), ' ') INTO versions, beginnings
-            FROM regexp_matches(compounds, '(?<![0-9.])([0-9]+)\.([0-9]+)(?:\.([0-9]+))?(?:\.([0-9]+))?', 'g') AS v;
-            names := concat_ws(' ', versions, names);
-            pieces := concat_ws(' ', pieces, beginnings);
+            IF compounds ~ '[0-9]\.[0-9]' THEN
+                SELECT string_agg('v' || array_to_string(v, 'v'), ' '), string_agg(concat_ws(' ',
+                    array_to_string(v, '.'),
+                    CASE WHEN v[3] IS NOT NULL THEN concat(v[1], ' v', v[1], ' v', v[1], 'v', v[2]) END,
+                    CASE WHEN v[4] IS NOT NULL THEN concat('v', v[1], 'v', v[2], 'v', v[3]) END
+                ), ' ') INTO versions, beginnings
+                FROM regexp_matches(compounds, '(?<![0-9.])([0-9]+)\.([0-9]+)(?:\.([0-9]+))?(?:\.([0-9]+))?', 'g') AS v;
+                names := concat_ws(' ', versions, names);
+                pieces := concat_ws(' ', pieces, beginnings);
+            END IF;
         END IF;
         -- Compatible forms (NFKD) without the accents of Latin and Greek letters. Those of others make other letters.
         IF content ~ accent AND getdatabaseencoding() = 'UTF8' THEN

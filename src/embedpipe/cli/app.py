@@ -33,7 +33,10 @@ Filter = Annotated[
     str | None, typer.Option(help='Conditions on metadata in JSON, such as \'{"year": {"$gte": 2020}}\'.')
 ]
 Threshold = Annotated[float | None, typer.Option(help="The lowest dense similarity of a hit.")]
-Rerank = Annotated[str | None, typer.Option(help="Rerank the best hits: lexical, cross-encoder:MODEL or cohere.")]
+Rerank = Annotated[
+    str | None,
+    typer.Option(help="Rerank the best hits: lexical, cross-encoder:MODEL, late-interaction:MODEL or cohere."),
+]
 Candidates = Annotated[int | None, typer.Option(min=1, help="How many hits to rerank; 50 by default.")]
 
 

@@ -8,7 +8,7 @@ from itertools import pairwise
 from typing import Any
 
 from embedpipe.errors import ConfigurationError
-from embedpipe.reranking.ordering import reordered
+from embedpipe.reranking.ordering import reordered, unit_range
 from embedpipe.text import words
 from embedpipe.types import SearchResult
 
@@ -45,7 +45,7 @@ class LexicalReranker:
         asked: set[Any]
         held: list[set[Any]]
         if any(result.lexical_score is not None for result in results):
-            firsts = _unit_range([result.score for result in results])
+            firsts = unit_range([result.score for result in results])
             asked, held = _pairs(query), [_pairs(result.text) for result in results]
         else:
             firsts = [result.similarity or 0.0 for result in results]
@@ -61,9 +61,3 @@ class LexicalReranker:
 def _pairs(text: str) -> set[tuple[str, str]]:
     """Return the pairs of neighboring words."""
     return set(pairwise(words(text)))
-
-
-def _unit_range(scores: Sequence[float]) -> list[float]:
-    """Bring the scores from [least, greatest] to [0, 1]; 1 where all are the same."""
-    least, span = min(scores), max(scores) - min(scores)
-    return [(score - least) / span if span else 1.0 for score in scores]

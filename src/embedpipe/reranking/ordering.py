@@ -31,6 +31,12 @@ def reordered(results: Sequence[SearchResult], scores: Sequence[float], *, by: s
     return sorted(scored, key=lambda result: (-result.score, result.id))
 
 
+def unit_range(scores: Sequence[float]) -> list[float]:
+    """Bring the scores from [least, greatest] to [0, 1]; 1 where all are the same."""
+    least, span = min(scores), max(scores) - min(scores)
+    return [(score - least) / span if span else 1.0 for score in scores]
+
+
 def numbers(scores: Iterable[Any], *, expected: int, by: str) -> list[float]:
     """Return the scores as `expected` finite numbers.
 

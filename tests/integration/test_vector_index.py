@@ -365,7 +365,7 @@ def test_without_an_index_of_words_there_is_dense_search_alone(database: Databas
     assert not PgVectorStore(database).collection.lexical
     [info] = database.collections()
     assert (info.chunks, info.bytes > 8192) == (99, True)
-    with pytest.raises(ConfigurationError, match="made with lexical=False, not True"):
+    with pytest.raises(ConfigurationError, match="created with lexical=False, not True"):
         PgVectorStore(database, lexical=True).count()
     store.drop()
     with database.engine.connect() as connection:

@@ -20,9 +20,9 @@ class LexicalReranker:
     Use it after a dense search, where it brings in the words. After a hybrid search it changes little.
 
     - After a dense search: the cosine similarity, and the share of the query's words that the text has.
-    - After a hybrid or lexical search: its score, brought to [0, 1] over the results, and the share of the query's
-      pairs of neighboring words that are neighbors in the text. BM25 has counted the words already, and knows better
-      what each is worth.
+    - After a hybrid or lexical search: its score, brought to [0, 1] over the results, and half the share of the
+      query's pairs of neighboring words that are neighbors in the text. BM25 has counted the words already, and knows
+      better what each is worth.
 
     Words are case-folded, whatever the script. A result without a similarity counts with a similarity of 0.
 
@@ -46,11 +46,11 @@ class LexicalReranker:
         held: list[set[Any]]
         if any(result.lexical_score is not None for result in results):
             firsts = unit_range([result.score for result in results])
-            asked, held = _pairs(query), [_pairs(result.text) for result in results]
+            asked, held, worth = _pairs(query), [_pairs(result.text) for result in results], 0.5
         else:
             firsts = [result.similarity or 0.0 for result in results]
-            asked, held = set(words(query)), [set(words(result.text)) for result in results]
-        shares = [len(asked & each) / len(asked) if asked else 0.0 for each in held]
+            asked, held, worth = set(words(query)), [set(words(result.text)) for result in results], 1.0
+        shares = [worth * len(asked & each) / len(asked) if asked else 0.0 for each in held]
         scores = [
             self.similarity_weight * first + self.overlap_weight * share
             for first, share in zip(firsts, shares, strict=True)

@@ -105,12 +105,12 @@ def counted(texts: Sequence[str], scores: Sequence[float]) -> list[SearchResult]
 
 def test_after_a_search_by_words_lexical_starts_from_its_score() -> None:
     texts = ["Sleep. Dogs do bark.", "Do dogs sleep all day?", "Dogs bark.", "Cats."]
-    found = LexicalReranker().rerank(QUERY, counted(texts, [6.0, 5.0, 4.0, 2.0]))
-    expected = {"d0": 0.7, "d1": 0.7 * 0.75 + 0.3, "d2": 0.7 * 0.5, "d3": 0.0}  # d1 has both pairs, the others none
+    found = LexicalReranker().rerank(QUERY, counted(texts, [6.0, 5.5, 4.0, 2.0]))
+    expected = {"d0": 0.7, "d1": 0.7 * 0.875 + 0.15, "d2": 0.7 * 0.5, "d3": 0.0}  # d1 has both pairs, the others none
     assert {r.document_id: r.rerank_score for r in found} == pytest.approx(expected)
     assert ids(found) == ["d1", "d0", "d2", "d3"]
     for query in ("", "sleep", "not these"):  # no pair to be found
-        assert ids(LexicalReranker().rerank(query, counted(texts, [6.0, 5.0, 4.0, 2.0]))) == ["d0", "d1", "d2", "d3"]
+        assert ids(LexicalReranker().rerank(query, counted(texts, [6.0, 5.5, 4.0, 2.0]))) == ["d0", "d1", "d2", "d3"]
     alike = LexicalReranker().rerank(QUERY, counted(texts, [2.0, 2.0, 2.0, 2.0]))
     assert ids(alike) == ["d1", "d0", "d2", "d3"]
 

@@ -47,7 +47,7 @@ class Fusion:
     dense_weight: float | None = None
     rrf_k: int = 60
     candidates: int = 100
-    phrase_boost: float = 0.2
+    phrase_boost: float = 0.1
 
     def __post_init__(self) -> None:
         if self.method not in _DENSE_WEIGHTS:

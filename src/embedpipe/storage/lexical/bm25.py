@@ -263,8 +263,9 @@ def phrases_held(collection: Collection, key: ColumnElement[Any]) -> ColumnEleme
     """Return the share of the bound phrases that a chunk holds, 0 to 1. Words such as "the" count only as places."""
     index, chunks, phrases = lexical_tables(collection).index, collection.chunks, _phrases(collection)
     reads = tsvector(collection, collection.embedded_text).op("@@")(phrases.c.query)
-    # A subquery, for the reason given in `_meets_constraint`.
-    in_text = select(reads).where(chunks.c.key == key).correlate_except(chunks).scalar_subquery()
+    # A subquery, for the reason given in `_meets_constraint`. It names the key of the index, though `key` is the same:
+    # the planner would else read the text before it compares the terms.
+    in_text = select(reads).where(chunks.c.key == index.c.key).correlate_except(chunks).scalar_subquery()
     # 0, not NULL, for a chunk without words. A query whose phrases have none such counts as held by no chunk.
     held = (
         select(func.count())

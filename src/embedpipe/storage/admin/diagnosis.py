@@ -35,8 +35,7 @@ from embedpipe.storage.admin.findings import (
 from embedpipe.storage.database import lasting, network
 from embedpipe.storage.indexes import index_states
 from embedpipe.storage.lexical import CHUNKS, LENGTHS, total
-from embedpipe.storage.search import cosine_sample
-from embedpipe.storage.search.cosine_sample import CosineSample
+from embedpipe.storage.search import CosineSample, cosine_sample
 from embedpipe.storage.tables import (
     SEGMENTATION,
     Catalogue,

@@ -72,7 +72,7 @@ def test_a_package_adds_a_reranker(install: Install) -> None:
     assert "acme_rerankers" not in sys.modules
     for name in ("acme", "acme:large"):
         assert as_reranker(name).rerank("query", []) == []
-    with pytest.raises(ConfigurationError, match=r"no reranker 'emca'. There are: .*, cohere, acme"):
+    with pytest.raises(ConfigurationError, match=r"no reranker 'emca'. There are: .*, late-interaction, acme"):
         as_reranker("emca:large")
 
 

@@ -32,8 +32,8 @@ class Fusion:
             candidates, and takes their weighted mean (Bruch, Gai, Ingber, TOIS 2023). `ranks` is reciprocal rank
             fusion, the sum of weight / (rrf_k + rank) (Cormack, Clarke, Buettcher, SIGIR 2009).
         dense_weight: The weight of the dense leg, 0 to 1. The lexical leg has the rest. None means 0.7 for scores and
-            0.5 for ranks. For zscores it means that each query has its own, from 0.3 where no chunk is nearer to the
-            query than chunks are to each other, to 0.8 where one is much nearer, and 0.5 while nothing is sampled.
+            0.5 for ranks. For zscores it means that each query has its own, from 0.4 where no chunk is nearer to the
+            query than chunks are to each other, to 0.7 where one is much nearer, and 0.5 while nothing is sampled.
         rrf_k: The constant of reciprocal rank fusion.
         candidates: How many chunks each leg brings at least.
         phrase_boost: What a chunk gains that holds all quoted phrases of the query, as a share of the range between the

@@ -73,7 +73,7 @@ class Embedpipe:
         self.data = data
         spec = ModelSpec(name="benchmark", dimensions=data.vectors.shape[1])
         self.store = PgVectorStore(Database(url), collection="benchmark", model=spec, lexical=lexical)
-        self.store.count()
+        self.store.create()
 
     def write(self) -> None:
         data = self.data

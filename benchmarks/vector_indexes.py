@@ -52,7 +52,7 @@ def made(server: str, data: Data, **options: Any) -> Iterator[PgVectorStore]:
     database = Database(fresh(server, "bench_indexes"))
     spec = ModelSpec(name="benchmark", dimensions=data.vectors.shape[1])
     store = PgVectorStore(database, model=spec, **options)
-    store.count()
+    store.create()
     yield store
     database.close()
 

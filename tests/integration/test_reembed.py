@@ -18,7 +18,7 @@ from embedpipe.errors import (
     ProviderError,
     StorageError,
 )
-from embedpipe.storage import Database, PgVectorStore, VectorIndex
+from embedpipe.storage import Database, PgVectorStore, ReembedProgress, VectorIndex
 from embedpipe.storage.admin.setup import run, setup_statements
 from embedpipe.storage.indexes import has_index
 from embedpipe.storage.tables.catalogue import embedding_versions
@@ -172,6 +172,19 @@ def test_writers_and_readers_at_full_speed_see_no_mixture(store: PgVectorStore, 
     assert failures == []
     assert sorted(refused) == [0, 1, 2, 3]
     check(renewed, NEW)
+
+
+def test_writers_that_always_write_more_than_a_switch_embeds_do_not_keep_it_off(store: PgVectorStore) -> None:
+    reports = 0
+
+    def outrun(progress: ReembedProgress) -> None:
+        nonlocal reports
+        reports += 1
+        assert reports < 100
+        write(store, chunks(*range(500), wrote=f"after report {reports}"))
+
+    texts = check(store.reembed(Embed(NEW), model=NEW.spec, on_progress=outrun), NEW)
+    assert texts["00007"] == f"text 7 after report {reports}"
 
 
 def test_going_back_embeds_only_what_was_written_since(store: PgVectorStore, database: Database) -> None:

@@ -34,9 +34,6 @@ from embedpipe.types import ModelSpec
 
 Embed: TypeAlias = Callable[[Sequence[str]], npt.ArrayLike]
 
-_REST = 64
-"""Up to so many chunks that others have written meanwhile are embedded during the switch, while writers wait."""
-
 _FORGETTING = """
 CREATE OR REPLACE TRIGGER %(trigger)s AFTER UPDATE ON %(fullname)s
 REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows
@@ -156,11 +153,11 @@ def fill(connection: Connection, idle: Collection, rows: Sequence[Row[Any]], vec
     return connection.execute(statements.fill(idle), values, execution_options=counted).rowcount
 
 
-def switch(connection: Connection, schema: str, name: str, model: ModelSpec, embed: Embed) -> bool:
-    """Make the model's version the active one. Embed the few chunks that still lack a vector before.
+def switch(connection: Connection, schema: str, name: str, model: ModelSpec, embed: Embed, most: int) -> bool:
+    """Make the model's version the active one. Embed the chunks that still lack a vector before, while writers wait.
 
     Returns:
-        False, with nothing switched, if more chunks lack a vector than may be embedded while writers wait.
+        False, with nothing switched, if more than `most` chunks lack a vector.
 
     Raises:
         StorageError: If the version was removed meanwhile, or is not complete.
@@ -175,8 +172,8 @@ def switch(connection: Connection, schema: str, name: str, model: ModelSpec, emb
         )
     if target.active:
         return True
-    rest = unfilled(connection, target, after=0, limit=_REST + 1)
-    if len(rest) > _REST:
+    rest = unfilled(connection, target, after=0, limit=most + 1)
+    if len(rest) > most:
         return False
     if rest:
         fill(connection, target, rest, embed([row.content for row in rest]))

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import psycopg
 import pytest
-from sqlalchemy import func, select, text, true
+from sqlalchemy import bindparam, func, select, text, true
 
 from embedpipe.errors import ConfigurationError, InputError
 from embedpipe.storage import BM25, Database, Field, Filter, Fusion, PgVectorStore
@@ -453,3 +453,14 @@ def test_every_configuration_that_postgresql_ships(database: Database) -> None:
         store = PgVectorStore(database, collection=language, model=SPEC, language=language)
         write(store, texts)
         assert_best(search(store, "Москва paris αθήνα"), bm25(store, texts, "Москва paris αθήνα"))
+
+
+@pytest.mark.parametrize("piece", ["a1", "aB", "a-", "a/", "..", "a.1", "A+", "\u00e9-"])
+def test_pieces_grow_with_the_length_of_the_text_and_no_faster(database: Database, piece: str) -> None:
+    statement = select(func.char_length(func.embedpipe.word_pieces(bindparam("content"))))
+    with database.engine.connect() as connection:
+        for joined in (1, 250):  # callers cut words at 500 characters
+            texts = [" ".join([piece * joined] * (count // joined)) for count in (10_000, 100_000)]
+            fewer, more = (connection.execute(statement, {"content": each}).scalar_one() for each in texts)
+            assert more <= 10.1 * fewer + 100
+            assert more <= 20 * len(texts[1])

@@ -7,12 +7,16 @@ near AS
 FROM (SELECT embedpipe.c1_vectors_1.key AS key, embedpipe.c1_vectors_1.embedding <=> %(vector)s AS distance 
 FROM embedpipe.c1_vectors_1 ORDER BY embedpipe.c1_vectors_1.embedding <=> %(vector)s
  FETCH FIRST (101) ROWS ONLY) AS dense), 
+lexical_pieces AS MATERIALIZED 
+(SELECT embedpipe.word_pieces(CASE WHEN (char_length(%(words)s::VARCHAR) > 500 AND %(words)s::VARCHAR ~ '\S{100}') THEN regexp_replace(%(words)s::VARCHAR, '(\S{250}\S{250})', '\1 ', 'g') ELSE %(words)s::VARCHAR END) AS word_pieces_1), 
 lexical_words AS MATERIALIZED 
 (SELECT anon_3.term AS term, greatest(sum(anon_3.n), max(anon_3.least)) AS count, sum(anon_3.n) AS length 
 FROM (SELECT (hashtext(lexemes.lexeme) & 536870911) + 1 AS term, cardinality(lexemes.positions) AS n, 0 AS least 
 FROM unnest(to_tsvector(CAST('english' AS REGCONFIG), CASE WHEN (char_length(CASE WHEN (char_length(%(words)s::VARCHAR) > 500 AND %(words)s::VARCHAR ~ '\S{100}') THEN regexp_replace(%(words)s::VARCHAR, '(\S{250}\S{250})', '\1 ', 'g') ELSE %(words)s::VARCHAR END) = octet_length(CASE WHEN (char_length(%(words)s::VARCHAR) > 500 AND %(words)s::VARCHAR ~ '\S{100}') THEN regexp_replace(%(words)s::VARCHAR, '(\S{250}\S{250})', '\1 ', 'g') ELSE %(words)s::VARCHAR END)) THEN CASE WHEN (char_length(%(words)s::VARCHAR) > 500 AND %(words)s::VARCHAR ~ '\S{100}') THEN regexp_replace(%(words)s::VARCHAR, '(\S{250}\S{250})', '\1 ', 'g') ELSE %(words)s::VARCHAR END ELSE regexp_replace(regexp_replace(CASE WHEN (char_length(%(words)s::VARCHAR) > 500 AND %(words)s::VARCHAR ~ '\S{100}') THEN regexp_replace(%(words)s::VARCHAR, '(\S{250}\S{250})', '\1 ', 'g') ELSE %(words)s::VARCHAR END, '([฀-໿က-႟ក-៿぀-ヿㇰ-ㇿ㐀-䶿一-鿿豈-﫿ｦ-ﾟ𠀀-𿿿]+)', ' \1 ', 'g'), '(?<=[฀-໿က-႟ក-៿぀-ヿㇰ-ㇿ㐀-䶿一-鿿豈-﫿ｦ-ﾟ𠀀-𿿿])([฀-໿က-႟ក-៿぀-ヿㇰ-ㇿ㐀-䶿一-鿿豈-﫿ｦ-ﾟ𠀀-𿿿])(?=[฀-໿က-႟ក-៿぀-ヿㇰ-ㇿ㐀-䶿一-鿿豈-﫿ｦ-ﾟ𠀀-𿿿])', '\1 \1', 'g') END)) AS lexemes UNION ALL SELECT (hashtext(lexemes.lexeme) & 536870911) + 1 AS term, 0 AS n, 1 AS least 
-FROM unnest(to_tsvector(CAST('english' AS REGCONFIG), split_part(embedpipe.word_pieces(CASE WHEN (char_length(%(words)s::VARCHAR) > 500 AND %(words)s::VARCHAR ~ '\S{100}') THEN regexp_replace(%(words)s::VARCHAR, '(\S{250}\S{250})', '\1 ', 'g') ELSE %(words)s::VARCHAR END), E'\n', 1))) AS lexemes UNION ALL SELECT (hashtext(lexemes.lexeme) & 536870911) + 1 AS term, 0 AS n, 0.25 AS least 
-FROM unnest(to_tsvector(CAST('english' AS REGCONFIG), split_part(embedpipe.word_pieces(CASE WHEN (char_length(%(words)s::VARCHAR) > 500 AND %(words)s::VARCHAR ~ '\S{100}') THEN regexp_replace(%(words)s::VARCHAR, '(\S{250}\S{250})', '\1 ', 'g') ELSE %(words)s::VARCHAR END), E'\n', 2))) AS lexemes) AS anon_3 GROUP BY anon_3.term), 
+FROM unnest(to_tsvector(CAST('english' AS REGCONFIG), split_part((SELECT lexical_pieces.word_pieces_1 
+FROM lexical_pieces), E'\n', 1))) AS lexemes UNION ALL SELECT (hashtext(lexemes.lexeme) & 536870911) + 1 AS term, 0 AS n, 0.25 AS least 
+FROM unnest(to_tsvector(CAST('english' AS REGCONFIG), split_part((SELECT lexical_pieces.word_pieces_1 
+FROM lexical_pieces), E'\n', 2))) AS lexemes) AS anon_3 GROUP BY anon_3.term), 
 lexical_terms AS MATERIALIZED 
 (SELECT lexical_words.term AS term 
 FROM lexical_words UNION ALL SELECT totals.term AS term 

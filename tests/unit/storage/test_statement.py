@@ -49,3 +49,8 @@ def test_only_what_a_search_brings_is_bound() -> None:
 
 if __name__ == "__main__":
     FILE.write_text(sent(hybrid()), encoding="utf-8")
+
+
+def test_a_query_is_taken_apart_once() -> None:
+    assert sent(hybrid()).count("word_pieces(") == 1
+    assert sent(Search(mode="lexical", text="tea")).count("word_pieces(") == 1

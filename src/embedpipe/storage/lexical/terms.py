@@ -125,8 +125,11 @@ def query_occurrences(collection: Collection, text: ColumnElement[str]) -> Any:
     """Select `term` and `count` for each term of a query. What is only a part of a compound counts less."""
     found: Any = lexemes(by_parser(collection, text))
     if collection.segmentation > 1:
-        pieces, of = _word_pieces(collection, _cut(text)), language_of(collection)
-        lines = [func.split_part(pieces, literal_column("E'\\n'"), literal_column(str(line))) for line in (1, 2)]
+        of = language_of(collection)
+        # Materialized, so that both lines come from one call of the function.
+        pieces = select(_word_pieces(collection, _cut(text))).cte("lexical_pieces").prefix_with("MATERIALIZED")
+        both = select(pieces.c[0]).scalar_subquery()
+        lines = [func.split_part(both, literal_column("E'\\n'"), literal_column(str(line))) for line in (1, 2)]
         found = union_all(
             found,
             lexemes(func.to_tsvector(of, lines[0]), piece=1),

@@ -13,6 +13,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 import numpy as np
+from sqlalchemy import text
 
 from embedpipe import Document, EmbedPipeError, RecursiveChunker, SemanticSearchService
 from embedpipe.storage import Database, PgVectorStore
@@ -63,6 +64,7 @@ def ended(process: subprocess.Popen[str]) -> int:
 
 def check_whole(database: Database, versions: Iterable[int], *, name: str = "fake") -> dict[str, int]:
     """{document: its version}, after it was seen that each is there whole, once, and with its own vectors."""
+    wait_for_servers_of_the_killed(database)
     store = PgVectorStore(database, model=model(name).spec)
     chunks = store.find()
     check_vectors(store, chunks, name)
@@ -78,6 +80,18 @@ def check_whole(database: Database, versions: Iterable[int], *, name: str = "fak
     wrong = [finding for finding in database.diagnose().findings if finding.wrong]
     assert wrong == []
     return found
+
+
+def wait_for_servers_of_the_killed(database: Database) -> None:
+    """Wait until no other transaction is under way. One that a killed process sent may commit after the kill."""
+    under_way = text(
+        "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        " AND backend_type = 'client backend' AND state <> 'idle'"
+    )
+    deadline = time.monotonic() + 60
+    while database.read(lambda connection: connection.scalar(under_way)):
+        assert time.monotonic() < deadline, "a transaction of a killed process goes on"
+        time.sleep(0.01)
 
 
 def check_vectors(store: PgVectorStore, chunks: Sequence[Chunk], name: str = "fake") -> None:

@@ -24,51 +24,51 @@ class Found(NamedTuple):
     sample_due: bool
 
 
-def search(connection: Connection, collection: Collection, wanted: Search) -> Found:
+def search(connection: Connection, collection: Collection, options: Search) -> Found:
     """Return at most k results, best first, ties by id.
 
     Where the vector index brings fewer than k, and fewer than there are, the exact scan answers: an index search under
     a filter can end early, and a graph may not lead to every row. What a threshold cuts was brought, and needs no scan.
     """
-    if wanted.mode != "dense" and not collection.lexical:
+    if options.mode != "dense" and not collection.lexical:
         raise ConfigurationError(
-            f"A {wanted.mode} search needs the words of collection {collection.name!r}, which was made with "
+            f"A {options.mode} search needs the words of collection {collection.name!r}, which was made with "
             "lexical=False. Search with mode='dense', or make a collection that has them."
         )
     tune(connection, collection)
     values: dict[str, Any] = {
-        "threshold": wanted.threshold,
-        "dense_weight": wanted.fusion.weight,
-        "rrf_k": wanted.fusion.rrf_k,
-        "phrase_boost": wanted.fusion.phrase_boost,
+        "threshold": options.threshold,
+        "dense_weight": options.fusion.weight,
+        "rrf_k": options.fusion.rrf_k,
+        "phrase_boost": options.fusion.phrase_boost,
     }
-    if wanted.vector is not None:
+    if options.vector is not None:
         dimensions, precision, owner = (
             collection.model.dimensions,
             collection.precision,
             f"Collection {collection.name!r}",
         )
-        [vector] = checked_vectors([wanted.vector], count=1, dimensions=dimensions, owner=owner, precision=precision)
+        [vector] = checked_vectors([options.vector], count=1, dimensions=dimensions, owner=owner, precision=precision)
         values["vector"] = bound_vector(vector, precision)
-    rows = _rows(connection, collection, wanted, values)
-    due = wanted.mode == "hybrid" and any(row.due for row in rows[:1])
-    return Found(_results(rows, wanted, collection.precision), due)
+    rows = _rows(connection, collection, options, values)
+    due = options.mode == "hybrid" and any(row.due for row in rows[:1])
+    return Found(_results(rows, options, collection.precision), due)
 
 
-def _rows(connection: Connection, collection: Collection, wanted: Search, values: dict[str, Any]) -> Sequence[Any]:
+def _rows(connection: Connection, collection: Collection, options: Search, values: dict[str, Any]) -> Sequence[Any]:
     """Return at most k rows. One statement answers, unless it says itself that it may have missed some.
 
     It is then sent again without the vector index, if this brought too few. And it asks for one more of the nearest,
     which shows whether the last place is shared. Only then is it sent again for all that share it, since for these a
     scan has to sort every row.
     """
-    bound = values if wanted.query is None else {**values, **wanted.query.values}
-    exact, ties = wanted.exact or wanted.mode == "lexical", False
+    bound = values if options.query is None else {**values, **options.query.values}
+    exact, ties = options.exact or options.mode == "lexical", False
     while True:
-        if takes_long(wanted):
-            sql, of_filter = run_off_loop(connection, prepared, collection, wanted, connection.dialect, exact, ties)
+        if takes_long(options):
+            sql, of_filter = run_off_loop(connection, prepared, collection, options, connection.dialect, exact, ties)
         else:
-            sql, of_filter = prepared(collection, wanted, connection.dialect, exact, ties)
+            sql, of_filter = prepared(collection, options, connection.dialect, exact, ties)
         rows = connection.exec_driver_sql(sql, {**bound, **of_filter}).all()
         if not exact and rows[0].too_few:
             exact = True
@@ -78,21 +78,21 @@ def _rows(connection: Connection, collection: Collection, wanted: Search, values
             return [row for row in rows if row.id is not None]
 
 
-def _results(rows: Sequence[Any], wanted: Search, precision: Precision) -> list[SearchResult]:
+def _results(rows: Sequence[Any], options: Search, precision: Precision) -> list[SearchResult]:
     """Make rows results: a chunk's columns, the scores of the mode, the packed vector where it was asked for."""
     results = []
-    has_phrases = wanted.has_phrases
+    has_phrases = options.has_phrases
     for place, row in enumerate(rows, 1):
         chunk_id, document_id, chunk_index, content, start, end, metadata, payload, header, key_order, *scores = row
-        vector = unpack_vector(scores.pop(), precision) if wanted.with_vectors else None
+        vector = unpack_vector(scores.pop(), precision) if options.with_vectors else None
         if key_order is not None:
             metadata, payload = ordered(metadata, key_order, "metadata"), ordered(payload, key_order, "payload")
         chunk = Chunk(content, start, end, chunk_index, metadata, document_id, chunk_id, payload, header)
         lexical_score = dense_rank = lexical_rank = dense_weight = None
-        if wanted.mode == "dense":
+        if options.mode == "dense":
             similarity, *_ = scores
             score, dense_rank = similarity, place
-        elif wanted.mode == "lexical":
+        elif options.mode == "lexical":
             lexical_score, similarity, *_ = scores
             score, lexical_rank = lexical_score, place
         else:

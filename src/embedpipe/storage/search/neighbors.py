@@ -16,16 +16,16 @@ from embedpipe.storage.types import text_array
 from embedpipe.types import Chunk, Parent, SearchResult
 
 
-def similar(connection: Connection, collection: Collection, chunk_id: str, wanted: Search) -> list[SearchResult]:
-    """Return the chunks most similar to a stored one, without itself, for which `wanted` has one `extra`.
+def similar(connection: Connection, collection: Collection, chunk_id: str, options: Search) -> list[SearchResult]:
+    """Return the chunks most similar to a stored one, without itself, for which `options` has one `extra`.
 
     Raises `InputError` if it is not stored.
     """
     found = vectors(connection, collection, [chunk_id], None)
     if not found.ids:
         raise InputError(f"Collection {collection.name!r} has no chunk with the id {chunk_id!r:.200}.")
-    results = search(connection, collection, wanted.with_vector(found.vectors[0])).results
-    others = [result for result in results if result.id != chunk_id][: wanted.k]
+    results = search(connection, collection, options.with_vector(found.vectors[0])).results
+    others = [result for result in results if result.id != chunk_id][: options.k]
     return [replace(result, dense_rank=place) for place, result in enumerate(others, 1)]
 
 

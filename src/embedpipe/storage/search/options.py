@@ -54,14 +54,16 @@ class Fusion:
             raise ConfigurationError(f"Fusion method {self.method!r} is not known. Use 'zscores', 'scores' or 'ranks'.")
         weight = self.dense_weight
         if weight is not None and (type(weight) not in (int, float) or not 0 <= weight <= 1):
-            raise ConfigurationError(f"dense_weight must be a number from 0 to 1, or None; got {weight!r}.")
+            raise ConfigurationError(
+                f"dense_weight={weight!r:.100} is out of range. Pass a number from 0 to 1, or None."
+            )
         boost = self.phrase_boost
         if type(boost) not in (int, float) or not 0 <= boost <= 1:
-            raise ConfigurationError(f"phrase_boost must be a number from 0 to 1; got {boost!r}.")
+            raise ConfigurationError(f"phrase_boost={boost!r:.100} is out of range. Pass a number from 0 to 1.")
         for name in ("rrf_k", "candidates"):
             value = getattr(self, name)
             if type(value) is not int or value < 1:
-                raise ConfigurationError(f"{name} must be a whole number from 1 on; got {value!r}.")
+                raise ConfigurationError(f"{name}={value!r:.100} is out of range. Pass a whole number from 1 on.")
 
     @property
     def weight(self) -> float | None:
@@ -127,7 +129,7 @@ class Search:
         for name in ("exact", "with_vectors", "required_phrases"):
             value = getattr(self, name)
             if type(value) is not bool:  # a word such as "false" would count as True
-                raise InputError(f"{name} must be True or False; got {value!r:.100}.")
+                raise InputError(f"{name}={value!r:.100} is not a bool. Pass True or False.")
         if self.text is not None:
             storable_text(self.text, "query")
             if self.mode != "dense":

@@ -69,7 +69,7 @@ class Shape:
         has_constraint: The query has required phrases, or exclusions.
         has_phrases: The query has phrases that are not required.
         filter_sql: The condition's SQL, of which only the values may differ.
-        built_for: The condition itself, for as long as the statement is built.
+        condition: The condition itself, with its values. None again once the statement is built.
     """
 
     collection: Collection
@@ -84,18 +84,12 @@ class Shape:
     has_constraint: bool
     has_phrases: bool
     filter_sql: str
-    built_for: list[Filter | None] = field(compare=False, repr=False)
+    condition: Filter | None = field(compare=False, repr=False)
 
     @property
     def by_index(self) -> bool:
         """Whether the planner may take the vector index, which can bring too few."""
         return self.mode != "lexical" and not self.exact
-
-    @property
-    def condition(self) -> Filter | None:
-        """The condition that the statement is built for."""
-        [condition] = self.built_for
-        return condition
 
 
 def statement(shape: Shape) -> Rows:
@@ -114,7 +108,7 @@ def _dense(shape: Shape) -> Rows:
         shared = and_(leg.c.distance == func.max(leg.c.distance).over(), func.count().over() > k)
         near = select(leg, shared.label("cut")).order_by(leg.c.distance).limit(k).cte("near")
     scores = {"similarity": 1 - near.c.distance, "cut": near.c.cut}
-    rows = _results(near, scores, shape, too_few=_too_few(shape, near, of=near))
+    rows = _chunk_rows(near, scores, shape, too_few=_too_few(shape, near, of=near))
     return rows.order_by(near.c.distance, shape.collection.chunks.c.id)
 
 
@@ -127,7 +121,7 @@ def _lexical(shape: Shape) -> Rows:
         "similarity": dense.similarity(collection) if shape.has_vector else null(),
         "cut": found.c.cut,
     }
-    rows = _results(found, scores, shape, distances=shape.has_vector)
+    rows = _chunk_rows(found, scores, shape, distances=shape.has_vector)
     return rows.order_by(found.c.score.desc(), collection.chunks.c.id)
 
 
@@ -145,7 +139,7 @@ def _hybrid(shape: Shape) -> Rows:
     scores = {**{name: results.c[name] for name in names}, "cut": cut}
     if shape.has_phrases:
         scores["phrase_boost"] = results.c.phrase_boost
-    rows = _results(results, scores, shape, too_few=_too_few(shape, near, of=both))
+    rows = _chunk_rows(results, scores, shape, too_few=_too_few(shape, near, of=both))
     return rows.order_by(results.c.score.desc(), shape.collection.chunks.c.id)
 
 
@@ -221,7 +215,7 @@ def _restriction(shape: Shape) -> ColumnElement[bool] | None:
     return and_(*parts) if parts else None
 
 
-def _results(
+def _chunk_rows(
     hits: FromClause,
     scores: Mapping[str, ColumnElement[Any]],
     shape: Shape,

@@ -32,43 +32,43 @@ _BOUND_LATER = (
 )
 
 
-def takes_long(wanted: Search) -> bool:
+def takes_long(options: Search) -> bool:
     """Return whether the statement may take long to prepare, which an event loop should not wait for."""
-    return len(wanted.text or "") > _LONG_TEXT or (wanted.filter is not None and _parts(wanted.filter) > _FEW_PARTS)
+    return len(options.text or "") > _LONG_TEXT or (options.filter is not None and _parts(options.filter) > _FEW_PARTS)
 
 
 def prepared(
-    collection: Collection, wanted: Search, dialect: Dialect, exact: bool, ties: bool
+    collection: Collection, options: Search, dialect: Dialect, exact: bool, ties: bool
 ) -> tuple[str, dict[str, Any]]:
     """Return the text of a search's statement, and the values of its filter.
 
     Args:
         collection: What is searched.
-        wanted: The search.
+        options: The options of the search.
         dialect: The connection's dialect.
         exact: Compare with every vector.
         ties: Bring all that tie with the last candidate.
     """
     condition = None
-    if wanted.filter is not None:
-        condition = where(wanted.filter, collection.chunks.c.metadata).compile(dialect=dialect)
+    if options.filter is not None:
+        condition = where(options.filter, collection.chunks.c.metadata).compile(dialect=dialect)
     shape = Shape(
         collection=collection,
-        mode=wanted.mode,
-        method=wanted.fusion.method,
-        counts=_counts(wanted, collection, ties=ties),
-        has_vector=wanted.vector is not None,
-        has_threshold=wanted.threshold is not None,
-        with_vectors=wanted.with_vectors,
+        mode=options.mode,
+        method=options.fusion.method,
+        counts=_counts(options, collection, ties=ties),
+        has_vector=options.vector is not None,
+        has_threshold=options.threshold is not None,
+        with_vectors=options.with_vectors,
         exact=exact,
         ties=ties,
-        has_constraint=wanted.query is not None and wanted.query.constraint is not None,
-        has_phrases=wanted.has_phrases,
+        has_constraint=options.query is not None and options.query.constraint is not None,
+        has_phrases=options.has_phrases,
         filter_sql="" if condition is None else str(condition),
-        built_for=[wanted.filter],
+        condition=options.filter,
     )
     sql = (_compile if len(shape.filter_sql) > _LONG_SQL else _compiled)(shape, dialect)
-    shape.built_for.clear()  # the shape is remembered, and with it nobody's values
+    object.__setattr__(shape, "condition", None)  # the shape is remembered, and with it nobody's values
     return sql, {} if condition is None else dict(condition.params)
 
 
@@ -99,11 +99,11 @@ def _parts(condition: Filter) -> int:
     return found
 
 
-def _counts(wanted: Search, collection: Collection, *, ties: bool) -> tuple[tuple[str, int], ...]:
+def _counts(options: Search, collection: Collection, *, ties: bool) -> tuple[tuple[str, int], ...]:
     """Return how many rows each step of the statement takes, by the name of the `bound_count`."""
-    k = wanted.fetched
-    candidates = max(wanted.fusion.candidates, k) if wanted.mode == "hybrid" else k
-    cut_later = wanted.mode == "lexical" and wanted.threshold is not None
+    k = options.fetched
+    candidates = max(options.fusion.candidates, k) if options.mode == "hybrid" else k
+    cut_later = options.mode == "lexical" and options.threshold is not None
     matches = _ALL_MATCHES if cut_later else candidates
     one_more = 0 if ties else 1
     return (

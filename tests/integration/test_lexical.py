@@ -7,6 +7,7 @@ import random
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import closing
 from typing import Any
 
 import numpy as np
@@ -464,3 +465,15 @@ def test_pieces_grow_with_the_length_of_the_text_and_no_faster(database: Databas
             fewer, more = (connection.execute(statement, {"content": each}).scalar_one() for each in texts)
             assert more <= 10.1 * fewer + 100
             assert more <= 20 * len(texts[1])
+
+
+@pytest.mark.parametrize("schema", ["aB", "select", "my schema", "a-b", "süß", "50_percent"])
+def test_a_schema_may_have_any_name_that_is_taken(database_url: str, schema: str) -> None:
+    with closing(Database(database_url, schema=schema)) as database:
+        store = PgVectorStore(database, model=ModelSpec(name="test", dimensions=2))
+        store.upsert([Chunk.whole("by TCP/IP", id="a"), Chunk.whole("by hand", id="b")], np.eye(2))
+        assert [hit.id for hit in store.search(text="tcp", mode="lexical")] == ["a"]
+        assert store.search(np.array([0.5, 0.5]), "tcp", mode="hybrid")[0].id == "a"
+        store.upgrade()
+        store.delete(["a"])
+        assert store.search(text="tcp", mode="lexical") == []

@@ -18,12 +18,13 @@ from sqlalchemy import (
     func,
     literal,
     literal_column,
-    quoted_name,
     select,
     true,
     union_all,
 )
 from sqlalchemy.dialects.postgresql import REGCONFIG
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import Function
 from sqlalchemy.types import TypeEngine
 
@@ -101,10 +102,21 @@ def _cut(text: ColumnElement[str]) -> ColumnElement[str]:
     return case((long, func.regexp_replace(text, r"(\S{250}\S{250})", r"\1 ", "g", type_=Text())), else_=text)
 
 
+class _WordPieces(Function[str]):
+    """A call of the schema's function. SQLAlchemy itself does not quote a schema's name with capitals before one."""
+
+    inherit_cache = True
+
+
+@compiles(_WordPieces)
+def _call(element: _WordPieces, compiler: SQLCompiler, **kwargs: Any) -> str:
+    schema, name = map(compiler.preparer.quote, (*element.packagenames, element.name))
+    return f"{schema}.{name}{compiler.function_argspec(element, **kwargs)}"
+
+
 def _word_pieces(collection: Collection, *arguments: ColumnElement[Any]) -> ColumnElement[str]:
     """Return the words that compounds add to a text, by the schema's own function."""
-    schema = quoted_name(collection.schema, quote=True)
-    return Function("word_pieces", *arguments, packagenames=(schema,), type_=Text())
+    return _WordPieces("word_pieces", *arguments, packagenames=(collection.schema,), type_=Text())
 
 
 def occurrences(collection: Collection, text: ColumnElement[str]) -> Any:

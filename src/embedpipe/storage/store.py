@@ -472,9 +472,10 @@ class PgVectorStore(BaseStore):
 
         Others keep reading and writing with the present model until the switch. If the run fails or is killed, nothing
         has changed, and the next call continues. If the present vectors have an index, the new ones get one before the
-        switch. The switch waits for running writers, and up to 64 chunks may be embedded while others wait for it.
-        After it stores of the former model, this one too, raise `ModelMismatchError`. The former vectors stay until
-        `drop_embedding_versions()`: `reembed` with that model goes back, and embeds only what was written since.
+        switch. The switch waits for running writers, and up to 64 chunks may be embedded while others wait for it. If
+        they write more, each further attempt may embed twice as many. After it stores of the former model, this one
+        too, raise `ModelMismatchError`. The former vectors stay until `drop_embedding_versions()`: `reembed` with that
+        model goes back, and embeds only what was written since.
         Vectors that others drop meanwhile are made again.
 
         Args:

@@ -72,7 +72,7 @@ class KeyMaker:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Found:
+class CachedVectors:
     """Entries that were found: the places of their keys among those asked for, vectors (n, d) and token counts (n,)."""
 
     places: Sequence[int]
@@ -105,7 +105,7 @@ def encode(
 
 def decode(
     keys: Sequence[bytes], values: Sequence[bytes | None], *, dimensions: int, long_texts: Treatment
-) -> tuple[list[Found], int]:
+) -> tuple[list[CachedVectors], int]:
     """Return the entries that can be used, in groups of one layout, and how many values are damaged.
 
     A long text's entry can be used if the text was treated as `long_texts` says.
@@ -126,7 +126,7 @@ def decode(
         layout = _layout(size, kind, dimensions=dimensions, long_texts=long_texts)
         if layout is not None:
             rows = np.frombuffer(b"".join([values[place] or b"" for place in places]), dtype=layout)
-            found.append(Found(places=places, vectors=_restored(rows["vector"]), tokens=rows["tokens"]))
+            found.append(CachedVectors(places=places, vectors=_restored(rows["vector"]), tokens=rows["tokens"]))
     return found, damaged
 
 

@@ -17,14 +17,14 @@ from embedpipe.storage.types import Precision, bound_vector, checked_vectors, or
 from embedpipe.types import Chunk, SearchResult
 
 
-class Found(NamedTuple):
+class SearchOutcome(NamedTuple):
     """The results of a search, and whether `cosine_sample.refresh` should run before the next one."""
 
     results: list[SearchResult]
     sample_due: bool
 
 
-def search(connection: Connection, collection: Collection, options: Search) -> Found:
+def search(connection: Connection, collection: Collection, options: Search) -> SearchOutcome:
     """Return at most k results, best first, ties by id.
 
     Where the vector index brings fewer than k, and fewer than there are, the exact scan answers: an index search under
@@ -52,7 +52,7 @@ def search(connection: Connection, collection: Collection, options: Search) -> F
         values["vector"] = bound_vector(vector, precision)
     rows = _rows(connection, collection, options, values)
     due = options.mode == "hybrid" and any(row.due for row in rows[:1])
-    return Found(_results(rows, options, collection.precision), due)
+    return SearchOutcome(_results(rows, options, collection.precision), due)
 
 
 def _rows(connection: Connection, collection: Collection, options: Search, values: dict[str, Any]) -> Sequence[Any]:

@@ -22,13 +22,32 @@ SearchMode: TypeAlias = Literal["dense", "lexical", "hybrid"]
 Parent: TypeAlias = Literal["section", "document"]
 
 
+class Location(NamedTuple):
+    """Where a part of a document's text comes from: a page, a slide, a sheet and row.
+
+    Every chunk that begins at offset `start` or behind it gets `metadata`, up to the next location.
+    """
+
+    start: int
+    metadata: Metadata
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Document:
-    """A text to be ingested. Its id must stay the same from one ingest to the next."""
+    """A text to be ingested. Its id must stay the same from one ingest to the next.
+
+    Args:
+        id: The id.
+        text: The text.
+        metadata: Values that every chunk of the document gets.
+        locations: Values that some of its chunks get, by the offset where they begin to hold, in order. Offsets count
+            code points. Without locations, form feeds in the text divide it into pages.
+    """
 
     id: str
     text: str
     metadata: Metadata = field(default_factory=dict)
+    locations: Sequence[Location] = ()
 
 
 class Chunk(NamedTuple):

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, cast
 from embedpipe._optional import require
 from embedpipe.errors import EmbedPipeError, InputError
 from embedpipe.files import document_of, known_suffixes
-from embedpipe.types import Document
+from embedpipe.types import Document, Location
 
 if TYPE_CHECKING:
     from ray.data import Dataset
@@ -26,6 +26,7 @@ class Columns:
         metadata: A column of mappings, or of JSON objects as text. It may be missing in the dataset.
         keys: Columns that become metadata keys of the same names. Numbers, strings, booleans, lists and mappings are
             taken as they are.
+        locations: A column of each document's locations, as JSON. It may be missing in the dataset.
         error: A column with the reason why a document could not be read. It may be missing in the dataset.
     """
 
@@ -33,13 +34,14 @@ class Columns:
     text: str = "text"
     metadata: str | None = "metadata"
     keys: Sequence[str] = ()
+    locations: str | None = "locations"
     error: str | None = "error"
 
     def fitted(self, dataset: Dataset) -> Columns:
         """Return the columns that the dataset has.
 
         Raises:
-            InputError: If a column other than `metadata` and `error` is missing, or if ids are numbers.
+            InputError: If a column other than `metadata`, `locations` and `error` is missing, or if ids are numbers.
         """
         schema = dataset.schema()
         if schema is None:  # there is not a single row
@@ -57,6 +59,7 @@ class Columns:
             text=self.text,
             metadata=self.metadata if self.metadata in present else None,
             keys=tuple(self.keys),
+            locations=self.locations if self.locations in present else None,
             error=self.error if self.error in present else None,
         )
 
@@ -73,7 +76,7 @@ class Columns:
         Raises:
             InputError: If an id is not a str, a text is not a str or None, or metadata is no mapping.
         """
-        names = dict.fromkeys([self.id, self.text, *([self.metadata] if self.metadata else []), *self.keys])
+        names = dict.fromkeys([self.id, self.text, *self.keys, *filter(None, [self.metadata, self.locations])])
         return [self._document(row) for row in table.select(list(names)).to_pylist()]
 
     def _document(self, row: Mapping[str, Any]) -> Document:
@@ -86,7 +89,9 @@ class Columns:
             raise InputError(f"The column {self.text!r} holds {text!r:.100}, which is no text. Cast the column.")
         keyed = {key: row[key] for key in self.keys}
         metadata = _mapping(row[self.metadata], row[self.id]) if self.metadata else {}
-        return Document(id=row[self.id], text=text or "", metadata={**metadata, **keyed})
+        located = json.loads(row[self.locations] or "[]") if self.locations else []
+        locations = [Location(start, values) for start, values in located]
+        return Document(id=row[self.id], text=text or "", metadata={**metadata, **keyed}, locations=locations)
 
 
 def _mapping(value: Any, document_id: str) -> dict[str, Any]:
@@ -115,10 +120,7 @@ def from_documents(documents: Iterable[Document], *, blocks: int | None = None) 
             256 documents.
     """
     data = require("ray.data", extra="ray")
-    rows = [
-        {"id": document.id, "text": document.text, "metadata": json.dumps(dict(document.metadata))}
-        for document in documents
-    ]
+    rows = [_row(document) for document in documents]
     return cast("Dataset", data.from_items(rows, override_num_blocks=blocks or max(len(rows) // 256, 1)))
 
 
@@ -142,5 +144,14 @@ def _file(row: Mapping[str, Any]) -> dict[str, Any]:
     try:
         document = document_of(row["bytes"], name=path)
     except InputError as error:
-        return {"id": path, "text": "", "metadata": "{}", "error": str(error)}
-    return {"id": path, "text": document.text, "metadata": json.dumps(dict(document.metadata)), "error": None}
+        return {"id": path, "text": "", "metadata": "{}", "locations": "[]", "error": str(error)}
+    return {**_row(document), "error": None}
+
+
+def _row(document: Document) -> dict[str, Any]:
+    return {
+        "id": document.id,
+        "text": document.text,
+        "metadata": json.dumps(dict(document.metadata)),
+        "locations": json.dumps(list(document.locations)),
+    }

@@ -1,8 +1,8 @@
 """The process in which files are parsed: `python -m embedpipe.files._child BYTES`.
 
 It reads requests from standard input and writes replies to standard output, until the input ends. A request is a
-suffix, a name and a file's content. A reply is JSON. Each part has its length before it. Nothing is pickled: a file
-that takes over a parser must not reach the process that asked.
+suffix, a name, the options as JSON, and a file's content. A reply is JSON. Each part has its length before it. Nothing
+is pickled: a file that takes over a parser must not reach the process that asked.
 """
 
 from __future__ import annotations
@@ -12,11 +12,14 @@ import logging
 import os
 import signal
 import sys
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 from embedpipe.errors import ConfigurationError, InputError, MissingExtraError
-from embedpipe.files._formats import OWN_SUFFIXES, parser_of
+from embedpipe.files._formats import is_own, parser_of
 from embedpipe.files._parts import read_part, write_part
+from embedpipe.files.parsed import Parsed, ReadOptions
 
 
 class _Messages(logging.Handler):
@@ -30,28 +33,55 @@ class _Messages(logging.Handler):
         self.found.append((record.name, record.levelno, record.getMessage()))
 
 
-def _limit_memory(size: int) -> None:
-    """Let this process take at most `size` bytes more than it has. Systems without such limits set none."""
-    try:
-        import resource
-    except ImportError:  # Windows
-        return
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    try:
-        size += int(Path("/proc/self/statm").read_text("ascii").split()[0]) * os.sysconf("SC_PAGE_SIZE")
-    except OSError:  # macOS, which does not hold processes to the limit either
-        return
-    hard = resource.getrlimit(resource.RLIMIT_AS)[1]
-    resource.setrlimit(resource.RLIMIT_AS, (size if hard == resource.RLIM_INFINITY else min(size, hard), hard))
+class _Memory:
+    """Limits how much memory this process takes beyond its own modules. Systems without such limits set none."""
+
+    def __init__(self, size: int) -> None:
+        self._size = size
+        self._loaded: set[str] = set()
+        try:
+            import resource
+        except ImportError:  # Windows
+            self._resource: Any = None
+        else:
+            self._resource = resource
+            resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+
+    def limit_for(self, suffix: str, messages: _Messages) -> None:
+        """Load the parser of this suffix with all that it imports, then limit the memory. Do so once for a suffix."""
+        if suffix in self._loaded:
+            return
+        self._loaded.add(suffix)
+        self._limit(None)
+        if is_own(suffix):  # our parsers import libraries when they are called
+            _answer(suffix, "", ReadOptions(), b"%PDF-<p>x</p>", messages)
+        else:
+            with suppress(ConfigurationError):
+                parser_of(suffix)
+        self._limit(self._size)
+
+    def _limit(self, size: int | None) -> None:
+        if self._resource is None:
+            return
+        hard = self._resource.getrlimit(self._resource.RLIMIT_AS)[1]
+        soft = hard
+        if size is not None:
+            try:
+                present = int(Path("/proc/self/statm").read_text("ascii").split()[0]) * os.sysconf("SC_PAGE_SIZE")
+            except OSError:  # macOS, which does not hold processes to the limit either
+                return
+            soft = present + size if hard == self._resource.RLIM_INFINITY else min(present + size, hard)
+        self._resource.setrlimit(self._resource.RLIMIT_AS, (soft, hard))
 
 
-def _answer(suffix: str, name: str, data: bytes, messages: _Messages) -> bytes:
-    """Parse a file. Return the reply: its text and metadata, or why there are none."""
+def _answer(suffix: str, name: str, options: ReadOptions, data: bytes, messages: _Messages) -> bytes:
+    """Parse a file. Return the reply: its texts with their metadata, or why there are none."""
     messages.found.clear()
     try:
-        parsed = parser_of(suffix)(data, name)
-        answer = {"text": "".join([parsed.text]), "metadata": dict(parsed.metadata)}  # fails if the text is no str
-        return json.dumps({**answer, "messages": messages.found}).encode()
+        parsed = parser_of(suffix)(data, name, options)
+        records = [_as_json(record) for record in ([parsed] if isinstance(parsed, Parsed) else parsed)]
+        single = isinstance(parsed, Parsed)
+        return json.dumps({"single": single, "records": records, "messages": messages.found}).encode()
     except InputError as error:
         answer = {"refused": str(error)}
     except MissingExtraError as error:
@@ -67,6 +97,16 @@ def _answer(suffix: str, name: str, data: bytes, messages: _Messages) -> bytes:
     return json.dumps({**answer, "messages": messages.found}).encode()
 
 
+def _as_json(parsed: Parsed) -> dict[str, Any]:
+    return {
+        "text": "".join([parsed.text]),  # fails if the text is no str
+        "metadata": dict(parsed.metadata),
+        "locations": list(parsed.locations),
+        "left_out": list(parsed.left_out),
+        "id": parsed.id,
+    }
+
+
 def main() -> None:
     """Answer requests until standard input ends."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the process that asks decides when this one ends
@@ -74,16 +114,16 @@ def main() -> None:
     os.dup2(2, 1)  # what a library prints must not go into the replies
     messages = _Messages()
     logging.getLogger("embedpipe.files").addHandler(messages)
-    for suffix in OWN_SUFFIXES:  # load all that our parsers import before memory is limited
-        _answer(suffix, "", b"%PDF-<p>x</p>", messages)
-    _limit_memory(int(sys.argv[1]))
+    memory = _Memory(int(sys.argv[1]))
     while True:
         try:
-            asked, named, data = (read_part(requests) for _ in range(3))
+            asked, named, given, data = (read_part(requests) for _ in range(4))
         except EOFError:
             return
         try:
-            answer = _answer(asked.decode(), named.decode("utf-8", "surrogatepass"), data, messages)
+            memory.limit_for(asked.decode(), messages)
+            options = ReadOptions(**json.loads(given))
+            answer = _answer(asked.decode(), named.decode("utf-8", "surrogatepass"), options, data, messages)
         except MemoryError:
             answer = b'{"failed": "memory"}'
         write_part(replies, answer)

@@ -14,10 +14,9 @@ _OWN = {
     "htm": "embedpipe.files.html:parse",
     "xhtml": "embedpipe.files.html:parse",
 }
-"""The parser of each format, by its suffix without the dot. Text needs no parser and is not here."""
+"""The parser of each format, by its suffix without the dot. Plain text needs no parser and is not here."""
 
 FORMATS = Registry("embedpipe.file_formats", _OWN)
-OWN_SUFFIXES = [f".{name}" for name in _OWN]
 
 _TEXT_SUFFIXES = """
 .txt .md .markdown .rst .adoc .tex .csv .tsv .log .org .json .jsonl .yaml .yml .toml .ini .cfg .xml
@@ -27,7 +26,12 @@ _TEXT_SUFFIXES = """
 
 def has_parser(suffix: str) -> bool:
     """Return whether files with this suffix (".pdf") are parsed. Others are read as text."""
-    return suffix not in _TEXT_SUFFIXES and suffix[1:] in FORMATS
+    return is_own(suffix) or (suffix not in _TEXT_SUFFIXES and suffix[1:] in FORMATS)
+
+
+def is_own(suffix: str) -> bool:
+    """Return whether files with this suffix are parsed by a parser of embedpipe's own."""
+    return suffix[1:] in _OWN
 
 
 def parser_of(suffix: str) -> Parser:
@@ -41,7 +45,7 @@ def parser_of(suffix: str) -> Parser:
 
 def known_suffixes() -> list[str]:
     """Return the suffixes of the files that are taken below a folder, each with its dot."""
-    return [*_TEXT_SUFFIXES, *parsed_suffixes()]
+    return list(dict.fromkeys([*_TEXT_SUFFIXES, *parsed_suffixes()]))
 
 
 def parsed_suffixes() -> list[str]:

@@ -14,6 +14,8 @@ import os
 import subprocess
 import sys
 import threading
+from collections.abc import Sequence
+from dataclasses import asdict
 from multiprocessing.spawn import get_executable
 from pathlib import Path
 from typing import Any
@@ -21,13 +23,11 @@ from typing import Any
 from embedpipe._private import harmless_environment
 from embedpipe.errors import ConfigurationError, InputError, MissingExtraError
 from embedpipe.files._parts import read_part, write_part
-from embedpipe.files.parsed import Parsed
+from embedpipe.files.parsed import Parsed, ReadOptions
+from embedpipe.types import Location
 
 MEMORY_MB = 1024
-"""How much memory a parser may take, beyond what it has at its start. EMBEDPIPE_PARSER_MEMORY_MB sets another limit.
-
-For a format of another package, the modules that its parser imports count, too.
-"""
+"""How much memory a parser may take, beyond that of its modules. EMBEDPIPE_PARSER_MEMORY_MB sets another limit."""
 
 SECONDS = 120.0
 """How long one file may take. EMBEDPIPE_PARSER_SECONDS sets another limit."""
@@ -39,8 +39,11 @@ _path: list[str] = []
 """Where the parsing process finds modules."""
 
 
-def parse(data: bytes, *, suffix: str, name: str) -> Parsed:
+def parse(data: bytes, *, suffix: str, name: str, options: ReadOptions) -> Parsed | list[Parsed]:
     """Parse a file's content by the parser of its suffix, in the parsing process.
+
+    Returns:
+        One text, or one for each record if the file is made of records.
 
     Raises:
         InputError: If the parser refuses the file, crashes, or takes too much memory or time.
@@ -51,9 +54,10 @@ def parse(data: bytes, *, suffix: str, name: str) -> Parsed:
     seconds = _limit("EMBEDPIPE_PARSER_SECONDS", SECONDS)
     with _one_at_a_time:
         kept = _process is not None and _process.poll() is None
-        answer = _asked(data, suffix=suffix, name=name, seconds=seconds)
+        parts = _request(data, suffix=suffix, name=name, options=options)
+        answer = _asked(parts, seconds=seconds)
         if kept and answer.get("failed") in ("memory", "ended"):  # earlier files may have left too little memory
-            answer = _asked(data, suffix=suffix, name=name, seconds=seconds)
+            answer = _asked(parts, seconds=seconds)
     for logger, level, message in answer.get("messages", []):
         logging.getLogger(logger).log(level, "%s", message)
     for outcome, error in _ERRORS.items():
@@ -61,7 +65,17 @@ def parse(data: bytes, *, suffix: str, name: str) -> Parsed:
             raise error(answer[outcome])
     if "failed" in answer:
         raise InputError(_refusal(name, answer["failed"], seconds))
-    return Parsed(answer["text"], answer["metadata"])
+    records = [_parsed(record) for record in answer["records"]]
+    return records[0] if answer["single"] else records
+
+
+def _request(data: bytes, *, suffix: str, name: str, options: ReadOptions) -> list[bytes]:
+    return [suffix.encode(), name.encode("utf-8", "surrogatepass"), json.dumps(asdict(options)).encode(), data]
+
+
+def _parsed(record: dict[str, Any]) -> Parsed:
+    locations = [Location(start, metadata) for start, metadata in record["locations"]]
+    return Parsed(record["text"], record["metadata"], locations, record["left_out"], record["id"])
 
 
 def _refusal(name: str, reason: str, seconds: float) -> str:
@@ -100,7 +114,7 @@ def _limit(variable: str, default: float) -> float:
     return limit
 
 
-def _asked(data: bytes, *, suffix: str, name: str, seconds: float) -> dict[str, Any]:
+def _asked(parts: Sequence[bytes], *, seconds: float) -> dict[str, Any]:
     """Return the process's reply, or how the process ended. It is left ready for the next file, or ended."""
     process = _started()
     assert process.stdin is not None and process.stdout is not None  # noqa: S101, PT018 - both are pipes
@@ -115,7 +129,7 @@ def _asked(data: bytes, *, suffix: str, name: str, seconds: float) -> dict[str, 
     clock.start()
     answer: dict[str, Any] = {}
     try:
-        for part in (suffix.encode(), name.encode("utf-8", "surrogatepass"), data):
+        for part in parts:
             write_part(process.stdin, part)
         answer = json.loads(read_part(process.stdout))
     except (EOFError, OSError):

@@ -11,7 +11,7 @@ from xml.etree import ElementTree as ET
 from embedpipe._optional import require
 from embedpipe.errors import InputError
 from embedpipe.files.html import markdown
-from embedpipe.files.parsed import Parsed
+from embedpipe.files.parsed import Parsed, ReadOptions
 
 logger = logging.getLogger(__name__)
 
@@ -25,7 +25,7 @@ _TITLE = "{http://purl.org/dc/elements/1.1/}title"
 _STYLES = "p[style-name='Title'] => h1:fresh\np[style-name='Subtitle'] => p:fresh"
 
 
-def parse(data: bytes, name: str) -> Parsed:
+def parse(data: bytes, name: str, options: ReadOptions) -> Parsed:
     """Return the document's text as Markdown with its footnotes, and its title. Tracked changes count as accepted.
 
     Headers, footers, comments and images are left out.

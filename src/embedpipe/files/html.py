@@ -13,7 +13,7 @@ from typing import Any
 
 from embedpipe._optional import require
 from embedpipe.errors import InputError
-from embedpipe.files.parsed import Parsed
+from embedpipe.files.parsed import Parsed, ReadOptions
 
 MAX_BYTES = 32 * 2**20
 
@@ -34,7 +34,7 @@ _SETTINGS = {
 }
 
 
-def parse(data: bytes, name: str) -> Parsed:
+def parse(data: bytes, name: str, options: ReadOptions) -> Parsed:
     """Return the page's text as Markdown, and its title.
 
     Raises:

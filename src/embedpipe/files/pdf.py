@@ -9,7 +9,7 @@ from typing import Any
 from embedpipe._forking import Lock
 from embedpipe._optional import require
 from embedpipe.errors import InputError
-from embedpipe.files.parsed import Parsed
+from embedpipe.files.parsed import Parsed, ReadOptions
 from embedpipe.text import PAGE_BREAK
 
 logger = logging.getLogger(__name__)
@@ -23,7 +23,7 @@ _NO_TITLE = ("", "anonymous", "untitled", "unspecified")
 _UNPRINTABLE = re.compile("[\x00-\x08\x0b-\x1f\ufffe\uffff]")
 
 
-def parse(data: bytes, name: str) -> Parsed:
+def parse(data: bytes, name: str, options: ReadOptions) -> Parsed:
     """Return the pages' text with a form feed between them, the number of pages, and the title.
 
     Raises:

@@ -7,15 +7,17 @@ import os
 import stat
 from collections.abc import Iterable, Iterator
 from pathlib import Path, PurePath
+from typing import Any
 
 from embedpipe.errors import InputError
 from embedpipe.files._formats import has_parser, known_suffixes, parsed_suffixes
 from embedpipe.files._parsing import parse
 from embedpipe.files.docx import OLE
-from embedpipe.files.parsed import Parsed
+from embedpipe.files.parsed import Parsed, ReadOptions, joined
 from embedpipe.types import Document
 
 MAX_FILE_BYTES = 256 * 2**20
+DEFAULT = ReadOptions()
 
 _O_NONBLOCK, _O_BINARY = getattr(os, "O_NONBLOCK", 0), getattr(os, "O_BINARY", 0)
 _BEGINNINGS = ((b"%PDF-", "a PDF", ".pdf"), (b"PK\x03\x04", "a ZIP archive", ""), (OLE, "an Office file", ""))
@@ -38,15 +40,20 @@ def found_files(paths: Iterable[Path]) -> Iterator[Path]:
             raise InputError(f"{path} is not there. Name a file or a folder.")
 
 
-def read_document(path: Path | str) -> Document:
-    """Read a file as a document. Its id is the absolute path, so that it is the same document in every run.
+def read_document(path: Path | str, options: ReadOptions = DEFAULT) -> Document:
+    """Read a file as one document. Its id is the absolute path, so that it is the same document in every run.
 
     PDF, Word (.docx), HTML and the formats of installed packages are parsed by their suffix. Any other file is read as
     UTF-8 text. Headings, tables and lists of Word and HTML become Markdown. A form feed stands between a PDF's pages,
-    so that `page_at(text, offset)` returns the page.
+    so that `page_at(text, offset)` returns the page. Records of one file are joined, a blank line between them.
+
+    Args:
+        path: The file.
+        options: How it is read.
 
     Returns:
-        A document whose metadata holds `name`, `suffix`, a PDF's `pages`, and the `title` in the file, if any.
+        A document whose metadata holds `name`, `suffix`, and what the file says of itself, such as its `title`.
+        `left_out` lists what the file holds and the text does not, if anything.
 
     Raises:
         InputError: If the file cannot be read. The message names it and says what to do.
@@ -54,35 +61,74 @@ def read_document(path: Path | str) -> Document:
         ConfigurationError: If the package of another format cannot be imported.
     """
     path = Path(path)
+    return document_of(_content(path), name=str(path), id=path.resolve().as_posix(), options=options)
+
+
+def read_documents(path: Path | str, options: ReadOptions = DEFAULT) -> list[Document]:
+    """Do the same as `read_document`, but return a document for each record of a file that is made of records.
+
+    A record's id is the file's absolute path, "#", and the record's own id or its number, from 1.
+    """
+    path = Path(path)
+    return documents_of(_content(path), name=str(path), id=path.resolve().as_posix(), options=options)
+
+
+def _content(path: Path) -> bytes:
     try:
         # O_NONBLOCK, since opening a pipe that nobody writes to would wait forever.
         with os.fdopen(os.open(path, os.O_RDONLY | _O_NONBLOCK | _O_BINARY), "rb") as file:
             if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
                 raise InputError(f"{path} is no regular file. Name a file that can be read to its end.")
-            data = file.read(MAX_FILE_BYTES + 1)
+            return file.read(MAX_FILE_BYTES + 1)
     except OSError as error:
         raise InputError(f"{path} cannot be read: {error.strerror}.") from error
-    return document_of(data, name=str(path), id=path.resolve().as_posix())
 
 
-def document_of(data: bytes, *, name: str, id: str | None = None) -> Document:
+def document_of(data: bytes, *, name: str, id: str | None = None, options: ReadOptions = DEFAULT) -> Document:
     """Do the same as `read_document` for a file's content, such as an upload.
 
     Args:
         data: The content.
         name: The file's name, whose suffix says the format.
         id: The document's id. None for the name.
+        options: How it is read.
     """
+    parsed = _parsed(data, name, options)
+    return _document(parsed if isinstance(parsed, Parsed) else joined(parsed), name=name, id=name if id is None else id)
+
+
+def documents_of(data: bytes, *, name: str, id: str | None = None, options: ReadOptions = DEFAULT) -> list[Document]:
+    """Do the same as `read_documents` for a file's content. See `document_of` for the arguments."""
+    parsed, of_file = _parsed(data, name, options), name if id is None else id
+    if isinstance(parsed, Parsed):
+        return [_document(parsed, name=name, id=of_file)]
+    return [
+        _document(record, name=name, id=f"{of_file}#{number if record.id is None else record.id}")
+        for number, record in enumerate(parsed, 1)
+    ]
+
+
+def _parsed(data: bytes, name: str, options: ReadOptions) -> Parsed | list[Parsed]:
     if not data:
         raise InputError(f"{name} is empty (0 bytes). Write it anew, or leave it out.")
     if len(data) > MAX_FILE_BYTES:
         raise InputError(f"{name} is over {MAX_FILE_BYTES >> 20} MB. Cut it into several files.")
-    suffix = PurePath(name).suffix.lower()
-    parsed = parse(data, suffix=suffix, name=name) if has_parser(suffix) else _text(data, name)
-    if not parsed.text.strip():
+    suffix = _suffix(name)
+    parsed = parse(data, suffix=suffix, name=name, options=options) if has_parser(suffix) else _text(data, name)
+    if not any(record.text.strip() for record in ([parsed] if isinstance(parsed, Parsed) else parsed)):
         raise InputError(f"{name} holds no text. Leave it out.")
-    metadata = {"name": PurePath(name).name, "suffix": suffix, **parsed.metadata}
-    return Document(id=name if id is None else id, text=parsed.text, metadata=metadata)
+    return parsed
+
+
+def _document(parsed: Parsed, *, name: str, id: str) -> Document:
+    metadata: dict[str, Any] = {"name": PurePath(name).name, "suffix": _suffix(name), **parsed.metadata}
+    if parsed.left_out:
+        metadata["left_out"] = list(parsed.left_out)
+    return Document(id=id, text=parsed.text, metadata=metadata, locations=parsed.locations)
+
+
+def _suffix(name: str) -> str:
+    return PurePath(name).suffix.lower()
 
 
 def _text(data: bytes, name: str) -> Parsed:

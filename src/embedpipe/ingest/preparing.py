@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import copy
 import hashlib
+import operator
 import re
-from collections.abc import Mapping, Sequence
+from bisect import bisect_right
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from embedpipe._threads import check_stopped
@@ -13,10 +15,10 @@ from embedpipe.errors import EmbeddingError, EmbedPipeError, InputError
 from embedpipe.ingest.headers import Headers
 from embedpipe.ingest.ingest_settings import IngestSettings
 from embedpipe.ingest.source import SourceBatch
-from embedpipe.storage.types import dumps, order_record, storable_text
+from embedpipe.storage.types import dumps, dumps_value, order_record, storable_text
 from embedpipe.storage.write import ChunkRows, DocumentRow, Known, check_size, checked_id, checked_rows
 from embedpipe.text import PAGE_BREAK, clean_text, pages_at
-from embedpipe.types import Chunk, Document, EmbeddingModel, ModelSpec
+from embedpipe.types import Chunk, Document, EmbeddingModel, Location, ModelSpec
 
 _REFUSED = re.compile(r"[\x00\ud800-\udfff]")
 
@@ -45,8 +47,8 @@ def repetitions(batch: SourceBatch) -> dict[str, EmbedPipeError]:
 class DocumentPreparer:
     """Prepare documents as the settings say, for one model.
 
-    A document's hash covers its text, its metadata, these settings and the model. It decides whether the document is
-    new, changed or as it was.
+    A document's hash covers its text, metadata and locations, these settings and the model. It decides whether the
+    document is new, changed or as it was.
     """
 
     def __init__(self, settings: IngestSettings, model: EmbeddingModel, spec: ModelSpec) -> None:
@@ -70,10 +72,11 @@ class DocumentPreparer:
                 text = storable_text(_storable(document.text) if self._settings.clean_text else document.text, what)
                 metadata = dumps(document.metadata, what=f"{what}, metadata") or "{}"
                 check_size(what, text, metadata)
+                located = _located(document, what)
             except InputError as error:
                 failures[document.id] = error
                 continue
-            digest = _digest(self._recipe, metadata, text)
+            digest = _digest(self._recipe, metadata, text, *located)
             order = order_record(what, metadata=document.metadata)
             rows.append((document, DocumentRow(document.id, text, digest, metadata, order)))
         return rows
@@ -101,7 +104,10 @@ class DocumentPreparer:
             raise
         except Exception as error:
             raise InputError(f"the chunker failed with {type(error).__name__}: {error}") from error
-        chunks = _with_pages(text, chunks) if PAGE_BREAK in text else chunks
+        if document.locations:
+            chunks = _with_locations(chunks, document.locations)
+        elif PAGE_BREAK in text:
+            chunks = _with_pages(text, chunks)
         if self._settings.clean_text:
             chunks = _cleaned(chunks)
         return self._headers.add(document, chunks) if self._headers else chunks
@@ -134,13 +140,45 @@ def _check_text(text: object, what: str) -> None:
         raise InputError(f"{what}: the text {'is only white space' if text else 'is empty'}. Leave the document out.")
 
 
+def _located(document: Document, what: str) -> list[str]:
+    """Return the locations as JSON, for the document's hash. There is none for a document without locations.
+
+    Raises:
+        InputError: If they are no locations, are not in order, or hold a value that cannot be stored.
+    """
+    if not document.locations:
+        return []
+    try:
+        located = [(start, dict(metadata)) for start, metadata in document.locations]
+        starts = [operator.index(start) for start, _ in located]
+    except (TypeError, ValueError) as error:
+        raise InputError(f"{what}: the locations are not pairs of an int and a dict. Pass `Location`s.") from error
+    if starts != sorted(starts):
+        raise InputError(f"{what}: the locations are not in the order of their offsets. Sort them.")
+    return [dumps_value([list(pair) for pair in located], what=f"{what}, locations")]
+
+
+def _with_locations(chunks: Sequence[Chunk], locations: Sequence[Location]) -> list[Chunk]:
+    """Add to each chunk's metadata those of the location of its first visible character."""
+    starts = [location.start for location in locations]
+    places = [bisect_right(starts, beginning) - 1 for beginning in _beginnings(chunks)]
+    return [
+        chunk._replace(metadata={**chunk.metadata, **locations[place].metadata}) if place >= 0 else chunk
+        for chunk, place in zip(chunks, places, strict=True)
+    ]
+
+
 def _with_pages(text: str, chunks: Sequence[Chunk]) -> list[Chunk]:
     """Add to each chunk's metadata the `page` of its first visible character."""
-    beginnings = (chunk.start_index + len(chunk.text) - len(chunk.text.lstrip()) for chunk in chunks)
-    pages = pages_at(text, beginnings)
+    pages = pages_at(text, _beginnings(chunks))
     return [
         chunk._replace(metadata={**chunk.metadata, "page": page}) for chunk, page in zip(chunks, pages, strict=True)
     ]
+
+
+def _beginnings(chunks: Sequence[Chunk]) -> Iterator[int]:
+    """Yield the offset of each chunk's first visible character."""
+    return (chunk.start_index + len(chunk.text) - len(chunk.text.lstrip()) for chunk in chunks)
 
 
 def _cleaned(chunks: Sequence[Chunk]) -> list[Chunk]:

@@ -26,15 +26,15 @@ import os
 from embedpipe.errors import InputError
 from embedpipe.files import Parsed
 
-def parse(data, name):
+def parse(data, name, options):
     if b"refuse" in data:
         raise InputError(f"{name} is refused. Write another.")
     return Parsed(data.decode().upper(), {"process": os.getpid()})
 
-def crash(data, name):
+def crash(data, name, options):
     os._exit(3)
 
-def no_text(data, name):
+def no_text(data, name, options):
     return Parsed(data)
 """
 

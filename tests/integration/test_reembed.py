@@ -21,6 +21,8 @@ from embedpipe.errors import (
 from embedpipe.storage import Database, PgVectorStore, ReembedProgress, VectorIndex
 from embedpipe.storage.admin.setup import run, setup_statements
 from embedpipe.storage.indexes import has_index
+from embedpipe.storage.reembed import embedding_versions as versions_module
+from embedpipe.storage.reembed import run as run_module
 from embedpipe.storage.tables.catalogue import embedding_versions
 from embedpipe.testing import FakeEmbeddingModel
 from embedpipe.types import Chunk, Vectors
@@ -174,17 +176,25 @@ def test_writers_and_readers_at_full_speed_see_no_mixture(store: PgVectorStore, 
     check(renewed, NEW)
 
 
-def test_writers_that_always_write_more_than_a_switch_embeds_do_not_keep_it_off(store: PgVectorStore) -> None:
+def test_writers_that_always_write_more_than_a_switch_embeds_do_not_keep_it_off(
+    store: PgVectorStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in (run_module, versions_module):
+        monkeypatch.setattr(module, "BATCH_CHUNKS", 200)
+    monkeypatch.setattr(run_module, "_REST", 1000)
     reports = 0
 
     def outrun(progress: ReembedProgress) -> None:
         nonlocal reports
         reports += 1
-        assert reports < 100
-        write(store, chunks(*range(500), wrote=f"after report {reports}"))
+        assert reports < 40
+        new = 2000 + 200 * reports  # as many as a batch
+        write(store, chunks(*range(10), *range(new, new + 200), wrote=f"after {reports}"))
 
-    texts = check(store.reembed(Embed(NEW), model=NEW.spec, on_progress=outrun), NEW)
-    assert texts["00007"] == f"text 7 after report {reports}"
+    embed = Embed(NEW)
+    texts = check(store.reembed(embed, model=NEW.spec, on_progress=outrun), NEW)
+    assert texts["00007"] == f"text 7 after {reports}"
+    assert max(len(batch) for batch in embed.batches) == 200
 
 
 def test_going_back_embeds_only_what_was_written_since(store: PgVectorStore, database: Database) -> None:

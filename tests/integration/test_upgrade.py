@@ -128,6 +128,25 @@ def test_many_chunks_that_are_written_meanwhile_are_indexed_before_the_switch(st
     assert_like_new(store)
 
 
+def test_writers_that_always_write_more_than_a_switch_indexes_do_not_keep_it_off(
+    store: PgVectorStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    upgrading = sys.modules["embedpipe.storage.lexical.upgrade"]  # the package has a function of that name
+    monkeypatch.setattr(upgrading, "_BATCH_CHUNKS", 200)
+    monkeypatch.setattr(upgrading, "_REST", 1000)
+    other, reports = PgVectorStore(store.database, model=SPEC), 0
+
+    def outrun(progress: UpgradeProgress) -> None:
+        nonlocal reports
+        reports += 1
+        assert reports < 40
+        new = 2000 + 200 * reports  # as many as a batch
+        write(other, *range(10), *range(new, new + 200), wrote=f"after {reports}")
+
+    assert store.upgrade(on_progress=outrun)
+    assert_like_new(store)
+
+
 def test_a_run_that_fails_changes_nothing_and_the_next_goes_on(store: PgVectorStore, database: Database) -> None:
     before = {query: found(store, query) for query in QUERIES}
 

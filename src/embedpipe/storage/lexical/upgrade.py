@@ -44,7 +44,7 @@ logger = logging.getLogger(__name__)
 
 _BATCH_CHUNKS = 500
 _REST = 64
-"""Up to so many chunks that others have written meanwhile are indexed during the switch, while everybody waits."""
+"""How many chunks that others have written meanwhile the first switch may index, while everybody waits."""
 
 _TRIGGERS = {
     "forget_words_update": (
@@ -77,20 +77,29 @@ def upgrade(database: Connections, name: str, on_progress: Callable[[UpgradeProg
     if wanted is None:
         return False
     logger.info("Building the index of words of collection %r anew", name)
-    switched = False
-    while not switched:  # once, unless others have written more than may be indexed while everybody waits
-        done, total = database.run(_counts, wanted)
-        after = 0
-        while rows := database.read(_unindexed, wanted, after, _BATCH_CHUNKS):
-            check_stopped()
-            done += database.run(_fill, wanted, [row.id for row in rows])
-            after = rows[-1].key
-            if on_progress is not None:
-                on_progress(UpgradeProgress(done, max(done, total)))  # others add chunks meanwhile
-        database.run(refresh_weights, wanted)
-        switched = database.run(_switch, schema, name)
+    _index_rest(database, wanted, on_progress)
+    database.run(refresh_weights, wanted)
+    rest = _REST
+    while not database.run(_switch, schema, name, rest):
+        _index_rest(database, wanted, on_progress)
+        rest *= 2  # so that the writers cannot outrun it for ever
     logger.info("Collection %r now uses its new index of words", name)
     return True
+
+
+def _index_rest(
+    database: Connections, wanted: Collection, on_progress: Callable[[UpgradeProgress], None] | None
+) -> None:
+    """Index the chunks that are not in the new index, once in the order of their keys."""
+    done, total, last = database.run(_counts, wanted)
+    after = 0
+    # What others add after `last` meanwhile is left to the next pass, so that this one ends.
+    while rows := database.read(_unindexed, wanted, after, last, _BATCH_CHUNKS):
+        check_stopped()
+        done += database.run(_fill, wanted, [row.id for row in rows])
+        after = rows[-1].key
+        if on_progress is not None:
+            on_progress(UpgradeProgress(done, max(done, total)))  # others add chunks meanwhile
 
 
 def _begin(connection: Connection, schema: str, name: str) -> Collection | None:
@@ -136,14 +145,14 @@ def _next(used: Collection) -> Collection:
     return replace(used, segmentation=SEGMENTATION, word_index=used.word_index + 1)
 
 
-def _counts(connection: Connection, wanted: Collection) -> tuple[int, int]:
-    """Return how many chunks are in the new index, and how many there are."""
+def _counts(connection: Connection, wanted: Collection) -> tuple[int, int, int]:
+    """Return how many chunks are in the new index, how many there are, and the last one's key."""
     locks.be_patient(connection)
     tables = (wanted.chunks, lexical_tables(wanted).index)
-    chunks, indexed = connection.execute(
-        select(*[select(func.count()).select_from(table).scalar_subquery() for table in tables])
-    ).one()
-    return indexed, chunks
+    chunks, indexed = [select(func.count()).select_from(table).scalar_subquery() for table in tables]
+    last = select(func.coalesce(func.max(wanted.chunks.c.key), 0)).scalar_subquery()
+    counted = connection.execute(select(indexed, chunks, last)).one()
+    return counted[0], counted[1], counted[2]
 
 
 def _lacking(wanted: Collection) -> Select[Any]:
@@ -152,10 +161,15 @@ def _lacking(wanted: Collection) -> Select[Any]:
     return select(chunks.c.key, chunks.c.id).where(~exists().where(index.c.key == chunks.c.key))
 
 
-def _unindexed(connection: Connection, wanted: Collection, after: int, limit: int) -> Sequence[Row[Any]]:
+def _unindexed(
+    connection: Connection, wanted: Collection, after: int, last: int | None, limit: int
+) -> Sequence[Row[Any]]:
+    """Return the next chunks that are not in the new index: at most `limit`, past `after` and up to `last`."""
     chunks = wanted.chunks
-    rows = _lacking(wanted).where(chunks.c.key > after).order_by(chunks.c.key).limit(limit)
-    return connection.execute(rows).all()
+    statement = _lacking(wanted).where(chunks.c.key > after)
+    if last is not None:
+        statement = statement.where(chunks.c.key <= last)
+    return connection.execute(statement.order_by(chunks.c.key).limit(limit)).all()
 
 
 def _fill(connection: Connection, wanted: Collection, ids: Sequence[str]) -> int:
@@ -167,21 +181,22 @@ def _fill(connection: Connection, wanted: Collection, ids: Sequence[str]) -> int
     return len(locked)
 
 
-def _switch(connection: Connection, schema: str, name: str) -> bool:
+def _switch(connection: Connection, schema: str, name: str, most: int) -> bool:
     """Have the collection use the new index, and drop the former one.
 
     Returns:
-        False, with nothing changed, if more chunks are not in the new index than may be indexed while others wait.
+        False, with nothing changed, if more than `most` chunks are not in the new index.
     """
     used = _claimed(connection, schema, name)
     if used.segmentation == SEGMENTATION:
         return True
     wanted, former = _next(used), lexical_tables(used)
     locks.take(connection, used.chunks, former.index, former.terms, former.deltas, mode="ACCESS EXCLUSIVE")
-    rest = _unindexed(connection, wanted, after=0, limit=_REST + 1)
-    if len(rest) > _REST:
+    rest = _unindexed(connection, wanted, after=0, last=None, limit=most + 1)
+    if len(rest) > most:
         return False
-    _fill(connection, wanted, [row.id for row in rest])
+    for start in range(0, len(rest), _BATCH_CHUNKS):
+        _fill(connection, wanted, [row.id for row in rest[start : start + _BATCH_CHUNKS]])
     for table in (former.index, former.terms, former.deltas):
         connection.execute(DropTable(table))
     for trigger in _TRIGGERS:

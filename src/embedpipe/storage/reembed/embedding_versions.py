@@ -33,6 +33,9 @@ from embedpipe.storage.write import statements
 from embedpipe.types import ModelSpec
 
 Embed: TypeAlias = Callable[[Sequence[str]], npt.ArrayLike]
+EmbedRows: TypeAlias = Callable[[Sequence[Row[Any]]], npt.ArrayLike]
+
+BATCH_CHUNKS = 512
 
 _FORGETTING = """
 CREATE OR REPLACE TRIGGER %(trigger)s AFTER UPDATE ON %(fullname)s
@@ -114,20 +117,23 @@ def _index_like(index: VectorIndex, dimensions: int, precision: Precision) -> Ve
     return index if index.suits_any_model else default_index(dimensions, precision)
 
 
-def counts(connection: Connection, target: Collection) -> tuple[int, int]:
-    """Return how many chunks have a vector of that version, and how many chunks there are."""
+def counts(connection: Connection, target: Collection) -> tuple[int, int, int]:
+    """Return how many chunks have a vector of that version, how many chunks there are, and the last one's key."""
     locks.be_patient(connection)  # counting takes its time in a large collection, whatever a search may take
     tables = (target.chunks, target.vectors)
-    rows = select(*[select(func.count()).select_from(table).scalar_subquery() for table in tables])
-    chunks, vectors = connection.execute(rows).one()
-    return vectors, chunks
+    chunks, vectors = [select(func.count()).select_from(table).scalar_subquery() for table in tables]
+    last = select(func.coalesce(func.max(target.chunks.c.key), 0)).scalar_subquery()
+    counted = connection.execute(select(vectors, chunks, last)).one()
+    return counted[0], counted[1], counted[2]
 
 
-def unfilled(connection: Connection, idle: Collection, after: int, limit: int) -> list[Row[Any]]:
-    """Return the next chunks without a vector of the idle version: past the key `after`, at most `limit`."""
+def unfilled(connection: Connection, idle: Collection, after: int, last: int | None, limit: int) -> list[Row[Any]]:
+    """Return the next chunks without a vector of the idle version: at most `limit`, past `after` and up to `last`."""
     chunks = idle.chunks
     text = idle.embedded_text.label("content")
     statement = select(chunks.c.key, chunks.c.id, text).where(chunks.c.key > after, _lacks(idle))
+    if last is not None:
+        statement = statement.where(chunks.c.key <= last)
     return list(connection.execute(statement.order_by(chunks.c.key).limit(limit)))
 
 
@@ -153,7 +159,7 @@ def fill(connection: Connection, idle: Collection, rows: Sequence[Row[Any]], vec
     return connection.execute(statements.fill(idle), values, execution_options=counted).rowcount
 
 
-def switch(connection: Connection, schema: str, name: str, model: ModelSpec, embed: Embed, most: int) -> bool:
+def switch(connection: Connection, schema: str, name: str, model: ModelSpec, embed: EmbedRows, most: int) -> bool:
     """Make the model's version the active one. Embed the chunks that still lack a vector before, while writers wait.
 
     Returns:
@@ -172,18 +178,19 @@ def switch(connection: Connection, schema: str, name: str, model: ModelSpec, emb
         )
     if target.active:
         return True
-    rest = unfilled(connection, target, after=0, limit=most + 1)
+    rest = unfilled(connection, target, after=0, last=None, limit=most + 1)
     if len(rest) > most:
         return False
-    if rest:
-        fill(connection, target, rest, embed([row.content for row in rest]))
+    for start in range(0, len(rest), BATCH_CHUNKS):
+        batch = rest[start : start + BATCH_CHUNKS]
+        fill(connection, target, batch, embed(batch))
     _check_complete(connection, target)
     _set_active(connection, active, target)
     return True
 
 
 def _check_complete(connection: Connection, target: Collection) -> None:
-    vectors, chunks = counts(connection, target)
+    vectors, chunks, _ = counts(connection, target)
     if chunks != vectors:
         raise StorageError(
             f"Collection {target.name!r} has {chunks} chunks and {vectors} vectors of {target.model.name}. Nothing was "

@@ -14,7 +14,7 @@ from embedpipe.errors import EmbeddingError, EmbedPipeError
 from embedpipe.storage.database import Connections
 from embedpipe.storage.indexes import has_index, vector_index
 from embedpipe.storage.reembed import embedding_versions
-from embedpipe.storage.reembed.embedding_versions import Embed, EmbeddingVersions
+from embedpipe.storage.reembed.embedding_versions import BATCH_CHUNKS, Embed, EmbeddingVersions
 from embedpipe.storage.search import cosine_sample
 from embedpipe.storage.tables import Collection
 from embedpipe.storage.types import Precision
@@ -22,7 +22,6 @@ from embedpipe.types import ModelSpec
 
 logger = logging.getLogger(__name__)
 
-_BATCH_CHUNKS = 512
 _REST = 64
 """How many chunks that others have written meanwhile the first switch may embed, while writers wait."""
 
@@ -72,24 +71,22 @@ class Reembedding:
         self._build_index(versions)
         self.database.run(cosine_sample.refresh, versions.target)
         rest = _REST
-        while not self.database.run(embedding_versions.switch, schema, name, model, self.embed, rest):
+        while not self.database.run(embedding_versions.switch, schema, name, model, self._embedded, rest):
             self._fill(versions.target)
             rest *= 2  # so that the writers cannot outrun it for ever
         logger.info("Collection %r now has the vectors of %s", name, model.name)
 
     def _fill(self, idle: Collection) -> None:
         """Embed the chunks that lack a vector, once in the order of their keys. A text that changes lacks it again."""
-        done, total = self.database.run(embedding_versions.counts, idle)
+        done, total, last = self.database.run(embedding_versions.counts, idle)
+        after = 0
         self._report(done, total)
-        after, full = 0, True
-        while full:  # what others add at the end meanwhile is left to the next pass
-            rows = self.database.read(embedding_versions.unfilled, idle, after, _BATCH_CHUNKS)
-            full = len(rows) == _BATCH_CHUNKS
-            if rows:
-                check_stopped()
-                done += self.database.run(embedding_versions.fill, idle, rows, self._embedded(rows))
-                after = rows[-1].key
-                self._report(done, total)
+        # What others add after `last` meanwhile is left to the next pass, so that this one ends.
+        while rows := self.database.read(embedding_versions.unfilled, idle, after, last, BATCH_CHUNKS):
+            check_stopped()
+            done += self.database.run(embedding_versions.fill, idle, rows, self._embedded(rows))
+            after = rows[-1].key
+            self._report(done, total)
 
     def _embedded(self, rows: Sequence[Any]) -> npt.ArrayLike:
         """Embed the texts of these rows. If that fails, log which chunks it was."""

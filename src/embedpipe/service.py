@@ -12,6 +12,7 @@ from embedpipe.chunking import RecursiveChunker
 from embedpipe.embedding import EmbeddingGenerator, RemoteModel
 from embedpipe.errors import CollectionNotFoundError, EmbedPipeError, InputError
 from embedpipe.ingest import (
+    AnyDocument,
     Documents,
     Ingestor,
     IngestSettings,
@@ -28,7 +29,7 @@ from embedpipe.retrieval.neighbors import with_neighbors
 from embedpipe.storage import AsyncPgVectorStore, Condition, Database, PgVectorStore, ReembedProgress, Search
 from embedpipe.storage.admin import Finding, Health
 from embedpipe.storage.filters import aparse_filter, parse_filter
-from embedpipe.types import Chunker, Document, EmbeddingModel, Parent, Reranker, SearchMode, SearchResult
+from embedpipe.types import Chunker, EmbeddingModel, Parent, Reranker, SearchMode, SearchResult
 
 logger = logging.getLogger(__name__)
 
@@ -96,7 +97,7 @@ class SemanticSearchService:
         return f"SemanticSearchService(model={self.generator.spec.name!r}, collection={self.store.name!r})"
 
     def ingest(
-        self, documents: Iterable[Document], *, prune: bool = False, on_progress: Progress | None = None
+        self, documents: Iterable[AnyDocument], *, prune: bool = False, on_progress: Progress | None = None
     ) -> ProcessingStats:
         """Bring documents into the collection. Only new chunks are embedded. Chunks that a document lost are removed.
 
@@ -105,7 +106,9 @@ class SemanticSearchService:
         the end.
 
         Args:
-            documents: Any iterable. It is read as batches become free, never all at once.
+            documents: Any iterable. It is read as batches become free, never all at once. Documents of LangChain and
+                LlamaIndex are taken as they are. Without an id, they get one from their source and page, else from a
+                hash of source and text.
             prune: Whether documents that were ingested before and did not come now are removed.
             on_progress: Called after each batch with the report so far.
 
@@ -113,7 +116,7 @@ class SemanticSearchService:
             The report. A document that fails is in its `failures` and in the log, and does not affect the others.
 
         Raises:
-            InputError: For an item that is no `Document`, and for `prune` without documents.
+            InputError: For an item that is no document, and for `prune` without documents.
             ModelMismatchError: If the collection holds vectors of another model.
             AuthenticationError: If the provider refuses the key.
             StorageError: If the database fails.

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
 from embedpipe._optional import require
 from embedpipe.errors import EmbedPipeError, InputError
 from embedpipe.files import document_of, known_suffixes
+from embedpipe.ingest import AnyDocument, Intake, SeenIds
 from embedpipe.types import Document, Location
 
 if TYPE_CHECKING:
@@ -111,16 +113,17 @@ def _mapping(value: Any, document_id: str) -> dict[str, Any]:
     return value
 
 
-def from_documents(documents: Iterable[Document], *, blocks: int | None = None) -> Dataset:
+def from_documents(documents: Iterable[AnyDocument], *, blocks: int | None = None) -> Dataset:
     """Make a dataset of documents that this process has. All are held in the cluster's memory.
 
     Args:
-        documents: The documents, as they are.
+        documents: The documents. Those of LangChain and LlamaIndex are taken as `SemanticSearchService.ingest` does.
         blocks: How many parts they are divided into. A worker takes one part at a time. None for one part for every
             256 documents.
     """
     data = require("ray.data", extra="ray")
-    rows = [_row(document) for document in documents]
+    with closing(SeenIds()) as seen:
+        rows = [_row(document) for document, _ in map(Intake(seen).take, documents)]
     return cast("Dataset", data.from_items(rows, override_num_blocks=blocks or max(len(rows) // 256, 1)))
 
 

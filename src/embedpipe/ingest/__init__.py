@@ -5,16 +5,18 @@
 
 from embedpipe.ingest.batch_loop import run_batch
 from embedpipe.ingest.batch_work import BatchWork
+from embedpipe.ingest.framework_documents import AnyDocument
 from embedpipe.ingest.headers import Headers
 from embedpipe.ingest.ingest_settings import IngestSettings
 from embedpipe.ingest.ingestor import Ingestor, aafter_ingest, after_ingest
 from embedpipe.ingest.preparing import DocumentPreparer
 from embedpipe.ingest.processor import AsyncBatchProcessor, Collector
 from embedpipe.ingest.progress_bar import ProgressBar
-from embedpipe.ingest.source import Documents, SeenIds, SourceBatch, batches
+from embedpipe.ingest.source import Documents, Intake, SeenIds, SourceBatch, batches
 from embedpipe.ingest.stats import ProcessedDocument, ProcessingStats, Progress, StatsAccumulator
 
 __all__ = [
+    "AnyDocument",
     "AsyncBatchProcessor",
     "BatchWork",
     "Collector",
@@ -23,6 +25,7 @@ __all__ = [
     "Headers",
     "IngestSettings",
     "Ingestor",
+    "Intake",
     "ProcessedDocument",
     "ProcessingStats",
     "Progress",

@@ -15,6 +15,7 @@ from embedpipe.errors import InputError
 from embedpipe.ingest.batch_loop import arun_batch, run_batch
 from embedpipe.ingest.batch_work import BatchWork
 from embedpipe.ingest.concurrency import InTasks, in_threads
+from embedpipe.ingest.framework_documents import AnyDocument
 from embedpipe.ingest.ingest_settings import IngestSettings
 from embedpipe.ingest.preparing import DocumentPreparer
 from embedpipe.ingest.source import AsyncBatches, Documents, SeenIds, SourceBatch, batches
@@ -22,7 +23,6 @@ from embedpipe.ingest.stats import ProcessedDocument, ProcessingStats, StatsAccu
 from embedpipe.metrics import Observers, span
 from embedpipe.storage import INDEX_FROM, AsyncPgVectorStore, PgVectorStore
 from embedpipe.storage.write import DocumentBatch, Known, Written, checked_rows
-from embedpipe.types import Document
 
 _STATISTICS_FROM = 0.05
 """An ingest that embeds a larger share of the collection than this has PostgreSQL's statistics updated."""
@@ -44,7 +44,7 @@ class Ingestor:
         return DocumentPreparer(self._settings, self._generator.model, self._generator.spec)
 
     def ingest(
-        self, documents: Iterable[Document], store: PgVectorStore, accumulator: StatsAccumulator, *, prune: bool
+        self, documents: Iterable[AnyDocument], store: PgVectorStore, accumulator: StatsAccumulator, *, prune: bool
     ) -> None:
         """Bring the documents into the store, each batch in one transaction.
 
@@ -55,7 +55,7 @@ class Ingestor:
             prune: Whether documents that did not come are removed at the end.
 
         Raises:
-            InputError: For an item that is no `Document`, and for `prune` without documents.
+            InputError: For an item that is no document, and for `prune` without documents.
         """
         preparer = self._preparer()
         store.create()  # once, before several threads ask for it

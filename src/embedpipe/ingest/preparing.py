@@ -106,7 +106,7 @@ class DocumentPreparer:
             raise InputError(f"the chunker failed with {type(error).__name__}: {error}") from error
         if document.locations:
             chunks = _with_locations(chunks, document.locations)
-        elif PAGE_BREAK in text:
+        elif PAGE_BREAK in text and "page" not in document.metadata:  # a loader's page may end with a form feed
             chunks = _with_pages(text, chunks)
         if self._settings.clean_text:
             chunks = _cleaned(chunks)

@@ -75,7 +75,7 @@ class AsyncBatchProcessor:
             A stream of `ProcessedDocument`. A document whose id came before is there with an error.
 
         Raises:
-            InputError: For an item that is no `Document`.
+            InputError: For an item that is no document.
             AuthenticationError: If the provider refuses the key.
         """
         return self._ingestor.stream(documents, StatsAccumulator(on_progress))
@@ -100,7 +100,7 @@ class AsyncBatchProcessor:
             The report, with the error of each document that failed.
 
         Raises:
-            InputError: For an item that is no `Document`, and for a sink of another kind.
+            InputError: For an item that is no document, and for a sink of another kind.
             AuthenticationError: If the provider refuses the key.
             StorageError: If the store cannot be written.
         """

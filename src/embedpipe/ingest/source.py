@@ -1,19 +1,22 @@
-"""Gather documents into batches. An id that comes again is set apart."""
+"""Gather documents into batches. A document whose id came before is set apart."""
 
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import AsyncGenerator, AsyncIterable, Iterable, Iterator
-from dataclasses import dataclass, field
+from collections import Counter
+from collections.abc import AsyncGenerator, AsyncIterable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import PurePath
 from typing import Any, TypeAlias
 
 from embedpipe._forking import UNFORKED
 from embedpipe._threads import check_stopped, in_thread
 from embedpipe.errors import InputError
+from embedpipe.ingest.framework_documents import AnyDocument, LangChainDocument, LlamaIndexNode, converted
 from embedpipe.ingest.ingest_settings import IngestSettings
 from embedpipe.types import Document
 
-Documents: TypeAlias = Iterable[Document] | AsyncIterable[Document]
+Documents: TypeAlias = Iterable[AnyDocument] | AsyncIterable[AnyDocument]
 
 
 @dataclass(slots=True)
@@ -63,22 +66,49 @@ class SeenIds:
             self._file.close()
 
 
+class Intake:
+    """Take documents of embedpipe, LangChain and LlamaIndex, and give those without an id one of their own."""
+
+    def __init__(self, seen: SeenIds) -> None:
+        self._seen = seen
+        self._equal: Counter[str] = Counter()
+
+    def take(self, item: object) -> tuple[Document, bool]:
+        """Return the document, and whether its id is new.
+
+        Raises:
+            InputError: For an item that is no document, or whose id is not a str.
+        """
+        if isinstance(item, Document) or not isinstance(item, LangChainDocument | LlamaIndexNode):
+            document = _checked(item)
+            return document, self._seen.add(document.id)
+        document, ids, numbered = converted(item)
+        for name in ids:
+            if self._seen.add(name):
+                return replace(document, id=name), True
+        if not numbered:
+            return document, False
+        self._equal[name] += 1
+        return self.take(replace(document, id=f"{name}-{self._equal[name] + 1}"))
+
+
 class _Gathering:
     """Fills batches, one document after another."""
 
     def __init__(self, settings: IngestSettings, seen: SeenIds) -> None:
         self._settings = settings
-        self._seen = seen
+        self._intake = Intake(seen)
         self._batch = SourceBatch()
 
-    def add(self, document: object) -> SourceBatch | None:
+    def add(self, item: object) -> SourceBatch | None:
         """Add a document. Return the batch if it is full now."""
-        checked, batch = _checked(document), self._batch
-        if not self._seen.add(checked.id):
-            batch.repeated.append(checked.id)
+        document, is_new = self._intake.take(item)
+        batch = self._batch
+        if not is_new:
+            batch.repeated.append(document.id)
             return None
-        batch.documents.append(checked)
-        batch.characters += _length(checked.text)
+        batch.documents.append(document)
+        batch.characters += _length(document.text)
         full = (
             len(batch.documents) >= self._settings.batch_documents
             or batch.characters >= self._settings.batch_characters
@@ -91,11 +121,11 @@ class _Gathering:
         return batch if batch.documents or batch.repeated else None
 
 
-def batches(documents: Iterable[Document], settings: IngestSettings, seen: SeenIds) -> Iterator[SourceBatch]:
+def batches(documents: Iterable[AnyDocument], settings: IngestSettings, seen: SeenIds) -> Iterator[SourceBatch]:
     """Yield the documents in batches, in their order.
 
     Raises:
-        InputError: For an item that is no `Document`, or whose id is not a str.
+        InputError: For an item that is no document, or whose id is not a str.
     """
     gathering = _Gathering(settings, seen)
     for document in _several(documents):
@@ -136,7 +166,7 @@ class AsyncBatches:
 
 
 def _several(documents: Any) -> Iterable[object]:
-    if isinstance(documents, (Document, str)) or _conversion(documents):
+    if isinstance(documents, Document | str | bytes | Mapping | PurePath | LangChainDocument | LlamaIndexNode):
         raise InputError(f"documents is one {type(documents).__name__}. Put it into a list.")
     if isinstance(documents, AsyncIterable):
         raise InputError("documents is an async iterable. Call aingest for it.")
@@ -145,27 +175,26 @@ def _several(documents: Any) -> Iterable[object]:
     return documents
 
 
-def _checked(document: object) -> Document:
-    if not isinstance(document, Document):
-        kind = type(document)
-        raise InputError(
-            f"A document is a {kind.__module__}.{kind.__qualname__}, no embedpipe.Document. "
-            f"Make one of each: {_conversion(document) or 'Document(id=..., text=..., metadata=...)'}."
-        )
-    if type(document.id) is not str:
-        raise InputError(f"The id of {document!r:.200} is no str. Pass a str.")
-    return document
+def _checked(item: object) -> Document:
+    if not isinstance(item, Document):
+        kind = type(item)
+        raise InputError(f"A document is a {kind.__module__}.{kind.__qualname__}. {_remedy(item)}")
+    if type(item.id) is not str:
+        raise InputError(f"The id of {item!r:.200} is no str. Pass a str.")
+    return item
+
+
+def _remedy(item: object) -> str:
+    """Say what is taken in the place of an item that is no document."""
+    if isinstance(item, PurePath):
+        return "Read the file first: embedpipe.files.read_documents(path)."
+    if isinstance(item, list | tuple | set | Iterator):
+        return "Pass the documents one by one, not several as one item."
+    return (
+        "Pass an embedpipe.Document(id=..., text=..., metadata=...), or a document of LangChain or LlamaIndex as it is."
+    )
 
 
 def _length(text: object) -> int:
     """Return the length of a text, 0 for anything else: that document becomes a failure later."""
     return len(text) if isinstance(text, str) else 0
-
-
-def _conversion(document: object) -> str | None:
-    """Return how a framework's document becomes ours, None for other types. No framework is imported."""
-    if hasattr(document, "page_content"):
-        return "Document(id=..., text=doc.page_content, metadata=doc.metadata)"
-    if hasattr(document, "get_content"):
-        return "Document(id=doc.node_id, text=doc.get_content(), metadata=doc.metadata)"
-    return None

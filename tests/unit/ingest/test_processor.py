@@ -248,7 +248,10 @@ async def test_a_source_that_fails_gives_up_what_came_before() -> None:
     [
         (documents(1)[0], "Put it into a list"),
         ("text", "Put it into a list"),
-        (["text"], "builtins.str, no embedpipe.Document"),
+        ({"id": "a", "text": "b"}, "documents is one dict. Put it into a list"),
+        (["text"], r"is a builtins\.str\. Pass an embedpipe\.Document.*LangChain or LlamaIndex"),
+        ([Path("a.txt")], "Read the file first: embedpipe.files.read_documents"),
+        ([documents(1)], r"is a builtins\.list\. Pass the documents one by one"),
         (7, "documents is a int. Pass an iterable"),
     ],
 )

@@ -10,9 +10,10 @@ from pathlib import Path, PurePath
 from typing import Any
 
 from embedpipe.errors import InputError
+from embedpipe.files._decoding import decode
 from embedpipe.files._formats import has_parser, known_suffixes, parsed_suffixes
+from embedpipe.files._not_read import BEGINNINGS, NOT_READ
 from embedpipe.files._parsing import parse
-from embedpipe.files.docx import OLE
 from embedpipe.files.parsed import Parsed, ReadOptions, joined
 from embedpipe.types import Document
 
@@ -20,7 +21,6 @@ MAX_FILE_BYTES = 256 * 2**20
 DEFAULT = ReadOptions()
 
 _O_NONBLOCK, _O_BINARY = getattr(os, "O_NONBLOCK", 0), getattr(os, "O_BINARY", 0)
-_BEGINNINGS = ((b"%PDF-", "a PDF", ".pdf"), (b"PK\x03\x04", "a ZIP archive", ""), (OLE, "an Office file", ""))
 
 
 def found_files(paths: Iterable[Path]) -> Iterator[Path]:
@@ -44,8 +44,9 @@ def read_document(path: Path | str, options: ReadOptions = DEFAULT) -> Document:
     """Read a file as one document. Its id is the absolute path, so that it is the same document in every run.
 
     PDF, Word (.docx), HTML and the formats of installed packages are parsed by their suffix. Any other file is read as
-    UTF-8 text. Headings, tables and lists of Word and HTML become Markdown. A form feed stands between a PDF's pages,
-    so that `page_at(text, offset)` returns the page. Records of one file are joined, a blank line between them.
+    text, and its encoding is found. Headings, tables and lists of Word and HTML become Markdown. A form feed stands
+    between a PDF's pages, so that `page_at(text, offset)` returns the page. Records of one file are joined, a blank
+    line between them.
 
     Args:
         path: The file.
@@ -114,7 +115,12 @@ def _parsed(data: bytes, name: str, options: ReadOptions) -> Parsed | list[Parse
     if len(data) > MAX_FILE_BYTES:
         raise InputError(f"{name} is over {MAX_FILE_BYTES >> 20} MB. Cut it into several files.")
     suffix = _suffix(name)
-    parsed = parse(data, suffix=suffix, name=name, options=options) if has_parser(suffix) else _text(data, name)
+    if has_parser(suffix):
+        parsed = parse(data, suffix=suffix, name=name, options=options)
+    elif suffix in NOT_READ:
+        raise InputError(f"{name} is {NOT_READ[suffix]}")
+    else:
+        parsed = _text(data, name, options)
     if not any(record.text.strip() for record in ([parsed] if isinstance(parsed, Parsed) else parsed)):
         raise InputError(f"{name} holds no text. Leave it out.")
     return parsed
@@ -131,19 +137,16 @@ def _suffix(name: str) -> str:
     return PurePath(name).suffix.lower()
 
 
-def _text(data: bytes, name: str) -> Parsed:
-    try:
-        text = data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise InputError(f"{name} is not UTF-8 text (byte {error.start}){_guess(data)}") from error
-    return Parsed(text.replace("\r\n", "\n").replace("\r", "\n"))
-
-
-def _guess(data: bytes) -> str:
-    for beginning, kind, suffix in _BEGINNINGS:
+def _text(data: bytes, name: str, options: ReadOptions) -> Parsed:
+    for beginning, kind, remedy in BEGINNINGS:
         if data.startswith(beginning):
-            return f", but {kind}. " + (f"Name it {suffix}." if suffix else "Leave it out.")
-    return f". Convert it to text or one of {', '.join(parsed_suffixes())}, or leave it out."
+            raise InputError(f"{name} is no text, but {kind}. {remedy}")
+    try:
+        return decode(data, name, options.encoding)
+    except InputError as error:
+        if _suffix(name) in known_suffixes():
+            raise
+        raise InputError(f"{error} Files of other formats are {', '.join(parsed_suffixes())}.") from error
 
 
 def _below(folder: Path) -> Iterator[Path]:

@@ -87,5 +87,5 @@ def test_a_package_that_cannot_be_imported_is_named(site: Path) -> None:
 
 
 def test_a_file_of_no_known_format_is_told_which_there_are(site: Path) -> None:
-    with pytest.raises(InputError, match=r"not UTF-8 text .*\.pdf, \.docx, .*\.acme"):
+    with pytest.raises(InputError, match=r"a\.unknown begins as utf-16-le text and is broken.*\.pdf, \.docx, .*\.acme"):
         document_of(b"\xff\xfe\x00", name="a.unknown")

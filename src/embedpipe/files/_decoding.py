@@ -58,7 +58,7 @@ _WESTERN = re.compile(
 _ANSI = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b\n]{0,1000}(?:\x07|\x1b\\)|[ -/]*[0-Z\\^-~])")
 _CONTROL = re.compile("[\x00-\x08\x0b\x0e-\x1f\x7f-\x9f\ufffe\uffff]")
 _CONTROL_BYTES = bytes(byte for byte in (*range(32), 127) if byte not in b"\t\n\f\r")
-_CONTROL_AFTER_ASCII = re.compile(b"\xc2[\x80-\x9f]|\xef\xbf[\xbe\xbf]")
+_OTHER_CONTROLS = (re.compile(b"\xc2[\x80-\x9f]"), re.compile(b"\xef\xbf[\xbe\xbf]"))  # fast one by one
 _MAX_SAMPLED = 10_000
 _MAX_WHOLE = 100_000
 
@@ -251,4 +251,6 @@ def _cleaned(text: str, name: str, metadata: dict[str, Any]) -> Parsed:
 def _has_controls(text: str) -> bool:
     """Do the same as `_CONTROL.search`, ten times as fast."""
     data = text.encode("utf-8", "surrogatepass")
-    return len(data.translate(None, _CONTROL_BYTES)) < len(data) or _CONTROL_AFTER_ASCII.search(data) is not None
+    return len(data.translate(None, _CONTROL_BYTES)) < len(data) or any(
+        pattern.search(data) for pattern in _OTHER_CONTROLS
+    )

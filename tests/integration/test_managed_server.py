@@ -316,6 +316,21 @@ def test_a_script_is_refused_for_what_cannot_be(database: Database) -> None:
     assert not any("CREATE TABLE" in line for line in wanted(collection="default", role="app"))
 
 
+def test_a_script_does_not_give_a_collection_the_number_of_a_dropped_one(database: Database) -> None:
+    dropped = PgVectorStore(database, collection="dropped", model=SPEC)
+    dropped.upsert(chunks(1), vectors(1))
+    PgVectorStore(database, collection="dropped").drop()
+    statements = database.read(
+        lambda connection: setup_statements(
+            connection, schema=database.schema, collection="new", settings=CollectionSettings(SPEC)
+        )
+    )
+    database.run(lambda connection: run(connection, statements))
+    with pytest.raises(CollectionNotFoundError, match="was dropped while this store used it"):
+        dropped.upsert(chunks(1), vectors(1))
+    assert PgVectorStore(database, collection="new").count() == 0
+
+
 async def test_an_engine_of_the_callers_serves_as_it_is(moved_url: str) -> None:
     url = moved_url.replace("postgresql", "postgresql+psycopg", 1)
     engine, async_engine = create_engine(url), create_async_engine(url)

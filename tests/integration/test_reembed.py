@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from collections.abc import Callable, Sequence
 from functools import partial
 
 import numpy as np
 import pytest
+from sqlalchemy import text
 
 from embedpipe import Document, EmbeddingGenerator, SemanticSearchService
 from embedpipe.errors import (
@@ -276,6 +278,73 @@ def test_sets_that_were_dropped_meanwhile_are_made_again_and_whole(store: PgVect
             store.drop_embedding_versions()
 
     check(store.reembed(Embed(NEW, drop), model=NEW.spec), NEW)
+
+
+def test_the_number_of_a_dropped_set_is_not_used_again(store: PgVectorStore, database: Database) -> None:
+    third = FakeEmbeddingModel(16, name="third")
+    renewed = store.reembed(Embed(NEW), model=NEW.spec)
+    [query] = NEW.embed(["text 7"], "query")
+    assert renewed.search(query, k=1)[0].id == "00007"
+    back = PgVectorStore(database).reembed(Embed(OLD), model=OLD.spec)
+    assert back.drop_embedding_versions() == 1
+    last = back.reembed(Embed(third), model=third.spec)
+    assert last.drop_embedding_versions() == 1
+    for use in (
+        lambda: renewed.search(query, k=1),
+        lambda: renewed.search(query, "text", mode="hybrid"),
+        lambda: renewed.similar("00007"),
+        renewed.vectors,
+        lambda: write(renewed, chunks(7, 2000, wrote="too late"), NEW),
+        renewed.create_index,
+    ):
+        with pytest.raises(ModelMismatchError, match=r"third \(16.*new \(16.*Open it with the new model"):
+            use()
+    check(last, third)
+
+
+def test_a_run_never_fills_the_vectors_of_another_model(store: PgVectorStore, database: Database) -> None:
+    third = FakeEmbeddingModel(16, name="third")
+    other = PgVectorStore(database)
+
+    def stop(number: int) -> None:
+        raise ConnectionError
+
+    def replace(number: int) -> None:
+        if number == 0:
+            other.drop_embedding_versions()
+            with pytest.raises(ConnectionError):
+                other.reembed(Embed(third, stop), model=third.spec)
+
+    check(store.reembed(Embed(NEW, replace), model=NEW.spec), NEW)
+    embed = Embed(third)
+    check(other.reembed(embed, model=third.spec), third)
+    assert len(embed.texts) == 1200
+
+
+def test_a_run_does_not_fill_what_a_restored_backup_has_under_its_number(
+    store: PgVectorStore, database: Database
+) -> None:
+    def restore(number: int) -> None:
+        model = json.dumps(NEW.spec.record() | {"name": "third"})
+        with database.engine.begin() as connection:
+            statement = "UPDATE embedpipe.vector_sets SET model = :model WHERE NOT active"
+            connection.execute(text(statement), {"model": model})
+
+    with pytest.raises(StorageError, match=r"new.*were replaced by those of third.*Call reembed"):
+        store.reembed(Embed(NEW, restore), model=NEW.spec)
+
+
+def test_a_catalogue_of_the_former_version_counts_on_from_its_sets(store: PgVectorStore, database: Database) -> None:
+    renewed = store.reembed(Embed(NEW), model=NEW.spec)
+    with database.engine.begin() as connection:
+        connection.execute(text("ALTER TABLE embedpipe.collections DROP COLUMN last_version"))
+        connection.execute(text("DELETE FROM embedpipe.migrations WHERE number = 8"))
+    PgVectorStore(database, collection="another", model=OLD.spec).create()
+    third = FakeEmbeddingModel(16, name="third")
+    last = renewed.reembed(Embed(third), model=third.spec)
+    found = database.read(embedding_versions, database.schema, store.name)
+    assert [each.embedding_version for each in found] == [1, 2, 3]
+    check(last, third)
 
 
 def test_a_long_transaction_is_waited_for(store: PgVectorStore, database: Database) -> None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from sqlalchemy import Connection, func, insert, inspect, literal_column, select, text, true
+from sqlalchemy import Connection, case, cast, func, insert, inspect, literal_column, select, text, true
+from sqlalchemy.dialects.postgresql import REGCLASS
 from sqlalchemy.dialects.postgresql.base import PGDialect
 from sqlalchemy.schema import CreateSchema, CreateTable
 
@@ -95,12 +96,20 @@ def _planned(connection: Connection, schema: str, name: str, settings: Collectio
         raise CollectionNotFoundError(
             f"There is no collection {name!r} in schema {schema!r}. Name its model to create it."
         )
-    highest = None
+    number = 1
     if inspect(connection).has_table("collections", schema=schema):
-        highest = connection.scalar(select(func.max(Catalogue(schema).collections.c.number)))
-    return catalogue.planned(
-        connection, schema, name, number=(highest or 0) + 1, model=settings.model, settings=settings
-    )
+        number = _next_number(connection, schema)
+    return catalogue.planned(connection, schema, name, number=number, model=settings.model, settings=settings)
+
+
+def _next_number(connection: Connection, schema: str) -> int:
+    """Return a number that no collection has or had: a store that had opened one would write into the new tables."""
+    highest = select(func.max(Catalogue(schema).collections.c.number)).scalar_subquery()
+    sequence = cast(func.pg_get_serial_sequence(_name(schema) + ".collections", "number"), REGCLASS)
+    readable = func.has_sequence_privilege(sequence, "SELECT, USAGE")
+    given = case((readable, func.pg_sequence_last_value(sequence)))  # NULL before the first
+    number: int = connection.execute(select(func.coalesce(func.greatest(highest, given), 0) + 1)).scalar_one()
+    return number
 
 
 def _creation(collection: Collection) -> Iterator[str]:

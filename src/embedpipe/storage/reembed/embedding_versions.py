@@ -98,7 +98,7 @@ def _add(connection: Connection, active: Collection, model: ModelSpec, precision
     chosen: Precision = precision or ("float16" if half else default_precision(model.dimensions))
     index = _index_like(active.index, model.dimensions, chosen)
     locks.take(connection, active.chunks, mode="SHARE ROW EXCLUSIVE")  # what a trigger takes: waits for writers
-    number = catalogue.embedding_versions(connection, active.schema, active.name)[-1].embedding_version + 1
+    number = catalogue.next_embedding_version(connection, active)
     made = replace(active, embedding_version=number, model=model, precision=chosen, index=index, active=False)
     catalogue.add_embedding_version(connection, made)
     for statement in made.create_vectors_statements():
@@ -155,25 +155,33 @@ def fill(connection: Connection, idle: Collection, rows: Sequence[Row[Any]], vec
         "staged_embedding": vector_array(checked, idle.precision),
     }
     locks.lock(connection, idle.chunks, mode="ROW SHARE")  # before the vectors, which the statement names first
+    stored = catalogue.embedding_version(connection, idle)  # which nobody drops from here on
+    if stored is not None and stored.model.fingerprint != idle.model.fingerprint:
+        raise StorageError(
+            f"The vectors of {idle.model.name} for collection {idle.name!r} were replaced by those of "
+            f"{stored.model.name} while they were made, as by a backup that was restored. Call reembed() again."
+        )
     counted = {"preserve_rowcount": True}
     return connection.execute(statements.fill(idle), values, execution_options=counted).rowcount
 
 
-def switch(connection: Connection, schema: str, name: str, model: ModelSpec, embed: EmbedRows, most: int) -> bool:
-    """Make the model's version the active one. Embed the chunks that still lack a vector before, while writers wait.
+def switch(connection: Connection, filled: Collection, embed: EmbedRows, most: int) -> bool:
+    """Make a version the active one. Embed the chunks that still lack a vector before, while writers wait.
 
     Returns:
         False, with nothing switched, if more than `most` chunks lack a vector.
 
     Raises:
-        StorageError: If the version was removed meanwhile, or is not complete.
+        StorageError: If the version is not complete. If others dropped it, the cause is the server's UndefinedTable.
     """
-    active, target = _claimed(connection, schema, name, model)
+    active, target = _claimed(connection, filled.schema, filled.name, filled.model)
     # Whoever writes vectors locks chunks first. Readers go on until the tables are renamed.
     locks.take(connection, active.chunks, mode="EXCLUSIVE")
+    if target is None or not target.active:
+        locks.check_there(connection, filled.vectors)
     if target is None:
         raise StorageError(
-            f"The vectors of {model.name} for collection {name!r} were removed while they were made. "
+            f"The vectors of {filled.model.name} for collection {filled.name!r} were removed while they were made. "
             "Call reembed() again."
         )
     if target.active:

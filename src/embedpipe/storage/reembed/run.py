@@ -71,7 +71,7 @@ class Reembedding:
         self._build_index(versions)
         self.database.run(cosine_sample.refresh, versions.target)
         rest = _REST
-        while not self.database.run(embedding_versions.switch, schema, name, model, self._embedded, rest):
+        while not self.database.run(embedding_versions.switch, versions.target, self._embedded, rest):
             self._fill(versions.target)
             rest *= 2  # so that the writers cannot outrun it for ever
         logger.info("Collection %r now has the vectors of %s", name, model.name)

@@ -66,8 +66,8 @@ def stored(connection: Connection, collection: Collection) -> CosineSample | Non
         select(versions.c.cosine_mean, versions.c.cosine_spread, versions.c.cosine_chunks).where(
             row_of(versions, collection)
         )
-    ).one()
-    return None if row.cosine_mean is None else CosineSample(*row)
+    ).one_or_none()
+    return None if row is None or row.cosine_mean is None else CosineSample(*row)
 
 
 def is_due(collection: Collection, *, sampled: ColumnElement[Any], chunks: ColumnElement[Any]) -> ColumnElement[bool]:

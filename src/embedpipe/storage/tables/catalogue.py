@@ -228,6 +228,15 @@ def _collection(schema: str, name: str, row: Any) -> Collection:
     )
 
 
+def next_embedding_version(connection: Connection, collection: Collection) -> int:
+    """Return a number that no embedding version of the collection ever had, also none that was dropped."""
+    collections = Catalogue(collection.schema).collections
+    last = collections.c.last_version
+    statement = update(collections).where(collections.c.number == collection.number).values(last_version=last + 1)
+    number: int = connection.execute(statement.returning(last)).scalar_one()
+    return number
+
+
 def add_embedding_version(connection: Connection, collection: Collection) -> None:
     """Record that the collection has vectors of its model, in use or not."""
     connection.execute(_version_row(collection))

@@ -8,8 +8,8 @@ c<n>_chunks                               key, id, document, text, offsets, meta
 c<n>_vectors_<m>                          key, embedding: narrow, since a wide row would keep the planner from the index
 c<n>_idle_vectors_<m>                     the same for a model that is not, or no longer, the collection's own
 
-A change of model renames both tables of vectors. Whoever still uses the old model then finds no table, and never the
-wrong vectors.
+A change of model renames both tables of vectors. No number <n> or <m> is used twice, also not after a drop. So whoever
+still uses the old model or a dropped collection finds no table, and never the wrong vectors.
 """
 
 from __future__ import annotations
@@ -77,6 +77,7 @@ class Catalogue:
             Column("tenants", Boolean),
             Column("segmentation", Integer),
             Column("word_index", Integer),
+            Column("last_version", Integer),
             Column("created_at", DateTime(timezone=True)),
         )
 

@@ -70,7 +70,6 @@ def notes(tmp_path: Path) -> Path:
     (folder / "bees.md").write_text("# Bees\n\nA honey bee colony has one queen. Workers live six weeks in summer.\n")
     (folder / "code.py").write_text("def answer():\n    return 42\n")
     (folder / "tides.txt").write_text("Spring tides come at new and full moon. Neap tides come at the quarters.\n")
-    (folder / "picture.png").write_bytes(b"\x89PNG\r\n")
     (folder / ".hidden.txt").write_text("secret\n")
     return folder
 
@@ -167,24 +166,24 @@ def test_ask_with_a_language_model(command: Command, notes: Path) -> None:
 
 
 def test_a_file_that_cannot_be_read_costs_no_other(command: Command, notes: Path) -> None:
-    (notes / "latin.txt").write_bytes("Käse".encode("latin-1"))
+    (notes / "binary.txt").write_bytes(b"K\0\xffse")
     (notes / "empty.txt").write_text(" \n")
     ended = command("ingest", notes)
     assert ended.code == 1
     assert "3 new, 2 failed documents" in ended.out
-    assert "latin.txt is not UTF-8 text (byte 1)" in " ".join(ended.err.split())
+    assert "binary.txt is no text: it holds NUL bytes" in " ".join(ended.err.split())
     assert "empty.txt holds no text" in " ".join(ended.err.split())
 
 
 def test_what_failed_is_named_as_it_was_given(command: Command, notes: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     command("ingest", notes)
     (notes / "nul.txt").write_text("a character \0 that no database takes")
-    (notes / "latin.txt").write_bytes("Käse".encode("latin-1"))
+    (notes / "broken.pdf").write_bytes(b"%PDF-")
     monkeypatch.chdir(notes.parent)
     ended = command("ingest", notes.name, "--json")
     report = json.loads(ended.out)
     assert (ended.code, report["documents"], report["kept"]) == (1, 5, 3)
-    assert sorted(report["failures"]) == [f"{notes.name}/latin.txt", f"{notes.name}/nul.txt"]
+    assert sorted(report["failures"]) == [f"{notes.name}/broken.pdf", f"{notes.name}/nul.txt"]
 
 
 def test_an_empty_file_is_passed_over_where_it_was_found_and_fails_where_it_was_named(
@@ -192,10 +191,70 @@ def test_an_empty_file_is_passed_over_where_it_was_found_and_fails_where_it_was_
 ) -> None:
     (notes / "__init__.py").touch()
     ended = command("ingest", notes)
-    assert (ended.code, "1 empty files skipped" in ended.out) == (0, True)
+    assert (ended.code, "1 empty file skipped" in ended.out) == (0, True)
     assert command("ingest", notes, "--json").json["empty"] == 1
     named = command("ingest", notes / "__init__.py")
     assert (named.code, "__init__.py is empty (0 bytes)" in " ".join(named.err.split())) == (1, True)
+
+
+def test_what_a_folder_holds_and_is_not_taken_is_named_and_counted(command: Command, notes: Path) -> None:
+    (notes / ".git").mkdir()
+    for name in (".git/config", *(f"{number:02}.png" for number in range(12)), "old.doc", "LICENSE"):
+        (notes / name).write_bytes(b"x")
+    (notes / "empty.md").touch()
+    (notes / "lost.md").symlink_to(notes / "nowhere")
+    ended = command("ingest", notes)
+    told = " ".join(ended.err.split())
+    assert (ended.code, "1 empty file skipped; 15 files not taken" in " ".join(ended.out.split())) == (1, True)
+    assert "not taken: 15 files. Convert them, or pass --skip-unknown to leave them out. 12 .png (an image." in told
+    assert f"{notes}/00.png" in told
+    assert f"{notes}/11.png" not in told
+    assert "and 7 more" in told
+    assert "1 .doc (of Word before 2007. Save it as .docx or .pdf): " in told
+    assert f"1 without a suffix: {notes}/LICENSE" in told
+    assert f"1 broken link: {notes}/lost.md" in told
+    assert f"1 empty: {notes}/empty.md" in told
+    assert f"2 hidden: {notes}/.git, {notes}/.hidden.txt" in told
+    report = json.loads(command("ingest", notes, "--json").out)
+    assert len(report["not_taken"]) == 15
+    assert {"path": f"{notes}/11.png", "reason": "unknown suffix"} in report["not_taken"]
+    assert [each["reason"] for each in report["skipped"]] == ["hidden", "hidden", "empty"]
+    quiet = command("ingest", notes, "--skip-unknown")
+    assert (quiet.code, "15 files not taken" in quiet.out, "png" in quiet.err) == (0, True, False)
+
+
+def test_a_folder_of_unknown_files_alone_is_an_error_that_names_them(command: Command, tmp_path: Path) -> None:
+    (tmp_path / "a.key").write_bytes(b"x")
+    ended = command("ingest", tmp_path, "--skip-unknown")
+    assert (ended.code, "There are no files to read" in ended.err) == (1, True)
+    assert "1 .key (a presentation of Apple Keynote." in command("ingest", tmp_path).err
+
+
+def test_names_that_no_terminal_shows_are_escaped(command: Command, notes: Path) -> None:
+    (notes / "two\nlines.png").write_bytes(b"x")
+    (notes / "two\nlines.txt").write_text("Two lines in one name.")
+    try:
+        Path(os.fsdecode(os.fsencode(notes) + b"/latin-\xe4.txt")).write_text("Green tea.")
+    except OSError:
+        pytest.skip("this file system has no such names")
+    ended = command("ingest", notes)
+    assert ended.code == 1
+    assert "two\\nlines.png" in ended.err
+    assert "latin-\\udce4.txt has bytes in its name that are no UTF-8. Rename it" in " ".join(ended.err.split())
+    report = json.loads(command("ingest", notes, "--json").out)
+    assert (report["kept"], [*report["failures"]]) == (4, [f"{notes}/latin-\udce4.txt"])
+
+
+def test_an_encoding_that_was_guessed_is_told_and_can_be_set(command: Command, notes: Path) -> None:
+    (notes / "kaese.txt").write_bytes("Der Käse ist schön weich, und die Brötchen sind süß.".encode("latin-1"))
+    ended = command("ingest", notes)
+    assert (ended.code, "encoding guessed" in ended.err, f"{notes}/kaese.txt: cp1252" in ended.err) == (0, True, True)
+    assert command("ingest", notes, "--json").json["remarks"][f"{notes}/kaese.txt"]["encoding"] == "cp1252"
+    (notes / "kaese.txt").write_bytes("Сыр и хлеб".encode("koi8-r"))
+    told = command("ingest", notes / "kaese.txt", "--encoding", "koi8-r")
+    assert (told.code, told.err) == (0, "")
+    assert "Сыр и хлеб" in command("search", "сыр", "-k", 1, "--mode", "lexical", "--json").json["results"][0]["text"]
+    assert command("ingest", notes, "--encoding", "klingon").code == 1
 
 
 def test_documents_cut_anew_into_the_same_chunks_have_changed(command: Command, notes: Path) -> None:
@@ -380,7 +439,7 @@ def test_nothing_is_cut_where_there_is_no_terminal(notes: Path, database_url: st
     folder = notes / ("a long name " * 8).strip() / ("and another " * 8).strip()
     folder.mkdir(parents=True)
     (folder / "tea.md").write_text("Green tea takes two minutes.")
-    (folder / "latin.txt").write_bytes("Käse".encode("latin-1"))
+    (folder / "binary.txt").write_bytes(b"K\0\xffse")
     outside = {name: value for name, value in os.environ.items() if name != "COLUMNS"}
     outside["EMBEDPIPE_DATABASE_URL"] = database_url
 
@@ -390,8 +449,8 @@ def test_nothing_is_cut_where_there_is_no_terminal(notes: Path, database_url: st
         return ended.stdout, ended.stderr
 
     _, failed = run("ingest", folder)
-    told = "is not UTF-8 text (byte 1). Convert it to text or one of .pdf, .docx, .html, .htm, .xhtml, or leave it out."
-    assert failed == f"not ingested: {folder / 'latin.txt'} {told}\n"
+    told = "is no text: it holds NUL bytes. Give it the suffix of its format, or leave it out."
+    assert failed == f"not ingested: {folder / 'binary.txt'} {told}\n"
     assert run("ingest", folder, "--json")[1] == ""
     shown, _ = run("search", "tea")
     assert f"{(folder / 'tea.md').resolve().as_posix()} [0:28]" in shown

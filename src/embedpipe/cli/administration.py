@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import closing
 from dataclasses import asdict
 from functools import partial
@@ -17,7 +17,7 @@ from embedpipe.cli.commands import check_exists, confirm
 from embedpipe.cli.render import console, errors, states_table, write_json
 from embedpipe.errors import InputError
 from embedpipe.storage import CollectionSettings, Database, PgVectorStore, admin
-from embedpipe.storage.transfer import in_snapshot, read_documents
+from embedpipe.storage.transfer import document_ids, in_snapshot
 
 
 def migrate(
@@ -96,21 +96,19 @@ def delete_documents(
 
 
 def _meant(store: PgVectorStore, given: Sequence[str]) -> dict[str, set[str]]:
-    """Return the ids for each name: the document's own, its file's, or else those of all files below the folder."""
+    """Return the ids for each name: the document's own, its file's, or else those below the file or folder."""
     paths = {name: Path(name).resolve().as_posix() for name in given}  # a file is stored under its absolute path
     stored = {chunk.document_id for chunk in store.find(document_ids=[*paths, *paths.values()])}
     meant = {name: {each for each in (name, path) if each in stored} for name, path in paths.items()}
-    # Only names that are neither an id nor a file are looked up as folders, since that reads all ids.
-    folders = {name: f"{path.rstrip('/')}/" for name, path in paths.items() if not meant[name]}
-    for document_id in _document_ids(store) if folders else ():
-        for name, folder in folders.items():
-            if document_id.startswith(folder):
-                meant[name].add(document_id)
+    for name, path in paths.items():
+        meant[name] |= set() if meant[name] else stored_below(store, [path])
     return meant
 
 
-def _document_ids(store: PgVectorStore) -> list[str]:
-    return in_snapshot(store, lambda *place: [name for [names, *_] in read_documents(*place) for name in names])
+def stored_below(store: PgVectorStore, paths: Iterable[str]) -> set[str]:
+    """Return the ids of the documents of all files below these folders, and of all records of these files."""
+    beginnings = [f"{path.rstrip('/')}{sign}" for path in paths for sign in "/#"]
+    return set(in_snapshot(store, lambda connection, collection: document_ids(connection, collection, beginnings)))
 
 
 def drop_collection(url: str | None, collection: str, *, yes: bool, as_json: bool) -> None:

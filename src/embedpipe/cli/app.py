@@ -122,20 +122,47 @@ def ingest(
     headers: Annotated[
         bool, typer.Option("--headers", help="Embed and index each chunk with its title and headings.")
     ] = False,
+    skip_unknown: Annotated[
+        bool, typer.Option("--skip-unknown", help="Leave out files below a folder that cannot be read, without error.")
+    ] = False,
+    encoding: Annotated[
+        str | None, typer.Option(help="The encoding of text, CSV, HTML and the like. By default, it is found.")
+    ] = None,
+    main_content: Annotated[
+        bool, typer.Option("--main-content", help="Of HTML, read only the main content, without navigation.")
+    ] = False,
+    text_field: Annotated[
+        list[str] | None,
+        typer.Option(help="A field of JSON records that is text, such as body or post.body. May be repeated."),
+    ] = None,
+    id_field: Annotated[str | None, typer.Option(help="The field of JSON records that is their id.")] = None,
+    reader: Annotated[
+        Literal["docling"] | None, typer.Option(help="Another reader for all formats that it knows. Install it first.")
+    ] = None,
     model: Model = DEFAULT_MODEL,
     collection: Collection = "default",
     database: DatabaseUrl = None,
     as_json: Json = False,
 ) -> None:
-    """Store text, Markdown, source code, PDF, Word and HTML files. Unchanged chunks are not embedded again."""
+    """Store files: text, Markdown, PDF, Word, HTML and many more. Unchanged chunks are not embedded again."""
     from embedpipe.cli.choices import chunker_named
     from embedpipe.cli.ingesting import ingest_files
     from embedpipe.embedding import EmbeddingGenerator
+    from embedpipe.files import ReadOptions
 
+    options = ReadOptions(
+        encoding=encoding,
+        main_content=main_content,
+        text_fields=tuple(text_field or ()),
+        id_field=id_field,
+        reader=reader,
+    )
     generator = EmbeddingGenerator(model)
     cutter = chunker_named(chunker, generator, size=chunk_size, overlap=chunk_overlap)
     with _opened(generator, database, collection, chunker=cutter, headers=headers) as service:
-        complete = ingest_files(service, paths, prune=prune, as_json=as_json)
+        complete = ingest_files(
+            service, paths, options=options, prune=prune, skip_unknown=skip_unknown, as_json=as_json
+        )
     raise typer.Exit(0 if complete else 1)
 
 

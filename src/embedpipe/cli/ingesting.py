@@ -3,17 +3,27 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any
 
 from rich.text import Text
 
+from embedpipe.cli.administration import stored_below
+from embedpipe.cli.file_report import (
+    counted,
+    not_taken,
+    passed_over_json,
+    print_failures,
+    print_passed_over,
+    print_remarks,
+    remarks,
+)
 from embedpipe.cli.render import console, errors, progress_bar, write_json
 from embedpipe.errors import ConfigurationError, EmbedPipeError, InputError
-from embedpipe.files import found_files, read_document
+from embedpipe.files import PassedOver, ReadOptions, found_files, read_documents
 from embedpipe.types import Document
 
 if TYPE_CHECKING:
@@ -23,33 +33,66 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True)
 class Reading:
-    """The documents of the files, read one by one. `unread` has the errors of files that could not be read."""
+    """The documents of the files, read one by one.
+
+    `unread` has the errors of files that could not be read, `remarks` what a document's text lacks, and `records` the
+    ids of the documents of each file that is made of records. `names` has each file's name as it was given, by its id.
+    """
 
     files: Sequence[Path]
+    options: ReadOptions
     unread: dict[str, EmbedPipeError] = field(default_factory=dict)
+    remarks: dict[str, dict[str, Any]] = field(default_factory=dict)
+    records: dict[str, set[str]] = field(default_factory=dict)
+    names: dict[str, str] = field(default_factory=dict)
 
     def __iter__(self) -> Iterator[Document]:
         for file in self.files:
+            place = file.resolve().as_posix()
+            self.names[place] = str(file)
             try:
-                yield read_document(file)
+                documents = read_documents(file, self.options)
             except (InputError, ConfigurationError) as error:
                 self.unread[str(file)] = error
+                continue
+            if [document.id for document in documents] != [place]:
+                self.records[place] = {document.id for document in documents}
+            for document in documents:
+                if found := remarks(document):
+                    self.remarks[self.name_of(document.id)] = found
+                yield document
 
     def __len__(self) -> int:
-        return len(self.files) - len(self.unread)
+        return len(self.files) - len(self.unread) + sum(len(ids) - 1 for ids in self.records.values())
+
+    def name_of(self, document_id: str) -> str:
+        """Return how a document is named: its file as it was given, and the number or id of a record in it."""
+        for place in (at for at, sign in enumerate(document_id) if sign == "#"):
+            if document_id[:place] in self.records:
+                return self.names[document_id[:place]] + document_id[place:]
+        return self.names.get(document_id, document_id)
 
 
-def ingest_files(service: SemanticSearchService, paths: Sequence[Path], *, prune: bool, as_json: bool) -> bool:
-    """Ingest files. Return whether all succeeded. Failures go to stderr and into the JSON.
+def ingest_files(
+    service: SemanticSearchService,
+    paths: Sequence[Path],
+    *,
+    options: ReadOptions,
+    prune: bool,
+    skip_unknown: bool,
+    as_json: bool,
+) -> bool:
+    """Ingest files. Return whether all were taken. What was not taken is told on stderr, or in the JSON.
 
-    Empty files below a folder are skipped and counted. `prune` removes documents whose files are not among these. It
-    raises `InputError` if a file cannot be read, since its document would be removed.
+    Below a folder, files of unknown suffix count as not taken unless `skip_unknown` is set. Empty and hidden files are
+    skipped. A file's records that it no longer has are removed. `prune` removes documents whose files are not among
+    these. It raises `InputError` if a file cannot be read, since its document would be removed.
     """
-    files = {file.resolve(): file for file in found_files(paths)}
-    if not files:
-        raise InputError("There are no text files. If their suffix is uncommon, name the files themselves.")
-    empty = _empty(files, paths)
-    reading = Reading([file for place, file in files.items() if place not in empty])
+    found = found_files(paths)
+    if not found:
+        print_passed_over(found.passed_over, skip_unknown=skip_unknown)
+        raise InputError("There are no files to read. If their suffix is uncommon, name the files themselves.")
+    reading = Reading([*{file.resolve(): file for file in found}.values()], options)
     documents = list(reading) if prune else reading
     if prune and reading.unread:
         raise InputError(
@@ -57,22 +100,31 @@ def ingest_files(service: SemanticSearchService, paths: Sequence[Path], *, prune
             + " ".join(map(str, reading.unread.values()))
         )
     stats = ingest_with_progress(service, documents, prune=prune)
-    given = {place.as_posix(): str(file) for place, file in files.items()}
-    stats.failures = reading.unread | {given[name]: error for name, error in stats.failures.items()}
+    _remove_lost_records(service, reading, stats)
+    stats.failures = reading.unread | {reading.name_of(name): error for name, error in stats.failures.items()}
     if as_json:
         failures = {name: str(error) for name, error in stats.failures.items()}
-        write_json(stats_json(stats) | {"empty": len(empty), "failures": failures})
+        told = {"failures": failures, "remarks": reading.remarks}
+        write_json(stats_json(stats) | passed_over_json(found.passed_over) | told)
     else:
-        console.print(summary(stats, empty=len(empty)))
-        for error in reading.unread.values():  # it names the file; the other failures are in the log
-            errors.print(Text(f"not ingested: {error}", style="red"))
-    return not stats.failures
+        console.print(summary(stats, found.passed_over))
+        print_failures(reading.unread)  # the other failures are in the log
+        print_passed_over(found.passed_over, skip_unknown=skip_unknown)
+        print_remarks(reading.remarks)
+    return not stats.failures and (skip_unknown or not not_taken(found.passed_over))
 
 
-def _empty(files: Mapping[Path, Path], paths: Sequence[Path]) -> set[Path]:
-    """Return empty files that were found in a folder, such as `__init__.py`. Files named themselves are not skipped."""
-    named = {path.resolve() for path in paths}
-    return {place for place in files if place not in named and not place.stat().st_size}
+def _remove_lost_records(service: SemanticSearchService, reading: Reading, stats: ProcessingStats) -> None:
+    """Remove the documents of records that a file had in an earlier ingest and has no more."""
+    if not reading.records:
+        return
+    kept = {*reading.names}.union(*reading.records.values())
+    candidates = sorted(stored_below(service.store, reading.records) - kept)
+    names = {PurePath(place).name for place in reading.records}  # another file may be called "mail.mbox#1.md"
+    lost = [each.id for each in service.store.documents(candidates) if each.metadata.get("name") in names]
+    if lost:
+        stats.chunks_removed += service.store.delete(document_ids=lost)
+        stats.removed += len(lost)
 
 
 def ingest_with_progress(
@@ -121,9 +173,13 @@ def stats_json(stats: ProcessingStats) -> dict[str, Any]:
     }
 
 
-def summary(stats: ProcessingStats, *, empty: int = 0) -> Text:
-    passed_over = f"; {empty} empty files skipped" if empty else ""
-    return Text(_outcome(stats) + passed_over)
+def summary(stats: ProcessingStats, passed_over: Sequence[PassedOver] = ()) -> Text:
+    empty = sum(each.reason == "empty" for each in passed_over)
+    missed = len(not_taken(passed_over))
+    parts = [_outcome(stats)]
+    parts += [f"{counted(empty, 'empty file')} skipped"] if empty else []
+    parts += [f"{counted(missed, 'file')} not taken"] if missed else []
+    return Text("; ".join(parts))
 
 
 def _outcome(stats: ProcessingStats) -> str:

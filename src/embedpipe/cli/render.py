@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+import unicodedata
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
@@ -20,6 +21,8 @@ from embedpipe.types import SearchResult
 
 _UNBOUNDED = 1_000_000
 _EXCERPT = 200
+_UNPRINTABLE = ("Cc", "Cs", "Zl", "Zp")
+"""The categories of Unicode whose characters break a line, steer the terminal, or cannot be encoded."""
 
 
 def _output(*, stderr: bool = False) -> Console:
@@ -43,8 +46,19 @@ _STATUS = {
 
 def write_json(value: object) -> None:
     """Write one JSON document to stdout."""
-    ascii_only = not (sys.stdout.encoding or "").lower().startswith("utf")
-    sys.stdout.write(json.dumps(value, ensure_ascii=ascii_only, indent=2) + "\n")
+    text = json.dumps(value, ensure_ascii=False, indent=2)
+    try:
+        text.encode(sys.stdout.encoding or "ascii")
+    except UnicodeEncodeError:  # also a file's name whose bytes are no UTF-8
+        text = json.dumps(value, indent=2)
+    sys.stdout.write(text + "\n")
+
+
+def legible(text: str) -> str:
+    """Return a text on one line, with escapes for line ends, other control characters and bytes that are no UTF-8."""
+    return "".join(
+        each.encode("unicode_escape").decode() if unicodedata.category(each) in _UNPRINTABLE else each for each in text
+    )
 
 
 def result_json(result: SearchResult) -> dict[str, Any]:

@@ -8,15 +8,18 @@ their own.
 """
 
 from embedpipe.files._formats import known_suffixes
+from embedpipe.files.folders import FoundFiles, PassedOver, found_files
 from embedpipe.files.parsed import Parsed, Parser, ReadOptions
-from embedpipe.files.reader import document_of, documents_of, found_files, read_document, read_documents
+from embedpipe.files.reader import document_of, documents_of, read_document, read_documents
 from embedpipe.text import page_at
 from embedpipe.types import Location
 
 __all__ = [
+    "FoundFiles",
     "Location",
     "Parsed",
     "Parser",
+    "PassedOver",
     "ReadOptions",
     "document_of",
     "documents_of",

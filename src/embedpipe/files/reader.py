@@ -1,11 +1,9 @@
-"""Find files, and read each as a document. The error of a file that cannot be read says what to do about it."""
+"""Read files as documents. The error of a file that cannot be read says what to do about it."""
 
 from __future__ import annotations
 
-import errno
 import os
 import stat
-from collections.abc import Iterable, Iterator
 from pathlib import Path, PurePath
 from typing import Any
 
@@ -21,23 +19,6 @@ MAX_FILE_BYTES = 256 * 2**20
 DEFAULT = ReadOptions()
 
 _O_NONBLOCK, _O_BINARY = getattr(os, "O_NONBLOCK", 0), getattr(os, "O_BINARY", 0)
-
-
-def found_files(paths: Iterable[Path]) -> Iterator[Path]:
-    """Yield each file named, and all files of a known format below each folder, in order.
-
-    A file that is named is taken whatever its suffix. Below a folder, hidden files and hidden folders are left out.
-
-    Raises:
-        InputError: If a path is not there, or a folder cannot be read: its files would seem to be gone.
-    """
-    for path in paths:
-        if _is_file(path):
-            yield path
-        elif path.is_dir():
-            yield from sorted(_below(path))
-        else:
-            raise InputError(f"{path} is not there. Name a file or a folder.")
 
 
 def read_document(path: Path | str, options: ReadOptions = DEFAULT) -> Document:
@@ -62,7 +43,7 @@ def read_document(path: Path | str, options: ReadOptions = DEFAULT) -> Document:
         ConfigurationError: If the package of another format cannot be imported.
     """
     path = Path(path)
-    return document_of(_content(path), name=str(path), id=path.resolve().as_posix(), options=options)
+    return document_of(_content(path), name=str(path), id=_id(path), options=options)
 
 
 def read_documents(path: Path | str, options: ReadOptions = DEFAULT) -> list[Document]:
@@ -71,7 +52,7 @@ def read_documents(path: Path | str, options: ReadOptions = DEFAULT) -> list[Doc
     A record's id is the file's absolute path, "#", and the record's own id or its number, from 1.
     """
     path = Path(path)
-    return documents_of(_content(path), name=str(path), id=path.resolve().as_posix(), options=options)
+    return documents_of(_content(path), name=str(path), id=_id(path), options=options)
 
 
 def _content(path: Path) -> bytes:
@@ -83,6 +64,14 @@ def _content(path: Path) -> bytes:
             return file.read(MAX_FILE_BYTES + 1)
     except OSError as error:
         raise InputError(f"{path} cannot be read: {error.strerror}.") from error
+
+
+def _id(path: Path) -> str:
+    place = path.resolve().as_posix()
+    if any("\ud800" <= character <= "\udfff" for character in place):
+        legible = place.encode("utf-8", "backslashreplace").decode()
+        raise InputError(f"{legible} has bytes in its name that are no UTF-8. Rename it (convmv does).")
+    return place
 
 
 def document_of(data: bytes, *, name: str, id: str | None = None, options: ReadOptions = DEFAULT) -> Document:
@@ -147,27 +136,3 @@ def _text(data: bytes, name: str, options: ReadOptions) -> Parsed:
         if _suffix(name) in known_suffixes():
             raise
         raise InputError(f"{error} Files of other formats are {', '.join(parsed_suffixes())}.") from error
-
-
-def _below(folder: Path) -> Iterator[Path]:
-    known = set(known_suffixes())
-    for parent, folders, names in os.walk(folder, onerror=_refuse):
-        folders[:] = [name for name in folders if not name.startswith(".")]
-        files = [Path(parent, name) for name in names if not name.startswith(".")]
-        yield from (file for file in files if file.suffix.lower() in known and _is_file(file))
-
-
-def _is_file(path: Path) -> bool:
-    try:
-        return stat.S_ISREG(path.stat().st_mode)
-    except OSError as error:
-        if error.errno not in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP):  # a link that leads nowhere is no file
-            _refuse(error)
-        return False
-
-
-def _refuse(error: OSError) -> None:
-    raise InputError(
-        f"{error.filename} cannot be read: {error.strerror}. Allow it to be read, or name the files and folders "
-        "beside it."
-    ) from error

@@ -14,7 +14,7 @@ from embedpipe.storage.database import translated_errors
 from embedpipe.storage.search import lookup
 from embedpipe.storage.store import PgVectorStore
 from embedpipe.storage.tables import Collection
-from embedpipe.storage.types import dumps, ordered, unpack_vector
+from embedpipe.storage.types import dumps, ordered, text_array, unpack_vector
 from embedpipe.types import Vectors
 
 T = TypeVar("T")
@@ -74,6 +74,13 @@ def read_documents(connection: Connection, collection: Collection) -> Generator[
     table = collection.documents
     rows = select(table.c.key_order, *_columns(table, _DOCUMENT_COLUMNS)).order_by(table.c.id)
     yield from _batches(connection, rows, _DOCUMENT_COLUMNS)
+
+
+def document_ids(connection: Connection, collection: Collection, beginnings: Sequence[str]) -> list[str]:
+    """Return the ids of all documents that begin with one of these texts, in order."""
+    names = collection.documents.c.id
+    found = select(names).where(names.op("^@")(func.any(text_array(beginnings)))).order_by(names)
+    return list(connection.scalars(found))
 
 
 def _columns(table: Any, names: Sequence[str]) -> list[Any]:

@@ -57,8 +57,9 @@ _WESTERN = re.compile(
 )
 _ANSI = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b\n]{0,1000}(?:\x07|\x1b\\)|[ -/]*[0-Z\\^-~])")
 _CONTROL = re.compile("[\x00-\x08\x0b\x0e-\x1f\x7f-\x9f\ufffe\uffff]")
+_HALF = re.compile("[\ud800-\udfff]")
 _CONTROL_BYTES = bytes(byte for byte in (*range(32), 127) if byte not in b"\t\n\f\r")
-_OTHER_CONTROLS = (re.compile(b"\xc2[\x80-\x9f]"), re.compile(b"\xef\xbf[\xbe\xbf]"))  # fast one by one
+_OTHER_CONTROLS = tuple(re.compile(codes) for codes in (b"\xc2[\x80-\x9f]", b"\xef\xbf[\xbe\xbf]", b"\xed[\xa0-\xbf]"))
 _MAX_SAMPLED = 10_000
 _MAX_WHOLE = 100_000
 
@@ -246,6 +247,11 @@ def _cleaned(text: str, name: str, metadata: dict[str, Any]) -> Parsed:
             "leave it out."
         )
     return Parsed(kept, metadata, left_out=[f"{removed} control characters"] if removed else [])
+
+
+def printable(text: str) -> str:
+    """Return the text without control characters, and with the half of a character pair as "\\ufffd"."""
+    return _CONTROL.sub("", _HALF.sub("\ufffd", text)) if _has_controls(text) else text
 
 
 def _has_controls(text: str) -> bool:

@@ -15,13 +15,16 @@ _OWN = {
     "xhtml": "embedpipe.files.html:parse",
     "csv": "embedpipe.files.delimited:parse",
     "tsv": "embedpipe.files.delimited:parse",
+    "json": "embedpipe.files.json_records:parse",
+    "jsonl": "embedpipe.files.json_records:parse_lines",
+    "ndjson": "embedpipe.files.json_records:parse_lines",
 }
 """The parser of each format, by its suffix without the dot. Plain text needs no parser and is not here."""
 
 FORMATS = Registry("embedpipe.file_formats", _OWN)
 
 _TEXT_SUFFIXES = """
-.txt .md .markdown .rst .adoc .tex .log .org .json .jsonl .yaml .yml .toml .ini .cfg .xml
+.txt .md .markdown .rst .adoc .tex .log .org .yaml .yml .toml .ini .cfg .xml
 .py .pyi .js .mjs .ts .tsx .jsx .java .kt .go .rs .c .h .cc .cpp .hpp .cs .rb .php .swift .scala .sh .sql .r .lua
 """.split()  # noqa: SIM905 - read as a list of words
 

@@ -14,6 +14,7 @@ from pathlib import PurePath
 from typing import Any
 
 from embedpipe.errors import ConfigurationError, InputError
+from embedpipe.files._not_read import BEGINNINGS
 from embedpipe.files.parsed import Parsed
 
 MIN_CONFIDENCE = 0.1
@@ -80,6 +81,9 @@ def decode(data: bytes, name: str, encoding: str | None = None) -> Parsed:
         InputError: If this is no text, or its encoding cannot be told.
         ConfigurationError: If no encoding has the name `encoding`.
     """
+    for beginning, kind, remedy in BEGINNINGS:
+        if data.startswith(beginning):
+            raise InputError(f"{name} is no text, but {kind}. {remedy}")
     if encoding is not None:
         return _in_given(data, name, encoding)
     codec, text = _known(data, name)

@@ -10,7 +10,7 @@ from typing import Any
 from embedpipe.errors import InputError
 from embedpipe.files._decoding import decode
 from embedpipe.files._formats import has_parser, known_suffixes, parsed_suffixes
-from embedpipe.files._not_read import BEGINNINGS, NOT_READ
+from embedpipe.files._not_read import NOT_READ
 from embedpipe.files._parsing import parse
 from embedpipe.files.parsed import Parsed, ReadOptions, joined
 from embedpipe.types import Document
@@ -127,9 +127,6 @@ def _suffix(name: str) -> str:
 
 
 def _text(data: bytes, name: str, options: ReadOptions) -> Parsed:
-    for beginning, kind, remedy in BEGINNINGS:
-        if data.startswith(beginning):
-            raise InputError(f"{name} is no text, but {kind}. {remedy}")
     try:
         return decode(data, name, options.encoding)
     except InputError as error:

@@ -86,7 +86,7 @@ TEXT = ReadOptions(text_fields=["t"])
         ("a.json", '[{"i": 1}, {"i": 1}]', ReadOptions(id_field="i"), "records 1 and 2 have the same id '1'"),
         ("a.json", "[" * 100_000, TEXT, "nests its elements too deep"),
         ("a.json", '{"a":' * 100_000, TEXT, "nests its elements too deep"),
-        ("a.json", "PK\x03\x04\xff", TEXT, "is no JSON"),
+        ("a.json", "PK\x03\x04\xff", TEXT, r"a\.json is no text, but a ZIP archive"),
     ],
 )
 def test_what_is_broken_is_named(name: str, content: str, options: ReadOptions, message: str) -> None:

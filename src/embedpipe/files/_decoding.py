@@ -56,7 +56,8 @@ _WESTERN = re.compile(
     "[\x00-\x7f]*(?:(?:(?<=[A-Za-z])[ß-öø-ÿœ]{1,2}|(?<![A-Za-z])[À-ÖØ-Þà-öø-ÿ]|[€£°§©®™«»·½¼¾²³µ±¿¡“”„‘’‚–—…•])"
     "(?![À-ÿ])[\x00-\x7f]*)+"
 )
-_ANSI = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b\n]{0,1000}(?:\x07|\x1b\\)|[ -/]*[0-Z\\^-~])")
+ANSI = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b\n]{0,1000}(?:\x07|\x1b\\)|[ -/]*[0-Z\\^-~])")
+"""The escape sequences of terminals: colors, moves of the cursor, links."""
 _CONTROL = re.compile("[\x00-\x08\x0b\x0e-\x1f\x7f-\x9f\ufffe\uffff]")
 _HALF = re.compile("[\ud800-\udfff]")
 _CONTROL_BYTES = bytes(byte for byte in (*range(32), 127) if byte not in b"\t\n\f\r")
@@ -171,7 +172,7 @@ def _plausible(data: bytes, codec: str) -> str | None:
     its own.
     """
     text = _strictly(data, codec)
-    if not text or _CONTROL.search(_ANSI.sub("", text)):
+    if not text or _CONTROL.search(ANSI.sub("", text)):
         return None
     sample = text[:_MAX_SAMPLED]
     if any(unicodedata.category(character) in ("Cn", "Co") for character in set(sample)):
@@ -244,7 +245,7 @@ def _cleaned(text: str, name: str, metadata: dict[str, Any]) -> Parsed:
     text = text.replace("\r\n", "\n").replace("\r", "\n").removesuffix("\x1a")
     if not _has_controls(text):
         return Parsed(text, metadata)
-    kept, removed = _CONTROL.subn("", _ANSI.sub("", text).replace("\x85", "\n"))
+    kept, removed = _CONTROL.subn("", ANSI.sub("", text).replace("\x85", "\n"))
     if removed > 1 + len(kept) // 10 or "\0" in text:
         raise InputError(
             f"{name} is no text: it holds {removed} control characters. Give it the suffix of its format, or "

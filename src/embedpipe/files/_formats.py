@@ -15,6 +15,7 @@ _OWN = {
     "xhtml": "embedpipe.files.html:parse",
     "csv": "embedpipe.files.delimited:parse",
     "tsv": "embedpipe.files.delimited:parse",
+    "ipynb": "embedpipe.files.notebook:parse",
     "json": "embedpipe.files.json_records:parse",
     "jsonl": "embedpipe.files.json_records:parse_lines",
     "ndjson": "embedpipe.files.json_records:parse_lines",

@@ -9,7 +9,7 @@ from embedpipe.files.parsed import Parser
 
 _OWN = {
     "pdf": "embedpipe.files.pdf:parse",
-    "docx": "embedpipe.files.docx:parse",
+    "docx": "embedpipe.files.word:parse",
     "html": "embedpipe.files.html:parse",
     "htm": "embedpipe.files.html:parse",
     "xhtml": "embedpipe.files.html:parse",

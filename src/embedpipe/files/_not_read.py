@@ -43,6 +43,7 @@ A format's parser, ours or another package's, comes first.
 """
 
 OLE = b"\xd0\xcf\x11\xe0"
+"""The first bytes of encrypted Office files and of those before 2007."""
 
 BEGINNINGS = (
     (b"%PDF-", "a PDF", "Name it .pdf."),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 
 import numpy as np
@@ -18,6 +18,7 @@ from embedpipe.errors import (
     InputError,
     ModelMismatchError,
     ProviderError,
+    SchemaError,
     StorageError,
 )
 from embedpipe.storage import Database, PgVectorStore, ReembedProgress, VectorIndex
@@ -408,3 +409,114 @@ def test_who_was_granted_the_vectors_may_use_the_new_ones(
     with database.engine.begin() as connection:
         connection.exec_driver_sql('DROP OWNED BY "the ""100%% app"')
         connection.exec_driver_sql('DROP ROLE "the ""100%% app"')
+
+
+@pytest.fixture
+def roles(database: Database) -> Iterator[None]:
+    """Roles: `owner`, who may make tables in the schema "its own", its `member`, `stranger` and `reader`."""
+    names = ("owner", "member", "stranger", "reader")
+    with database.engine.begin() as connection:
+        for name in names:
+            connection.exec_driver_sql(f"CREATE ROLE {name} LOGIN")
+        connection.exec_driver_sql('CREATE SCHEMA "its own" AUTHORIZATION owner')
+        connection.exec_driver_sql(f"GRANT CREATE ON DATABASE {connection.engine.url.database} TO owner")
+        connection.exec_driver_sql("GRANT owner TO member")
+    yield
+    with database.engine.begin() as connection:
+        connection.exec_driver_sql(f"DROP OWNED BY {', '.join(names)} CASCADE")
+        connection.exec_driver_sql(f"DROP ROLE {', '.join(names)}")
+
+
+def owners(database: Database) -> set[str]:
+    """The owners of the tables and views in the schema of the roles."""
+    statement = """SELECT DISTINCT pg_get_userbyid(relowner) FROM pg_class
+        WHERE relnamespace = '"its own"'::regnamespace AND relkind IN ('r', 'v', 'i')"""
+    with database.engine.connect() as connection:
+        return set(connection.scalars(text(statement)))
+
+
+@pytest.mark.parametrize("role", ["postgres", "member"])
+def test_the_owner_keeps_its_tables_whoever_embeds_anew(
+    roles: None, database: Database, database_url: str, role: str
+) -> None:
+    def of(name: str) -> Database:
+        return Database(database_url.replace("postgres@", f"{name}@"), schema="its own")
+
+    own, other = of("owner"), of(role)
+    store = PgVectorStore(own, model=OLD.spec)
+    write(store, chunks(*range(20)))
+
+    def interfere(number: int) -> None:
+        if number == 0:
+            write(store, chunks(7, wrote="meanwhile"))
+
+    PgVectorStore(other).reembed(Embed(NEW, interfere), model=NEW.spec)
+    renewed = PgVectorStore(own, model=NEW.spec)
+    write(renewed, chunks(8, wrote="after it"), NEW)
+    texts = check(renewed, NEW)
+    assert (texts["00007"], texts["00008"]) == ("text 7 meanwhile", "text 8 after it")
+    assert owners(database) == {"owner"}
+    check(renewed.reembed(Embed(OLD), model=OLD.spec), OLD)
+    for opened in (own, other):
+        opened.close()
+
+
+def test_who_may_not_replace_the_tables_is_told_before_anything_is_embedded(
+    roles: None, database: Database, database_url: str
+) -> None:
+    def embed_as(name: str, embed: Embed) -> None:
+        opened = Database(database_url.replace("postgres@", f"{name}@"), schema="its own")
+        try:
+            PgVectorStore(opened).reembed(embed, model=NEW.spec)
+        finally:
+            opened.close()
+
+    own = Database(database_url.replace("postgres@", "owner@"), schema="its own")
+    store = PgVectorStore(own, model=OLD.spec)
+    write(store, chunks(*range(20)))
+    own.close()
+    with database.engine.begin() as connection:
+        for name in ("stranger", "reader"):
+            connection.exec_driver_sql(f'GRANT ALL ON SCHEMA "its own" TO {name}')
+            connection.exec_driver_sql(f'GRANT ALL ON ALL TABLES IN SCHEMA "its own" TO {name}')
+        connection.exec_driver_sql('REVOKE CREATE ON SCHEMA "its own" FROM owner')
+    embed = Embed(NEW)
+    with pytest.raises(SchemaError, match=r"owner 'owner' may replace .*Connect as 'owner'.* GRANT owner TO stranger;"):
+        embed_as("stranger", embed)
+    with pytest.raises(SchemaError, match=r"'owner', .*may not create .*GRANT CREATE ON SCHEMA \"its own\" TO owner;"):
+        embed_as("member", embed)
+    assert embed.batches == []
+    with database.engine.begin() as connection:
+        connection.exec_driver_sql('GRANT CREATE ON SCHEMA "its own" TO owner')
+    embed_as("member", embed)
+    assert len(embed.texts) == 20
+
+
+def test_rights_on_columns_and_grant_options_go_to_the_new_vectors(
+    roles: None, store: PgVectorStore, database: Database
+) -> None:
+    def rights() -> list[tuple[object, ...]]:
+        name = PgVectorStore(database).collection.vectors.name
+        statement = text("""SELECT column_name, grantee, privilege_type, is_grantable
+            FROM information_schema.column_privileges WHERE table_name = :name AND grantee <> 'postgres'
+            UNION ALL SELECT NULL, grantee, privilege_type, is_grantable
+            FROM information_schema.table_privileges WHERE table_name = :name AND grantee <> 'postgres'
+            ORDER BY 1, 2, 3""")
+        with database.engine.connect() as connection:
+            return [tuple(row) for row in connection.execute(statement, {"name": name})]
+
+    def grant(number: int) -> None:
+        if number == 1:
+            with database.engine.begin() as connection:
+                connection.exec_driver_sql(f"GRANT SELECT ON {store.collection.vectors.fullname} TO PUBLIC")
+
+    with database.engine.begin() as connection:
+        vectors = store.collection.vectors.fullname
+        connection.exec_driver_sql(f"GRANT SELECT (embedding) ON {vectors} TO reader")
+        connection.exec_driver_sql(f"GRANT UPDATE, SELECT ON {vectors} TO member WITH GRANT OPTION")
+    before = rights()
+    assert len(before) == 7
+    store.reembed(Embed(NEW, grant), model=NEW.spec)
+    after = rights()
+    assert [right for right in after if right[1] != "PUBLIC"] == before
+    assert (None, "PUBLIC", "SELECT", "NO") in after

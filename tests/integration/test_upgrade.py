@@ -147,6 +147,39 @@ def test_writers_that_always_write_more_than_a_switch_indexes_do_not_keep_it_off
     assert_like_new(store)
 
 
+def test_the_new_index_has_the_owner_and_the_rights_of_the_former(
+    store: PgVectorStore, database: Database, database_url: str
+) -> None:
+    def execute(statement: str) -> None:
+        with database.engine.begin() as connection:
+            connection.execute(text(statement))
+
+    execute("CREATE ROLE owner LOGIN; CREATE ROLE stranger LOGIN; CREATE ROLE reader LOGIN")
+    execute("GRANT ALL ON SCHEMA embedpipe TO owner, stranger")
+    execute("GRANT ALL ON ALL TABLES IN SCHEMA embedpipe TO stranger")
+    for name in tables(database):
+        execute(f"ALTER TABLE embedpipe.{name} OWNER TO owner")
+    other = Database(database_url.replace("postgres@", "stranger@"))
+    with pytest.raises(SchemaError, match=r"Only its owner 'postgres' may replace table embedpipe\.c1_chunks"):
+        PgVectorStore(other).upgrade()
+    other.close()
+
+    def grant(progress: UpgradeProgress) -> None:
+        if progress.done == 500:
+            execute("GRANT SELECT ON embedpipe.c1_lexical TO reader")
+
+    assert store.upgrade(on_progress=grant)
+    with database.engine.connect() as connection:
+        rows = text("SELECT tablename, tableowner FROM pg_tables WHERE tablename LIKE 'c1_lexical%' ORDER BY 1")
+        owned = [tuple(row) for row in connection.execute(rows)]
+        granted = "SELECT has_table_privilege(:role, 'embedpipe.c1_lexical_2', 'SELECT')"
+        reads = [connection.scalar(text(granted), {"role": role}) for role in ("reader", "stranger")]
+    names = ("c1_lexical_2", "c1_lexical_2_deltas", "c1_lexical_2_terms")
+    assert owned == [(name, "owner") for name in names]
+    assert reads == [True, True]
+    execute("DROP OWNED BY owner, stranger, reader CASCADE; DROP ROLE owner, stranger, reader")
+
+
 def test_a_run_that_fails_changes_nothing_and_the_next_goes_on(store: PgVectorStore, database: Database) -> None:
     before = {query: found(store, query) for query in QUERIES}
 

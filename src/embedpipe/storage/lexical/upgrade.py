@@ -31,10 +31,12 @@ from embedpipe.storage.tables import (
     SEGMENTATION,
     Catalogue,
     Collection,
+    LexicalTables,
+    check_owner,
     create_lexical_statements,
     ddl,
     find_collection,
-    grant_alike,
+    give_rights,
     lexical_tables,
     quoted,
 )
@@ -113,19 +115,24 @@ def _begin(connection: Connection, schema: str, name: str) -> Collection | None:
             "built. Ingest them into another collection to have parts of compounds found."
         )
     wanted = _next(used)
-    tables = lexical_tables(wanted)
+    former, tables = lexical_tables(used), lexical_tables(wanted)
+    check_owner(connection, used.chunks, former.index, former.terms, former.deltas)
+    check_owner(connection, tables.index, tables.terms, tables.deltas)  # if an earlier run has made them
     if connection.scalar(select(func.to_regclass(quoted(connection, tables.index)))) is None:
         locks.take(connection, used.chunks, mode="SHARE ROW EXCLUSIVE")  # what a trigger takes: waits for writers
         for statement in create_lexical_statements(wanted):
             connection.execute(statement)
-        former = lexical_tables(used)
-        grant_alike(connection, former.index, tables.index)
-        grant_alike(connection, former.terms, tables.terms)
-        grant_alike(connection, former.deltas, tables.deltas)
+        _give_rights(connection, former, tables)
         for trigger, definition in _TRIGGERS.items():
             argument = f"'{tables.index.name}'"
             connection.execute(ddl(f"CREATE TRIGGER {trigger} {definition}", used.chunks, index=argument))
     return wanted
+
+
+def _give_rights(connection: Connection, former: LexicalTables, tables: LexicalTables) -> None:
+    give_rights(connection, former.index, tables.index)
+    give_rights(connection, former.terms, tables.terms)
+    give_rights(connection, former.deltas, tables.deltas)
 
 
 def _claimed(connection: Connection, schema: str, name: str) -> Collection:
@@ -197,6 +204,7 @@ def _switch(connection: Connection, schema: str, name: str, most: int) -> bool:
         return False
     for start in range(0, len(rest), _BATCH_CHUNKS):
         _fill(connection, wanted, [row.id for row in rest[start : start + _BATCH_CHUNKS]])
+    _give_rights(connection, former, lexical_tables(wanted))  # also what was granted since these were made
     for table in (former.index, former.terms, former.deltas):
         connection.execute(DropTable(table))
     for trigger in _TRIGGERS:

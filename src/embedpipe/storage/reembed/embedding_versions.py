@@ -23,10 +23,12 @@ from embedpipe.storage.tables import (
     CreateView,
     VectorIndex,
     catalogue,
+    check_owner,
     ddl,
     default_index,
     default_precision,
-    grant_alike,
+    give_rights,
+    readable_view,
 )
 from embedpipe.storage.types import Precision, TextArray, checked_vectors, vector_array
 from embedpipe.storage.write import statements
@@ -60,6 +62,7 @@ def begin(
     Raises:
         CollectionNotFoundError: If there is no such collection.
         ConfigurationError: If the model's version was created with another precision, or the collection has tenants.
+        SchemaError: If the role may not replace the tables.
     """
     catalogue.check_dimensions(model)
     active, target = _claimed(connection, schema, name, model)
@@ -68,6 +71,9 @@ def begin(
             f"Collection {name!r} has tenants, and nobody sees the chunks of all of them. Ingest them into another "
             "collection instead."
         )
+    held = [active.vectors] if target is None else [active.vectors, target.vectors]
+    if target is None or not target.active:
+        check_owner(connection, active.chunks, *held, readable_view(active))
     if target is None:
         return EmbeddingVersions(active, _add(connection, active, model, precision))
     if precision not in (None, target.precision):
@@ -103,7 +109,7 @@ def _add(connection: Connection, active: Collection, model: ModelSpec, precision
     catalogue.add_embedding_version(connection, made)
     for statement in made.create_vectors_statements():
         connection.execute(statement)
-    grant_alike(connection, active.vectors, made.vectors)
+    give_rights(connection, active.vectors, made.vectors)
     connection.execute(ddl(_FORGETTING, active.chunks, trigger=_trigger(active), number=active.number))
     return made
 
@@ -208,6 +214,7 @@ def _check_complete(connection: Connection, target: Collection) -> None:
 
 def _set_active(connection: Connection, active: Collection, target: Collection) -> None:
     """Rename both tables by their new states. Searches and writes use the name of an active version."""
+    give_rights(connection, active.vectors, target.vectors)  # also what was granted since the version was made
     versions = Catalogue(active.schema).embedding_versions
     for found in (replace(active, active=False), replace(target, active=True)):
         table = (active if found.embedding_version == active.embedding_version else target).vectors

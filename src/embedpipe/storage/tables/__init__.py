@@ -19,7 +19,7 @@ from embedpipe.storage.tables.collection import (
     quoted,
 )
 from embedpipe.storage.tables.ddl import ddl
-from embedpipe.storage.tables.grants import grant_alike
+from embedpipe.storage.tables.grants import check_owner, give_rights
 from embedpipe.storage.tables.index_types import INDEX_FROM, METHODS, VectorIndex, default_index
 from embedpipe.storage.tables.lexical_index import (
     DIMENSIONS,
@@ -46,6 +46,7 @@ __all__ = [
     "LexicalTables",
     "VectorIndex",
     "catalogue",
+    "check_owner",
     "check_same",
     "checked_tenant",
     "create_lexical_statements",
@@ -56,7 +57,7 @@ __all__ = [
     "embedding_versions",
     "enter_tenant",
     "find_collection",
-    "grant_alike",
+    "give_rights",
     "lexical_tables",
     "migrate",
     "once",

@@ -119,7 +119,7 @@ def _known(data: bytes, name: str) -> tuple[str, str | None]:
 
 
 def _in_given(data: bytes, name: str, encoding: str) -> Parsed:
-    codec = _codec(encoding)
+    codec = codec_of(encoding)
     if codec is None:
         raise ConfigurationError(
             f"{name}: no encoding has the name {encoding!r}. Pass one that Python knows, such as 'cp1252', or none."
@@ -141,12 +141,12 @@ def _declared(data: bytes, name: str) -> str | None:
     found = _XML.match(data[:400])
     if found is None and PurePath(name).suffix.lower() in (".py", ".pyi"):
         found = _COOKIE.match(data[:1000])
-    codec = _codec(found[1].decode("ascii", "replace")) if found else None
+    codec = codec_of(found[1].decode("ascii", "replace")) if found else None
     # Who reads these bytes as ASCII must not take them for UTF-16.
     return None if codec is None or codec.startswith(("utf-16", "utf-32")) else codec
 
 
-def _codec(label: str) -> str | None:
+def codec_of(label: str) -> str | None:
     """Return the codec for an encoding's name, or None if there is none for text."""
     try:
         found = codecs.lookup(_ALIASES.get(label.strip().lower(), label.strip()))

@@ -16,6 +16,8 @@ _OWN = {
     "csv": "embedpipe.files.delimited:parse",
     "tsv": "embedpipe.files.delimited:parse",
     "ipynb": "embedpipe.files.notebook:parse",
+    "eml": "embedpipe.files.mail:parse",
+    "mbox": "embedpipe.files.mail:parse_mailbox",
     "json": "embedpipe.files.json_records:parse",
     "jsonl": "embedpipe.files.json_records:parse_lines",
     "ndjson": "embedpipe.files.json_records:parse_lines",

@@ -19,7 +19,7 @@ SCAN = ImageReader(Image.new("RGB", (40, 40), "grey"))
 def pdf(pages: Sequence[str | None], *, title: str | None = None, encrypt: StandardEncryption | None = None) -> bytes:
     """A page for each text, its lines as they are; for None one that holds only an image."""
     file = io.BytesIO()
-    canvas = Canvas(file, encrypt=encrypt)
+    canvas = Canvas(file, encrypt=encrypt, invariant=1)  # with the dates of reportlab's own
     if title is not None:
         canvas.setTitle(title)
     for page in pages:

@@ -1,30 +1,42 @@
-"""The text of PDFs, page by page."""
+"""Read the text of PDFs, page by page."""
 
 from __future__ import annotations
 
 import logging
 import re
+import unicodedata
+from itertools import islice
 from typing import Any
 
 from embedpipe._forking import Lock
 from embedpipe._optional import require
 from embedpipe.errors import InputError
+from embedpipe.files._hyphens import join_divided_words
+from embedpipe.files._pdf_forms import Forms, signatures
+from embedpipe.files._pdf_metadata import describe, mark_headings, outline, page_labels
+from embedpipe.files._pdf_page import PageText, edited, line_ends, raised_numbers
 from embedpipe.files.parsed import Parsed, ReadOptions
 from embedpipe.text import PAGE_BREAK
-
-logger = logging.getLogger(__name__)
+from embedpipe.types import Location
 
 _ONE_AT_A_TIME = Lock()
 """PDFium may be used by one thread at a time."""
 
-_DIVIDED = re.compile("[\x02\ufffe]\n?")
-"""PDFium's characters for the hyphen of a word that goes on in the next line."""
-_NO_TITLE = ("", "anonymous", "untitled", "unspecified")
-_UNPRINTABLE = re.compile("[\x00-\x08\x0b-\x1f\ufffe\uffff]")
+_SOFT_HYPHEN = "\xad"
+_UNPRINTABLE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ufffe\uffff]")
+_LIGATURE = re.compile("[\ufb00-\ufb4f]")
+_UNKNOWN = re.compile("[\ue000-\uf8ff\ufffd\U000f0000-\U0010fffd]")
+"""Private characters, which mean something in one font only, and the sign for no character."""
+_SYMBOLS = str.maketrans({"\uf0b7": "•", "\uf0a7": "▪", "\uf0d8": "➢", "\uf0fc": "✓", "\uf0a8": "☐", "\uf0fe": "☒"})
+"""Bullets and ticks of the fonts Symbol and Wingdings."""
+_DRAWN, _LOOKED_AT = 30, 1000
+"""How many lines and curves a page has that shows more than a frame or a rule, and how many objects are looked at."""
 
 
 def parse(data: bytes, name: str, options: ReadOptions) -> Parsed:
-    """Return the pages' text with a form feed between them, the number of pages, and the title.
+    """Return the pages' text with a form feed between them, and what the file says of itself.
+
+    The values of form fields stand beside their labels. Annotations stand behind the text of their page.
 
     Raises:
         InputError: If the file is encrypted, broken, no PDF, or has only images.
@@ -32,11 +44,12 @@ def parse(data: bytes, name: str, options: ReadOptions) -> Parsed:
     pdfium = require("pypdfium2", extra="files")
     if b"%PDF-" not in data[:1024]:
         raise InputError(f"{name} is no PDF. Check its suffix.")
+    logging.getLogger("pypdfium2").setLevel(logging.ERROR)  # it warns of what those who write PDFs should mend
     with _ONE_AT_A_TIME:
         try:
             document = pdfium.PdfDocument(data)
             try:
-                return _read(document, pdfium.raw, name)
+                return _Reader(document, pdfium, name).read(data)
             finally:
                 document.close()
         except pdfium.PdfiumError as error:
@@ -49,32 +62,93 @@ def _refusal(name: str, reason: str) -> str:
     return f"{name} is a broken PDF ({reason}). Save it anew, or repair it (qpdf, mutool clean)."
 
 
-def _read(document: Any, raw: Any, name: str) -> Parsed:
-    pages, scanned = [], []
-    for number, page in enumerate(document, 1):
-        text = _text(page)
-        if not text.strip() and any(part.type == raw.FPDF_PAGEOBJ_IMAGE for part in page.get_objects()):
-            scanned.append(number)
-        pages.append(text)
+class _Reader:
+    """Reads one document, and collects what its text leaves out."""
+
+    def __init__(self, document: Any, pdfium: Any, name: str) -> None:
+        self._document, self._pdfium, self._raw, self._name = document, pdfium, pdfium.raw, name
+        self._forms = Forms(document, pdfium.raw)
+        self._without_text: list[int] = []
+        self._broken: list[int] = []
+        self._unknown = 0
+
+    def read(self, data: bytes) -> Parsed:
+        document, raw = self._document, self._raw
+        count, headings = len(document), outline(document)
+        texts = [mark_headings(self._page(number), headings.get(number, [])) for number in range(1, count + 1)]
+        signed = signatures(document, raw, data)
+        if signed:
+            texts[-1] = "\n".join([texts[-1], *signed])
+        if len(self._broken) == count:
+            raise InputError(_refusal(self._name, "none of its pages can be loaded"))
+        text = join_divided_words(f"\n{PAGE_BREAK}".join(texts)).replace(_SOFT_HYPHEN, "-")
+        if self._without_text and not text.strip():
+            raise InputError(
+                f"{self._name} holds only images, no text ({count} pages). Run OCR over it first (ocrmypdf does)."
+            )
+        metadata = {"pages": count, **describe(document)}
+        if self._without_text:
+            metadata["pages_without_text"] = self._without_text
+        return Parsed(text, metadata, self._locations(text), self._left_out())
+
+    def _page(self, number: int) -> str:
+        """Return the text of a page, with its form's values and its annotations."""
+        try:
+            page = PageText(self._document, self._raw, number - 1)
+        except self._pdfium.PdfiumError:
+            self._broken.append(number)
+            return ""
+        inside, behind = self._forms.edits(page)
+        text = self._cleaned(edited(page.text, [*raised_numbers(page), *line_ends(page), *inside]))
+        if not text.strip() and self._shows_something(page.page):
+            self._without_text.append(number)
         page.close()
-    if scanned and not any(text.strip() for text in pages):
-        raise InputError(
-            f"{name} holds only images, no text ({len(pages)} pages). Run OCR over it first (ocrmypdf does)."
-        )
-    if scanned:
-        logger.warning("%s: no text on pages with images: %s. Run OCR to read them.", name, _numbers(scanned))
-    title = " ".join(document.get_metadata_value("Title").split())
-    named = {} if title.strip("()").lower() in _NO_TITLE else {"title": title}
-    return Parsed(f"\n{PAGE_BREAK}".join(pages), {"pages": len(pages), **named})
+        return "\n".join([text.rstrip("\n"), "", *map(self._cleaned, behind)]) if behind else text
+
+    def _cleaned(self, text: str) -> str:
+        text = text.replace("\r\n", "\n").replace("\r", "\n")
+        text = _LIGATURE.sub(_letters, _UNPRINTABLE.sub("", text.translate(_SYMBOLS)))
+        text, unknown = _UNKNOWN.subn("", text)
+        self._unknown += unknown
+        return text
+
+    def _shows_something(self, page: Any) -> bool:
+        """Return whether a page shows an image, or so many lines that they may be letters."""
+        kinds = [part.type for part in islice(page.get_objects(), _LOOKED_AT)]
+        drawn = sum(kind in (self._raw.FPDF_PAGEOBJ_PATH, self._raw.FPDF_PAGEOBJ_TEXT) for kind in kinds)
+        return self._raw.FPDF_PAGEOBJ_IMAGE in kinds or drawn >= _DRAWN
+
+    def _locations(self, text: str) -> list[Location]:
+        labels = page_labels(self._document)
+        starts = [0, *(found.end() for found in re.finditer(PAGE_BREAK, text))] if labels else []
+        return [Location(start, {"page_label": label}) for start, label in zip(starts, labels, strict=True)]
+
+    def _left_out(self) -> list[str]:
+        left_out, xfa = [], (self._raw.FORMTYPE_XFA_FULL, self._raw.FORMTYPE_XFA_FOREGROUND)
+        if self._without_text:
+            verb = "have" if len(self._without_text) > 1 else "has"
+            left_out.append(f"{_pages(self._without_text)} {verb} no text layer")
+        if self._broken:
+            left_out.append(f"{_pages(self._broken)}, which cannot be loaded")
+        if self._unknown:
+            left_out.append(f"{self._unknown} characters without a meaning outside their font")
+        if self._document.get_formtype() in xfa and not self._forms.fields:
+            left_out.append("an XFA form (print it to a PDF in Adobe Acrobat)")
+        attached = self._document.count_attachments()
+        if attached:
+            left_out.append(f"{attached} attached file{'s' * (attached > 1)}")
+        return left_out
 
 
-def _text(page: Any) -> str:
-    found = page.get_textpage()
-    text = found.get_text_range().replace("\r\n", "\n").replace("\r", "\n")
-    found.close()
-    return _UNPRINTABLE.sub("", _DIVIDED.sub("", text))
+def _letters(ligature: re.Match[str]) -> str:
+    return unicodedata.normalize("NFKC", ligature[0])
 
 
-def _numbers(numbers: list[int]) -> str:
-    shown = ", ".join(map(str, numbers[:10]))
-    return f"{shown} and {len(numbers) - 10} more" if len(numbers) > 10 else shown
+def _pages(numbers: list[int]) -> str:
+    """Return "page 3", "pages 3 and 4" or "pages 1, 2, 3, 4, 5, 6, 7, 8, 9, 10 and 12 more"."""
+    if len(numbers) == 1:
+        return f"page {numbers[0]}"
+    shown, last = (
+        (numbers[:-1], str(numbers[-1])) if len(numbers) <= 10 else (numbers[:10], f"{len(numbers) - 10} more")
+    )
+    return f"pages {', '.join(map(str, shown))} and {last}"

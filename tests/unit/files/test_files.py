@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import errno
-import logging
 import os
 import subprocess
 import sys
@@ -119,7 +118,14 @@ def test_word_text_that_others_lose_is_there() -> None:
 
 def test_a_pdf_knows_its_pages() -> None:
     document = document_of(pdf(["Green tea.\nTwo minutes.", "", "Black tea."], title="Tea"), name="tea.pdf")
-    assert document.metadata == {"name": "tea.pdf", "suffix": ".pdf", "pages": 3, "title": "Tea"}
+    assert document.metadata == {
+        "name": "tea.pdf",
+        "suffix": ".pdf",
+        "pages": 3,
+        "title": "Tea",
+        "created": "2000-01-01T00:00:00+00:00",
+        "modified": "2000-01-01T00:00:00+00:00",
+    }
     assert document.text.split("\f") == ["Green tea.\nTwo minutes.\n", "\n", "Black tea."]
     assert [page_at(document.text, document.text.index(word)) for word in ("Green", "Two", "Black")] == [1, 1, 3]
     chunks = RecursiveChunker(chunk_size=15).chunk(document.text)
@@ -142,11 +148,11 @@ def test_a_pdf_that_may_be_read_without_its_password_is() -> None:
     assert document_of(protected, name="tea.pdf").text == "Green tea."
 
 
-def test_pages_without_text_are_told_of(caplog: pytest.LogCaptureFixture) -> None:
-    with caplog.at_level(logging.WARNING):
-        document = document_of(pdf([None, "text", "", *[None] * 12]), name="scan.pdf")
+def test_pages_without_text_are_told_of() -> None:
+    document = document_of(pdf([None, "text", "", *[None] * 12]), name="scan.pdf")
     assert document.metadata["pages"] == 15
-    assert "scan.pdf: no text on pages with images: 1, 4, 5, 6, 7, 8, 9, 10, 11, 12 and 3 more" in caplog.text
+    assert document.metadata["pages_without_text"] == [1, *range(4, 16)]
+    assert document.metadata["left_out"] == ["pages 1, 4, 5, 6, 7, 8, 9, 10, 11, 12 and 3 more have no text layer"]
 
 
 def test_pdfs_are_read_from_several_threads() -> None:

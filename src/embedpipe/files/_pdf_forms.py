@@ -1,0 +1,187 @@
+"""Read the values of a PDF's form fields and the words of its annotations."""
+
+from __future__ import annotations
+
+import ctypes
+import re
+from itertools import islice
+from typing import Any
+
+from embedpipe.files._pdf_page import Edit, PageText
+
+_COMMENTED = {1: "Note", 3: "", 9: "Highlight", 10: "Underline", 11: "Underline", 12: "Strikeout", 13: "Stamp"}
+"""What stands before an annotation's words, by FPDF_ANNOT_ type. Free text (3) is shown on the page as it is."""
+_WITHOUT_WORDS = frozenset({0, 2, 16, 20})
+"""Unknown ones, links, popups (which repeat their note) and fields."""
+_HIDDEN = 2 | 32
+"""The flags of annotations that are not shown: Hidden and NoView."""
+_PASSWORD = 1 << 13
+_INDEX = re.compile(r"\[\d+\]")
+_LABEL_WIDTH, _LABEL_HEIGHT, _BOX_LABEL_WIDTH = 250.0, 12.0, 40.0
+"""How far a label may be from its field, and from its check box, in points."""
+_LOOKUPS, _OPTIONS = 10**8, 10**5
+"""How many characters may be looked at to find labels, and how many options to find chosen ones, in a document."""
+_SIGNATURE = re.compile(rb"/ByteRange\b")
+_SIGNED, _SIGNATURE_BYTES = 100, 2**20
+"""How many signatures are named, and how far the parts of one may be apart."""
+_HEX_CONTENTS = re.compile(rb"/Contents\s*<[0-9A-Fa-f\s]*>")
+_INNER = re.compile(rb"<<[^<>]*>>")
+_SIGNER = re.compile(rb"/Name\s*\(((?:[^\\()]|\\.)*)\)", re.DOTALL)
+_ESCAPED = re.compile(rb"\\([0-7]{1,3}|.)", re.DOTALL)
+
+
+class Forms:
+    """The form fields and annotations of a document.
+
+    A value goes to the place of its field, beside the text that is nearest to it. Values without text beside them, and
+    annotations, come behind the page's text.
+    """
+
+    def __init__(self, document: Any, raw: Any) -> None:
+        self._raw = raw
+        self._lookups, self._options = _LOOKUPS, _OPTIONS
+        self.fields = 0
+        if document.get_formtype() != raw.FORMTYPE_NONE:
+            document.init_forms()
+        self._form = document.formenv
+
+    def edits(self, page: PageText) -> tuple[list[Edit], list[str]]:
+        """Return what to add within the page's text, and the lines to add behind it."""
+        raw, edits, lines = self._raw, [], []
+        for index in range(raw.FPDFPage_GetAnnotCount(page.page)):
+            annotation = raw.FPDFPage_GetAnnot(page.page, index)
+            if not annotation:
+                continue
+            kind = raw.FPDFAnnot_GetSubtype(annotation)
+            if kind == raw.FPDF_ANNOT_WIDGET and self._form:
+                edit, line = self._field(annotation, page)
+                edits += [edit] if edit else []
+                lines += [line] if line else []
+            elif kind not in _WITHOUT_WORDS and not raw.FPDFAnnot_GetFlags(annotation) & _HIDDEN:
+                words = _words(raw.FPDFAnnot_GetStringValue, annotation, b"Contents")
+                before = _COMMENTED.get(kind, "Comment")
+                lines += [f"{before}: {words}" if before else words] if words else []
+            raw.FPDFPage_CloseAnnot(annotation)
+        return edits, lines
+
+    def _field(self, widget: Any, page: PageText) -> tuple[Edit | None, str]:
+        raw, form = self._raw, self._form
+        kind = raw.FPDFAnnot_GetFormFieldType(form, widget)
+        self.fields += kind > 0
+        if raw.FPDFAnnot_GetFlags(widget) & _HIDDEN:
+            return None, ""
+        if kind in (raw.FPDF_FORMFIELD_CHECKBOX, raw.FPDF_FORMFIELD_RADIOBUTTON):
+            return self._box(widget, page, radio=kind == raw.FPDF_FORMFIELD_RADIOBUTTON)
+        if kind not in (raw.FPDF_FORMFIELD_TEXTFIELD, raw.FPDF_FORMFIELD_COMBOBOX, raw.FPDF_FORMFIELD_LISTBOX):
+            return None, ""
+        if kind == raw.FPDF_FORMFIELD_TEXTFIELD:
+            is_secret = raw.FPDFAnnot_GetFormFieldFlags(form, widget) & _PASSWORD
+            value = "" if is_secret else _words(raw.FPDFAnnot_GetFormFieldValue, form, widget)
+        else:
+            value = self._chosen(widget) or _words(raw.FPDFAnnot_GetFormFieldValue, form, widget)
+        if not value:
+            return None, ""
+        at_label = self._beside(widget, page, value)
+        return at_label, "" if at_label else f"{self._name(widget)}: {value}"
+
+    def _box(self, widget: Any, page: PageText, *, radio: bool) -> tuple[Edit | None, str]:
+        """Return `[x] label` for a ticked box, and `[ ] label` for another that has a label on the page."""
+        ticked = self._raw.FPDFAnnot_IsChecked(self._form, widget)
+        mark = "[x]" if ticked else "[ ]"
+        at_label = self._beside(widget, page, mark, is_box=True)
+        if at_label or not ticked:
+            return at_label, ""
+        option = _words(self._raw.FPDFAnnot_GetFormFieldExportValue, self._form, widget) if radio else ""
+        return None, f"{mark} {self._name(widget)}" + (f": {option}" if option else "")
+
+    def _chosen(self, widget: Any) -> str:
+        raw, form = self._raw, self._form
+        count = raw.FPDFAnnot_GetOptionCount(form, widget)
+        self._options -= max(0, count)
+        if self._options < 0:
+            return ""
+        chosen = (place for place in range(count) if raw.FPDFAnnot_IsOptionSelected(form, widget, place))
+        return ", ".join(_words(raw.FPDFAnnot_GetOptionLabel, form, widget, place) for place in chosen)
+
+    def _name(self, widget: Any) -> str:
+        """Return the name that a field shows, or else the last part of its own, such as "city" of "form.city[0]"."""
+        raw, form = self._raw, self._form
+        shown = _words(raw.FPDFAnnot_GetFormFieldAlternateName, form, widget)
+        return shown or _INDEX.sub("", _words(raw.FPDFAnnot_GetFormFieldName, form, widget)).rpartition(".")[2]
+
+    def _beside(self, widget: Any, page: PageText, words: str, *, is_box: bool = False) -> Edit | None:
+        """Return the edit that adds words beside their label, or None if there is no label.
+
+        A label stands left of a field, or directly above it. A check box has it on its right, or on its left.
+        """
+        self._lookups -= 2 * len(page.text)
+        rect = self._raw.FS_RECTF()
+        if self._lookups < 0 or page.turned or not self._raw.FPDFAnnot_GetRect(widget, rect):
+            return None
+        middle, reach = (rect.bottom + rect.top) / 2, (rect.top - rect.bottom) / 4
+        if is_box:
+            label = page.nearest(rect.right, middle, width=_BOX_LABEL_WIDTH, height=reach)
+        else:
+            label = page.nearest(rect.left, middle, width=_LABEL_WIDTH, height=reach)
+            above = page.nearest(rect.left + 2, rect.top, width=15, height=_LABEL_HEIGHT)
+            if above is not None and (label is None or rect.left - page.box(label).right > _BOX_LABEL_WIDTH):
+                return _added(page, page.end_of_run(above), words)
+        if label is None:
+            return None
+        box = page.box(label)
+        if box.left + box.right > rect.left + rect.right and box.left > rect.left:
+            return Edit(label, label, f"{words} ")
+        return _added(page, label + 1, words)
+
+
+def _added(page: PageText, place: int, words: str) -> Edit:
+    return Edit(place, place, f" {words} " if page.text[place : place + 1].strip() else f" {words}")
+
+
+def signatures(document: Any, raw: Any, data: bytes) -> list[str]:
+    """Return a line for each signature: who signed, when and why, as far as the file says it outside the certificate.
+
+    PDFium does not know the name. A signature is never packed, since it covers the bytes around it, so that the name is
+    read from the file.
+    """
+    count = raw.FPDF_GetSignatureCount(document)
+    if count < 1:
+        return []
+    is_encrypted = raw.FPDF_GetSecurityHandlerRevision(document) != -1
+    places = [] if is_encrypted else [match.start() for match in islice(_SIGNATURE.finditer(data), _SIGNED)]
+    lines = []
+    for index in range(min(count, _SIGNED)):
+        signature = raw.FPDF_GetSignatureObject(document, index)
+        name = _signer(data, places[index]) if len(places) == count else ""
+        reason = _words(raw.FPDFSignatureObj_GetReason, signature)
+        lines.append("Signed" + (f" by {name}" if name else "") + (f": {reason}" if reason else ""))
+    return lines
+
+
+def _signer(data: bytes, place: int) -> str:
+    """Return the name in the signature that has its /ByteRange at this place of the file."""
+    start = data.rfind(b" obj", max(0, place - _SIGNATURE_BYTES), place)
+    end = data.find(b"endobj", place, place + _SIGNATURE_BYTES)
+    if start < 0 or end < 0:
+        return ""
+    entries = _HEX_CONTENTS.sub(b"", data[start:end]).partition(b"<<")[2]
+    for _ in range(4):  # the name of the program that signed stands in dictionaries within
+        entries = _INNER.sub(b"", entries)
+    name = _SIGNER.search(entries)
+    text = _ESCAPED.sub(_unescaped, name[1]) if name else b""
+    return text[2:].decode("utf-16-be", "ignore") if text.startswith(b"\xfe\xff") else text.decode("latin-1")
+
+
+def _unescaped(escaped: re.Match[bytes]) -> bytes:
+    return bytes([int(escaped[1], 8) & 255]) if escaped[1].isdigit() else escaped[1]
+
+
+def _words(get: Any, *arguments: Any) -> str:
+    """Call one of PDFium's functions that fill a buffer with UTF-16."""
+    size = get(*arguments, None, 0)
+    if size <= 2:  # only the end of the text
+        return ""
+    buffer = (ctypes.c_ushort * (size // 2))()
+    get(*arguments, buffer, size)
+    text = bytes(buffer).decode("utf-16-le", "ignore").partition("\0")[0]
+    return "\n".join(text.splitlines()).strip()

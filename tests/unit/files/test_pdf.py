@@ -1,0 +1,227 @@
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from reportlab.pdfgen.canvas import Canvas
+
+from embedpipe.files import document_of
+from embedpipe.types import Document
+from office import SCAN, pdf
+
+
+def drawn(*pages: Callable[[Canvas], Any]) -> Document:
+    """Return the document of a PDF with a page for each function."""
+    file = io.BytesIO()
+    canvas = Canvas(file, invariant=1)
+    for page in pages:
+        canvas.setFont("Helvetica", 12)
+        page(canvas)
+        canvas.showPage()
+    canvas.save()
+    return document_of(file.getvalue(), name="a.pdf")
+
+
+KEPT = [
+    ("certified by ISO-\n9001 today", "ISO-9001"),
+    ("the part AX-\n200 is", "AX-200"),
+    ("the part 4711-\n0815-2 is", "4711-0815-2"),
+    ("since COVID-\n19 came", "COVID-19"),
+    ("call it with --dry-\nrun first", "--dry-run"),
+    ("see file-\nname.py there", "file-name.py"),
+    ("read my_long-\nname there", "my_long-name"),
+    ("at https://www.ex-\nample.org/a now", "https://www.ex-ample.org/a"),
+    ("at https://example.org/some/long-\npath now", "https://example.org/some/long-path"),
+    ("in /usr/lib/foo-\nbar now", "/usr/lib/foo-bar"),
+    ("write to info@my-\nfirm.org now", "info@my-firm.org"),
+    ("a state-of-the-\nart method", "state-of-the-art"),
+    ("a state-\nof-the-art method", "state-of-the-art"),
+    ("a well-\nknown method", "well-known"),
+    ("a rule-\nbased method", "rule-based"),
+    ("a (pre)-\nview of", "(pre)-view"),
+    ("an e-\nmail came", "e-mail"),
+    ("the PDF-\nfile is", "PDF-file"),
+    ("die Online-\nShops sind", "Online-Shops"),
+    ("by Jean-\nPaul himself", "Jean-Paul"),
+    ("c'est peut-\nêtre vrai", "peut-être"),
+    ("the re-\ncreated thing, re-created", "re-created thing"),
+]
+
+
+@pytest.mark.parametrize(("lines", "kept"), KEPT)
+def test_a_hyphen_of_the_word_stays_at_a_lines_end(lines: str, kept: str) -> None:
+    assert kept in document_of(pdf([lines]), name="a.pdf").text
+
+
+@pytest.mark.parametrize(
+    ("lines", "joined"),
+    [
+        ("much infor-\nmation is", "information"),
+        ("the multi-\nplication is", "multiplication"),
+        ("these high-\nlights are", "highlights"),
+        ("an un-\nknown thing", "unknown"),
+        ("the re-\ncreated thing, recreated", "recreated thing"),
+        ("OF INFOR-\nMATION SYSTEMS", "INFORMATION"),
+        ("die Über-\nprüfung ist", "Überprüfung"),
+        ("la connais-\nsance est", "connaissance"),
+    ],
+)
+def test_a_divided_word_is_joined(lines: str, joined: str) -> None:
+    assert joined in document_of(pdf([lines]), name="a.pdf").text
+
+
+def test_a_hyphen_for_the_rest_of_the_next_word_stays() -> None:
+    text = document_of(pdf(["alle Vor-\nund Nachteile, pre-\nand postwar"]), name="a.pdf").text
+    assert text == "alle Vor-\nund Nachteile, pre-\nand postwar"
+
+
+def test_a_word_divided_by_a_page_break_is_on_its_first_page() -> None:
+    document = document_of(pdf(["much infor-", "mation of ISO-", "9001 is here"]), name="a.pdf")
+    assert document.text == "much information\n\fof ISO-9001\n\fis here"
+
+
+def test_text_of_many_line_ends_takes_steps_as_it_grows() -> None:
+    from embedpipe.files._hyphens import join_divided_words
+
+    assert join_divided_words("a-\n" * 300_000) == "a-" * 299_999 + "a-\n"
+    assert join_divided_words("\xad" * 300_000) == "\xad" * 300_000
+
+
+def raised(before: str, number: str, behind: str) -> Callable[[Canvas], None]:
+    def draw(canvas: Canvas) -> None:
+        text = canvas.beginText(72, 700)
+        text.textOut(before)
+        text.setRise(5)
+        text.setFont("Helvetica", 8)
+        text.textOut(number)
+        text.setRise(0)
+        text.setFont("Helvetica", 12)
+        text.textOut(behind)
+        canvas.drawText(text)
+
+    return draw
+
+
+@pytest.mark.parametrize(
+    ("before", "number", "behind", "text"),
+    [
+        ("about 10", "6", " cells", "about 10^6 cells"),
+        ("about 10", "-3", " mol", "about 10^-3 mol"),
+        ("an area of 5 m", "2", " or so", "an area of 5 m^2 or so"),
+        ("an area of 5 km", "2", ", or so", "an area of 5 km^2, or so"),
+        ("(a + b)", "2", " is", "(a + b)^2 is"),
+        ("the results", "12", " say", "the results[12] say"),
+        ("the results.", "3", " So", "the results.[3] So"),
+        ("the results (of all)", "3", " say", "the results (of all)[3] say"),
+        ("since 2019", "3", " it is", "since 2019[3] it is"),
+        ("Ann Smith", "1,2", " and others", "Ann Smith[1,2] and others"),
+    ],
+)
+def test_a_raised_number_is_a_power_or_a_footnotes_mark(before: str, number: str, behind: str, text: str) -> None:
+    assert drawn(raised(before, number, behind)).text == text
+
+
+def test_a_raised_number_that_stands_apart_in_the_file_belongs_to_its_base() -> None:
+    def draw(canvas: Canvas) -> None:
+        canvas.drawString(72, 650, "x 10")
+        canvas.setFont("Helvetica", 7)
+        canvas.drawString(97, 655, "23")
+        canvas.setFont("Helvetica", 12)
+        canvas.drawString(108, 650, "units")
+
+    assert drawn(draw).text == "x 10^23 units"
+
+
+@pytest.mark.parametrize("rotation", [0, 90, 180, 270])
+@pytest.mark.parametrize("turn", [0, 90, 180, 270])
+def test_lines_come_in_their_order_however_a_page_is_turned(rotation: int, turn: int) -> None:
+    def draw(canvas: Canvas) -> None:
+        canvas.setPageRotation(rotation)
+        canvas.translate(300, 400)
+        canvas.rotate(turn)
+        for place, line in enumerate(["The first line", "the second with infor-", "mation, and the third"]):
+            canvas.drawString(-100, -15 * place, line)
+
+    assert drawn(draw).text == "The first line\nthe second with information, and the third"
+
+
+def form(canvas: Canvas) -> None:
+    acro = canvas.acroForm
+    canvas.drawString(72, 700, "Name:")
+    acro.textfield(name="n", value="Ann Example", x=120, y=695, width=200, height=18)
+    canvas.drawString(72, 640, "Address")
+    acro.textfield(name="a", value="12 High Street", x=72, y=615, width=200, height=18)
+    canvas.drawString(72, 560, "Country:")
+    acro.choice(name="c", value="FR", options=[("France", "FR"), ("Peru", "PE")], x=140, y=555, width=80, height=18)
+    acro.checkbox(name="s", checked=True, x=72, y=500, size=12)
+    canvas.drawString(90, 502, "Smoker")
+    acro.checkbox(name="d", checked=False, x=72, y=480, size=12)
+    canvas.drawString(90, 482, "Driver")
+    acro.radio(name="sex", value="f", selected=True, x=72, y=450, size=12)
+    canvas.drawString(90, 452, "female")
+    acro.radio(name="sex", value="m", selected=False, x=172, y=450, size=12)
+    canvas.drawString(190, 452, "male")
+    acro.textfield(name="form.code[0]", tooltip="Code", value="K-7", x=400, y=100, width=100, height=18)
+    acro.textfield(name="pin", value="1234", fieldFlags="password", x=400, y=60, width=100, height=18)
+    acro.checkbox(name="alone", checked=True, x=400, y=30, size=12)
+
+
+def test_values_of_a_form_stand_beside_their_labels() -> None:
+    assert drawn(form).text.split("\n") == [
+        *["Name: Ann Example", "Address 12 High Street", "Country: France", "[x] Smoker", "[ ] Driver"],
+        *["[x] female [ ] male", "", "Code: K-7", "[x] alone"],
+    ]
+
+
+def test_words_of_annotations_stand_behind_their_page() -> None:
+    def draw(canvas: Canvas) -> None:
+        canvas.drawString(72, 700, "The page.")
+        canvas.textAnnotation("Is this so?", Rect=[100, 100, 120, 120])
+        canvas.freeTextAnnotation("Free text", "/Helv 12 Tf", Rect=[100, 200, 200, 220])
+        canvas.highlightAnnotation("Well said", Rect=[72, 700, 120, 712])
+        canvas.linkURL("https://example.org", (72, 600, 100, 620))
+
+    text = drawn(draw, lambda canvas: canvas.drawString(72, 700, "Next.")).text
+    assert text == "The page.\n\nNote: Is this so?\nFree text\nHighlight: Well said\n\fNext."
+
+
+def test_a_page_that_shows_letters_as_lines_has_no_text_layer() -> None:
+    def outlines(canvas: Canvas) -> None:
+        for place in range(40):
+            canvas.circle(72 + 5 * place, 700, 3)
+
+    def frame(canvas: Canvas) -> None:
+        canvas.rect(72, 72, 400, 600)
+
+    def scan(canvas: Canvas) -> None:
+        canvas.drawImage(SCAN, 100, 100)
+
+    document = drawn(lambda canvas: canvas.drawString(72, 700, "Text"), outlines, frame, scan)
+    assert document.metadata["pages_without_text"] == [2, 4]
+    assert document.metadata["left_out"] == ["pages 2 and 4 have no text layer"]
+
+
+def test_a_pdf_says_who_wrote_it_and_labels_its_pages() -> None:
+    def preface(canvas: Canvas) -> None:
+        canvas.setTitle("Tea")
+        canvas.setAuthor("Ann  Example")
+        canvas.addPageLabel(0, style="ROMAN_LOWER")
+        canvas.addPageLabel(1, style="ARABIC")
+        canvas.drawString(72, 700, "Preface")
+
+    document = drawn(preface, lambda canvas: canvas.drawString(72, 700, "Text"))
+    assert (document.metadata["title"], document.metadata["author"]) == ("Tea", "Ann Example")
+    assert [tuple(location) for location in document.locations] == [(0, {"page_label": "i"}), (9, {"page_label": "1"})]
+
+
+def test_titles_of_the_outline_become_headings() -> None:
+    def chapter(canvas: Canvas) -> None:
+        for level, (title, key) in enumerate([("Green tea", "g"), ("Water", "w"), ("Twice", "t")]):
+            canvas.bookmarkPage(key)
+            canvas.addOutlineEntry(title, key, level=min(level, 1))
+        for place, line in enumerate(["Green tea", "It needs water.", "Water", "Twice", "Twice"]):
+            canvas.drawString(72, 700 - 15 * place, line)
+
+    assert drawn(chapter).text == "# Green tea\nIt needs water.\n## Water\nTwice\nTwice"

@@ -40,14 +40,23 @@ def chart(root: Any) -> list[Block]:
 
 
 def _points(series: Any, *names: str) -> dict[int, str]:
-    for name in names:
-        found = series.find(_C + name)
-        if found is not None:
-            points = ((point.get("idx", ""), point.findtext(f"{_C}v") or "") for point in found.iter(f"{_C}pt"))
-            return {
-                int(place): " ".join(text.split()) for place, text in points if place.isdecimal() and len(place) < 9
-            }
-    return {}
+    """Return the labels or figures of a series by their place. Labels of several levels are joined."""
+    found: dict[int, str] = {}
+    for element in (child for name in names for child in series.findall(_C + name)):
+        for point in element.iter(f"{_C}pt"):
+            place, text = point.get("idx", ""), " ".join((point.findtext(f"{_C}v") or "").split())
+            if place.isascii() and place.isdecimal() and len(place) < 9:
+                at = int(place)
+                found[at] = f"{text} {found[at]}" if at in found else _figure(text)
+    return found
+
+
+def _figure(text: str) -> str:
+    """Return a number without the digits that a computer adds, such as 4.4 for 4.4000000000000004."""
+    try:
+        return f"{float(text):.15g}" if len(text) > 15 else text
+    except ValueError:
+        return text
 
 
 def diagram(root: Any) -> Sequence[Block]:

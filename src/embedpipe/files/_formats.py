@@ -10,6 +10,10 @@ from embedpipe.files.parsed import Parser
 _OWN = {
     "pdf": "embedpipe.files.pdf:parse",
     "docx": "embedpipe.files.word:parse",
+    "docm": "embedpipe.files.word:parse",
+    "pptx": "embedpipe.files.pptx:parse",
+    "pptm": "embedpipe.files.pptx:parse",
+    "ppsx": "embedpipe.files.pptx:parse",
     "html": "embedpipe.files.html:parse",
     "htm": "embedpipe.files.html:parse",
     "xhtml": "embedpipe.files.html:parse",

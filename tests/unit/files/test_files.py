@@ -303,7 +303,7 @@ def test_text_is_read_as_it_is_shown(tmp_path: Path, monkeypatch: pytest.MonkeyP
 
 @pytest.mark.parametrize(
     ("name", "data", "module"),
-    [("a.pdf", pdf(["x"]), "pypdfium2"), ("a.docx", word(fill), "lxml"), ("a.html", b"<p>x", "markdownify")],
+    [("a.pdf", pdf(["x"]), "pypdfium2"), ("a.docx", word(fill), "lxml"), ("a.html", b"<p>x", "selectolax")],
 )
 def test_without_the_extra_the_message_names_it(tmp_path: Path, name: str, data: bytes, module: str) -> None:
     (tmp_path / name).write_bytes(data)

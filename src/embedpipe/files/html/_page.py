@@ -1,0 +1,195 @@
+"""HTML as Markdown. Headings, lists, tables and code keep their form. Scripts, navigation and addresses are left out.
+
+Lexbor reads pages as HTML5 says, as browsers do: optional end tags, misplaced elements, encodings by their web names.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from embedpipe._optional import require
+from embedpipe.errors import InputError
+from embedpipe.files._decoding import codec_of, decode
+from embedpipe.files.html._formulas import linear
+from embedpipe.files.html._limits import check_nesting
+from embedpipe.files.html._writer import ATTRIBUTED, MarkdownWriter
+from embedpipe.files.parsed import Parsed, ReadOptions
+
+MAX_BYTES = 32 * 2**20
+_MARKS = (b"\xef\xbb\xbf", b"\xff\xfe", b"\xfe\xff")
+_META = re.compile(rb"""<meta\s[^>]*?charset\s*=\s*["']?\s*([^\s"'/>;]+)""", re.IGNORECASE)
+_COMMENT = re.compile(rb"<!--.*?-->", re.DOTALL)
+_XML = re.compile(r"\s*<\?xml\s")
+_EMPTY_ELEMENT = re.compile(r"<([A-Za-z][\w:-]*)((?:\s[^<>]*)?)/>")
+
+_LINE_NUMBERS = (
+    ".linenos, .lineno, .linenumber, .line-number, .line-numbers, .lineNumbers, .linenodiv, .hljs-ln-numbers, "
+    ".blob-num, .gutter, .rouge-gutter, .LineNr, .ln"
+)
+_FORMULAS = ".katex-html, .MathJax_Preview, span.MathJax"
+"""Formulas as they are drawn. Their MathML or TeX stands beside them."""
+_EXAMINED = f"button, noscript, math, {_FORMULAS}, a.headerlink, a.anchor, {_LINE_NUMBERS}"
+_NUMBERED = re.compile(r"[\s\d.:|…+-]*")
+_PERMALINK = re.compile(r"[\s¶#§🔗]*")
+_ASKS_FOR_SCRIPTS = re.compile(r"java\s?script", re.IGNORECASE)
+_DISCLOSES = re.compile(r"accordion|collaps|toggle|expand|faq|question|\btab", re.IGNORECASE)
+_WITH_WORDS = frozenset(
+    "p li td th dt dd summary label legend figcaption caption blockquote h1 h2 h3 h4 h5 h6 b strong em i span a".split()  # noqa: SIM905
+)
+_ABOUT = {"author": "author", "description": "description", "date": "date", "article:published_time": "date"}
+_LEFT_OUT = {
+    "iframe": "embedded pages",
+    "object": "embedded objects",
+    "embed": "embedded objects",
+    "select": "most choices of long lists",
+}
+
+
+def parse(data: bytes, name: str, options: ReadOptions) -> Parsed:
+    """Return the page's text as Markdown, and its title, author, description, date and language.
+
+    Raises:
+        InputError: If the file is over 32 MB, or no text.
+        RecursionError: If its elements are nested too deep.
+    """
+    if len(data) > MAX_BYTES:
+        raise InputError(f"{name} is over {MAX_BYTES >> 20} MB of HTML. Cut it into several files.")
+    page = _decoded(data, name, options.encoding)
+    found = markdown(page.text)
+    return Parsed(found.text, {**page.metadata, **found.metadata}, left_out=found.left_out)
+
+
+def markdown(source: str) -> Parsed:
+    """Do the same as `parse` for a page or a part of one, of any length."""
+    tree = _tree(source)
+    left_out, replaced = _examined(tree)
+    writer = MarkdownWriter()
+    _write(tree.root, writer, left_out, replaced)
+    report = [f"{_LEFT_OUT[tag]} ({number} <{tag}>)" for tag, number in writer.left_out.items()]
+    return Parsed(writer.markdown(), _metadata(tree), left_out=report)
+
+
+def _decoded(data: bytes, name: str, encoding: str | None) -> Parsed:
+    """Decode a page as browsers do: by its mark, by what it declares, else by a guess. Broken bytes become U+FFFD."""
+    if encoding is not None or data.startswith(_MARKS):
+        return decode(data, name, encoding)
+    declared = _META.search(_COMMENT.sub(b"", data[:4096]))
+    codec = codec_of(declared[1].decode("ascii", "replace")) if declared else None
+    if codec is not None and codec.startswith("utf-16"):
+        codec = "utf-8"  # who reads these bytes as ASCII must not take them for UTF-16
+    if codec is not None:
+        text = data.decode(codec, "replace")
+        if codec != "utf-8":
+            return Parsed(text, {"encoding": codec})
+        if 2 * text.count("\ufffd") <= len(text) - len(text.encode("ascii", "ignore")):
+            return Parsed(text)
+    try:
+        return decode(data, name)
+    except InputError:
+        if b"\0" in data:
+            raise
+        text = data.decode("utf-8", "replace")
+        return Parsed(text if text.count("\ufffd") * 100 < len(text) else data.decode("cp1252", "replace"))
+
+
+def _tree(source: str) -> Any:
+    """Return the page's tree.
+
+    Raises:
+        RecursionError: If elements are nested too deep.
+        MemoryError: If the page needs too much memory.
+    """
+    lexbor = require("selectolax.lexbor", extra="files")
+    if _XML.match(source):
+        source = _EMPTY_ELEMENT.sub(r"<\1\2></\1>", source)
+    check_nesting(source)
+    try:
+        return lexbor.LexborHTMLParser(source.encode("utf-8", "replace"))
+    except lexbor.SelectolaxError as error:
+        raise MemoryError from error
+
+
+def _examined(tree: Any) -> tuple[set[int], dict[int, str]]:
+    """Return the elements that are left out, and those of which another text is written, by their identity."""
+    left_out: set[int] = set()
+    replaced: dict[int, str] = {}
+    for node in tree.css(_EXAMINED):
+        if node.tag == "math":
+            replaced[node.mem_id] = linear(node)
+        elif _is_left_out(node):
+            left_out.add(node.mem_id)
+            if node.tag == "td" and node.next is not None and node.next.tag == "td":  # code beside its line's number
+                node.next.attrs["data-code"] = ""
+    return left_out, replaced
+
+
+def _is_left_out(node: Any) -> bool:
+    tag = node.tag
+    if tag == "button":
+        return _is_action(node)
+    text = node.text()
+    if tag == "noscript":
+        return not text.strip() or (len(text) < 500 and _ASKS_FOR_SCRIPTS.search(text) is not None)
+    if tag == "a":
+        return _PERMALINK.fullmatch(text) is not None
+    if node.css_matches(_FORMULAS):
+        return True
+    return _NUMBERED.fullmatch(text) is not None
+
+
+def _is_action(button: Any) -> bool:
+    """Return whether a button only does something: "Buy", "Menu". Others are headings of what they open, or words."""
+    attributes = button.attributes
+    if "aria-expanded" in attributes or "aria-controls" in attributes or button.parent.tag in _WITH_WORDS:
+        return False
+    if attributes.get("type") in ("submit", "reset"):
+        return True
+    words = button.text(separator=" ").split()
+    if len(words) > 3 or words[-1:] == ["?"] or _DISCLOSES.search(attributes.get("class") or ""):
+        return False
+    following = button.next
+    for _ in range(5):
+        if following is None or following.is_element_node or following.text_content.strip():
+            break
+        following = following.next
+    return following is None or following.tag == "button" or not following.text().strip()
+
+
+def _metadata(tree: Any) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    title = tree.css_first("head > title") or tree.css_first("body title:not(svg title)")
+    if title is not None and title.text().split():
+        found["title"] = " ".join(title.text().split())
+    for meta in tree.css("head > meta"):
+        attributes = meta.attributes
+        key = _ABOUT.get((attributes.get("name") or attributes.get("property") or "").lower())
+        value = " ".join((attributes.get("content") or "").split())
+        if key and value:
+            found.setdefault(key, value)
+    language = tree.root.attributes.get("lang") or tree.root.attributes.get("xml:lang")
+    return {**found, "language": language.strip()} if language and language.strip() else found
+
+
+def _write(root: Any, writer: MarkdownWriter, left_out: set[int], replaced: dict[int, str]) -> None:
+    """Hand the elements and texts below `root` to the writer, in order. Nothing recurs: pages may be nested deep."""
+    above: list[Any] = []
+    node = root.first_child
+    while node is not None or above:
+        if node is None:
+            writer.end()
+            node = above.pop().next
+            continue
+        tag = node.tag
+        if tag == "-text":
+            writer.text(node.text_content)
+        elif node.is_element_node and (not left_out or node.mem_id not in left_out):
+            if tag == "math":
+                writer.text(replaced.get(node.mem_id, ""))
+            elif writer.start(tag, node.attributes if tag in ATTRIBUTED else {}):
+                if (child := node.first_child) is not None:
+                    above.append(node)
+                    node = child
+                    continue
+                writer.end()
+        node = node.next

@@ -245,6 +245,34 @@ def test_names_that_no_terminal_shows_are_escaped(command: Command, notes: Path)
     assert (report["kept"], [*report["failures"]]) == (4, [f"{notes}/latin-\udce4.txt"])
 
 
+def test_records_are_documents_of_their_file(command: Command, tmp_path: Path, database: Database) -> None:
+    teas, beside = tmp_path / "teas.jsonl", tmp_path / "teas.jsonl#1.md"
+
+    def write(*names: str) -> None:
+        teas.write_text("".join(json.dumps({"id": name, "post": {"body": f"{name} tea."}}) + "\n" for name in names))
+
+    def ids() -> set[str]:
+        return {Path(str(chunk.document_id)).name for chunk in PgVectorStore(database).find()}
+
+    def ingested(*options: object) -> dict[str, int]:
+        report = command("ingest", teas, "--text-field", "post.body", "--id-field", "id", "--json", *options).json
+        return {name: report[name] for name in ("added", "changed", "kept", "removed")}
+
+    write("Green", "Black", "White")
+    beside.write_text("A file with a number sign in its name.")
+    command("ingest", beside)
+    assert ingested() == {"added": 3, "changed": 0, "kept": 0, "removed": 0}
+    assert ids() == {"teas.jsonl#Green", "teas.jsonl#Black", "teas.jsonl#White", "teas.jsonl#1.md"}
+    write("Green", "White", "Yellow")
+    assert ingested() == {"added": 1, "changed": 1, "kept": 1, "removed": 1}  # the number of a record is metadata
+    assert ids() == {"teas.jsonl#Green", "teas.jsonl#White", "teas.jsonl#Yellow", "teas.jsonl#1.md"}
+    write("Green")
+    assert ingested("--prune") == {"added": 0, "changed": 0, "kept": 1, "removed": 3}
+    beside.unlink()
+    assert command("delete", teas, "--yes", "--json").json == {"documents": 1, "chunks": 1}
+    assert ids() == set()
+
+
 def test_an_encoding_that_was_guessed_is_told_and_can_be_set(command: Command, notes: Path) -> None:
     (notes / "kaese.txt").write_bytes("Der Käse ist schön weich, und die Brötchen sind süß.".encode("latin-1"))
     ended = command("ingest", notes)

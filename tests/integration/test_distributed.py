@@ -8,6 +8,7 @@ import signal
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -21,7 +22,7 @@ from embedpipe.distributed import Columns, Workers, from_documents, ingest, read
 from embedpipe.distributed.actors import SharedLimiter
 from embedpipe.embedding import Limits, RateLimiter
 from embedpipe.errors import ConfigurationError, InputError
-from embedpipe.files import read_document
+from embedpipe.files import ReadOptions, read_documents
 from embedpipe.storage import Database
 from embedpipe.testing import EmbeddingServer, FakeEmbeddingModel
 
@@ -246,22 +247,26 @@ class Locked:
 def test_files_are_the_documents_that_a_local_ingest_takes(tmp_path: Path) -> None:
     (tmp_path / "below").mkdir()
     (tmp_path / "below" / "tea.md").write_text("# Tea")
-    (tmp_path / "latin.txt").write_bytes("Käse".encode("latin-1"))
+    (tmp_path / "teas.jsonl").write_text('{"key": "g", "body": "Green tea."}\n{"key": "b", "body": "Black tea."}\n')
+    (tmp_path / "binary.txt").write_bytes(b"K\0\xffse")
     (tmp_path / "picture.png").write_bytes(b"\x89PNG")
-    table = pyarrow.Table.from_pylist(list(read_files(str(tmp_path)).iter_rows()))
-    columns, latin = Columns(), str(tmp_path / "latin.txt")
-    tea, unread = sorted(columns.documents(table), key=lambda document: document.id)
-    assert tea == read_document(tmp_path / "below" / "tea.md")
-    assert unread.id == latin
-    assert "is not UTF-8 text" in str(columns.errors(table)[latin])
+    options = ReadOptions(text_fields=["body"], id_field="key")
+    table = pyarrow.Table.from_pylist(list(read_files(str(tmp_path), options).iter_rows()))
+    columns, binary = Columns(), str(tmp_path / "binary.txt")
+    taken = {document.id: document for document in columns.documents(table)}
+    local = [*read_documents(tmp_path / "below" / "tea.md"), *read_documents(tmp_path / "teas.jsonl", options)]
+    assert taken.pop(binary).text == ""
+    assert taken == {document.id: replace(document, locations=list(document.locations)) for document in local}
+    assert {f"{tmp_path}/teas.jsonl#g", f"{tmp_path}/teas.jsonl#b"} < taken.keys()
+    assert "is no text" in str(columns.errors(table)[binary])
 
 
 def test_a_file_that_cannot_be_read_is_named_and_costs_no_other(tmp_path: Path) -> None:
-    (tmp_path / "latin.txt").write_bytes("Käse".encode("latin-1"))
+    (tmp_path / "binary.txt").write_bytes(b"K\0\xffse")
     (tmp_path / "tea.txt").write_text("Green tea.")
     target = service(FakeEmbeddingModel(dimensions=16), "files")
     report = ingest(read_files(str(tmp_path)), target, workers=Workers(embed=1))
-    assert (report.added, list(report.failures)) == (1, [str(tmp_path / "latin.txt")])
+    assert (report.added, list(report.failures)) == (1, [str(tmp_path / "binary.txt")])
     assert [chunk.document_id for chunk in target.store.find()] == [str(tmp_path / "tea.txt")]
 
 

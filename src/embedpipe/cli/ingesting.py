@@ -88,7 +88,7 @@ def ingest_files(
     skipped. A file's records that it no longer has are removed. `prune` removes documents whose files are not among
     these. It raises `InputError` if a file cannot be read, since its document would be removed.
     """
-    found = found_files(paths)
+    found = found_files(paths, reader=options.reader)
     if not found:
         print_passed_over(found.passed_over, skip_unknown=skip_unknown)
         raise InputError("There are no files to read. If their suffix is uncommon, name the files themselves.")

@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING, Any, cast
 
 from embedpipe._optional import require
 from embedpipe.errors import EmbedPipeError, InputError
-from embedpipe.files import document_of, known_suffixes
+from embedpipe.files import ReadOptions, documents_of, known_suffixes
 from embedpipe.ingest import AnyDocument, Intake, SeenIds
 from embedpipe.types import Document, Location
+
+DEFAULT = ReadOptions()
 
 if TYPE_CHECKING:
     from ray.data import Dataset
@@ -127,28 +129,29 @@ def from_documents(documents: Iterable[AnyDocument], *, blocks: int | None = Non
     return cast("Dataset", data.from_items(rows, override_num_blocks=blocks or max(len(rows) // 256, 1)))
 
 
-def read_files(paths: str | Sequence[str]) -> Dataset:
-    """Make a dataset of files, each a document as `embedpipe.files.read_document` makes it, with its path as id.
+def read_files(paths: str | Sequence[str], options: ReadOptions = DEFAULT) -> Dataset:
+    """Make a dataset of the documents that `embedpipe.files.read_documents` makes of files. Their paths are the ids.
 
     If a file cannot be read, the column `error` says why, and so does the report of the ingest.
 
     Args:
         paths: Files or folders, on disks that every node has or in a store that Ray reads (s3://, gs://, hdfs://).
-            Below a folder, every file of a known format is taken.
+            Below a folder, every file of a known format is taken. Ray does not tell which others there are.
+        options: How the files are read.
     """
     data = require("ray.data", extra="ray")
-    extensions = [suffix.removeprefix(".") for suffix in known_suffixes()]
+    extensions = [suffix.removeprefix(".") for suffix in known_suffixes(options.reader)]
     found = data.read_binary_files(paths, include_paths=True, file_extensions=extensions)
-    return cast("Dataset", found.map(_file))
+    return cast("Dataset", found.flat_map(_rows, fn_kwargs={"options": options}))
 
 
-def _file(row: Mapping[str, Any]) -> dict[str, Any]:
+def _rows(row: Mapping[str, Any], options: ReadOptions) -> list[dict[str, Any]]:
     path = row["path"]
     try:
-        document = document_of(row["bytes"], name=path)
+        documents = documents_of(row["bytes"], name=path, options=options)
     except InputError as error:
-        return {"id": path, "text": "", "metadata": "{}", "locations": "[]", "error": str(error)}
-    return {**_row(document), "error": None}
+        return [{"id": path, "text": "", "metadata": "{}", "locations": "[]", "error": str(error)}]
+    return [{**_row(document), "error": None} for document in documents]
 
 
 def _row(document: Document) -> dict[str, Any]:

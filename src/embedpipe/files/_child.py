@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from embedpipe.errors import ConfigurationError, InputError, MissingExtraError
-from embedpipe.files._formats import is_own, parser_of
+from embedpipe.files._formats import is_by_docling, is_own, parser_of
 from embedpipe.files._parts import read_part, write_part
 from embedpipe.files.parsed import Parsed, ReadOptions
 
@@ -39,6 +39,7 @@ class _Memory:
     def __init__(self, size: int) -> None:
         self._size = size
         self._loaded: set[str] = set()
+        self._is_limited = False
         try:
             import resource
         except ImportError:  # Windows
@@ -47,9 +48,15 @@ class _Memory:
             self._resource = resource
             resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
-    def limit_for(self, suffix: str, messages: _Messages) -> None:
-        """Load the parser of this suffix with all that it imports, then limit the memory. Do so once for a suffix."""
-        if suffix in self._loaded:
+    def limit_for(self, suffix: str, options: ReadOptions, messages: _Messages) -> None:
+        """Load the parser of this suffix with all that it imports, then limit the memory. Do so once for a suffix.
+
+        There is no limit for docling, whose models take gigabytes.
+        """
+        if is_by_docling(suffix, options.reader):
+            self._limit(None)
+            return
+        if suffix in self._loaded and self._is_limited:
             return
         self._loaded.add(suffix)
         self._limit(None)
@@ -61,6 +68,7 @@ class _Memory:
         self._limit(self._size)
 
     def _limit(self, size: int | None) -> None:
+        self._is_limited = size is not None
         if self._resource is None:
             return
         hard = self._resource.getrlimit(self._resource.RLIMIT_AS)[1]
@@ -78,7 +86,7 @@ def _answer(suffix: str, name: str, options: ReadOptions, data: bytes, messages:
     """Parse a file. Return the reply: its texts with their metadata, or why there are none."""
     messages.found.clear()
     try:
-        parsed = parser_of(suffix)(data, name, options)
+        parsed = parser_of(suffix, options.reader)(data, name, options)
         records = [_as_json(record) for record in ([parsed] if isinstance(parsed, Parsed) else parsed)]
         single = isinstance(parsed, Parsed)
         return json.dumps({"single": single, "records": records, "messages": messages.found}).encode()
@@ -121,8 +129,8 @@ def main() -> None:
         except EOFError:
             return
         try:
-            memory.limit_for(asked.decode(), messages)
             options = ReadOptions(**json.loads(given))
+            memory.limit_for(asked.decode(), options, messages)
             answer = _answer(asked.decode(), named.decode("utf-8", "surrogatepass"), options, data, messages)
         except MemoryError:
             answer = b'{"failed": "memory"}'

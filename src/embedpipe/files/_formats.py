@@ -5,6 +5,9 @@ from __future__ import annotations
 from typing import cast
 
 from embedpipe._plugins import Registry
+from embedpipe.errors import ConfigurationError
+from embedpipe.files.docling import SUFFIXES as DOCLING_SUFFIXES
+from embedpipe.files.docling import parse as by_docling
 from embedpipe.files.parsed import Parser
 
 _OWN = {
@@ -36,9 +39,20 @@ _TEXT_SUFFIXES = """
 """.split()  # noqa: SIM905 - read as a list of words
 
 
-def has_parser(suffix: str) -> bool:
+def check_reader(reader: str | None) -> None:
+    """Raise `ConfigurationError` for a reader that there is not."""
+    if reader not in (None, "docling"):
+        raise ConfigurationError(f"There is no reader {reader!r:.100}. Pass 'docling', or None for embedpipe's own.")
+
+
+def is_by_docling(suffix: str, reader: str | None) -> bool:
+    """Return whether docling reads files with this suffix."""
+    return reader == "docling" and suffix in DOCLING_SUFFIXES
+
+
+def has_parser(suffix: str, reader: str | None = None) -> bool:
     """Return whether files with this suffix (".pdf") are parsed. Others are read as text."""
-    return is_own(suffix) or (suffix not in _TEXT_SUFFIXES and suffix[1:] in FORMATS)
+    return is_by_docling(suffix, reader) or is_own(suffix) or (suffix not in _TEXT_SUFFIXES and suffix[1:] in FORMATS)
 
 
 def is_own(suffix: str) -> bool:
@@ -46,18 +60,19 @@ def is_own(suffix: str) -> bool:
     return suffix[1:] in _OWN
 
 
-def parser_of(suffix: str) -> Parser:
+def parser_of(suffix: str, reader: str | None = None) -> Parser:
     """Import the parser of a suffix (".pdf"), and return it. Call it in the parsing process only.
 
     Raises:
         ConfigurationError: If there is none, or its package cannot be imported.
     """
-    return cast("Parser", FORMATS.load(suffix[1:]))
+    return by_docling if is_by_docling(suffix, reader) else cast("Parser", FORMATS.load(suffix[1:]))
 
 
-def known_suffixes() -> list[str]:
+def known_suffixes(reader: str | None = None) -> list[str]:
     """Return the suffixes of the files that are taken below a folder, each with its dot."""
-    return list(dict.fromkeys([*_TEXT_SUFFIXES, *parsed_suffixes()]))
+    more = sorted(DOCLING_SUFFIXES) if reader == "docling" else []
+    return list(dict.fromkeys([*_TEXT_SUFFIXES, *parsed_suffixes(), *more]))
 
 
 def parsed_suffixes() -> list[str]:

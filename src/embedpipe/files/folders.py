@@ -43,12 +43,16 @@ class FoundFiles:
         return len(self.files)
 
 
-def found_files(paths: Iterable[Path]) -> FoundFiles:
+def found_files(paths: Iterable[Path], *, reader: str | None = None) -> FoundFiles:
     """Find each file named, and all files of a known format below each folder.
 
     A file that is named is taken whatever its suffix. Below a folder, these are passed over: files of unknown suffix,
     empty files, hidden files and folders (".git"), links to folders elsewhere, links that lead nowhere, pipes and
     devices.
+
+    Args:
+        paths: Files and folders.
+        reader: "docling" if the files will be read by docling, which knows more formats.
 
     Returns:
         An iterable of paths, in order. Its `passed_over` lists what was passed over, each with the reason.
@@ -59,7 +63,7 @@ def found_files(paths: Iterable[Path]) -> FoundFiles:
     found, folders = FoundFiles(), []
     for path in paths:
         if path.is_dir():
-            below = [*_below(path)]
+            below = [*_below(path, set(known_suffixes(reader)))]
             found.files += sorted(each for each, reason in below if reason is None)
             found.passed_over += sorted(PassedOver(each, reason) for each, reason in below if reason is not None)
             folders.append(path.resolve())
@@ -79,9 +83,8 @@ def _leads_into(passed_over: PassedOver, folders: Sequence[Path]) -> bool:
     return any(target.is_relative_to(folder) for folder in folders)
 
 
-def _below(folder: Path) -> Iterator[tuple[Path, Reason | None]]:
+def _below(folder: Path, known: set[str]) -> Iterator[tuple[Path, Reason | None]]:
     """Yield everything below a folder, with the reason if it is passed over. Hidden folders are not looked into."""
-    known = set(known_suffixes())
     for parent, folders, names in os.walk(folder, onerror=_refuse):
         entered = []
         for name in folders:

@@ -9,7 +9,7 @@ from typing import Any
 
 from embedpipe.errors import InputError
 from embedpipe.files._decoding import decode
-from embedpipe.files._formats import has_parser, known_suffixes, parsed_suffixes
+from embedpipe.files._formats import check_reader, has_parser, known_suffixes, parsed_suffixes
 from embedpipe.files._not_read import NOT_READ
 from embedpipe.files._parsing import parse
 from embedpipe.files.parsed import Parsed, ReadOptions, joined
@@ -104,7 +104,8 @@ def _parsed(data: bytes, name: str, options: ReadOptions) -> Parsed | list[Parse
     if len(data) > MAX_FILE_BYTES:
         raise InputError(f"{name} is over {MAX_FILE_BYTES >> 20} MB. Cut it into several files.")
     suffix = _suffix(name)
-    if has_parser(suffix):
+    check_reader(options.reader)
+    if has_parser(suffix, options.reader):
         parsed = parse(data, suffix=suffix, name=name, options=options)
     elif suffix in NOT_READ:
         raise InputError(f"{name} is {NOT_READ[suffix]}")

@@ -13,10 +13,7 @@ _TABLE = "a table of columns in binary form. Export it as .csv or .jsonl (pandas
 _PROGRAM = "a program or library. Leave it out."
 
 NOT_READ = {
-    **dict.fromkeys((".xls", ".xlt"), f"a spreadsheet of Excel before 2007. {_SHEET}"),
-    ".xlsb": f"a binary spreadsheet of Excel. {_SHEET}",
     ".numbers": f"a spreadsheet of Apple Numbers. {_SHEET}",
-    ".ods": f"a spreadsheet of LibreOffice. {_SHEET}",
     **dict.fromkeys((".doc", ".dot"), f"of Word before 2007. {_WORD}"),
     ".pages": f"a document of Apple Pages. {_WORD}",
     ".wpd": f"a document of WordPerfect. {_WORD}",

@@ -17,7 +17,13 @@ MAX_XML_BYTES = 32 * 2**20
 """How large the parts that are read may be when they are unpacked. Their trees take about ten times as much memory."""
 
 _STRICT = re.compile(rb"http://purl\.oclc\.org/ooxml/([A-Za-z]+)/([A-Za-z]+)")
-_KINDS = {"docx": "Word document", "pptx": "PowerPoint presentation", "odt": "OpenDocument file"}
+_KINDS = {
+    "docx": "Word document",
+    "pptx": "PowerPoint presentation",
+    "odt": "OpenDocument file",
+    "xlsx": "spreadsheet",
+}
+_OTHERWISE = {"xlsx": " or .csv"}
 
 
 _STREAMS = {
@@ -60,13 +66,15 @@ class Archive:
         data: The file's content.
         name: Its name for messages.
         suffix: The suffix of its format, without the dot.
+        max_bytes: How much all parts that are read may unpack to.
 
     Raises:
         InputError: If the file is encrypted, broken, or no archive.
     """
 
-    def __init__(self, data: bytes, name: str, *, suffix: str) -> None:
+    def __init__(self, data: bytes, name: str, *, suffix: str, max_bytes: int = MAX_XML_BYTES) -> None:
         self.name, self.suffix, self.kind = name, suffix, _KINDS[suffix]
+        self._max_bytes = max_bytes
         if data.startswith(OLE):
             raise InputError(refusal(data, name, suffix=suffix))
         self._size = 0
@@ -76,21 +84,28 @@ class Archive:
             raise self._broken(error) from error
 
     def _broken(self, error: Exception | str) -> InputError:
-        return InputError(f"{self.name} is broken, or no {self.kind} ({error}). Save it anew as .{self.suffix}.")
+        return InputError(
+            f"{self.name} is broken, or no {self.kind} ({error}). Save it anew as .{self.suffix}"
+            f"{_OTHERWISE.get(self.suffix, '')}."
+        )
 
     def __contains__(self, path: str) -> bool:
         return path in self._archive.NameToInfo
+
+    def paths(self) -> list[str]:
+        """Return the paths of all parts."""
+        return self._archive.namelist()
 
     def read(self, path: str) -> bytes:
         """Return a part. The standard library sees to it that no part unpacks to more than its declared size.
 
         Raises:
-            InputError: If all parts that were read unpack to more than `MAX_XML_BYTES`, or if it is broken.
+            InputError: If all parts that were read unpack to more than `max_bytes`, or if it is broken.
         """
         self._size += self._archive.getinfo(path).file_size
-        if self._size > MAX_XML_BYTES:
+        if self._size > self._max_bytes:
             raise InputError(
-                f"{self.name} unpacks to {self._size / 2**20:.0f} MB of XML, and at most {MAX_XML_BYTES >> 20} MB "
+                f"{self.name} unpacks to {self._size / 2**20:.0f} MB of XML, and at most {self._max_bytes >> 20} MB "
                 "are read. Cut it into several files."
             )
         try:

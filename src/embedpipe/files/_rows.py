@@ -11,7 +11,7 @@ are no years.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from embedpipe.types import Location
@@ -26,7 +26,11 @@ _BLANK = re.compile(r"\n\s*\n")
 
 
 def write(
-    rows: Sequence[tuple[int, Sequence[str]]], text: list[str], start: int, location: dict[str, Any]
+    rows: Sequence[tuple[int, Sequence[str]]],
+    text: list[str],
+    start: int,
+    location: dict[str, Any],
+    notes: Mapping[int, list[str]],
 ) -> tuple[list[Location], list[str]]:
     """Append the paragraphs of the rows to `text`, a blank line after each.
 
@@ -35,6 +39,7 @@ def write(
         text: The pieces of the text so far.
         start: The length of the text so far.
         location: What the location of each row says beside its number, such as the sheet.
+        notes: Lines that follow the row of this number. Those of rows that are not written stand at the end.
 
     Returns:
         A location for each row that was written, and the names of the columns, none if there is no header.
@@ -42,16 +47,19 @@ def write(
     rows = [row for row in rows if any(row[1])]
     above, names = _header(rows)
     beginnings = [_MARKUP.sub(r"\\", f"{name}: ") for name in names]
-    locations = []
+    written: dict[int, str] = {}
     for place, (number, cells) in enumerate(rows):
         if names and place > above:
-            paragraph = _record(beginnings, cells)
-        elif names and place == above:
-            continue
-        else:
+            written[number] = _record(beginnings, cells)
+        elif not names or place < above:
             joined = " | ".join(cells)
-            paragraph = _one_block(joined.strip(" |") if place < above else joined)
-        locations.append(Location(start, {**location, "row": number}))
+            written[number] = _one_block(joined.strip(" |") if place < above else joined)
+    for number, lines in notes.items():
+        beside = [written[number]] if number in written else []
+        written[number] = "\n".join([*beside, *map(_one_block, lines)])
+    locations = []
+    for number, paragraph in written.items():
+        locations.append(Location(start, {**location, "row": number} if number else location))
         text.append(paragraph)
         text.append("\n\n")
         start += len(paragraph) + 2
@@ -81,15 +89,16 @@ def _header(rows: Sequence[tuple[int, Sequence[str]]]) -> tuple[int, list[str]]:
         return above if first and filled[above] > 1 else 0, []
     names = first[0][1]
     for place, name in enumerate(names):
-        if not _is_value(name):
+        if not is_value(name):
             continue
         values = [cells[place] for cells in below if place < len(cells)]
         if not _YEAR.fullmatch(name) or any(_YEAR.fullmatch(value) for value in values):
             return above, []
-    if all(_is_value(name) for name in names if name):
+    if all(is_value(name) for name in names if name):
         return above, []
     return above, [" ".join(name.split()) or f"column {place}" for place, name in enumerate(names, 1)]
 
 
-def _is_value(cell: str) -> bool:
+def is_value(cell: str) -> bool:
+    """Return whether a cell holds a number, a date or true or false, and so is no name of a column."""
     return len(cell) < 40 and bool(_NUMBER.fullmatch(cell) or _DATE.fullmatch(cell) or cell.lower() in _TRUTH)

@@ -34,7 +34,7 @@ def parse(data: bytes, name: str, options: ReadOptions) -> Parsed:
     delimiter = first[1] if first else _delimiter(content[:_SAMPLE])
     rows = list(enumerate(_rows_of(content, delimiter), 2 if first else 1))
     text: list[str] = []
-    locations, names = _rows.write(rows, text, 0, {})
+    locations, names = _rows.write(rows, text, 0, {}, {})
     metadata = {**decoded.metadata, **({"columns": names} if names else {})}
     return Parsed("".join(text[:-1]) + "\n", metadata, locations, decoded.left_out)
 

@@ -143,7 +143,6 @@ def test_control_characters_are_removed_and_counted() -> None:
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("a.xls", "a spreadsheet of Excel before 2007. Save it as .xlsx or .csv"),
         ("a.numbers", "Apple Numbers. Save it as .xlsx or .csv"),
         ("a.doc", "of Word before 2007. Save it as .docx"),
         ("a.msg", "a message of Outlook. Save it as .eml"),

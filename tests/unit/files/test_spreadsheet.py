@@ -1,0 +1,234 @@
+"""Spreadsheets: each sheet's rows as records, with cells as a person sees them."""
+
+from __future__ import annotations
+
+import datetime as dt
+import io
+import re
+import zipfile
+from collections.abc import Callable
+from typing import Any
+
+import openpyxl
+import pytest
+from openpyxl.comments import Comment
+
+from embedpipe.errors import InputError
+from embedpipe.files import document_of
+from embedpipe.files._workbook import form_of
+from office import part, with_part
+
+SHEET = "xl/worksheets/sheet1.xml"
+
+
+def workbook(fill: Callable[[Any], None]) -> bytes:
+    """Return the workbook, whose first sheet is called Prices."""
+    book = openpyxl.Workbook()
+    book.active.title = "Prices"
+    fill(book)
+    file = io.BytesIO()
+    book.save(file)
+    return file.getvalue()
+
+
+def of_rows(*rows: list[Any], merged: str = "") -> bytes:
+    def fill(book: Any) -> None:
+        for row in rows:
+            book.active.append(row)
+        for area in merged.split():
+            book.active.merge_cells(area)
+
+    return workbook(fill)
+
+
+def text(data: bytes, name: str = "a.xlsx") -> str:
+    return document_of(data, name=name).text
+
+
+def test_sheets_rows_and_where_they_are() -> None:
+    def fill(book: Any) -> None:
+        book.active.append(["name", "price"])
+        book.active.append(["Green", 1.5])
+        book.active.append([])
+        book.active.append(["Black", 2.0])
+        hidden = book.create_sheet("Old")
+        hidden["C3"] = "sencha"
+        hidden.sheet_state = "hidden"
+        book.create_sheet("Empty")
+        book.properties.title = "Teas"
+        book.properties.creator = "Anna"
+
+    document = document_of(workbook(fill), name="a.xlsx")
+    assert document.text == "## Prices\n\nname: Green\nprice: 1.5\n\nname: Black\nprice: 2\n\n## Old\n\nsencha\n"
+    assert [(document.text[start:].split("\n")[0], place) for start, place in document.locations] == [
+        ("## Prices", {"sheet": "Prices"}),
+        ("name: Green", {"sheet": "Prices", "row": 2}),
+        ("name: Black", {"sheet": "Prices", "row": 4}),
+        ("## Old", {"sheet": "Old"}),
+        ("sencha", {"sheet": "Old", "row": 3}),
+    ]
+    known = document.metadata
+    assert (known["title"], known["author"]) == ("Teas", "Anna")
+    assert (known["sheets"], known["hidden_sheets"]) == (["Prices", "Old", "Empty"], ["Old"])
+
+
+@pytest.mark.parametrize(
+    ("value", "form", "shown"),
+    [
+        (1.0, "General", "1"),
+        (0.1 + 0.2, "General", "0.3"),
+        (123456789012345, "General", "123456789012345"),
+        (1234.5, "#,##0.00", "1234.5"),
+        (0.125, "0.0%", "12.5%"),
+        (0.25, "0%", "25%"),
+        (0.07, "0.00%", "7.00%"),
+        (5, '#,##0.00 "€"', "5.00 €"),
+        (5.5, "[$$-409]#,##0.00", "$5.50"),
+        (12, '0.## "kg"', "12 kg"),
+        (True, "General", "TRUE"),
+        (dt.datetime.fromisoformat("2024-01-02"), "DD.MM.YY", "2024-01-02"),
+        (dt.datetime.fromisoformat("2024-01-02T03:04:05"), "yyyy-mm-dd h:mm", "2024-01-02 03:04:05"),
+        (dt.time(8, 30), "h:mm", "08:30:00"),
+        (dt.timedelta(hours=30, minutes=5), "[h]:mm:ss", "30:05:00"),
+        ("one\r\ntwo", "General", "one\ntwo"),
+        ("0042", "@", "0042"),
+        ("#N/A", "General", "#N/A"),
+    ],
+)
+def test_a_cell_is_as_a_person_sees_it(value: Any, form: str, shown: str) -> None:
+    def fill(book: Any) -> None:
+        book.active.append(["name", "value"])
+        book.active.append(["Green", value])
+        book.active["B2"].number_format = form
+
+    assert text(workbook(fill)) == f"## Prices\n\nname: Green\nvalue: {shown}\n"
+
+
+@pytest.mark.parametrize("code", ["General", "0.00", "#,##0", "yyyy-mm-dd", "h:mm", "@", "", "0.00E+00", '"x', "[Red]"])
+def test_a_form_without_a_unit_leaves_the_number_as_it_is(code: str) -> None:
+    assert form_of(code) is None
+
+
+@pytest.mark.parametrize(
+    ("rows", "merged", "shown"),
+    [
+        (  # down
+            [["region", "tea"], ["North", "Green"], [None, "Black"], ["South", "Oolong"]],
+            "A2:A3",
+            "region: North\ntea: Green\n\nregion: North\ntea: Black\n\nregion: South\ntea: Oolong",
+        ),
+        (  # across
+            [["tea", "2023", "2024"], ["Green", "none", None], ["Black", 1, 2]],
+            "B2:C2",
+            "tea: Green\n2023: none\n2024: none\n\ntea: Black\n2023: 1\n2024: 2",
+        ),
+        (  # a header of two rows
+            [["tea", "2023", None, "2024"], [None, "Q1", "Q2", "Q1"], ["Green", 1, 2, 3]],
+            "A1:A2 B1:C1",
+            "tea: Green\n2023 Q1: 1\n2023 Q2: 2\n2024 Q1: 3",
+        ),
+        (  # a title
+            [["Prices of 2024", None], ["tea", "price"], ["Green", 1]],
+            "A1:B1",
+            "Prices of 2024\n\ntea: Green\nprice: 1",
+        ),
+    ],
+)
+def test_merged_cells_keep_their_columns(rows: list[list[Any]], merged: str, shown: str) -> None:
+    assert text(of_rows(*rows, merged=merged)) == f"## Prices\n\n{shown}\n"
+
+
+def test_comments_stand_below_their_row() -> None:
+    def fill(book: Any) -> None:
+        book.active.append(["name", "price"])
+        book.active.append(["Green", 1])
+        for cell in ("A1", "B2", "B9"):
+            book.active[cell].comment = Comment(f"says {cell}", "Anna")
+
+    assert text(workbook(fill)) == (
+        "## Prices\n\nname: Green\nprice: 1\ncomment on B2: says B2\n\n"
+        "comment on A1: says A1\n\ncomment on B9: says B9\n"
+    )
+
+
+def test_formulas_have_their_values_and_those_without_are_counted() -> None:
+    data = of_rows(["a", "b"], ["x", "=1+1"], ["y", "=1/0"])
+    xml = (
+        part(data, SHEET)
+        .replace("<v></v>", "<v>2</v>", 1)
+        .replace("<v />", "<v>2</v>", 1)
+        .replace("<v/>", "<v>2</v>", 1)
+    )
+    document = document_of(with_part(data, SHEET, xml), name="a.xlsx")
+    assert document.text == "## Prices\n\na: x\nb: 2\n\na: y\n"
+    assert document.metadata["left_out"] == [
+        "1 formulas without a value (open and save the file in Excel or LibreOffice)"
+    ]
+
+
+def test_pictures_are_counted() -> None:
+    data = with_part(of_rows(["a", "b"]), "xl/media/image1.png", b"x")
+    assert document_of(data, name="a.xlsx").metadata["left_out"] == ["1 pictures"]
+
+
+def test_a_declared_dimension_costs_nothing() -> None:
+    data = of_rows(["name", "price"], ["Green", 1])
+    xml = part(data, SHEET).replace('<dimension ref="A1:B2"', '<dimension ref="A1:XFD1048576"')
+    assert "XFD1048576" in xml
+    assert text(with_part(data, SHEET, xml)) == "## Prices\n\nname: Green\nprice: 1\n"
+
+
+def test_a_spreadsheet_of_libreoffice_is_read() -> None:
+    cell = '<table:table-cell office:value-type="{}"><text:p>{}</text:p></table:table-cell>'
+    number = '<table:table-cell office:value-type="float" office:value="1.5"><text:p>1,5</text:p></table:table-cell>'
+    row = "<table:table-row>{}</table:table-row>"
+    rows = row.format(cell.format("string", "name") + cell.format("string", "price"))
+    rows += row.format(cell.format("string", "Green") + number)
+    spaces = " ".join(
+        f'xmlns:{name}="urn:oasis:names:tc:opendocument:xmlns:{name}:1.0"' for name in ("office", "table", "text")
+    )
+    body = f'<office:spreadsheet><table:table table:name="Prices">{rows}</table:table></office:spreadsheet>'
+    content = f"<office:document-content {spaces}><office:body>{body}</office:body></office:document-content>"
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w") as archive:
+        archive.writestr("mimetype", "application/vnd.oasis.opendocument.spreadsheet")
+        archive.writestr("content.xml", content)
+    document = document_of(file.getvalue(), name="a.ods")
+    assert document.text == "## Prices\n\nname: Green\nprice: 1.5\n"
+
+
+def far_away() -> bytes:
+    return workbook(lambda book: book.active.__setitem__("A1", "x") or book.active.__setitem__("XFD1048576", "y"))
+
+
+def merged_everywhere() -> bytes:
+    data = of_rows(*([["x", "y"]] * 300))
+    areas = '<mergeCell ref="A1:XFD1048576"/>' * 20_000
+    return with_part(
+        data, SHEET, part(data, SHEET).replace("</sheetData>", f"</sheetData><mergeCells>{areas}</mergeCells>")
+    )
+
+
+def test_many_merged_areas_end() -> None:
+    assert text(merged_everywhere()).count("x") >= 300
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "message"),
+    [
+        ("a.xlsx", b"PK\x03\x04\xff\xfe", r"a\.xlsx is broken, or no spreadsheet .* as \.xlsx or \.csv"),
+        ("a.xlsx", b"a,b\n1,2\n", r"a\.xlsx is broken, or no spreadsheet .* \.csv"),
+        ("a.xlsx", of_rows(["a"])[:-100], r"a\.xlsx is broken, or no spreadsheet .* \.csv"),
+        ("a.xlsx", with_part(of_rows(["a"]), SHEET, "<nope"), r"a\.xlsx is broken, or no spreadsheet .* \.csv"),
+        ("a.xlsx", with_part(of_rows(["a"]), SHEET, b" " * (129 << 20)), "unpacks to 129 MB, and at most 128 MB"),
+        ("a.xlsx", with_part(of_rows(["a"]), "xl/sharedStrings.xml", b" " * (129 << 20)), "unpacks to 129 MB"),
+        ("a.xlsx", of_rows(), "holds no text"),
+        ("a.xlsx", far_away(), "more memory than a parser may take"),
+        ("a.xls", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + b"\0" * 600, r"a\.xls is broken, or no spreadsheet .* \.csv"),
+        ("a.ods", b"PK\x03\x04", r"a\.ods is broken, or no spreadsheet .* \.csv"),
+        ("a.numbers", b"PK\x03\x04", r"a spreadsheet of Apple Numbers\. Save it as \.xlsx or \.csv"),
+    ],
+)
+def test_what_cannot_be_read_is_named(name: str, data: bytes, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        document_of(data, name=name)

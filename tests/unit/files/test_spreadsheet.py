@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime as dt
 import io
-import re
 import zipfile
 from collections.abc import Callable
 from typing import Any
@@ -192,6 +191,7 @@ def test_a_spreadsheet_of_libreoffice_is_read() -> None:
     file = io.BytesIO()
     with zipfile.ZipFile(file, "w") as archive:
         archive.writestr("mimetype", "application/vnd.oasis.opendocument.spreadsheet")
+        archive.writestr("META-INF/manifest.xml", "<manifest/>")
         archive.writestr("content.xml", content)
     document = document_of(file.getvalue(), name="a.ods")
     assert document.text == "## Prices\n\nname: Green\nprice: 1.5\n"

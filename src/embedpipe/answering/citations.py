@@ -6,12 +6,13 @@ import re
 from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Literal, TypeAlias
 
 from embedpipe.retrieval.context import Passage
 from embedpipe.text import SPACED_LETTER, sentence_spans, words
+from embedpipe.types import Metadata
 
 Status: TypeAlias = Literal["quoted", "paraphrased", "unsupported", "misquoted", "unknown_source"]
 
@@ -51,6 +52,8 @@ class Citation:
             original document. For cleaned text, that of the chunk. None if nothing was found.
         end_index: The end of the same place.
         support: The share of the statement's words that the source has, from 0 to 1.
+        metadata: The metadata of the chunk in which the quotation begins, such as its page, slide, or sheet and row. If
+            nothing was found, those of the source.
     """
 
     source: int
@@ -60,6 +63,7 @@ class Citation:
     start_index: int | None = None
     end_index: int | None = None
     support: float = 0.0
+    metadata: Metadata = field(default_factory=dict)
 
     @property
     def valid(self) -> bool:
@@ -188,7 +192,13 @@ def _citation(
     number: int, source: Passage, *, status: Status, span: tuple[int, int] | None, support: float
 ) -> Citation:
     if span is None:
-        return Citation(source=number, status=status, document_id=source.document_id, support=support)
+        return Citation(
+            source=number,
+            status=status,
+            document_id=source.document_id,
+            support=support,
+            metadata=source.metadata,
+        )
     start, end = source.place(*span)
     return Citation(
         source=number,
@@ -198,6 +208,7 @@ def _citation(
         start_index=start,
         end_index=end,
         support=support,
+        metadata=source.metadata_at(span[0]),
     )
 
 

@@ -127,4 +127,5 @@ def _citation(sources: Sequence[Passage], candidate: tuple[int, int, int]) -> Ci
         start_index=place[0],
         end_index=place[1],
         support=1.0,
+        metadata=source.metadata_at(start),
     )

@@ -83,8 +83,7 @@ def hits_table(results: Sequence[SearchResult]) -> Table:
     numbers = ("#", "score", "dense (rank)", "lexical (rank)")
     table = new_table(*numbers, "document [start:end]", right=numbers)
     for place, result in enumerate(results, 1):
-        page = f" p. {result.metadata['page']}" if "page" in result.metadata else ""
-        place_in = f"[{result.chunk.start_index}:{result.chunk.end_index}]{page}"
+        place_in = f"[{result.chunk.start_index}:{result.chunk.end_index}]{_place(result.metadata)}"
         document = Text(f"{result.document_id or result.id} {place_in}")
         table.add_row(
             str(place),
@@ -108,6 +107,13 @@ def progress_bar(*columns: ProgressColumn, transient: bool = False) -> Progress:
     """Return a progress bar on stderr, by default with a count. It shows nothing if stderr is not a terminal."""
     shown = columns or (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     return Progress(*shown, console=errors, transient=transient, disable=not errors.is_terminal)
+
+
+def _place(metadata: Mapping[str, Any]) -> str:
+    """Return where a chunk is in its file, as a person says it: " p. 12", " sheet Prices, row 40"."""
+    named = {"page": "p.", "slide": "slide", "sheet": "sheet", "row": "row"}
+    found = [f"{word} {metadata[key]}" for key, word in named.items() if metadata.get(key) is not None]
+    return f" {', '.join(found)}" if found else ""
 
 
 def _leg(score: float | None, rank: int | None) -> str:
@@ -153,7 +159,9 @@ def _citation_line(citation: Citation) -> Text:
     line = Text(f"  [{citation.source}] ")
     line.append(words, style=style)
     if citation.start_index is not None:
-        line.append(f"  {citation.document_id or ''} [{citation.start_index}:{citation.end_index}]  ")
+        line.append(
+            f"  {citation.document_id or ''} [{citation.start_index}:{citation.end_index}]{_place(citation.metadata)}  "
+        )
         line.append(f"“{' '.join((citation.quote or '').split())}”", style="dim")
     return line
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
@@ -53,6 +54,11 @@ class Passage:
         if self.cleaned:
             return self.start_index, self.end_index
         return self.start_index + start, self.start_index + end
+
+    def metadata_at(self, start: int) -> Metadata:
+        """Return the metadata, such as the page, of the last chunk that begins at or before `text[start]`."""
+        starts = [result.chunk.start_index - self.start_index for result in self.results]
+        return self.results[max(bisect_right(starts, start) - 1, 0)].metadata
 
     @property
     def stretches(self) -> list[tuple[int, int]]:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from embedpipe.answering.citations import checked_statements, find_quote
@@ -151,3 +153,19 @@ def test_sources_without_sentences_give_no_statement() -> None:
     assert ExtractiveAnswerer().statements("what?", []) == []
     with pytest.raises(ConfigurationError):
         ExtractiveAnswerer(max_sentences=0)
+
+
+def test_a_citation_has_the_page_of_the_chunk_in_which_its_quotation_begins() -> None:
+    text = "Green tea takes two minutes.\nBlack tea takes four minutes.\nWhite tea takes five."
+    hits, start = [], 0
+    for number, page in enumerate(text.split("\n"), 1):
+        hit = result(start, start + len(page), score=1 / number, index=number, document=text)
+        hits.append(replace(hit, chunk=hit.chunk._replace(metadata={"page": number})))
+        start += len(page) + 1
+    [source], _ = build_context(hits, ContextSettings(max_tokens=None))
+    assert len(source.results) == 3
+    answer = 'It is "four minutes" [1]. Green tea takes two minutes [1]. Nothing of this is said at all [1].'
+    cited = [citation for statement in checked_statements(answer, [source]) for citation in statement.citations]
+    assert [citation.metadata["page"] for citation in cited] == [2, 1, 1]
+    [statement] = ExtractiveAnswerer(max_sentences=1).statements("How long does white tea take?", [source])
+    assert statement.citations[0].metadata["page"] == 3

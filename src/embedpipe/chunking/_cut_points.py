@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_right
+from functools import lru_cache
 
+from embedpipe.chunking._joints import Joints
 from embedpipe.chunking.separators import Separator
 
 
@@ -29,9 +31,40 @@ class PatternCutPoints:
         return self._starts[place] if place < len(self._starts) else stop
 
 
-def cut_points_of(text: str, separator: Separator, start: int, stop: int) -> CutPoints | PatternCutPoints:
-    """Return the cuts at the separator in that stretch of the text."""
-    return PatternCutPoints(text, separator, start, stop) if separator.regex else CutPoints(text, separator)
+class AllowedCutPoints:
+    """The cuts that divide no joint."""
+
+    def __init__(self, places: CutPoints | PatternCutPoints, joints: Joints) -> None:
+        self._places = places
+        self._joints = joints
+
+    def last(self, cursor: int, limit: int, stop: int) -> int:
+        """Return the last place in (cursor, limit], at most `stop`; -1 for none."""
+        cut = self._places.last(cursor, limit, stop)
+        while cut > cursor and (joint := self._joints.around(cut)):
+            cut = self._places.last(cursor, joint[0], stop) if joint[0] > cursor else -1
+        return cut
+
+    def first(self, cursor: int, stop: int) -> int:
+        """Return the first place behind the cursor, `stop` for none."""
+        cut = self._places.first(cursor, stop)
+        while cut < stop and (joint := self._joints.around(cut)):
+            cut = self._places.first(min(joint[1], stop), stop)
+        return cut
+
+
+def cut_points_of(
+    text: str, separator: Separator, start: int, stop: int, joints: Joints | None = None
+) -> CutPoints | PatternCutPoints | AllowedCutPoints:
+    """Return the cuts at the separator in that stretch of the text, without those that divide a joint."""
+    places = PatternCutPoints(text, separator, start, stop) if separator.regex else CutPoints(text, separator)
+    return AllowedCutPoints(places, joints) if joints else places
+
+
+@lru_cache(maxsize=256)
+def _overlaps(text: str) -> bool:
+    """Return whether two occurrences of the text may overlap."""
+    return any(text.startswith(text[k:]) for k in range(1, len(text)))
 
 
 class CutPoints:
@@ -42,7 +75,7 @@ class CutPoints:
         self.separator, self.cut = separator.text, separator.cut
         self._size = len(separator.text)
         self._first, self._last = separator.text[:1], separator.text[-1:]
-        self.overlaps = any(separator.text.startswith(separator.text[k:]) for k in range(1, self._size))
+        self.overlaps = _overlaps(separator.text)
 
     def possible(self, start: int, stop: int) -> bool:
         """Return False only if the stretch has no separator. One character is found ten times as fast as several."""

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_right
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Literal, Protocol, TypeAlias, get_args
 
 import numpy as np
 import numpy.typing as npt
 
 from embedpipe.chunking._spans import check_setting
+from embedpipe.chunking._table_headers import Table, TableHeaders
 from embedpipe.errors import ConfigurationError
 from embedpipe.text import TokenCounter, Tokenizer, token_counter
 
@@ -41,12 +42,13 @@ class Measure(Protocol):
 class CharacterMeasure:
     """Measures in code points."""
 
-    def __init__(self, size: int, overlap: int) -> None:
+    def __init__(self, size: int, overlap: int, headers: TableHeaders | None = None) -> None:
         self._size = size
         self._overlap = overlap
+        self._headers = headers
 
     def reach(self, start: int, stop: int) -> int:
-        return start + self._size
+        return start + self._size - (self._headers.reserved(start) if self._headers else 0)
 
     def fits(self, start: int, end: int) -> bool:
         return True
@@ -62,8 +64,11 @@ class TokenMeasure:
     other tokens than the whole text. So that stretch alone is encoded again.
     """
 
-    def __init__(self, text: str, counter: TokenCounter, *, size: int, overlap: int) -> None:
+    def __init__(
+        self, text: str, counter: TokenCounter, *, size: int, overlap: int, headers: TableHeaders | None = None
+    ) -> None:
         self._text = text
+        self._headers = headers
         self._counter = counter
         self._size = size
         self._overlap = overlap
@@ -80,15 +85,19 @@ class TokenMeasure:
         return limit
 
     def fits(self, start: int, end: int) -> bool:
+        size = self._room(start)
         match = _NOT_SPACE.search(self._text, start, end)
         if match is None:
             return True
         start = match.start()
-        return self._count(start, start + len(self._text[start:end].rstrip())) <= self._size
+        return self._count(start, start + len(self._text[start:end].rstrip())) <= size
 
     def back(self, end: int) -> int:
         begun = self._before(end) - self._overlap
         return self._ends[begun - 1] if begun > 0 else 0
+
+    def _room(self, start: int) -> int:
+        return self._size - (self._headers.reserved(start) if self._headers else 0)
 
     def _before(self, position: int) -> int:
         """Return how many tokens of the text end at or before the position."""
@@ -102,14 +111,15 @@ class TokenMeasure:
         return end - 1 if token and end == self._ends[token] else end
 
     def _furthest(self, start: int) -> int:
+        size = self._room(start)
         match = _NOT_SPACE.search(self._text, start)
         if match is None:
             return len(self._text)
         start = match.start()
-        limit = self._position(self._before(start) + self._size)
+        limit = self._position(self._before(start) + size)
         if head := self._head(start, limit):
             restart, tokens = head
-            limit = self._position(self._before(restart) + self._size - tokens)
+            limit = self._position(self._before(restart) + size - tokens)
         match = _NOT_SPACE.search(self._text, max(limit, start))  # space at the end is not counted
         return match.start() if match else len(self._text)
 
@@ -172,16 +182,29 @@ def measure_or_none(text: str, *, unit: Unit, tokenizer: Tokenizer, size: Size |
     return None if size is None else measure_of(text, unit=unit, tokenizer=tokenizer, size=size, overlap=0)
 
 
-def measure_of(text: str, *, unit: Unit, tokenizer: Tokenizer, size: Size, overlap: int) -> Measure:
-    """Return the measure of a size over the text. Raise `ConfigurationError` if the size is still "model"."""
+def table_headers(tables: Sequence[Table], *, unit: Unit, tokenizer: Tokenizer, size: Size) -> TableHeaders | None:
+    """Return the header rows for later chunks of the tables, None if there are no tables."""
+    if not tables or isinstance(size, str):
+        return None
+    return TableHeaders(tables, size=size, count=len if unit == "characters" else token_counter(tokenizer).count)
+
+
+def measure_of(
+    text: str, *, unit: Unit, tokenizer: Tokenizer, size: Size, overlap: int, headers: TableHeaders | None = None
+) -> Measure:
+    """Return the measure of a size over the text, less the headers of tables.
+
+    Raises:
+        ConfigurationError: If the size is still "model".
+    """
     if isinstance(size, str):
         raise ConfigurationError(
             'chunk_size="model" needs a model. Call for_model(chunker, model) first, or give the chunker to a '
             "SemanticSearchService, which does that."
         )
     if unit == "characters":
-        return CharacterMeasure(size, overlap)
-    return TokenMeasure(text, token_counter(tokenizer), size=size, overlap=overlap)
+        return CharacterMeasure(size, overlap, headers)
+    return TokenMeasure(text, token_counter(tokenizer), size=size, overlap=overlap, headers=headers)
 
 
 def token_ends(text: str, counter: TokenCounter) -> npt.NDArray[np.int32]:

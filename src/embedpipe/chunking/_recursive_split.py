@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from embedpipe.chunking._cut_points import cut_points_of
 from embedpipe.chunking._graphemes import cluster_ceiling, cluster_floor
+from embedpipe.chunking._joints import Joints
 from embedpipe.chunking._measure import Measure
 from embedpipe.chunking._spans import Span
 from embedpipe.chunking.separators import Separator
@@ -17,15 +18,25 @@ class RecursiveSplit:
 
     At each level the text is cut at one separator, and neighboring pieces are joined while they fit. A piece that is
     too long by itself is split at the next level, and is not joined to others. Behind the last separator, cuts lie
-    between two grapheme clusters. For the separator "" they lie between two code points.
+    between two grapheme clusters. For the separator "" they lie between two code points. `joints` are not cut at a
+    separator.
     """
 
-    def __init__(self, text: str, separators: Sequence[Separator], measure: Measure, *, overlap: bool) -> None:
+    def __init__(
+        self,
+        text: str,
+        separators: Sequence[Separator],
+        measure: Measure,
+        *,
+        overlap: bool,
+        joints: Joints | None = None,
+    ) -> None:
         self.spans: list[Span] = []
         self._text = text
         self._separators = separators
         self._measure = measure
         self._overlap = overlap
+        self._joints = joints
         self._start = 0  # of the open chunk: before the cursor by the overlap
 
     def run(self, start: int = 0, stop: int | None = None) -> list[Span]:
@@ -38,7 +49,7 @@ class RecursiveSplit:
         if level == len(self._separators) or not self._separators[level].text:
             self._hard(cursor, stop, clusters=level == len(self._separators))
             return
-        places = cut_points_of(self._text, self._separators[level], cursor, stop)
+        places = cut_points_of(self._text, self._separators[level], cursor, stop, self._joints)
         reach, fits = self._measure.reach, self._measure.fits
         while (limit := reach(self._start, stop)) < stop:
             cut = places.last(cursor, limit, stop)

@@ -6,7 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from embedpipe.chunking._fast_split import FastSplit
-from embedpipe.chunking._measure import Size, Unit, check_size, check_unit, measure_of
+from embedpipe.chunking._joints import Joints
+from embedpipe.chunking._markdown_outline import Outline, may_divide
+from embedpipe.chunking._measure import Size, Unit, check_size, check_unit, measure_of, table_headers
 from embedpipe.chunking._recursive_split import RecursiveSplit
 from embedpipe.chunking._spans import check_text, make_chunks
 from embedpipe.chunking.separators import Separator, as_separators, separators_for
@@ -58,7 +60,20 @@ class RecursiveChunker:
         size, overlap = self.chunk_size, self.chunk_overlap
         separators = separators_for(self.language) if self.separators is None else as_separators(self.separators)
         plain = not any(separator.regex for separator in separators)
+        markdown = separators == separators_for("markdown")
         if self.unit == "characters" and not overlap and size != "model" and plain:
-            return make_chunks(text, FastSplit(text, separators, size).run())
-        measure = measure_of(text, unit=self.unit, tokenizer=self.tokenizer, size=size, overlap=overlap)
-        return make_chunks(text, RecursiveSplit(text, separators, measure, overlap=overlap > 0).run())
+            chunks = make_chunks(text, FastSplit(text, separators, size).run())
+            if not markdown or not may_divide(text, chunks):
+                return chunks
+        outline = Outline(text) if markdown else None
+        headers = (
+            table_headers(outline.tables, size=size, unit=self.unit, tokenizer=self.tokenizer) if outline else None
+        )
+        measure = measure_of(
+            text, unit=self.unit, tokenizer=self.tokenizer, size=size, overlap=overlap, headers=headers
+        )
+        joints = Joints(outline.joints(), measure) if outline else None
+        chunks = make_chunks(text, RecursiveSplit(text, separators, measure, overlap=overlap > 0, joints=joints).run())
+        if headers is None:
+            return chunks
+        return [chunk._replace(header=headers.header(chunk.start_index)) for chunk in chunks]

@@ -123,3 +123,43 @@ def test_headers_are_short(title: Any, path: Any, expected: str | None) -> None:
     [made] = headers.add(Document(id="a", text="text", metadata={"title": title}), [chunk])
     assert made.header == expected
     assert headers.counter.count(made.header or "") < HEADER_TOKENS
+
+
+TABLE = "# Stock\n\n| part | price |\n|---|---|\n" + "".join(
+    f"| hinge {number} | {number * 3} |\n" for number in range(20)
+)
+
+
+@pytest.mark.parametrize(
+    ("headers", "expected"),
+    [
+        (False, {"# Stock": None, "| hinge": "part | price"}),
+        (True, {"# Stock": "Shop > Stock", "| hinge": "Shop > Stock\npart | price"}),
+    ],
+)
+@pytest.mark.parametrize("clean_text", [False, True])
+def test_later_chunks_of_a_table_are_found_by_its_columns(
+    database: Database, headers: bool, clean_text: bool, expected: dict[str, str | None]
+) -> None:
+    shop = service(database, headers=headers, clean_text=clean_text, chunker=MarkdownChunker(chunk_size=100))
+    document = Document(id="stock", text=TABLE, metadata={"title": "Shop"})
+    assert shop.ingest([document]).chunks_embedded > 4
+    chunks = shop.store.find()
+    assert {chunk.text[:7].replace("\n", ""): chunk.header for chunk in chunks} == expected
+    assert all(TABLE[chunk.start_index : chunk.end_index] == chunk.text for chunk in chunks)
+    [found] = shop.store.search(text="price +17", k=1, mode="lexical")
+    assert "| hinge 17 |" in found.text
+    changed = shop.reembed(FakeEmbeddingModel(24, name="other"))
+    assert [chunk.header for chunk in changed.store.find()] == [chunk.header for chunk in chunks]
+    assert changed.ingest([document]).chunks_embedded == 0
+
+
+def test_the_models_limit_holds_with_a_tables_header(database: Database, minilm: EmbeddingGenerator) -> None:
+    columns = " | ".join(f"a column of number {number}" for number in range(40))
+    table = f"{columns}\n{'--- | ' * 39}---\n" + f"{'forty | ' * 39}forty\n" * 30
+    shop = SemanticSearchService(minilm, database=database, chunker=MarkdownChunker(chunk_size="model"), headers=True)
+    shop.ingest([Document(id="stock", text=table, metadata={"title": "An unabridged price list " * 20})])
+    chunks = shop.store.find()
+    counter: Any = minilm.model.counter  # type: ignore[attr-defined]  # a local model has one
+    assert all("a column of number 0 | a column" in str(chunk.header) for chunk in chunks[1:])
+    assert max(counter.count_many([chunk.embedded_text for chunk in chunks])) <= 256 - 2

@@ -30,9 +30,12 @@ _DELIMITER_ROW = re.compile(r"^[ \t>*+\d.-]*?(?:\|[ \t]*:?-|:?-+:?[ \t]*\|)", re
 _LAST_LINE = re.compile(  # a heading, its underline, an anchor, a directive's or fence's first line
     r"\s*(?:#{1,6}(?:\s|$)|(?:-+|=+)\s*$|<.*>\s*$|\(\S+\)=|:{3,}|/{3,} |!!! |\?\?\?|\.\. |\{%|(?:```+|~~~+)\s*[^\s`~])"
 )
+_CLOSING_LINE = re.compile(r"\n[ \t]*(?::{3,}|/{3,})\s*\Z")
+_NOT_BLANK = re.compile(r"\S")
 _TAGS = re.compile(r"<!--.*?-->|<[^>]*>", re.DOTALL)
 _ALTERNATIVE = re.compile(r"\b(?:alt|title)\s*=\s*[\"'][^\"']")
-_WORD = re.compile(r"\s*\S{1,40}")
+_SPACELESS = r"\u2e80-\u312f\u3400-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"  # Chinese and Japanese
+_WORD = re.compile(rf"\s*(?:[{_SPACELESS}]{{1,4}}|[^\s{_SPACELESS}]{{1,40}})")
 _LAST_SENTENCE = re.compile(r".*(?:\n|[.!?] |[。！？])(?=[^\n]*\w)", re.DOTALL)
 
 
@@ -43,6 +46,7 @@ class Passage:
     start: int
     end: int
     joints: list[Joint] = field(default_factory=list)
+    tail: list[int] | None = None  # where the text begins that stays with the marks at the end
 
 
 @dataclass(slots=True)
@@ -65,10 +69,13 @@ class Outline:
         self._waiting: list[Block] = []  # headings and other marks before the next text
         self._reached = -1  # where the last block ended, if a line that follows at once belongs to the same passage
         for block in markdown_blocks(text):
+            closing = _closing_line(text, block)
+            if closing:  # a directive's last line, with no blank line before it
+                self._take(block._replace(end=closing))
+                block = block._replace(start=closing)
             self._take(block)
         if self._waiting and self.sections:
-            for block in self._waiting:
-                self._append(block)
+            self._append(self._waiting[-1])
         elif self._waiting:
             self._begin(self._waiting[0].start, self._waiting[-1].end)
 
@@ -83,7 +90,8 @@ class Outline:
             self._is_below = False
             self._path = [*(entry for entry in self._path if entry[0] < block.level), (block.level, block.title)]
         if block.kind == "table" and block.title.strip(" |"):
-            self.tables.append(Table(block.start, block.end, block.title))
+            mark = _NOT_BLANK.search(self._text, block.start)
+            self.tables.append(Table(mark.start() if mark else block.start, block.end, block.title))
         place = _place(self._text, block)
         flows = block.kind in ("text", "code", "html")
         if place == "behind" and self.sections and not self._waiting:
@@ -92,6 +100,7 @@ class Outline:
             self._waiting.append(block)
         elif flows and self._reached == block.start:
             self.sections[-1].passages[-1].end = block.end
+            self.sections[-1].passages[-1].tail = None
         else:
             self._add(block)
         self._reached = block.end if flows and not self._waiting else -1
@@ -118,15 +127,26 @@ class Outline:
         self._waiting = []
 
     def _append(self, block: Block) -> None:
-        """Join a block to the passage before it, whose last sentence, or at least word, stays with the block."""
+        """Join all up to a block's end to the passage before, whose last sentence or at least word stays with it."""
         passage, text = self.sections[-1].passages[-1], self._text
-        window = max(passage.end - _LONGEST_MARK, passage.start)
-        body = window + len(text[window : passage.end].rstrip())
-        sentence = _LAST_SENTENCE.match(text, window, body)
-        starts = [sentence.end() if sentence else window, max(text.rfind(" ", window, body), window)]
+        if passage.tail is None:
+            window = max(passage.end - _LONGEST_MARK, passage.start)
+            body = window + len(text[window : passage.end].rstrip())
+            sentence = _LAST_SENTENCE.match(text, window, body)
+            passage.tail = [sentence.end() if sentence else window, max(text.rfind(" ", window, body), window)]
+        else:
+            passage.joints.pop()
         end = block.start + len(text[block.start : block.end].rstrip())
-        passage.joints.append(Joint(starts, end - 1, end))
+        passage.joints.append(Joint(passage.tail, end - 1, end))
         passage.end = block.end
+
+
+def _closing_line(text: str, block: Block) -> int:
+    """Return where the last line of a paragraph begins if it only closes a directive, 0 otherwise."""
+    if block.kind != "text":
+        return 0
+    closing = _CLOSING_LINE.search(text[max(block.end - 40, block.start) : block.end])
+    return max(block.end - 40, block.start) + closing.start() + 1 if closing else 0
 
 
 def may_divide(text: str, chunks: Sequence[Chunk]) -> bool:

@@ -1,4 +1,7 @@
-"""Headers: the document's title and the chunk's headings, embedded and indexed before its text."""
+"""Headers: the document's title and the chunk's headings, embedded and indexed before its text.
+
+A later chunk of a table has a header from its chunker, the table's header row. It stays, below the title and headings.
+"""
 
 from __future__ import annotations
 
@@ -30,14 +33,15 @@ class Headers:
         return cls(model.counter if isinstance(model, TokenCountingModel) else EstimatedCounter(model.spec.name))
 
     def add(self, document: Document, chunks: Sequence[Chunk]) -> list[Chunk]:
-        """Return the chunks with their headers, None for a chunk that has neither title nor heading."""
+        """Return the chunks with their headers, None for a chunk that has no title, heading or row of a table."""
         made: dict[tuple[str, ...], str | None] = {}
         headed = []
         for chunk in chunks:
             parts = _parts(document.metadata.get("title"), chunk.metadata.get("heading_path"))
             if parts not in made:
                 made[parts] = self._header(list(parts))
-            headed.append(chunk._replace(header=made[parts]))
+            lines = [line for line in (made[parts], chunk.header) if line is not None]
+            headed.append(chunk._replace(header="\n".join(lines) or None))
         return headed
 
     def _header(self, parts: list[str]) -> str | None:

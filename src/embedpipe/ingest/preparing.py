@@ -182,7 +182,9 @@ def _beginnings(chunks: Sequence[Chunk]) -> Iterator[int]:
 
 
 def _cleaned(chunks: Sequence[Chunk]) -> list[Chunk]:
-    cleaned = (chunk._replace(text=clean_text(chunk.text)) for chunk in chunks)
+    cleaned = (
+        chunk._replace(text=clean_text(chunk.text), header=clean_text(chunk.header or "") or None) for chunk in chunks
+    )
     return [chunk for chunk in cleaned if chunk.text]
 
 

@@ -18,7 +18,7 @@ from embedpipe.storage.transfer import SourceRow
 from embedpipe.storage.types import dumps, storable_text
 from embedpipe.storage.write import checked_id
 from embedpipe.text import faults
-from embedpipe.types import Chunk, Metadata, ModelSpec, SearchResult
+from embedpipe.types import TABLE_HEADER, Chunk, Metadata, ModelSpec, SearchResult
 
 _MAX_OFFSET = 2**31 - 1
 
@@ -55,7 +55,9 @@ class Placing:
             self._numbers[document_id] += 1
             if is_offset(metadata.get(CHUNK_INDEX)):
                 number = metadata[CHUNK_INDEX]
-        return Chunk(text, start, start + len(text), number, metadata, document_id, id)
+        header = metadata.get(TABLE_HEADER)
+        header = header if isinstance(header, str) and header else None
+        return Chunk(text, start, start + len(text), number, metadata, document_id, id, header=header)
 
     def row_chunk(self, row: SourceRow) -> Chunk:
         """Return the chunk of a row that is imported. See `chunk`."""
@@ -183,7 +185,7 @@ def _checked_chunk(placing: Placing, place: int, text: str, metadata: Metadata, 
 def check_texts(chunks: Sequence[Chunk], embedding: Embeddings) -> None:
     """Raise `InputError` with the position of the first text that embedpipe's embedding would refuse."""
     if isinstance(embedding, EmbedPipeEmbeddings):
-        for error in faults([chunk.text for chunk in chunks]).values():
+        for error in faults([chunk.embedded_text for chunk in chunks]).values():
             raise error
 
 

@@ -26,7 +26,7 @@ from embedpipe.embedding import EmbeddingGenerator
 from embedpipe.errors import ConfigurationError, InputError, unknown_option
 from embedpipe.langchain._documents import CHUNK_INDEX, DOCUMENT_ID, START_INDEX, checked_documents, is_offset
 from embedpipe.text import Tokenizer, counter_of_transformers, encoding_name
-from embedpipe.types import Chunk, Chunker
+from embedpipe.types import TABLE_HEADER, Chunk, Chunker
 
 # The repr of a callable setting has its address, which differs in each run. Ids must not.
 _ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+")
@@ -41,6 +41,9 @@ class ChunkerTextSplitter(TextSplitter):
     `start_index`. If the source has an id, the metadata also have the piece's document (`document_id`, unless the
     source has this key) and its number in the document (`chunk_index`). A piece that is split again keeps its document,
     and offsets into it.
+
+    A piece that goes on with a table's rows has the table's header row in its metadata (`table_header`).
+    `EmbedPipeVectorStore` embeds and indexes it before the text.
 
     The pieces' ids are `<source id>:<number>:<digest>`. They are the same in each run, and differ between texts,
     places, pages and chunkers.
@@ -112,6 +115,8 @@ class ChunkerTextSplitter(TextSplitter):
 
     def _piece(self, source: Document, chunk: Chunk) -> Document:
         metadata = {**copy.deepcopy(source.metadata), **chunk.metadata}
+        if chunk.header is not None:
+            metadata[TABLE_HEADER] = chunk.header
         if self._add_start_index:
             # The source may be a piece of a document itself. Its metadata then have its place in the document.
             before = source.metadata.get(START_INDEX) if CHUNK_INDEX in source.metadata else 0

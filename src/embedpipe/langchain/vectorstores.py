@@ -274,7 +274,7 @@ class EmbedPipeVectorStore(VectorStore):
         check_texts(chunks, self.embedding)
         written: list[str] = []
         for batch in batches(chunks, batch_size):
-            vectors = self.embedding.embed_documents([chunk.text for chunk in batch])
+            vectors = self.embedding.embed_documents([chunk.embedded_text for chunk in batch])
             written += self.store.upsert(batch, vectors)
         return written
 
@@ -282,7 +282,7 @@ class EmbedPipeVectorStore(VectorStore):
         check_texts(chunks, self.embedding)
         written: list[str] = []
         for batch in batches(chunks, batch_size):
-            vectors = await self.embedding.aembed_documents([chunk.text for chunk in batch])
+            vectors = await self.embedding.aembed_documents([chunk.embedded_text for chunk in batch])
             written += await (await self._astore()).upsert(batch, vectors)
         return written
 

@@ -26,7 +26,7 @@ from pydantic_core import PydanticSerializationError, to_jsonable_python
 from embedpipe.errors import InputError
 from embedpipe.llama_index._plain import plain
 from embedpipe.storage.types import dumps, in_jsonb_order
-from embedpipe.types import Chunk, SearchResult
+from embedpipe.types import TABLE_HEADER, Chunk, SearchResult
 
 logger = logging.getLogger(__name__)
 
@@ -59,6 +59,7 @@ def to_chunk(node: BaseNode, chunk_index: int = 0) -> Chunk:
         raise InputError(f"{what}, metadata: a value is nested too deeply. Flatten it.") from None
     dumps(metadata, what=f"{what}, metadata")  # the store's own check would not name the node and document
     text = node.get_content(metadata_mode=MetadataMode.NONE)
+    header = metadata.get(TABLE_HEADER)
     start, end = getattr(node, "start_char_idx", None), getattr(node, "end_char_idx", None)
     return Chunk(
         text=text,
@@ -69,6 +70,7 @@ def to_chunk(node: BaseNode, chunk_index: int = 0) -> Chunk:
         document_id=node.ref_doc_id,
         id=node.node_id,
         payload=_payload(node, what),
+        header=header if isinstance(header, str) and header else None,
     )
 
 

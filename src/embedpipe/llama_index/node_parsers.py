@@ -26,13 +26,17 @@ from embedpipe.embedding import EmbeddingGenerator
 from embedpipe.errors import ConfigurationError
 from embedpipe.llama_index._options import check_fields
 from embedpipe.text import token_counter
-from embedpipe.types import Chunk, Chunker
+from embedpipe.types import TABLE_HEADER, Chunk, Chunker
 
 _TOKENIZER = "cl100k_base"
 
 
 class ChunkerNodeParser(MetadataAwareTextSplitter):
-    """The base of the parsers. Each has its chunker's settings as fields, so that they are serialised."""
+    """The base of the parsers. Each has its chunker's settings as fields, so that they are serialised.
+
+    A node that goes on with a table's rows has the table's header row in its metadata (`table_header`). LlamaIndex
+    embeds it with the text and shows it to the LLM, as all metadata.
+    """
 
     chunker_class: ClassVar[type[Any]]
 
@@ -127,6 +131,8 @@ class ChunkerNodeParser(MetadataAwareTextSplitter):
             node.start_char_idx = chunk.start_index + shift
             node.end_char_idx = chunk.end_index + shift
             node.metadata = dict(chunk.metadata)
+            if chunk.header is not None:
+                node.metadata[TABLE_HEADER] = chunk.header
         return nodes
 
     def _postprocess_parsed_nodes(self, nodes: list[BaseNode], parent_doc_map: dict[str, Document]) -> list[BaseNode]:

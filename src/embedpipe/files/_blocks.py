@@ -155,10 +155,13 @@ def flat(blocks: Sequence[Block]) -> str:
     The cells of a table within the cell are divided by commas, its rows by semicolons.
     """
     parts = []
-    for block in blocks:
+    filled = [block for block in blocks if block.rows or block.text]
+    for block in filled:
         if block.rows:
             parts.append("; ".join(filter(None, (", ".join(filter(None, row)) for row in block.rows))))
-        elif block.text:
+        elif block.label == "-" and len(filled) == 1:  # one item is no list
+            parts.append(block.text)
+        else:
             parts.append(f"{block.label} {block.text}".lstrip())
     return " ".join(" ".join(parts).split(None)) if parts else ""
 

@@ -112,6 +112,31 @@ def _lines(element: Any) -> str:
     return "; ".join(linear(line).replace("&", "") for line in element.findall(f"{_M}e"))
 
 
+def linear_mathml(element: Any) -> str:
+    """Return an equation in MathML, or a part of one, as text in one line."""
+    if not isinstance(element.tag, str):
+        return ""
+    name = element.tag.rpartition("}")[2]
+    if name.startswith("annotation"):
+        return ""
+    if name in ("mi", "mn", "mo", "mtext", "ms"):
+        return " ".join("".join(element.itertext()).split())
+    parts = [linear_mathml(part).strip() for part in element]
+    if name in _SCRIPTS and len(parts) == len(_SCRIPTS[name]) + 1:
+        signs = zip(_SCRIPTS[name], parts[1:], strict=True)
+        return _grouped(parts[0]) + "".join(sign + _grouped(part) for sign, part in signs)
+    if name == "mfrac" and len(parts) == 2:
+        return f"{_grouped(parts[0])}/{_grouped(parts[1])}"
+    if name == "mroot" and len(parts) == 2:
+        return f"{_ROOTS[parts[1]]}{_grouped(parts[0])}" if parts[1] in _ROOTS else f"root({parts[1]}, {parts[0]})"
+    if name == "msqrt":
+        return f"√{_grouped(''.join(parts))}"
+    if name in ("mtable", "mtr"):
+        return (", " if name == "mtr" else "; ").join(parts)
+    return "".join(parts)
+
+
+_SCRIPTS = {"msup": "^", "msub": "_", "msubsup": "_^", "munder": "_", "mover": "^", "munderover": "_^"}
 _WRITERS = {
     "f": _fraction,
     "sSup": _scripts,

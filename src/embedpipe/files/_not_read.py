@@ -19,7 +19,6 @@ NOT_READ = {
     ".wpd": f"a document of WordPerfect. {_WORD}",
     **dict.fromkeys((".ppt", ".pps"), f"of PowerPoint before 2007. {_SLIDES}"),
     ".key": f"a presentation of Apple Keynote. {_SLIDES}",
-    ".odp": f"a presentation of LibreOffice. {_SLIDES}",
     **dict.fromkeys((".one", ".onetoc2"), "a notebook of OneNote. Export it as .docx or .pdf."),
     ".vsdx": "a drawing of Visio. Save it as .pdf.",
     ".msg": "a message of Outlook. Save it as .eml (drag it out of Thunderbird or the new Outlook does).",

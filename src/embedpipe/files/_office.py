@@ -170,6 +170,8 @@ def properties(root: Any) -> dict[str, Any]:
     for element in root:
         key = _PROPERTIES.get(element.tag.rpartition("}")[2])
         text = " ".join("".join(element.itertext()).split())
+        if element.tag.endswith("}creator") and "author" in found:  # of OpenDocument: who saved it last
+            continue
         if key and text:
             found[key] = f"{found[key]}, {text}" if key in found and key == "keywords" else text
     return found

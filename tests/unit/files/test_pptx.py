@@ -10,9 +10,9 @@ import pytest
 
 from embedpipe.errors import InputError
 from embedpipe.files import document_of
+from embedpipe.files._reading_order import Box, reading_order
 from embedpipe.files.parsed import ReadOptions
 from embedpipe.files.pptx import parse
-from embedpipe.files.pptx._order import Box, reading_order
 
 NAMESPACES = " ".join(
     f'xmlns:{prefix}="{address}"'

@@ -10,7 +10,7 @@ from embedpipe.errors import InputError
 from embedpipe.files import _drawings
 from embedpipe.files._blocks import Block, flat
 from embedpipe.files._office import Archive, Relation
-from embedpipe.files.pptx._order import Box, reading_order
+from embedpipe.files._reading_order import Box, reading_order
 from embedpipe.files.pptx._text import MC, A, chosen, paragraphs, table_block
 
 _P = "{http://schemas.openxmlformats.org/presentationml/2006/main}"

@@ -30,6 +30,7 @@ _OWN = {
     "xlsb": "embedpipe.files.spreadsheet:parse",
     "xls": "embedpipe.files.spreadsheet:parse",
     "ods": "embedpipe.files.spreadsheet:parse",
+    "rst": "embedpipe.files.rst:parse",
     "ipynb": "embedpipe.files.notebook:parse",
     "eml": "embedpipe.files.mail:parse",
     "mbox": "embedpipe.files.mail:parse_mailbox",
@@ -42,7 +43,7 @@ _OWN = {
 FORMATS = Registry("embedpipe.file_formats", _OWN)
 
 _TEXT_SUFFIXES = """
-.txt .md .markdown .rst .adoc .tex .log .org .yaml .yml .toml .ini .cfg .xml
+.txt .md .markdown .adoc .tex .log .org .yaml .yml .toml .ini .cfg .xml
 .py .pyi .js .mjs .ts .tsx .jsx .java .kt .go .rs .c .h .cc .cpp .hpp .cs .rb .php .swift .scala .sh .sql .r .lua
 """.split()  # noqa: SIM905 - read as a list of words
 

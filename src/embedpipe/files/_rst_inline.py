@@ -1,0 +1,70 @@
+"""The markup within lines of reStructuredText, as Markdown. All patterns are bounded, so that they take linear time."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+_MARKUP = re.compile(
+    r"``(?P<literal>(?:[^`]|`(?!`)){1,1000}`?)``"
+    r"|:(?P<role>[A-Za-z][\w.+:-]{0,60}):`(?P<text>[^`]{1,1000})`"
+    r"|`(?P<link>[^`<]{0,1000}?)\s?<(?P<address>[^`>]{1,2000})>`(?:__?)"
+    r"|`(?P<named>[^`]{1,1000})`(?P<end>__?|)"
+    r"|\[(?P<note>#?[\w-]{0,60}|\*)\]_(?!\w)"
+    r"|\|(?P<substitution>[^|\s][^|\n]{0,200})\|(?:__?)?"
+    r"|(?P<target>(?<![\w`])[A-Za-z0-9][\w.-]{0,100})__?(?!\w)"
+    r"|\\(?P<escaped>[^\n|])"  # "\|" is the table's
+)
+_TITLE = re.compile(r"(.{1,1000}?)\s?<[^<>]{1,1000}>", re.DOTALL)
+_CODE = """
+attr class code command confval const data enum enumerator envvar exc file func function kbd keyword literal macro
+makevar mailheader member meth method mimetype mod module obj option program regexp samp setting struct type var
+""".split()  # noqa: SIM905 - read as a list of words
+"""The roles whose text is code."""
+
+
+class Inline:
+    """Translates lines. `substitutions` has the text for each "|name|", and `targets` the names of links."""
+
+    def __init__(self, substitutions: Mapping[str, str], targets: frozenset[str]) -> None:
+        self._substitutions, self._targets = substitutions, targets
+
+    def markdown(self, text: str) -> str:
+        """Return the text with roles, links and literals as a reader sees them."""
+        return _MARKUP.sub(self._shown, text)
+
+    def _shown(self, found: re.Match[str]) -> str:
+        group = found.lastgroup
+        if found["literal"] is not None:
+            return _code(found["literal"])
+        if found["role"] is not None:
+            return _role(found["role"].rpartition(":")[2], found["text"])
+        if found["address"] is not None:
+            return found["link"].strip() or found["address"]
+        if found["named"] is not None:
+            return found["named"]
+        if found["note"] is not None:
+            return f"[{found['note']}]"
+        if group == "substitution":
+            return self._substitutions.get(found["substitution"], found[0])
+        if found["target"] is not None:
+            return found["target"] if found["target"].lower() in self._targets else found[0]
+        return "" if found["escaped"] == " " else found["escaped"]
+
+
+def _role(name: str, text: str) -> str:
+    titled = _TITLE.fullmatch(text)
+    shown = titled[1] if titled else text.removeprefix("!")
+    if shown.startswith("~"):
+        shown = shown[1:].rpartition(".")[2]
+    if name in ("sup", "superscript"):
+        return f"^{shown}"
+    if name in ("sub", "subscript"):
+        return f"_{shown}"
+    if name == "math":
+        return f"${text}$"
+    return _code(shown) if name in _CODE else shown
+
+
+def _code(text: str) -> str:
+    return f"`` {text} ``" if "`" in text else f"`{text}`"

@@ -8,12 +8,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from embedpipe.files._scripts import SUB, SUP, raised
+
 _NO_TEXT = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\xad\ufeff\ufffe\uffff\ud800-\udfff]")
 """Control characters, soft hyphens, and code points that are no characters."""
 
-_ONE_TOKEN = re.compile(r"[-+−±]?[^\W_]+(?:[.,][^\W_]+)*[-+−*′]?|[-+−*′]+")
-_ORDINAL = re.compile(r"st|nd|rd|th|er|re|e|[ªº]|[ao]", re.IGNORECASE)
-_MARKER = re.compile(r"[0-9, ]+")
 _REPEATED = 200
 """Up to this length, the text of a cell that is merged over several rows stands in each of them. Any longer text could
 make a file of one megabyte a text of gigabytes."""
@@ -51,11 +50,15 @@ class Block:
 
 
 class Cell(NamedTuple):
-    """A cell of a table, and over how many columns it reaches. `below` continues the cell above it."""
+    """A cell of a table, and over how many columns it reaches.
+
+    `below` goes on with the cell above it, `beside` with the one before it.
+    """
 
     text: str
     columns: int = 1
     below: bool = False
+    beside: bool = False
 
 
 def clean(text: str) -> str:
@@ -73,23 +76,27 @@ def inline(spans: Iterable[Span], *, plain: bool = False) -> str:
         plain: Leave out all emphasis.
     """
     merged: list[tuple[str, list[str]]] = []  # emphasis, texts
-    last = ""
+    before = ""
     marks = ""
-    for span in _joined(spans):
-        text = _script(span, last) if span.script else span.text
+    joined = _joined(spans)
+    for place, span in enumerate(joined):
+        text = span.text
+        if span.script and (words := text.strip()):
+            after = joined[place + 1].text[:2] if place + 1 < len(joined) else ""
+            text = text.replace(words, raised(SUP if span.script > 0 else SUB, words, before, after))
         if not span.script and not plain and span.text.strip():
             marks = "~~" * span.struck + "**" * span.bold + "*" * span.italic
         if merged and merged[-1][0] == marks:
             merged[-1][1].append(text)
         else:
             merged.append((marks, [text]))
-        last = text[-1:] or last
+        before = (before + text[-60:])[-60:]
     texts = [(marks, "".join(parts)) for marks, parts in merged]
     written: list[str] = []
     for place, (marks, text) in enumerate(texts):
-        before = texts[place - 1][1][-1:] if place else ""
-        after = texts[place + 1][1][:1] if place + 1 < len(texts) else ""
-        written.append(_emphasised(text, marks, before, after) if marks else text)
+        left = texts[place - 1][1][-1:] if place else ""
+        right = texts[place + 1][1][:1] if place + 1 < len(texts) else ""
+        written.append(_emphasised(text, marks, left, right) if marks else text)
     return clean("".join(written))
 
 
@@ -104,20 +111,6 @@ def _joined(spans: Iterable[Span]) -> list[Span]:
     return [Span("".join(texts), *formats) for formats, texts in found]
 
 
-def _script(span: Span, before: str) -> str:
-    """Return a superscript or subscript so that it is no part of the number or word before it."""
-    text = span.text.strip()
-    if not text or not before or before.isspace() or not any(character.isalnum() for character in text):
-        return span.text  # also ™, ® and *
-    if span.script > 0:
-        if before in ".,;:!?\"'”’»" and _MARKER.fullmatch(text):  # the mark of a note that is written by hand
-            return span.text.replace(text, f"[{text}]")
-        if before.isdigit() and _ORDINAL.fullmatch(text):
-            return span.text
-    sign = "^" if span.script > 0 else "_"
-    return sign + (text if _ONE_TOKEN.fullmatch(text) else f"({text})") + span.text[len(span.text.rstrip()) :]
-
-
 def _emphasised(text: str, marks: str, before: str, after: str) -> str:
     words = text.strip()
     start = text.index(words)
@@ -129,23 +122,31 @@ def _emphasised(text: str, marks: str, before: str, after: str) -> str:
     return f"{text[:start]}{marks}{words}{marks[::-1]}{text[start + len(words) :]}"
 
 
-def table(rows: Iterable[Iterable[Cell]]) -> Block:
-    """Return a table in which each cell stands in its column.
+def table(rows: Sequence[Sequence[Cell]]) -> Block:
+    """Return a table in which a merged cell's text stands in each of its places, if it is short.
 
-    A merged cell's text stands in its first column, and in each of its rows if it is short.
+    A cell over the whole row, such as a section's title, stands in the first column only.
     """
+    left = 1000 + 8 * sum(map(len, rows))  # places for merged cells: more are an attack
     above: dict[int, str] = {}
     filled: list[list[str]] = []
     for row in rows:
+        alone = sum(not cell.beside for cell in row) == 1
         texts: list[str] = []
         for cell in row:
-            text = cell.text
-            if cell.below:
-                text = above.get(len(texts), "")
-                text = text if len(text) <= _REPEATED else ""
-            above[len(texts)] = text
-            texts += [text, *[""] * (cell.columns - 1)]
-        filled.append(texts)
+            first = cell.text
+            if cell.below or cell.beside:
+                first = above.get(len(texts), "") if cell.below else "" if alone or not texts else texts[-1]
+                first = first if len(first) <= _REPEATED and left > 0 else ""
+            other = first if len(first) <= _REPEATED and not alone and cell.columns <= left else ""
+            left -= cell.columns - 1 + cell.below + cell.beside
+            for text in (first, *[other] * (cell.columns - 1)):
+                above[len(texts)] = text
+                texts.append(text)
+        while texts and not texts[-1]:
+            texts.pop()
+        if texts:
+            filled.append(texts)
     return Block(rows=filled)
 
 

@@ -162,7 +162,7 @@ def test_merged_cells_keep_their_columns() -> None:
         cell("", 'vMerge="1"') + cell("3") + cell("4"),
     ]
     table = f"<a:tbl>{''.join(f'<a:tr>{row}</a:tr>' for row in rows)}</a:tbl>"
-    assert read(frame(table)) == "| wide |  | c |\n| --- | --- | --- |\n| tall | 1 | 2 |\n| tall | 3 | 4 |"
+    assert read(frame(table)) == "| wide | wide | c |\n| --- | --- | --- |\n| tall | 1 | 2 |\n| tall | 3 | 4 |"
 
 
 def test_charts_and_diagrams_are_read() -> None:

@@ -371,7 +371,7 @@ def c(content: str, props: str = "") -> str:
         (row(c("a"), c("b|c")) + row(c("1"), c("2")), "| a | b\\|c |\n| --- | --- |\n| 1 | 2 |"),
         (
             row(c("wide", WIDE), c("c")) + row(c("1"), c("2"), c("3")),
-            "| wide |  | c |\n| --- | --- | --- |\n| 1 | 2 | 3 |",
+            "| wide | wide | c |\n| --- | --- | --- |\n| 1 | 2 | 3 |",
         ),
         (
             row(c("h"), c("i")) + row(c("tall", TOP), c("x")) + row(c("", GOES_ON), c("y")),

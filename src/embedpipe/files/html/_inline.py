@@ -5,29 +5,16 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
+from embedpipe.files._scripts import NOTE, SUB, SUP, raised
+
 BOLD, ITALIC, STRUCK, CODE = 1, 2, 4, 8
 _MARKERS = {BOLD: "**", ITALIC: "*", STRUCK: "~~"}
 
-BREAK, SUP, SUB, NOTE = "break", "sup", "sub", "note"
+BREAK = "break"
 
 _BLANK = re.compile(r"[ \t\n\r\f]+")
 _BACKTICKS = re.compile("`+")
-_NUMBER = re.compile(r"\d{1,3}(?:\s?[,;–-]\s?\d{1,3})*")
-_SIGNS = re.compile(r"[*†‡§¶#‖⁂]+|\[[^\]]*\]|\(\d{1,3}\)")
-_SIMPLE = re.compile(r"[+\-−–±]?(?:\w+(?:[.,]\d+)?|∞|′|″|\*)[+\-−]?|[+\-−]")
-_ABBREVIATED = re.compile(
-    r"(?:st|nd|rd|th|er|ers|re|res|ère|ères|ème|èmes|eme|de|nde|me|mes|lle|lles|gr|ve|os|as|es|tm|sm|™|®|©|℠|º|ª|°)\.?",
-    re.IGNORECASE,
-)
-_ORDINAL = re.compile(r"(?:e|o|a|d)\.?")
-_NUMERAL = re.compile(r"(?:\d|\b[IVXLCDM]+|\b[nN]|\.)$")
-_WORD = re.compile(
-    r"(?:[^\W\d_]{4,}|(?<![^\W\d_])(?!(?:sin|cos|tan|cot|sec|csc|log|exp|det|mol|rad|yds)$)[^\W\d_]{3})$"
-)
-"""A word, in place of a unit, a variable or a function."""
-_IN_PARENTHESES = re.compile(r"\(([^()]*)\)$")
 _FRACTION = re.compile(r"\d{1,4}[/⁄∕]\d{1,4}")
-_ELEMENT = re.compile(r"[A-Z][a-z]?(?![a-z])")
 
 
 class Piece(NamedTuple):
@@ -99,38 +86,10 @@ class Inline:
                 text = f" {text}" if before[-1:].isdigit() else text
             elif piece.kind in (SUP, SUB, NOTE):
                 after = self.pieces[place + 1].text[:2] if place + 1 < len(self.pieces) else ""
-                text = _raised(piece, before, after)
+                text = raised(piece.kind, text, before, after)
             resolved.append(Piece(BREAK if piece.kind == BREAK else "", text, piece.style))
             before = (before + text[-60:])[-60:]
         return resolved
-
-
-def _raised(piece: Piece, before: str, after: str) -> str:
-    """Return an exponent as "^6", an index as "_2", a note's mark as "[1]". Ordinals and small print stay."""
-    text = piece.text
-    if piece.kind == NOTE or (piece.kind == SUP and _is_note(text, before, after)):
-        return text if _SIGNS.fullmatch(text) else f"[{text}]"
-    if piece.kind == SUP and (_ABBREVIATED.fullmatch(text) or (_ORDINAL.fullmatch(text) and _NUMERAL.search(before))):
-        return text
-    if len(re.findall(r"[^\W\d_]{2,}", text[:200])) > 1:  # small print
-        return f" {text} " if before[-1:].isalnum() else text
-    sign = "^" if piece.kind == SUP else "_"
-    simple = _SIMPLE.fullmatch(text) or (text.startswith("(") and text.endswith(")"))
-    return sign + text if simple else f"{sign}({text})"
-
-
-def _is_note(text: str, before: str, after: str) -> bool:
-    """Return whether raised signs without a link are a footnote's mark: that of "tea1", not "m2", "106", "(a+b)2"."""
-    if _SIGNS.fullmatch(text):
-        return not (text == "*" and re.search(r"\b[A-Za-z]$", before))  # a* is an optimum or a conjugate
-    if not _NUMBER.fullmatch(text):
-        return False
-    if not before or before[-1].isspace():
-        return not _ELEMENT.match(after)  # of isotopes, the number comes first
-    if before.endswith(")"):
-        enclosed = _IN_PARENTHESES.search(before)
-        return enclosed is None or re.search(r"[^\W\d_]{4,}", enclosed[1]) is not None
-    return before[-1] in ".,;:!?\"'”’»%" or _WORD.search(before) is not None
 
 
 def _markers(pieces: list[Piece], text: str, style: int, order: int) -> list[tuple[int, int, str]]:

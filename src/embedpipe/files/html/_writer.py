@@ -9,8 +9,9 @@ import re
 from collections.abc import Callable, Mapping
 from typing import ClassVar, TypeAlias
 
+from embedpipe.files._scripts import NOTE, SUB, SUP
 from embedpipe.files.html._blocks import MAX_LEVELS, Block, Box, OpenCell, OpenTable, code, paragraphs, rendered, table
-from embedpipe.files.html._inline import BOLD, CODE, ITALIC, NOTE, STRUCK, SUB, SUP, Inline
+from embedpipe.files.html._inline import BOLD, CODE, ITALIC, STRUCK, Inline
 
 Attributes: TypeAlias = Mapping[str, str | None]
 End: TypeAlias = Callable[[], None]

@@ -12,6 +12,10 @@ if TYPE_CHECKING:
     from embedpipe.files.opendocument._text import Text
 
 
+_COLUMNS = 63
+"""The most columns that a cell reaches over, or is repeated in. That bounds the text of a small file."""
+
+
 def table_blocks(text: Text, element: Any) -> list[Block]:
     """Return a table, or nothing if it is empty.
 
@@ -21,45 +25,30 @@ def table_blocks(text: Text, element: Any) -> list[Block]:
     """
     rows: list[list[Cell]] = []
     below: dict[int, int] = {}  # how many more rows a cell reaches down, by its column
-    for element_of_row in _within(element, f"{TABLE}table-row"):
-        row = _row(text, element_of_row, below)
-        size = sum(len(cell.text) + 3 for cell in row)
-        repeated = whole(element_of_row, f"{TABLE}number-rows-repeated", 1) if any(cell.text for cell in row) else 1
-        rows += [row] * (1 + _allowed(text, repeated - 1, size))
-    while rows and not rows[-1]:
-        rows.pop()
-    return [table(rows)] if rows else []
+    for row in _within(element, f"{TABLE}table-row"):
+        cells: list[Cell] = []
+        for cell in row:
+            if cell.tag in (f"{TABLE}table-cell", f"{TABLE}covered-table-cell"):
+                cells += _cells(text, cell, len(cells), below)
+        rows.append(cells)
+        if whole(row, f"{TABLE}number-rows-repeated", 1) > 1 and any(cell.text for cell in cells):
+            text.left_out["repetition of a row"] += 1
+    return [table(rows)] if any(cell.text for cells in rows for cell in cells) else []
 
 
-def _row(text: Text, element: Any, below: dict[int, int]) -> list[Cell]:
-    """Return the cells of a row up to the last one with text."""
-    row: list[Cell] = []
-    empty = 0  # cells since the last one with text
-    for cell in element:
-        if cell.tag not in (f"{TABLE}table-cell", f"{TABLE}covered-table-cell"):
-            continue
-        words = flat(text.blocks(cell)) if cell.tag == f"{TABLE}table-cell" else ""
-        repeated = max(1, whole(cell, f"{TABLE}number-columns-repeated", 1))
-        column = len(row) + empty
-        goes_on = below.pop(column, 0)
-        down = min(whole(cell, f"{TABLE}number-rows-spanned", 1), 10_000) - 1
-        if max(down, goes_on - 1) > 0:
-            below[column] = max(down, goes_on - 1)
-        if words or goes_on > 0:
-            row += [Cell("")] * _allowed(text, empty, 10)
-            row += [Cell(words, below=goes_on > 0)] * (1 + _allowed(text, repeated - 1, len(words) + 3))
-            empty = 0
-        else:
-            empty += repeated
-    return row
-
-
-def _allowed(text: Text, repeated: int, size: int) -> int:
-    """Return how often cells stand in the text, of so many times that the file repeats them."""
-    allowed = min(repeated, text.repeats // max(size, 1))
-    text.repeats -= allowed * size
-    text.left_out["repetition of cells"] += allowed < repeated
-    return allowed
+def _cells(text: Text, element: Any, column: int, below: dict[int, int]) -> list[Cell]:
+    """Return a cell as often as it is repeated. It is the next one in this column."""
+    covered = element.tag == f"{TABLE}covered-table-cell"
+    words = "" if covered else flat(text.blocks(element))
+    down = min(whole(element, f"{TABLE}number-rows-spanned", 1), 10_000) - 1
+    for beside in range(min(whole(element, f"{TABLE}number-columns-spanned", 1), _COLUMNS) if down > 0 else 0):
+        below[column + beside] = down + 1
+    cells = []
+    for place in range(column, column + min(max(whole(element, f"{TABLE}number-columns-repeated", 1), 1), _COLUMNS)):
+        goes_on = covered and below.get(place, 0) > 0
+        cells.append(Cell(words, below=goes_on and place in below, beside=covered and not goes_on))
+        below[place] = below.get(place, 0) - 1
+    return cells
 
 
 def _within(element: Any, tag: str) -> Iterator[Any]:

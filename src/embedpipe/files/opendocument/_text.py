@@ -32,7 +32,6 @@ _NOT_TEXT = frozenset(
     [f"{TEXT}tracked-changes", f"{OFFICE}forms", f"{OFFICE}annotation-end", f"{OFFICE}scripts", f"{TEXT}script"]
     + [TEXT + name for name in ("sequence-decls", "variable-decls", "user-field-decls", "dde-connection-decls")]
 )
-_REPEATED = 4_000_000
 
 
 @dataclass(slots=True)
@@ -58,7 +57,6 @@ class Text:
         self._controls: dict[str, str] = {}
         self._notes: list[Block] = []
         self._endnotes: list[Block] = []
-        self.repeats = _REPEATED  # characters that may stand in the text only because the file repeats cells
 
     def notes(self) -> list[Block]:
         """Return the footnotes and comments of what was read since the last call."""

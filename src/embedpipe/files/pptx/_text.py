@@ -13,6 +13,7 @@ A = "{http://schemas.openxmlformats.org/drawingml/2006/main}"
 MC = "{http://schemas.openxmlformats.org/markup-compatibility/2006}"
 _MATH = "{http://schemas.microsoft.com/office/drawing/2010/main}m"
 
+_ON = ("1", "true")
 _KINDS = {"arabic": "decimal", "alphaLc": "lowerLetter", "alphaUc": "upperLetter"}
 _KINDS |= {"romanLc": "lowerRoman", "romanUc": "upperRoman"}
 _ENDS = {"Period": "{}.", "ParenR": "{})", "ParenBoth": "({})", "Plain": "{}", "Minus": "- {} -"}
@@ -104,12 +105,11 @@ def _unescaped(text: str) -> str:
 
 def table_block(element: Any) -> Block:
     """Return a table, each cell in its column. A merged cell's other places are cells of their own in the file."""
-    return table(
-        [Cell(_cell(cell), below=cell.get("vMerge") in ("1", "true")) for cell in row.findall(f"{A}tc")]
-        for row in element.findall(f"{A}tr")
-    )
+    rows = ([cell for cell in row if cell.tag == f"{A}tc"] for row in element.findall(f"{A}tr"))
+    return table([[_cell(cell) for cell in row] for row in rows])
 
 
-def _cell(cell: Any) -> str:
+def _cell(cell: Any) -> Cell:
     body = cell.find(f"{A}txBody")
-    return "" if body is None else flat(paragraphs(body))
+    text = "" if body is None else flat(paragraphs(body))
+    return Cell(text, below=cell.get("vMerge") in _ON, beside=cell.get("hMerge") in _ON)

@@ -15,15 +15,18 @@ _WITHOUT_WORDS = frozenset({0, 2, 16, 20})
 """Unknown ones, links, popups (which repeat their note) and fields."""
 _HIDDEN = 2 | 32
 """The flags of annotations that are not shown: Hidden and NoView."""
-_PASSWORD = 1 << 13
+_PASSWORD, _RADIO, _PUSH_BUTTON = 1 << 13, 1 << 15, 1 << 16
+_KINDS = {1: "Btn", 2: "Btn", 3: "Btn", 4: "Ch", 5: "Ch", 6: "Tx"}
+"""The /FT of each FPDF_FORMFIELD_ type."""
 _INDEX = re.compile(r"\[\d+\]")
 _LABEL_WIDTH, _LABEL_HEIGHT, _BOX_LABEL_WIDTH = 250.0, 12.0, 40.0
 """How far a label may be from its field, and from its check box, in points."""
-_LOOKUPS, _OPTIONS = 10**8, 10**5
-"""How many characters may be looked at to find labels, and how many options to find chosen ones, in a document."""
+_ASKED, _LOOKUPS, _OPTIONS = 10_000, 10**8, 10**5
+"""In a document: how often PDFium is asked for a field's values, which takes it longer the more fields there are. How
+many characters are looked at to find labels. How many options are looked at to find the chosen ones."""
 _SIGNATURE = re.compile(rb"/ByteRange\b")
-_SIGNED, _SIGNATURE_BYTES = 100, 2**20
-"""How many signatures are named, and how far the parts of one may be apart."""
+_SIGNED, _SIGNATURE_BYTES = 100, 2**18
+"""With how many signatures they are named, and how far the parts of one may be apart."""
 _HEX_CONTENTS = re.compile(rb"/Contents\s*<[0-9A-Fa-f\s]*>")
 _INNER = re.compile(rb"<<[^<>]*>>")
 _SIGNER = re.compile(rb"/Name\s*\(((?:[^\\()]|\\.)*)\)", re.DOTALL)
@@ -40,10 +43,23 @@ class Forms:
     def __init__(self, document: Any, raw: Any) -> None:
         self._raw = raw
         self._lookups, self._options = _LOOKUPS, _OPTIONS
-        self.fields = 0
+        self.fields = self.asked = 0
+        # Not `document.init_forms()`: PDFium would then draw each field of a page, which a hundred lists of a hundred
+        # options make take minutes.
+        self._config, self._form = raw.FPDF_FORMFILLINFO(version=2), None
         if document.get_formtype() != raw.FORMTYPE_NONE:
-            document.init_forms()
-        self._form = document.formenv
+            self._form = raw.FPDFDOC_InitFormFillEnvironment(document, self._config)
+
+    def close(self) -> None:
+        """Free the form. Do so before the document is closed."""
+        if self._form:
+            self._raw.FPDFDOC_ExitFormFillEnvironment(self._form)
+            self._form = None
+
+    @property
+    def left_out(self) -> list[str]:
+        """What the text may leave out."""
+        return [f"form fields: there are {self.fields}"] if self.asked > _ASKED else []
 
     def edits(self, page: PageText) -> tuple[list[Edit], list[str]]:
         """Return what to add within the page's text, and the lines to add behind it."""
@@ -54,6 +70,7 @@ class Forms:
                 continue
             kind = raw.FPDFAnnot_GetSubtype(annotation)
             if kind == raw.FPDF_ANNOT_WIDGET and self._form:
+                self.fields += 1
                 edit, line = self._field(annotation, page)
                 edits += [edit] if edit else []
                 lines += [line] if line else []
@@ -65,49 +82,70 @@ class Forms:
         return edits, lines
 
     def _field(self, widget: Any, page: PageText) -> tuple[Edit | None, str]:
-        raw, form = self._raw, self._form
-        kind = raw.FPDFAnnot_GetFormFieldType(form, widget)
-        self.fields += kind > 0
-        if raw.FPDFAnnot_GetFlags(widget) & _HIDDEN:
+        """Return what a field adds within the text, or else the line behind it."""
+        if self._raw.FPDFAnnot_GetFlags(widget) & _HIDDEN:
             return None, ""
-        if kind in (raw.FPDF_FORMFIELD_CHECKBOX, raw.FPDF_FORMFIELD_RADIOBUTTON):
-            return self._box(widget, page, radio=kind == raw.FPDF_FORMFIELD_RADIOBUTTON)
-        if kind not in (raw.FPDF_FORMFIELD_TEXTFIELD, raw.FPDF_FORMFIELD_COMBOBOX, raw.FPDF_FORMFIELD_LISTBOX):
-            return None, ""
-        if kind == raw.FPDF_FORMFIELD_TEXTFIELD:
-            is_secret = raw.FPDFAnnot_GetFormFieldFlags(form, widget) & _PASSWORD
-            value = "" if is_secret else _words(raw.FPDFAnnot_GetFormFieldValue, form, widget)
-        else:
-            value = self._chosen(widget) or _words(raw.FPDFAnnot_GetFormFieldValue, form, widget)
+        kind, flags = self._kind(widget)
+        if kind == "Btn":
+            return (None, "") if flags & _PUSH_BUTTON else self._box(widget, page, is_radio=bool(flags & _RADIO))
+        value = ""
+        if kind == "Tx" and not flags & _PASSWORD:
+            value = self._entry(widget, b"V") or self._asked(self._raw.FPDFAnnot_GetFormFieldValue, widget)
+        elif kind == "Ch":
+            value = self._chosen(widget) or self._asked(self._raw.FPDFAnnot_GetFormFieldValue, widget)
         if not value:
             return None, ""
         at_label = self._beside(widget, page, value)
         return at_label, "" if at_label else f"{self._name(widget)}: {value}"
 
-    def _box(self, widget: Any, page: PageText, *, radio: bool) -> tuple[Edit | None, str]:
+    def _box(self, widget: Any, page: PageText, *, is_radio: bool) -> tuple[Edit | None, str]:
         """Return `[x] label` for a ticked box, and `[ ] label` for another that has a label on the page."""
-        ticked = self._raw.FPDFAnnot_IsChecked(self._form, widget)
-        mark = "[x]" if ticked else "[ ]"
+        state = self._entry(widget, b"AS")
+        mark = "[ ]" if state in ("", "Off") else "[x]"
         at_label = self._beside(widget, page, mark, is_box=True)
-        if at_label or not ticked:
+        if at_label or mark == "[ ]":
             return at_label, ""
-        option = _words(self._raw.FPDFAnnot_GetFormFieldExportValue, self._form, widget) if radio else ""
-        return None, f"{mark} {self._name(widget)}" + (f": {option}" if option else "")
+        return None, f"{mark} {self._name(widget)}" + (f": {state}" if is_radio else "")
+
+    def _kind(self, widget: Any) -> tuple[str, int]:
+        """Return the /FT and /Ff of a field.
+
+        PDFium looks for a field's name among all fields. It is asked only for what a field has from its parent.
+        """
+        raw, number = self._raw, ctypes.c_float()
+        kind = self._entry(widget, b"FT")
+        if kind:
+            raw.FPDFAnnot_GetNumberValue(widget, b"Ff", number)
+            return kind, int(number.value)
+        self.asked += 1
+        if self.asked > _ASKED:
+            return "", 0
+        kind = _KINDS.get(raw.FPDFAnnot_GetFormFieldType(self._form, widget), "")
+        return kind, raw.FPDFAnnot_GetFormFieldFlags(self._form, widget) if kind else 0
+
+    def _entry(self, widget: Any, key: bytes) -> str:
+        return _words(self._raw.FPDFAnnot_GetStringValue, widget, key)
+
+    def _asked(self, get: Any, widget: Any) -> str:
+        self.asked += 1
+        return _words(get, self._form, widget) if self.asked <= _ASKED else ""
 
     def _chosen(self, widget: Any) -> str:
         raw, form = self._raw, self._form
-        count = raw.FPDFAnnot_GetOptionCount(form, widget)
+        self.asked += 1
+        count = raw.FPDFAnnot_GetOptionCount(form, widget) if self.asked <= _ASKED else 0
         self._options -= max(0, count)
         if self._options < 0:
-            return ""
+            return self._entry(widget, b"V")
         chosen = (place for place in range(count) if raw.FPDFAnnot_IsOptionSelected(form, widget, place))
         return ", ".join(_words(raw.FPDFAnnot_GetOptionLabel, form, widget, place) for place in chosen)
 
     def _name(self, widget: Any) -> str:
         """Return the name that a field shows, or else the last part of its own, such as "city" of "form.city[0]"."""
-        raw, form = self._raw, self._form
-        shown = _words(raw.FPDFAnnot_GetFormFieldAlternateName, form, widget)
-        return shown or _INDEX.sub("", _words(raw.FPDFAnnot_GetFormFieldName, form, widget)).rpartition(".")[2]
+        name = self._entry(widget, b"TU") or self._entry(widget, b"T")
+        name = name or self._asked(self._raw.FPDFAnnot_GetFormFieldAlternateName, widget)
+        name = name or self._asked(self._raw.FPDFAnnot_GetFormFieldName, widget).rpartition(".")[2]
+        return _INDEX.sub("", name)
 
     def _beside(self, widget: Any, page: PageText, words: str, *, is_box: bool = False) -> Edit | None:
         """Return the edit that adds words beside their label, or None if there is no label.
@@ -131,6 +169,8 @@ class Forms:
         box = page.box(label)
         if box.left + box.right > rect.left + rect.right and box.left > rect.left:
             return Edit(label, label, f"{words} ")
+        while label > 0 and page.text[label].isspace():
+            label -= 1
         return _added(page, label + 1, words)
 
 
@@ -145,12 +185,12 @@ def signatures(document: Any, raw: Any, data: bytes) -> list[str]:
     read from the file.
     """
     count = raw.FPDF_GetSignatureCount(document)
-    if count < 1:
+    if not 0 < count <= _SIGNED:
         return []
     is_encrypted = raw.FPDF_GetSecurityHandlerRevision(document) != -1
     places = [] if is_encrypted else [match.start() for match in islice(_SIGNATURE.finditer(data), _SIGNED)]
     lines = []
-    for index in range(min(count, _SIGNED)):
+    for index in range(count):
         signature = raw.FPDF_GetSignatureObject(document, index)
         name = _signer(data, places[index]) if len(places) == count else ""
         reason = _words(raw.FPDFSignatureObj_GetReason, signature)

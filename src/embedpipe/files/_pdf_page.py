@@ -172,14 +172,11 @@ def raised_numbers(page: PageText) -> list[Edit]:
     PDFium puts a space before some raised numbers and breaks the line behind others. These go.
     """
     edits: list[Edit] = []
-    done = 0
-    for match in _RAISED.finditer(page.text):
-        if match.start() < done:
-            continue
+    match = _RAISED.search(page.text)
+    while match:
         edit = _raised(page, match.start(), match.end())
-        if edit is not None:
-            edits.append(edit)
-            done = edit.end
+        edits += [edit] if edit else []
+        match = _RAISED.search(page.text, edit.end if edit else match.end())
     return edits
 
 
@@ -189,7 +186,7 @@ def _raised(page: PageText, start: int, end: int) -> Edit | None:
     while before >= 0 and start - before < 4 and text[before] in " \r\n" and page.is_generated(before):
         before -= 1
     if before < 0:
-        return None
+        before, start = start, start + 1
     base = page.origin(before)
     for place in range(start, end):
         origin = page.origin(place)

@@ -48,9 +48,11 @@ def parse(data: bytes, name: str, options: ReadOptions) -> Parsed:
     with _ONE_AT_A_TIME:
         try:
             document = pdfium.PdfDocument(data)
+            forms = Forms(document, pdfium.raw)
             try:
-                return _Reader(document, pdfium, name).read(data)
+                return _Reader(document, forms, pdfium, name).read(data)
             finally:
+                forms.close()
                 document.close()
         except pdfium.PdfiumError as error:
             raise InputError(_refusal(name, str(error))) from error
@@ -65,9 +67,9 @@ def _refusal(name: str, reason: str) -> str:
 class _Reader:
     """Reads one document, and collects what its text leaves out."""
 
-    def __init__(self, document: Any, pdfium: Any, name: str) -> None:
-        self._document, self._pdfium, self._raw, self._name = document, pdfium, pdfium.raw, name
-        self._forms = Forms(document, pdfium.raw)
+    def __init__(self, document: Any, forms: Forms, pdfium: Any, name: str) -> None:
+        self._document, self._forms, self._name = document, forms, name
+        self._pdfium, self._raw = pdfium, pdfium.raw
         self._without_text: list[int] = []
         self._broken: list[int] = []
         self._unknown = 0
@@ -134,6 +136,7 @@ class _Reader:
             left_out.append(f"{self._unknown} characters without a meaning outside their font")
         if self._document.get_formtype() in xfa and not self._forms.fields:
             left_out.append("an XFA form (print it to a PDF in Adobe Acrobat)")
+        left_out += self._forms.left_out
         attached = self._document.count_attachments()
         if attached:
             left_out.append(f"{attached} attached file{'s' * (attached > 1)}")

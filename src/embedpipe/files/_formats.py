@@ -23,6 +23,10 @@ _OWN = {
     "html": "embedpipe.files.html:parse",
     "htm": "embedpipe.files.html:parse",
     "xhtml": "embedpipe.files.html:parse",
+    "epub": "embedpipe.files.epub:parse",
+    "xml": "embedpipe.files.xml:parse",
+    "rss": "embedpipe.files.xml:parse",
+    "atom": "embedpipe.files.xml:parse",
     "csv": "embedpipe.files.delimited:parse",
     "tsv": "embedpipe.files.delimited:parse",
     "xlsx": "embedpipe.files.spreadsheet:parse",
@@ -43,7 +47,7 @@ _OWN = {
 FORMATS = Registry("embedpipe.file_formats", _OWN)
 
 _TEXT_SUFFIXES = """
-.txt .md .markdown .adoc .tex .log .org .yaml .yml .toml .ini .cfg .xml
+.txt .md .markdown .adoc .tex .log .org .yaml .yml .toml .ini .cfg
 .py .pyi .js .mjs .ts .tsx .jsx .java .kt .go .rs .c .h .cc .cpp .hpp .cs .rb .php .swift .scala .sh .sql .r .lua
 """.split()  # noqa: SIM905 - read as a list of words
 

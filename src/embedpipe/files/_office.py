@@ -22,6 +22,7 @@ _KINDS = {
     "pptx": "PowerPoint presentation",
     "odt": "OpenDocument file",
     "xlsx": "spreadsheet",
+    "epub": "EPUB book",
 }
 _OTHERWISE = {"xlsx": " or .csv"}
 

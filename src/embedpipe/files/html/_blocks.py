@@ -59,6 +59,7 @@ class OpenTable:
     outside: list[Block]
     box: Box | None
     layout: bool
+    stray: list[Block] = field(default_factory=list)  # what stands before the first cell: XML has such tables
     rows: list[tuple[str, list[OpenCell]]] = field(default_factory=list)
     caption: str = ""
     part: str = "tbody"
@@ -86,6 +87,7 @@ def code(text: str, language: str, box: Box | None) -> list[Block]:
 def table(read: OpenTable, *, depth: int) -> list[Block]:
     """Return the blocks of a table: a table of data, or the blocks of its cells if it only lays out the page."""
     blocks = [Block("paragraph", read.caption, read.box, read.caption)] if read.caption else []
+    blocks += read.stray
     for _, cells in read.rows:
         _drop_line_numbers(cells)
     rows = [(part, cells) for part, cells in read.rows if any(cell.blocks for cell in cells)]

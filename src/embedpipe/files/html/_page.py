@@ -6,6 +6,7 @@ Lexbor reads pages as HTML5 says, as browsers do: optional end tags, misplaced e
 from __future__ import annotations
 
 import re
+from html import escape
 from typing import Any
 
 from embedpipe._optional import require
@@ -20,8 +21,10 @@ MAX_BYTES = 32 * 2**20
 _MARKS = (b"\xef\xbb\xbf", b"\xff\xfe", b"\xfe\xff")
 _META = re.compile(rb"""<meta\s[^>]*?charset\s*=\s*["']?\s*([^\s"'/>;]+)""", re.IGNORECASE)
 _COMMENT = re.compile(rb"<!--.*?-->", re.DOTALL)
-_XML = re.compile(r"\s*<\?xml\s")
-_EMPTY_ELEMENT = re.compile(r"<([A-Za-z][\w:-]*)((?:\s[^<>]*)?)/>")
+_XML = re.compile(r"""\s*<\?xml\s|[^\0]{0,1000}?\sxmlns\s*=\s*["']http://www\.w3\.org/1999/xhtml["']""")
+_EMPTY_ELEMENT = re.compile(
+    r"<(?!(?:area|base|br|col|embed|hr|img|input|link|meta|source|track|wbr)\b)([A-Za-z][\w:-]*)((?:\s[^<>]*)?)/>"
+)
 
 _LINE_NUMBERS = (
     ".linenos, .lineno, .linenumber, .line-number, .line-numbers, .lineNumbers, .linenodiv, .hljs-ln-numbers, "
@@ -55,7 +58,7 @@ def parse(data: bytes, name: str, options: ReadOptions) -> Parsed:
     """
     if len(data) > MAX_BYTES:
         raise InputError(f"{name} is over {MAX_BYTES >> 20} MB of HTML. Cut it into several files.")
-    page = _decoded(data, name, options.encoding)
+    page = decoded(data, name, options.encoding)
     found = markdown(page.text)
     return Parsed(found.text, {**page.metadata, **found.metadata}, left_out=found.left_out)
 
@@ -70,7 +73,13 @@ def markdown(source: str) -> Parsed:
     return Parsed(writer.markdown(), _metadata(tree), left_out=report)
 
 
-def _decoded(data: bytes, name: str, encoding: str | None) -> Parsed:
+def formula(source: str) -> str:
+    """Return a formula of MathML as text: its TeX, if it has one, else x^2, a_i, (a+b)/c."""
+    math = _tree(source).css_first("math")
+    return "" if math is None else linear(math)
+
+
+def decoded(data: bytes, name: str, encoding: str | None) -> Parsed:
     """Decode a page as browsers do: by its mark, by what it declares, else by a guess. Broken bytes become U+FFFD."""
     if encoding is not None or data.startswith(_MARKS):
         return decode(data, name, encoding)
@@ -102,12 +111,22 @@ def _tree(source: str) -> Any:
     """
     lexbor = require("selectolax.lexbor", extra="files")
     if _XML.match(source):
-        source = _EMPTY_ELEMENT.sub(r"<\1\2></\1>", source)
+        source = _EMPTY_ELEMENT.sub(r"<\1\2></\1>", _without_cdata(source))
     check_nesting(source)
     try:
         return lexbor.LexborHTMLParser(source.encode("utf-8", "replace"))
     except lexbor.SelectolaxError as error:
         raise MemoryError from error
+
+
+def _without_cdata(source: str) -> str:
+    """Write the character data sections of XML as escaped text, since HTML has none."""
+    before, *sections = source.split("<![CDATA[")
+    parts = [before]
+    for section in sections:
+        text, end, rest = section.partition("]]>")
+        parts += [escape(text, quote=False), rest] if end else [section]
+    return "".join(parts)
 
 
 def _examined(tree: Any) -> tuple[set[int], dict[int, str]]:

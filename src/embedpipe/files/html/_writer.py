@@ -38,7 +38,7 @@ _WITHOUT_WORDS = frozenset("hidden password submit reset image file color range"
 """Kinds of input fields whose value is no text of the page."""
 
 _MAX_OPTIONS = 30
-_MAX_MARK = 5
+_MAX_MARK = 3
 _NOTE = re.compile(r"foot-?note|\bfn|note-?ref|reference|\bcit|endnote", re.IGNORECASE)
 _LANGUAGE = re.compile(r"(?:^|\s)(?:language-|lang-|highlight-source-|highlight-|brush: ?)([\w+#.-]{1,20})")
 _INTEGER = re.compile(r"\s*([0-9]{1,6})(?![0-9])", re.ASCII)
@@ -254,7 +254,7 @@ class MarkdownWriter:
         if self._flat or self._verbatim is not None:
             return self._flush
         self._tables.append(OpenTable(self._blocks, self._box, attributes.get("role") in ("presentation", "none")))
-        self._blocks = []
+        self._blocks = self._tables[-1].stray
         return self._end_table
 
     def _end_table(self) -> None:

@@ -207,20 +207,31 @@ def _guessed(data: bytes, name: str) -> Parsed:
         excerpt, ignore_threshold=True, compat_names=False, include_encodings=_GUESSED, max_bytes=len(excerpt)
     )
     found = {guess["encoding"]: guess["confidence"] for guess in likely if guess["encoding"]}
-    western = _is_western(excerpt[:_MAX_WHOLE])
-    if western:
-        found = {codec: confidence for codec, confidence in found.items() if codec not in _OF_SEVERAL_BYTES}
-    best = max(found.values(), default=0)
-    western = western and best < MIN_CONFIDENCE
-    # Windows-1252 is in use, and its twin for these bytes is seldom.
-    codec = "cp1252" if western or found.get("cp1252", 0) >= 0.99 * best else max(found, key=found.__getitem__)
-    text = _strictly(data, codec) if western or best >= MIN_CONFIDENCE else None
+    codec, certain = _best(found, western=_is_western(excerpt[:_MAX_WHOLE]))
+    text = _strictly(data, codec) if certain else None
     if text is None:
         raise InputError(
             f"{name} is not UTF-8 text{at}, and its encoding cannot be told. Pass its `encoding` (perhaps {codec}), "
             f"convert it (iconv -f {codec} -t utf-8), or leave it out."
         )
     return _cleaned(text, name, {"encoding": codec, "encoding_confidence": round(found.get(codec, 0), 2)})
+
+
+def _best(found: dict[str, float], *, western: bool) -> tuple[str, bool]:
+    """Return the likeliest encoding, and whether it is likely enough.
+
+    Of a few characters in an encoding of several bytes, chardet's figure is a hundredth, and twice the next one: so it
+    was for 69 of 70 samples of 4 to 10 characters. Windows-1252 is in use, and its twins for the same bytes are rare.
+    """
+    if western:
+        found = {codec: confidence for codec, confidence in found.items() if codec not in _OF_SEVERAL_BYTES}
+    best = max(found.values(), default=0)
+    if best < MIN_CONFIDENCE and western:
+        return "cp1252", True
+    codec = "cp1252" if found.get("cp1252", 0) >= 0.99 * best else max(found, key=found.__getitem__)
+    others = [confidence for other, confidence in found.items() if other not in (codec, "euc_kr", "cp949")]
+    clear = codec in _OF_SEVERAL_BYTES and best > MIN_CONFIDENCE / 10 and best > 2 * max(others, default=0)
+    return codec, best >= MIN_CONFIDENCE or clear
 
 
 def _is_western(data: bytes) -> bool:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -15,6 +16,9 @@ from embedpipe.files._decoding import decode, printable
 from embedpipe.files.parsed import Parsed, ReadOptions
 
 _MISSING = object()
+_STRING = r'("(?:[^"\\]|\\.)*+"?)'
+_COMMENT = re.compile(_STRING + r"|//[^\n]*|/\*(?:[^*]|\*(?!/))*+(?:\*/)?", re.DOTALL)
+_LAST_COMMA = re.compile(_STRING + r"|,(?=\s*[}\]])", re.DOTALL)
 _MAX_DIGITS = 300
 
 
@@ -37,8 +41,11 @@ def parse(data: bytes, name: str, options: ReadOptions) -> Parsed | list[Parsed]
     except json.JSONDecodeError as error:
         if error.msg == "Extra data":  # JSONL under another name
             return parse_lines(data, name, options)
-        at = f"line {error.lineno}, column {error.colno}"
-        raise InputError(f"{name} is no JSON ({error.msg}: {at}). Repair it, or leave it out.") from error
+        try:
+            value = _loaded(_without_comments(decoded.text))
+        except json.JSONDecodeError:
+            at = f"line {error.lineno}, column {error.colno}"
+            raise InputError(f"{name} is no JSON ({error.msg}: {at}). Repair it, or leave it out.") from error
     if not (isinstance(value, list) and value and all(isinstance(record, dict) for record in value)):
         return _parsed(value, name, options, decoded)
     records = [_parsed(record, f"{name}, record {n}", options, decoded) for n, record in enumerate(value, 1)]
@@ -70,6 +77,13 @@ def parse_lines(data: bytes, name: str, options: ReadOptions) -> list[Parsed]:
 
 def _loaded(text: str) -> Any:
     return json.loads(text, object_pairs_hook=_object, parse_int=_Number, parse_float=_Number, parse_constant=_Number)
+
+
+def _without_comments(text: str) -> str:
+    """Return JSON without what settings of programs hold beside it: comments, and commas before brackets."""
+    for pattern in (_COMMENT, _LAST_COMMA):
+        text = pattern.sub(lambda found: found[1] or " ", text)
+    return text
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import email
 import re
 from collections import Counter
@@ -22,6 +23,9 @@ _Message: TypeAlias = "Message[str, str]"
 _FROM = re.compile(rb"(?:\A|(?<=\n\n)|(?<=\n\r\n))From [^\n]*[0-9]:[0-9][^\n]*\n")
 _ESCAPED_FROM = re.compile(rb"^>(>*From )", re.MULTILINE)
 _KNOWN = ("From", "To", "Subject", "Date", "Message-ID", "Received", "MIME-Version")
+_MARKS = (codecs.BOM_UTF8, codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+_UTF_16 = 100
+"""In how many bytes at the beginning of a message NUL tells UTF-16."""
 _MAX_HEADER = 32 * 2**10
 _SPACE = re.compile(r"\s+")
 
@@ -45,7 +49,9 @@ def parse(data: bytes, name: str, options: ReadOptions) -> Parsed:
     Raises:
         InputError: If the file is no e-mail.
     """
-    message = email.message_from_bytes(data.removeprefix(b"\xef\xbb\xbf"), policy=_POLICY)
+    if data.startswith(_MARKS) or b"\0" in data[:_UTF_16]:
+        data = decode(data, name).text.encode()
+    message = email.message_from_bytes(data, policy=_POLICY)
     if not any(header in message for header in _KNOWN):
         raise InputError(
             f"{name} is no e-mail: it has none of the headers From, To, Subject and Date. Check its suffix."

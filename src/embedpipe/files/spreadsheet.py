@@ -18,6 +18,7 @@ from embedpipe.errors import InputError
 from embedpipe.files import _rows
 from embedpipe.files._decoding import printable
 from embedpipe.files._not_read import OLE
+from embedpipe.files._office import refusal
 from embedpipe.files._workbook import MAX_BYTES, SheetDetails, Workbook
 from embedpipe.files.parsed import Parsed, ReadOptions
 from embedpipe.types import Location
@@ -43,8 +44,10 @@ def parse(data: bytes, name: str, options: ReadOptions) -> Parsed:
         sheets = [book.get_sheet_by_name(sheet) for sheet in book.sheet_names]
         known = {sheet.name: sheet for sheet in book.sheets_metadata}
     except calamine.PasswordError as error:
-        raise InputError(f"{name} is encrypted. Save it as .xlsx without a password, or as .csv.") from error
+        raise InputError(refusal(data, name, suffix="xlsx")) from error
     except Exception as error:  # anything that a parser meets in a broken file
+        if data.startswith(OLE) and "EncryptedPackage".encode("utf-16-le") in data:
+            raise InputError(refusal(data, name, suffix="xlsx")) from error
         raise InputError(f"{name} is broken, or no spreadsheet ({error}). Save it anew as .xlsx or .csv.") from error
     text: list[str] = []
     locations: list[Location] = []

@@ -46,6 +46,8 @@ def test_unicode_with_and_without_a_mark(text: str, codec: str) -> None:
         (CHINESE, "gb18030"),
         (KOREAN, "cp949"),
         ("Grüner Tee, 5 €", "cp1252"),
+        ("名前,年齢,住所\n佐藤太郎,30,東京\n三木英子,25,大阪\n髙橋淳,35,名古屋\n", "cp932"),
+        ("名前,値段\n緑茶,100\n", "cp932"),
         ("naïve café", "cp1252"),
         ("5 £", "cp1252"),
         ("Tea is a drink. It is made of leaves.\nit’s 20 °C\n", "cp1252"),

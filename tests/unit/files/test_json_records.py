@@ -17,6 +17,7 @@ from embedpipe.files import ReadOptions, document_of, documents_of
         ('{"a": [{"k": 1}, [2]], "f": [], "g": {}}', "a[0].k: 1\na[1]: 2\nf: []\ng: {}\n"),
         ('{"a": 1, "b": 2, "a": 3}', "a: 1, 3\nb: 2\n"),
         ('{"n": 12345678901234567890.10, "m": 1e999, "o": NaN, "p": -Infinity}', None),
+        ('// settings\n{"a": "x // y, ]", /* b */ "c": [1, 2,], // d\n}', "a: x // y, ]\nc: 1, 2\n"),
         ('"one\\ntwo"', "one\ntwo\n"),
         ("[1, 2]", "1\n2\n"),
         ("[1, [2]]", "[0]: 1\n[1]: 2\n"),
@@ -77,7 +78,9 @@ TEXT = ReadOptions(text_fields=["t"])
 @pytest.mark.parametrize(
     ("name", "content", "options", "message"),
     [
-        ("a.json", '{"a": 1,}', TEXT, r"a\.json is no JSON \(.*: line 1, column 9\). Repair it"),
+        ("a.json", '{"a": 1 2}', TEXT, r"a\.json is no JSON \(.*: line 1, column 9\). Repair it"),
+        ("a.json", '{"a": "' + '\\\\"' * 100_000, TEXT, "is no JSON"),
+        ("a.json", "/*" * 100_000, TEXT, "is no JSON"),
         ("a.json", '{"a":\n1', TEXT, "is no JSON .*line 2"),
         ("a.jsonl", '{"t": 1}\n\n{"t":\n', TEXT, r"a\.jsonl, line 3, is no JSON .* Repair or remove the line"),
         ("a.json", '[{"t": 1}, {"u": 2}]', TEXT, "record 2, has none of the fields 't'. Check `text_fields`"),

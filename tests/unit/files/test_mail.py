@@ -104,6 +104,9 @@ def test_the_text_of_a_message(fill: Callable[[EmailMessage], None], text: str, 
     ("content", "text"),
     [
         ("Subject: Grüße\r\n\r\nHällo 5 €".encode("cp1252"), "# Grüße\n\nHällo 5 €\n"),
+        ("Subject: Grüße\n\nHällo".encode("utf-16"), "# Grüße\n\nHällo\n"),
+        ("Subject: Grüße\n\nHällo".encode("utf-16-be"), "# Grüße\n\nHällo\n"),
+        ("Subject: Grüße\n\nHällo".encode("utf-8-sig"), "# Grüße\n\nHällo\n"),
         ("Subject: Grüße\n\nHällo".encode(), "# Grüße\n\nHällo\n"),
         (b"Subject: =?x-unknown?q?a=20b?= =?utf-8?b?w6Q=?=\n\nhi", "# a bä\n\nhi\n"),
         (b"Subject: x\nContent-Type: text/plain; charset=us-ascii\n\nH\xc3\xa4llo", "# x\n\nHällo\n"),
@@ -112,7 +115,7 @@ def test_the_text_of_a_message(fill: Callable[[EmailMessage], None], text: str, 
         (b"Subject: x\nContent-Transfer-Encoding: base64\n\nSMOkbGxv", "# x\n\nHällo\n"),
         (b"Subject: x\nContent-Transfer-Encoding: quoted-printable\n\nH=C3=\n=A4llo", "# x\n\nHällo\n"),
         (b"Subject: x\nDate: nonsense\nTo: undisclosed-recipients:;\n\nhi", None),
-        (b"Subject: a\0b\x07\n\nx\0y", "# ab\n\nxy\n"),
+        (b"Subject: a\x01b\x07\n" + b"X-Y: z\n" * 20 + b"\nx\0y", "# ab\n\nxy\n"),
     ],
 )
 def test_mail_as_it_is_found(content: bytes, text: str | None) -> None:

@@ -17,6 +17,7 @@ from embedpipe.files import document_of
 from embedpipe.files._workbook import form_of
 from office import part, with_part
 
+OLE_ENCRYPTED = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + b"\0" * 600 + "EncryptedPackage".encode("utf-16-le")
 SHEET = "xl/worksheets/sheet1.xml"
 
 
@@ -225,6 +226,7 @@ def test_many_merged_areas_end() -> None:
         ("a.xlsx", of_rows(), "holds no text"),
         ("a.xlsx", far_away(), "more memory than a parser may take"),
         ("a.xls", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + b"\0" * 600, r"a\.xls is broken, or no spreadsheet .* \.csv"),
+        ("a.xlsx", OLE_ENCRYPTED, r"a\.xlsx is encrypted\. .* save it as \.xlsx without a password"),
         ("a.ods", b"PK\x03\x04", r"a\.ods is broken, or no spreadsheet .* \.csv"),
         ("a.numbers", b"PK\x03\x04", r"a spreadsheet of Apple Numbers\. Save it as \.xlsx or \.csv"),
     ],

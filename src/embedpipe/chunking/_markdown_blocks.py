@@ -9,6 +9,8 @@ from __future__ import annotations
 import re
 from typing import Literal, NamedTuple, TypeAlias
 
+from embedpipe.text import front_matter_end
+
 Kind: TypeAlias = Literal["text", "heading", "fence", "code", "html", "table", "rule", "matter"]
 
 _MAX_NESTING = 32
@@ -57,9 +59,6 @@ _DEFINITION = re.compile(
     r"""(?:\s++(?:"(?:[^"\\]|\\.)*+"|'(?:[^'\\]|\\.)*+'|\((?:[^()\\]|\\.)*+\)))?[ \t]*+(?:\n|\Z)""",
     re.DOTALL,
 )
-_FRONT_MATTER = re.compile(
-    r"\ufeff?(?:(---)|\+\+\+)[ \t]*(?:\r\n?|\n)(?=(?:#[^\r\n]*\s+)*[\w\"'\[.-]+[^\r\n]*(?(1):|[=\]]))"
-)
 
 
 class Block(NamedTuple):
@@ -82,19 +81,6 @@ class Block(NamedTuple):
     title: str = ""
     nested: bool = False
     head: int = 0
-
-
-def front_matter_end(text: str) -> int:
-    """Return where the text behind its front matter begins, 0 if it has none.
-
-    Front matter is YAML between two lines of "---", or TOML between two of "+++", at the very start.
-    """
-    opening = _FRONT_MATTER.match(text)
-    if opening is None:
-        return 0
-    mark = r"(?:---|\.\.\.)" if opening[1] else r"\+\+\+"
-    closing = re.compile(rf"(?:\r\n?|\n){mark}[ \t]*(?:\r\n?|\n|\Z)").search(text, opening.end() - 1)
-    return closing.end() if closing else 0
 
 
 def markdown_blocks(text: str) -> list[Block]:

@@ -27,6 +27,8 @@ _OWN = {
     "xml": "embedpipe.files.xml:parse",
     "rss": "embedpipe.files.xml:parse",
     "atom": "embedpipe.files.xml:parse",
+    "md": "embedpipe.files.markdown:parse",
+    "markdown": "embedpipe.files.markdown:parse",
     "csv": "embedpipe.files.delimited:parse",
     "tsv": "embedpipe.files.delimited:parse",
     "xlsx": "embedpipe.files.spreadsheet:parse",
@@ -47,7 +49,7 @@ _OWN = {
 FORMATS = Registry("embedpipe.file_formats", _OWN)
 
 _TEXT_SUFFIXES = """
-.txt .md .markdown .adoc .tex .log .org .yaml .yml .toml .ini .cfg
+.txt .adoc .tex .log .org .yaml .yml .toml .ini .cfg
 .py .pyi .js .mjs .ts .tsx .jsx .java .kt .go .rs .c .h .cc .cpp .hpp .cs .rb .php .swift .scala .sh .sql .r .lua
 """.split()  # noqa: SIM905 - read as a list of words
 

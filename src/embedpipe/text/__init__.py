@@ -1,6 +1,7 @@
 """Work on plain text: cleaning and checks, counting tokens, and finding words, sentences and pages."""
 
 from embedpipe.text.clean import clean_text
+from embedpipe.text.front_matter import front_matter_end
 from embedpipe.text.pages import PAGE_BREAK, page_at, pages_at
 from embedpipe.text.sentences import sentence_spans
 from embedpipe.text.token_counters import (
@@ -35,6 +36,7 @@ __all__ = [
     "fault",
     "faults",
     "folder_counter",
+    "front_matter_end",
     "packaged_folder",
     "page_at",
     "pages_at",

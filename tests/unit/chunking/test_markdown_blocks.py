@@ -16,7 +16,8 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
-from embedpipe.chunking._markdown_blocks import Block, front_matter_end, markdown_blocks
+from embedpipe.chunking._markdown_blocks import Block, markdown_blocks
+from embedpipe.text import front_matter_end
 
 PARSER = MarkdownIt("commonmark", {"maxNesting": 200}).enable("table").disable(["inline", "text_join"], True)
 KINDS = {"heading_open": "heading", "code_block": "code", "html_block": "html", "table_open": "table", "hr": "rule"}

@@ -43,6 +43,11 @@ class OpenAIConnection(Connection):
         super().__init__(secret, endpoint, timeout_s)
         self.api_version = api_version
 
+    @property
+    def is_own(self) -> bool:
+        """Whether this leads to OpenAI's or Azure's own service, and not to another server with its interface."""
+        return bool(self.api_version) or self.endpoint.resolved()[0] is None
+
     def client(self, *, is_async: bool = False) -> Any:
         """Return a client for threads, or for the running event loop.
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
-from embedpipe.types import ModelSpec
+from embedpipe.types import Kind, ModelSpec
 
 Provider: TypeAlias = Literal["openai", "local", "cohere"]
 Quality: TypeAlias = Literal["standard", "best"]
@@ -45,6 +46,11 @@ class CatalogueModel:
             normalized=self.normalized,
             aliases=self.aliases,
         )
+
+    @property
+    def prompts(self) -> Mapping[Kind, str]:
+        """What is put before questions and before documents."""
+        return {"query": self.query_prompt, "document": self.document_prompt}
 
     @property
     def aliases(self) -> tuple[str, ...]:

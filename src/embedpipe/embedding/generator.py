@@ -22,6 +22,7 @@ from embedpipe.embedding.engine import (
     checked_compressor,
 )
 from embedpipe.embedding.providers import LangChainEmbeddings, LlamaIndexEmbedding, as_model, model_named
+from embedpipe.embedding.roles import ExtraBody
 from embedpipe.errors import ConfigurationError
 from embedpipe.metrics.spans import Observers
 from embedpipe.types import EmbeddingModel, Kind, ModelSpec
@@ -40,6 +41,9 @@ class EmbeddingGenerator:
         api_key: The provider's key. By default it is read from the provider's environment variable.
         base_url: Where the provider is reached, such as a server of your own that speaks OpenAI's interface.
         dimensions: Shorter vectors, from a provider's model that can shorten them.
+        query_prompt: Put before each question, for a model that is given by name. By default the model's own prompt.
+        document_prompt: As `query_prompt`, for documents.
+        extra_body: Further fields of a provider's request, by kind: `{"query": {...}, "document": {...}}`.
         cache: A folder, a redis:// URL, or an object with `get_many` and `put_many`. It keeps the model's own vectors,
             so that another `compressor` costs no request.
         max_retries: Short for `retry=Retry(attempts=max_retries + 1)`.
@@ -65,6 +69,9 @@ class EmbeddingGenerator:
         api_key: str | None = None,
         base_url: str | None = None,
         dimensions: int | None = None,
+        query_prompt: str | None = None,
+        document_prompt: str | None = None,
+        extra_body: ExtraBody | None = None,
         cache: CacheLike | None = None,
         max_retries: int | None = None,
         limits: Limits | None = None,
@@ -77,11 +84,15 @@ class EmbeddingGenerator:
     ) -> None:
         self.source: Mapping[str, Any] = {}
         """How a named model was named; empty for a backend object or with a compressor. No key, no user of a URL."""
+        roles = {"query_prompt": query_prompt, "document_prompt": document_prompt, "extra_body": extra_body}
+        roles = {name: value for name, value in roles.items() if value is not None}
         if isinstance(model, str):
             if compressor is None:
                 url = Endpoint(base_url, variable="").url
-                self.source = {"model": model, "base_url": url, "dimensions": dimensions}
-            model = model_named(model, api_key=api_key, base_url=base_url, dimensions=dimensions)
+                self.source = {"model": model, "base_url": url, "dimensions": dimensions, **roles}
+            model = model_named(model, api_key=api_key, base_url=base_url, dimensions=dimensions, **roles)
+        elif roles:
+            raise ConfigurationError(f"{', '.join(roles)} needs a model that is given by name. Set it in the model.")
         self.model: EmbeddingModel = as_model(model)
         self._given = Given(self.model)
         self.limits = limits or (self.model.limits if isinstance(self.model, LimitedModel) else Limits())

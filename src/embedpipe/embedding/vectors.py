@@ -14,6 +14,10 @@ from embedpipe.types import ModelSpec, Vectors
 _NUMBERS = (int, float, np.number)
 
 
+class WrongDimensionError(InvalidVectorsError):
+    """A provider's vectors have another dimension than the model's. Other texts would get the same."""
+
+
 def stack_rows(rows: Sequence[object], dimensions: int | None) -> Vectors:
     """Return rows of numbers as one array, with NaN for a row that is no vector or has another size.
 
@@ -65,12 +69,17 @@ def find_unusable(vectors: npt.ArrayLike, *, expected: int, spec: ModelSpec) -> 
     """
     array: Vectors = np.asarray(vectors, dtype=np.float32)
     if array.shape != (expected, spec.dimensions):
-        raise InvalidVectorsError(
-            f"{spec.name} returned an array of shape {array.shape} for {expected} texts and {spec.dimensions} "
-            "dimensions. Check that the model is the one named, and dimensions=."
-        )
+        raise InvalidVectorsError(wrong_shape(array, expected=expected, spec=spec))
     usable = usable_rows(array)
     return array, [] if usable.all() else np.flatnonzero(~usable).tolist()
+
+
+def wrong_shape(vectors: Vectors, *, expected: int, spec: ModelSpec) -> str:
+    """Return what is wrong with an array that is not (`expected`, the model's dimensions)."""
+    return (
+        f"{spec.name} returned an array of shape {vectors.shape} for {expected} texts and {spec.dimensions} "
+        "dimensions. Check that the model is the one named, and dimensions=."
+    )
 
 
 def usable_rows(vectors: Vectors) -> npt.NDArray[np.bool_]:

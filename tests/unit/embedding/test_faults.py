@@ -42,7 +42,7 @@ STORMS = {
     "cut short": [Fault.cut()] * 4,
     "a vector missing": [Fault.damaged("missing")] * 3,
     "out of order": [Fault.damaged("shuffled")] * 6,
-    "wrong dimension": [Fault.damaged("wrong_dimension")] * 3,
+    "wrong dimension": [Fault.damaged("wrong_dimension")],
     "NaN": [Fault.damaged("nan")] * 3,
     "zero": [Fault.damaged("zero")] * 3,
     "no JSON": [Fault.damaged("not_json")] * 3,

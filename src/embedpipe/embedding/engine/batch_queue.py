@@ -7,6 +7,7 @@ from collections.abc import Iterable
 
 from embedpipe.embedding.engine.request import EmbeddingRequest
 from embedpipe.embedding.engine.text_batch import TextBatch
+from embedpipe.embedding.vectors import WrongDimensionError
 from embedpipe.errors import AuthenticationError, EmbeddingError, InvalidVectorsError, ProviderError
 
 _REFUSED_STATUSES = frozenset({400, 413, 422, 424})
@@ -24,7 +25,7 @@ class BatchQueue:
     several texts or parts fail in a row, the provider is in doubt: one text that has succeeded is sent again (the
     probe), as often as the policy allows, and nothing else meanwhile. If the probe fails too, or if no text has
     succeeded so far, the texts are not at fault, and nothing more is sent. Nothing more is sent either after a refused
-    key or a redirect to another origin.
+    key, a redirect to another origin, or vectors of another dimension than the model's.
     """
 
     def __init__(self, request: EmbeddingRequest, batches: Iterable[TextBatch]) -> None:
@@ -113,10 +114,11 @@ def concerns_texts(error: Exception) -> bool:
     It may be with status 500, and with an error of a local model or of a framework: those say no more than that.
     """
     server_error = isinstance(error, ProviderError) and error.status == _SERVER_ERROR
-    return _is_refusal(error) or server_error or isinstance(error, InvalidVectorsError) or type(error) is EmbeddingError
+    invalid = isinstance(error, InvalidVectorsError) and not isinstance(error, WrongDimensionError)
+    return _is_refusal(error) or server_error or invalid or type(error) is EmbeddingError
 
 
 def ends_call(error: EmbeddingError) -> bool:
-    """Return whether every other request of the call would fail in the same way: a refused key, or a redirect."""
+    """Return whether every other request would fail in the same way: a refused key, a redirect, another dimension."""
     redirected = isinstance(error, ProviderError) and error.status is not None and 300 <= error.status < 400
-    return isinstance(error, AuthenticationError) or redirected
+    return isinstance(error, AuthenticationError | WrongDimensionError) or redirected

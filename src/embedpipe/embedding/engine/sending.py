@@ -14,6 +14,7 @@ from embedpipe.embedding.backend import EmbeddingResponse, Limits, RemoteModel
 from embedpipe.embedding.engine.batch_queue import concerns_texts
 from embedpipe.embedding.engine.rate_limiter import Limiter, RateLimiter
 from embedpipe.embedding.engine.text_batch import TextBatch
+from embedpipe.embedding.vectors import WrongDimensionError, wrong_shape
 from embedpipe.errors import EmbeddingError, EmbedPipeError, InvalidVectorsError, ProviderError, RateLimitError
 from embedpipe.types import EmbeddingModel, Kind, ModelSpec
 
@@ -88,7 +89,10 @@ class Sender:
     def _receive(self, response: EmbeddingResponse, batch: TextBatch) -> None:
         """Take over the rates that the provider states, and the vectors."""
         self.limiter.learn(response.headers)
-        batch.receive(response.vectors, self._model.spec)
+        spec, vectors = self._model.spec, response.vectors
+        if vectors.shape[1] != spec.dimensions:
+            raise WrongDimensionError(wrong_shape(vectors, expected=len(batch.missing.indices), spec=spec))
+        batch.receive(vectors, spec)
         self.last_success = time.monotonic()
 
 
@@ -99,8 +103,12 @@ class _BatchAttempts(Attempts):
         super().__init__(sender.retry)
         self._sender = sender
         self._once = once
+        self._wrong_dimensions = 0
 
     def _failure(self, error: Exception) -> Failure | None:
+        if isinstance(error, WrongDimensionError):  # one more try, in case that another server of theirs answers
+            self._wrong_dimensions += 1
+            return Failure(None) if self._wrong_dimensions == 1 else None
         if self._once and concerns_texts(error):
             return None
         if isinstance(error, ProviderError):

@@ -19,6 +19,7 @@ from embedpipe.embedding.local import model_files
 from embedpipe.embedding.local.exported import Runtime, calibration_mark
 from embedpipe.embedding.local.length_batches import length_batches
 from embedpipe.embedding.local.runtimes import choose_runtime, has_torch
+from embedpipe.embedding.roles import checked_prompts, with_roles
 from embedpipe.errors import ConfigurationError
 from embedpipe.text import ModelCounter, folder_counter
 from embedpipe.types import Kind, ModelSpec, Vectors
@@ -72,6 +73,7 @@ class LocalModel:
         if device is not None and runtime not in (None, "torch"):
             raise ConfigurationError(f"`device` needs runtime='torch', and runtime={runtime!r} was given.")
         self._name = name
+        self._prompts = checked_prompts(query_prompt=query_prompt, document_prompt=document_prompt)
         self._settings: dict[str, Any] = {
             "device": device,
             "batch_size": batch_size,
@@ -96,9 +98,7 @@ class LocalModel:
         calibration = self._settings["calibration"]
         if calibration is not None:
             spec = replace(spec, revision=f"{spec.revision}-int8-{calibration_mark(calibration)}", aliases=())
-        prompts = {key: self._settings[key] for key in ("query_prompt", "document_prompt")}
-        given = {key: prompt for key, prompt in prompts.items() if prompt is not None}
-        return replace(spec, **given, aliases=() if given.get("document_prompt") else spec.aliases)
+        return with_roles(spec, self._prompts)
 
     @cached_property
     def counter(self) -> ModelCounter:

@@ -17,32 +17,29 @@ PROVIDERS = Registry(
     "embedpipe.embedding_providers",
     {
         "openai": "embedpipe.embedding.openai:OpenAIModel",
+        "embedpipe": "embedpipe.embedding.openai:EmbedPipeServerModel",
         "cohere": "embedpipe.embedding.cohere:CohereModel",
         "local": "embedpipe.embedding.local:LocalModel",
     },
 )
-"""Each is called with the model's name, and with those of `api_key`, `base_url` and `dimensions` that were given."""
+"""Each is called with the model's name, and with those of `MODEL_OPTIONS` that were given."""
+
+MODEL_OPTIONS = ("api_key", "base_url", "dimensions", "query_prompt", "document_prompt", "extra_body")
 
 
-_OPTIONS = ("api_key", "base_url", "dimensions")
-
-
-def model_named(
-    name: str, *, api_key: str | None = None, base_url: str | None = None, dimensions: int | None = None
-) -> EmbeddingModel:
+def model_named(name: str, **options: Any) -> EmbeddingModel:
     """Return the backend of a name. No model is loaded, and nothing is sent.
 
     "openai:...", "local:...", "cohere:..." and the prefixes of installed packages say the provider. Without one, a
     published name has its own provider, `base_url` means a server that speaks OpenAI's interface, and a folder or a
-    repository ("owner/name") is a local model.
+    repository ("owner/name") is a local model. `options` are those of `MODEL_OPTIONS`. None is the same as not given.
 
     Raises:
         UnknownModelError: If the name is none of these.
         ConfigurationError: If the provider takes no such option.
     """
-    provider, model = _provider(name, has_url=base_url is not None)
+    provider, model = _provider(name, has_url=options.get("base_url") is not None)
     factory = PROVIDERS.load(provider)
-    options = {"api_key": api_key, "base_url": base_url, "dimensions": dimensions}
     given = {option: value for option, value in options.items() if value is not None}
     if refused := given.keys() - _options(factory):
         raise ConfigurationError(
@@ -102,7 +99,7 @@ def _options(factory: Factory) -> set[str]:
     """Return which of its options a provider takes."""
     parameters = inspect.signature(factory).parameters
     takes_any = any(parameter.kind is inspect.Parameter.VAR_KEYWORD for parameter in parameters.values())
-    return set(_OPTIONS) if takes_any else set(parameters)
+    return set(MODEL_OPTIONS) if takes_any else set(parameters)
 
 
 def _is_local(name: str) -> bool:

@@ -6,14 +6,15 @@ import base64
 from collections.abc import Iterator
 from typing import Any
 
+import numpy as np
 from fastapi import Request, Response
 
 from embedpipe._threads import in_thread
-from embedpipe.embedding import catalogue, to_unit_length
+from embedpipe.embedding import EmbeddingGenerator, catalogue, to_unit_length
 from embedpipe.server.resources import Resources
 from embedpipe.server.schemas.embeddings import EmbeddingsRequest, EmbeddingsResponse, Model, ModelList
 from embedpipe.server.web import ANY_TEXT, Access, ApiError, Routes, check_texts, decode_token_ids, list_response
-from embedpipe.types import ModelSpec, Vectors
+from embedpipe.types import Kind, ModelSpec, Vectors
 
 routes = Routes("OpenAI's interface")
 
@@ -30,9 +31,8 @@ async def embeddings(body: EmbeddingsRequest, request: Request) -> Response:
     _check_dimensions(body.dimensions, spec)
     texts = await in_thread(_texts, body.input, spec.name)
     check_texts(texts, resources.settings, param="input")
-    batch = await resources.generator.agenerate_batch(texts, body.input_type)
-    tokens = int(batch.token_counts.sum())
-    vectors = _shortened(batch.vectors, body.dimensions)
+    vectors, tokens = await _embedded(texts, body.input_type, resources.generator)
+    vectors = _shortened(vectors, body.dimensions)
     items = _items(vectors, base64=body.encoding_format == "base64")
     usage = {"prompt_tokens": tokens, "total_tokens": tokens}
     return await list_response("data", items, {"object": "list", "model": body.model, "usage": usage})
@@ -87,6 +87,28 @@ def _check_dimensions(dimensions: int | None, spec: ModelSpec) -> None:
     else:
         return
     raise ApiError(400, message, param="dimensions", code="invalid_value")
+
+
+async def _embedded(texts: list[str], kind: Kind | None, generator: EmbeddingGenerator) -> tuple[Vectors, int]:
+    """Return the vectors and the number of tokens.
+
+    Without a kind, a text that begins with one of the model's prompts is of that prompt's kind: the client put the
+    prompt there, and it must not be there twice. All other texts are documents.
+    """
+    spec = generator.spec
+    prompts: list[tuple[Kind, str]] = [("query", spec.query_prompt), ("document", spec.document_prompt)]
+    parts: dict[Kind, list[tuple[int, str]]] = {}
+    for row, text in enumerate(texts):
+        given = [(each, text.removeprefix(prompt)) for each, prompt in prompts if prompt and text.startswith(prompt)]
+        own, bare = given[0] if given and kind is None else (kind or "document", text)
+        parts.setdefault(own, []).append((row, bare))
+    vectors = np.empty((len(texts), spec.dimensions), dtype=np.float32)
+    tokens = 0
+    for own, rows in parts.items():
+        batch = await generator.agenerate_batch([text for _, text in rows], own)
+        vectors[[row for row, _ in rows]] = batch.vectors
+        tokens += int(batch.token_counts.sum())
+    return vectors, tokens
 
 
 def _texts(given: Any, model: str) -> list[str]:

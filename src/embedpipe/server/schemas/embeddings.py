@@ -51,7 +51,11 @@ class EmbedBatchResponse(ResponseModel):
 
 
 class EmbeddingsRequest(RequestModel):
-    """OpenAI's request. `input_type` is an extension for models that embed queries differently from documents."""
+    """OpenAI's request. `input_type` is an extension for models that embed queries differently from documents.
+
+    Without it, texts are documents, except those that begin with one of the model's own prompts: a client has put that
+    there, and it is not put there twice.
+    """
 
     input: Annotated[
         Text | Several[Text] | Tokens | Several[Tokens],
@@ -61,7 +65,7 @@ class EmbeddingsRequest(RequestModel):
     encoding_format: Literal["float", "base64"] | None = "float"
     dimensions: Annotated[int | None, Field(ge=1, description="Shorter vectors, if the model supports them.")] = None
     user: str | None = None
-    input_type: Kind = "document"
+    input_type: Kind | None = None
 
 
 class Embedding(ResponseModel):

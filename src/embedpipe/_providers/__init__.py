@@ -1,6 +1,6 @@
 """What the clients of embeddings, chat and rerank providers share: bounded HTTP, retries, secrets, error texts."""
 
-from embedpipe._providers.clients import CohereConnection, OpenAIConnection
+from embedpipe._providers.clients import OPENAI, CohereConnection, OpenAIConnection, Service
 from embedpipe._providers.http import (
     Allowance,
     UnusableReplyError,
@@ -15,6 +15,7 @@ from embedpipe._providers.secret import Endpoint, Secret, hidden, safe_cause, se
 from embedpipe._providers.words import component_errors, redirect, shown, words
 
 __all__ = [
+    "OPENAI",
     "Allowance",
     "Attempts",
     "CohereConnection",
@@ -24,6 +25,7 @@ __all__ = [
     "Retry",
     "SdkAttempts",
     "Secret",
+    "Service",
     "UnusableReplyError",
     "allowing",
     "async_client",

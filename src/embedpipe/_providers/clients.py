@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from dataclasses import dataclass
 from typing import Any, Self
 
 from embedpipe._optional import require
@@ -32,15 +33,42 @@ class Connection:
         return self.__dict__ | {"secret": self.secret.bare, "endpoint": self.endpoint.bare}
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Service:
+    """A service that OpenAI's SDK reaches.
+
+    Args:
+        key_variable: The environment variable with its key.
+        url_variable: The environment variable with another address.
+        url: Its address. None for OpenAI's and Azure's own, which the SDK knows.
+        needs_key: Whether it always takes a key. A server at an address of your own may take none.
+    """
+
+    key_variable: str
+    url_variable: str
+    url: str | None = None
+    needs_key: bool = True
+
+
+OPENAI = Service(key_variable="OPENAI_API_KEY", url_variable="OPENAI_BASE_URL")
+AZURE = Service(key_variable="AZURE_OPENAI_API_KEY", url_variable="AZURE_OPENAI_ENDPOINT")
+
+
 class OpenAIConnection(Connection):
     """A connection by OpenAI's SDK. `api_version` makes it Azure's, with `base_url` as the endpoint."""
 
     def __init__(
-        self, *, api_key: str | None, base_url: str | None, timeout_s: float, api_version: str | None = None
+        self,
+        *,
+        api_key: str | None,
+        base_url: str | None,
+        timeout_s: float,
+        api_version: str | None = None,
+        service: Service = OPENAI,
     ) -> None:
-        secret = Secret.of(api_key, variable="AZURE_OPENAI_API_KEY" if api_version else "OPENAI_API_KEY")
-        endpoint = Endpoint(base_url, variable="AZURE_OPENAI_ENDPOINT" if api_version else "OPENAI_BASE_URL")
-        super().__init__(secret, endpoint, timeout_s)
+        self.service = AZURE if api_version else service
+        secret = Secret.of(api_key, variable=self.service.key_variable)
+        super().__init__(secret, Endpoint(base_url, variable=self.service.url_variable), timeout_s)
         self.api_version = api_version
 
     @property
@@ -57,14 +85,16 @@ class OpenAIConnection(Connection):
         import openai
 
         base_url, login = self.endpoint.resolved()
+        keyless = not self.service.needs_key or (base_url and not self.api_version)
         settings = {
-            "api_key": self.secret.reveal(default="none" if base_url and not self.api_version else None),
+            "api_key": self.secret.reveal(default="none" if keyless else None),
             "timeout": self.timeout_s,
             "max_retries": 0,
             "http_client": (async_client if is_async else client)(openai_http_library(), login=login),
         }
         if not self.api_version:
-            return (openai.AsyncOpenAI if is_async else openai.OpenAI)(base_url=base_url, **settings)
+            url = base_url or self.service.url
+            return (openai.AsyncOpenAI if is_async else openai.OpenAI)(base_url=url, **settings)
         made: Any = openai.AsyncAzureOpenAI if is_async else openai.AzureOpenAI
         return made(azure_endpoint=base_url, api_version=self.api_version, **settings)
 

@@ -8,7 +8,7 @@ from typing import Literal, TypeAlias
 
 from embedpipe.types import Kind, ModelSpec
 
-Provider: TypeAlias = Literal["openai", "local", "cohere"]
+Provider: TypeAlias = Literal["openai", "local", "cohere", "voyage", "gemini", "mistral", "jina"]
 Quality: TypeAlias = Literal["standard", "best"]
 
 
@@ -16,9 +16,23 @@ Quality: TypeAlias = Literal["standard", "best"]
 class CatalogueModel:
     """A published model.
 
-    `repository` is its name on the Hugging Face hub. `weights_sha256` is the published digest of its weight file; if it
-    is empty, it is read from the file instead. `min_dimensions` is None if the provider cannot shorten its vectors.
-    Prices are in US dollars for a million tokens. They change: `EmbeddingMetrics` takes a table of your own.
+    Args:
+        name: Its name.
+        provider: Who runs it. "local" for open weights, which a server of your own may run as well.
+        dimensions: The length of its vectors.
+        max_tokens: The most tokens of a text, prompt included.
+        normalized: Whether its vectors have length 1.
+        query_prompt: What is put before a question.
+        document_prompt: What is put before a document.
+        repository: Its name on the Hugging Face hub.
+        other_names: Its names on servers such as Ollama.
+        weights_sha256: The published digest of its weight file. If it is empty, it is read from the file instead.
+        min_dimensions: The shortest vectors that can be asked for. None if they cannot be shortened.
+        max_dimensions: The longest vectors that can be asked for. None if `dimensions` are the longest.
+        price_per_million: US dollars for a million tokens. None if no price could be confirmed, 0 for open weights.
+            Prices change: `EmbeddingMetrics` takes a table of your own.
+        source: Where these facts are from.
+        source_date: The day of that source.
     """
 
     name: str
@@ -29,9 +43,13 @@ class CatalogueModel:
     query_prompt: str = ""
     document_prompt: str = ""
     repository: str = ""
+    other_names: tuple[str, ...] = ()
     weights_sha256: str = ""
     min_dimensions: int | None = None
-    price_per_million: float = 0.0
+    max_dimensions: int | None = None
+    price_per_million: float | None = None
+    source: str = ""
+    source_date: str = ""
 
     @property
     def spec(self) -> ModelSpec:
@@ -58,81 +76,179 @@ class CatalogueModel:
         return () if self.document_prompt else tuple(filter(None, (self.name, self.repository)))
 
 
-_BGE = "Represent this sentence for searching relevant passages: "
+_MTEB = "the model's card, as the package mteb 2.26.24 records it"
+_MTEB_DATE = "2026-10-26"
+
+_REPRESENT = "Represent this sentence for searching relevant passages: "
+_INSTRUCT = "Instruct: Given a web search query, retrieve relevant passages that answer the query\nQuery:"
+
+
+_PRICES = {
+    "openai": "developers.openai.com/api/docs/models",
+    "cohere": "getmaxim.ai/bifrost/llm-cost-calculator",
+    "voyage": "vercel.com/ai-gateway/models",
+    "gemini": "vercel.com/ai-gateway/models",
+}
+"""Where the prices were read, on 30 November 2026."""
+
+
+def _hosted(
+    name: str,
+    provider: Provider,
+    dimensions: int,
+    max_tokens: int,
+    *,
+    price: float | None = None,
+    min_dimensions: int | None = None,
+    max_dimensions: int | None = None,
+    prompts: tuple[str, str] = ("", ""),
+) -> CatalogueModel:
+    """Return a model that its provider runs. `prompts` are those for questions and for documents."""
+    return CatalogueModel(
+        name=name,
+        provider=provider,
+        dimensions=dimensions,
+        max_tokens=max_tokens,
+        query_prompt=prompts[0],
+        document_prompt=prompts[1],
+        min_dimensions=min_dimensions,
+        max_dimensions=max_dimensions,
+        price_per_million=price,
+        source=_MTEB if price is None else f"{_MTEB}; the price: {_PRICES[provider]}",
+        source_date=_MTEB_DATE,
+    )
+
+
+def _open(
+    repository: str,
+    dimensions: int,
+    max_tokens: int,
+    *,
+    prompts: tuple[str, str] = ("", ""),
+    other_names: tuple[str, ...] = (),
+    min_dimensions: int | None = None,
+    weights_sha256: str = "",
+) -> CatalogueModel:
+    """Return a model with open weights. `prompts` are those for questions and for documents."""
+    return CatalogueModel(
+        name=repository.partition("/")[2],
+        provider="local",
+        dimensions=dimensions,
+        max_tokens=max_tokens,
+        query_prompt=prompts[0],
+        document_prompt=prompts[1],
+        repository=repository,
+        other_names=other_names,
+        weights_sha256=weights_sha256,
+        min_dimensions=min_dimensions,
+        price_per_million=0.0,
+        source=_MTEB,
+        source_date=_MTEB_DATE,
+    )
+
 
 CATALOGUE: tuple[CatalogueModel, ...] = (
-    CatalogueModel(
-        name="text-embedding-3-small",
-        provider="openai",
-        dimensions=1536,
-        max_tokens=8191,
-        min_dimensions=1,
-        price_per_million=0.02,
+    _hosted("text-embedding-3-small", "openai", 1536, 8191, min_dimensions=1, price=0.02),
+    _hosted("text-embedding-3-large", "openai", 3072, 8191, min_dimensions=1, price=0.13),
+    _hosted("text-embedding-ada-002", "openai", 1536, 8191, price=0.10),
+    _hosted("embed-v4.0", "cohere", 1536, 128_000, min_dimensions=256, price=0.12),
+    _hosted("embed-english-v3.0", "cohere", 1024, 512, price=0.10),
+    _hosted("embed-multilingual-v3.0", "cohere", 1024, 512, price=0.10),
+    _hosted("voyage-4-large", "voyage", 1024, 32_000, min_dimensions=256, max_dimensions=2048, price=0.12),
+    _hosted("voyage-4", "voyage", 1024, 32_000, min_dimensions=256, max_dimensions=2048),
+    _hosted("voyage-4-lite", "voyage", 1024, 32_000, min_dimensions=256, max_dimensions=2048),
+    _hosted("voyage-3.5", "voyage", 1024, 32_000, min_dimensions=256, max_dimensions=2048, price=0.06),
+    _hosted("voyage-3-large", "voyage", 1024, 32_000, min_dimensions=256, max_dimensions=2048, price=0.18),
+    _hosted("gemini-embedding-001", "gemini", 3072, 2048, min_dimensions=128, price=0.15),
+    _hosted(
+        "gemini-embedding-2",
+        "gemini",
+        3072,
+        8192,
+        min_dimensions=768,
+        prompts=("task: search result | query: ", "title: none | text: "),
     ),
-    CatalogueModel(
-        name="text-embedding-3-large",
-        provider="openai",
-        dimensions=3072,
-        max_tokens=8191,
-        min_dimensions=1,
-        price_per_million=0.13,
-    ),
-    CatalogueModel(
-        name="text-embedding-ada-002", provider="openai", dimensions=1536, max_tokens=8191, price_per_million=0.10
-    ),
-    CatalogueModel(
-        name="embed-english-v3.0", provider="cohere", dimensions=1024, max_tokens=512, price_per_million=0.10
-    ),
-    CatalogueModel(
-        name="embed-multilingual-v3.0", provider="cohere", dimensions=1024, max_tokens=512, price_per_million=0.10
-    ),
-    CatalogueModel(
-        name="all-MiniLM-L6-v2",
-        provider="local",
-        dimensions=384,
-        max_tokens=256,
-        repository="sentence-transformers/all-MiniLM-L6-v2",
+    _open(
+        "sentence-transformers/all-MiniLM-L6-v2",
+        384,
+        256,
+        other_names=("all-minilm",),
         weights_sha256="53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db",
     ),
-    CatalogueModel(
-        name="all-mpnet-base-v2",
-        provider="local",
-        dimensions=768,
-        max_tokens=384,
-        repository="sentence-transformers/all-mpnet-base-v2",
-    ),
+    _open("sentence-transformers/all-mpnet-base-v2", 768, 384),
     *(
-        CatalogueModel(
-            name=f"bge-{size}-en-v1.5",
-            provider="local",
-            dimensions=dimensions,
-            max_tokens=512,
-            query_prompt=_BGE,
-            repository=f"BAAI/bge-{size}-en-v1.5",
-        )
+        _open(f"BAAI/bge-{size}-en-v1.5", dimensions, 512, prompts=(_REPRESENT, ""))
         for size, dimensions in (("small", 384), ("base", 768), ("large", 1024))
     ),
+    _open("BAAI/bge-m3", 1024, 8192),
     *(
-        CatalogueModel(
-            name=f"{family}-{size}{version}",
-            provider="local",
-            dimensions=dimensions,
-            max_tokens=512,
-            query_prompt="query: ",
-            document_prompt="passage: ",
-            repository=f"intfloat/{family}-{size}{version}",
-        )
+        _open(f"intfloat/{family}-{size}{version}", dimensions, 512, prompts=("query: ", "passage: "))
         for family, version in (("e5", "-v2"), ("multilingual-e5", ""))
         for size, dimensions in (("small", 384), ("base", 768), ("large", 1024))
     ),
+    *(
+        _open(f"nomic-ai/{name}", 768, tokens, prompts=("search_query: ", "search_document: "), other_names=others)
+        for name, tokens, others in (
+            ("nomic-embed-text-v1.5", 8192, ("nomic-embed-text", "text-embedding-nomic-embed-text-v1.5")),
+            ("nomic-embed-text-v1", 8192, ()),
+            ("nomic-embed-text-v2-moe", 512, ()),
+            ("modernbert-embed-base", 8192, ()),
+        )
+    ),
+    _open(
+        "google/embeddinggemma-300m",
+        768,
+        2048,
+        prompts=("task: search result | query: ", "title: none | text: "),
+        other_names=("embeddinggemma",),
+        min_dimensions=128,
+    ),
+    *(
+        _open(
+            f"Qwen/Qwen3-Embedding-{size}",
+            dimensions,
+            32_768,
+            prompts=(_INSTRUCT, ""),
+            other_names=(f"qwen3-embedding:{size.lower()}",),
+            min_dimensions=32,
+        )
+        for size, dimensions in (("0.6B", 1024), ("4B", 2560), ("8B", 4096))
+    ),
+    *(
+        _open(f"Snowflake/snowflake-arctic-embed-{size}", dimensions, 512, prompts=(_REPRESENT, ""))
+        for size, dimensions in (("xs", 384), ("s", 384), ("m", 768), ("m-v1.5", 768), ("l", 1024))
+    ),
+    *(
+        _open(
+            f"Snowflake/snowflake-arctic-embed-{size}-v2.0",
+            dimensions,
+            8192,
+            prompts=("query: ", ""),
+            other_names=others,
+        )
+        for size, dimensions, others in (("m", 768, ()), ("l", 1024, ("snowflake-arctic-embed2",)))
+    ),
+    _open(
+        "mixedbread-ai/mxbai-embed-large-v1", 1024, 512, prompts=(_REPRESENT, ""), other_names=("mxbai-embed-large",)
+    ),
+    _open("Alibaba-NLP/gte-modernbert-base", 768, 8192),
+    *(
+        _open(f"ibm-granite/granite-embedding-{name}", dimensions, 8192)
+        for name, dimensions in (("english-r2", 768), ("small-english-r2", 384))
+    ),
 )
 
-_BY_NAME = {alias.lower(): model for model in CATALOGUE for alias in (model.name, model.repository) if alias}
+_BY_NAME = {
+    alias.lower(): model for model in CATALOGUE for alias in (model.name, model.repository, *model.other_names) if alias
+}
 
 
 def find(name: str) -> CatalogueModel | None:
-    """Return the published model of that name or hub repository, whatever its case; None if there is none."""
-    return _BY_NAME.get(name.lower())
+    """Return the published model of that name, hub repository or name on a server; None if there is none.
+
+    Case does not matter, and neither does Ollama's tag ":latest".
+    """
+    return _BY_NAME.get(name.lower().removesuffix(":latest"))
 
 
 def of_weights(sha256: str) -> CatalogueModel | None:

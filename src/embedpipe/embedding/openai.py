@@ -11,11 +11,11 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import replace
 from functools import cache, cached_property
-from typing import Any
+from typing import Any, ClassVar, Literal, TypeAlias
 
 import numpy as np
 
-from embedpipe._providers import OpenAIConnection, openai_http_library, shown
+from embedpipe._providers import OPENAI, OpenAIConnection, Service, openai_http_library, shown
 from embedpipe.embedding import catalogue
 from embedpipe.embedding.backend import EmbeddingResponse, Limits
 from embedpipe.embedding.providers.remote import ProviderModel
@@ -25,10 +25,12 @@ from embedpipe.errors import ConfigurationError, EmbeddingError, InvalidVectorsE
 from embedpipe.text import EstimatedCounter, TokenCounter, encoding_name, token_counter
 from embedpipe.types import Kind, ModelSpec, Vectors
 
-_BASE64_REFUSALS = frozenset({400, 415, 422, 500, 501})
+Form: TypeAlias = Literal["base64", "float"]
+
+_BASE64_REFUSALS = frozenset({400, 415, 422})
 _MAX_ASKED = 2
-_NUMBERS_ALONE: ContextVar[bool] = ContextVar("numbers_alone", default=False)
-"""Whether the request under way asks for numbers, whatever the server has answered before."""
+_FORM: ContextVar[Form] = ContextVar("form", default="base64")
+"""The form of vectors that the request under way asks for."""
 
 
 class OpenAIModel(ProviderModel):
@@ -59,6 +61,11 @@ class OpenAIModel(ProviderModel):
     """
 
     provider = "openai"
+    service: ClassVar[Service] = OPENAI
+    roles: ClassVar[ExtraBody] = {}
+    """Fields by which the service is told what the texts are."""
+    dimensions_field: ClassVar[str] = "dimensions"
+    form_field: ClassVar[str] = "encoding_format"
 
     def __init__(
         self,
@@ -87,11 +94,12 @@ class OpenAIModel(ProviderModel):
             "document_prompt": document_prompt,
             "extra_body": extra_body,
         }
-        self._service = OpenAIConnection(
-            api_key=api_key, base_url=base_url, timeout_s=timeout_s, api_version=api_version
+        self._openai = OpenAIConnection(
+            api_key=api_key, base_url=base_url, timeout_s=timeout_s, api_version=api_version, service=self.service
         )
-        super().__init__(name, self._service)
+        super().__init__(name, self._openai)
         self._takes_base64: bool | None = None  # nothing was answered yet
+        self._suspects_base64 = False
         self._asked_for_numbers = 0
 
     @cached_property
@@ -129,50 +137,62 @@ class OpenAIModel(ProviderModel):
 
     def fetch(self, texts: Sequence[str], kind: Kind) -> EmbeddingResponse:
         """Do the same as `ProviderModel.fetch`. A server that may not know base64 is asked once more for numbers."""
+        form = self._form()
         try:
-            return self._understood(super().fetch(texts, kind), base64=True)
+            with _asking_for(form):
+                return self._understood(super().fetch(texts, kind), form)
         except (ProviderError, InvalidVectorsError) as error:
-            if not self._may_refuse_base64(error):
+            if not self._refuses_base64(error, form):
                 raise
-        with _asking_for_numbers():
-            return self._understood(super().fetch(texts, kind), base64=False)
+        with _asking_for("float"):
+            return self._understood(super().fetch(texts, kind), "float")
 
     async def afetch(self, texts: Sequence[str], kind: Kind) -> EmbeddingResponse:
         """As `fetch`."""
+        form = self._form()
         try:
-            return self._understood(await super().afetch(texts, kind), base64=True)
+            with _asking_for(form):
+                return self._understood(await super().afetch(texts, kind), form)
         except (ProviderError, InvalidVectorsError) as error:
-            if not self._may_refuse_base64(error):
+            if not self._refuses_base64(error, form):
                 raise
-        with _asking_for_numbers():
-            return self._understood(await super().afetch(texts, kind), base64=False)
+        with _asking_for("float"):
+            return self._understood(await super().afetch(texts, kind), "float")
 
-    def _understood(self, response: EmbeddingResponse, *, base64: bool) -> EmbeddingResponse:
-        """Remember in which form the server sends vectors."""
+    def _form(self) -> Form:
+        """Return the form of vectors to ask for: base64, which is the faster one, if the server knows it."""
+        return "float" if self._takes_base64 is False or self._suspects_base64 else "base64"
+
+    def _understood(self, response: EmbeddingResponse, form: Form) -> EmbeddingResponse:
+        """Remember the first form in which the server sent vectors."""
         if self._takes_base64 is None:
-            self._takes_base64 = base64
+            self._takes_base64 = form == "base64"
+            self._suspects_base64 = False
         return response
 
-    def _may_refuse_base64(self, error: EmbeddingError) -> bool:
-        """Return whether this may be the failure of a server that does not know base64. OpenAI's own and Azure's do.
+    def _refuses_base64(self, error: ProviderError | InvalidVectorsError, form: Form) -> bool:
+        """Return whether to ask for numbers at once, since the server may have refused base64.
 
-        A server that has answered knows it. One that fails otherwise is asked for numbers only a few times.
+        OpenAI's and Azure's own services know it, and so does a server that has answered. After a failure that is
+        retried anyhow, the next request asks for the other form instead.
         """
-        if self._takes_base64 is not None or self._asked_for_numbers == _MAX_ASKED or self._service.is_own:
+        if self._takes_base64 is not None or self._openai.is_own:
             return False
-        if not isinstance(error, InvalidVectorsError) and getattr(error, "status", None) not in _BASE64_REFUSALS:
-            return False
-        self._asked_for_numbers += 1
-        return True
+        if isinstance(error, ProviderError) and error.status in _BASE64_REFUSALS:
+            self._asked_for_numbers += 1
+            return form == "base64" and self._asked_for_numbers <= _MAX_ASKED
+        if isinstance(error, InvalidVectorsError) or error.status in (500, 501):
+            self._suspects_base64 = form == "base64"
+        return False
 
     def _call(self, client: Any, texts: Sequence[str], kind: Kind) -> Any:
         """Call the SDK with the texts, each behind the prompt of its kind."""
         prompt = self._prompt(kind)
         body: dict[str, Any] = {"model": self._name, "input": [prompt + text for text in texts] if prompt else [*texts]}
-        body["encoding_format"] = "float" if self._takes_base64 is False or _NUMBERS_ALONE.get() else "base64"
+        body[self.form_field] = _FORM.get()
         if self._dimensions:
-            body["dimensions"] = self._dimensions
-        return client.post("/embeddings", body={**body, **self._fields(kind)}, cast_to=_raw_reply())
+            body[self.dimensions_field] = self._dimensions
+        return client.post("/embeddings", body={**body, **self._fields(kind)}, cast_to=raw_reply())
 
     def _prompt(self, kind: Kind) -> str:
         """Return what is put before each text of this kind."""
@@ -182,7 +202,7 @@ class OpenAIModel(ProviderModel):
 
     def _fields(self, kind: Kind) -> Mapping[str, Any]:
         """Return the further fields of a request for texts of this kind."""
-        return self._extra.get(kind, {})
+        return {**self.roles.get(kind, {}), **self._extra.get(kind, {})}
 
     def _read(self, reply: Any, expected: int) -> EmbeddingResponse:
         vectors = _vectors(reply.content, expected, self._known_dimensions)
@@ -212,27 +232,12 @@ class OpenAIModel(ProviderModel):
 
 
 @contextmanager
-def _asking_for_numbers() -> Iterator[None]:
-    token = _NUMBERS_ALONE.set(True)
+def _asking_for(form: Form) -> Iterator[None]:
+    token = _FORM.set(form)
     try:
         yield
     finally:
-        _NUMBERS_ALONE.reset(token)
-
-
-class EmbedPipeServerModel(OpenAIModel):
-    """A model behind `embedpipe serve`, which knows the model's prompts: it is told what each text is.
-
-    The arguments are those of `OpenAIModel`. The fingerprint is that of the same model on this machine.
-    """
-
-    provider = "embedpipe"
-
-    def _prompt(self, kind: Kind) -> str:
-        return self._prompts.get(kind) or ""
-
-    def _fields(self, kind: Kind) -> Mapping[str, Any]:
-        return {"input_type": kind, **super()._fields(kind)}
+        _FORM.reset(token)
 
 
 def _rebuild(kind: type[OpenAIModel], name: str, base_url: str | None, settings: dict[str, Any]) -> OpenAIModel:
@@ -240,18 +245,21 @@ def _rebuild(kind: type[OpenAIModel], name: str, base_url: str | None, settings:
 
 
 def _check_dimensions(dimensions: int, known: catalogue.CatalogueModel | None, name: str) -> None:
-    longest = known.dimensions if known else dimensions
+    longest = (known.max_dimensions or known.dimensions) if known else dimensions
     if known and known.min_dimensions is None and dimensions != longest:
         raise ConfigurationError(
             f"dimensions={dimensions} is not possible: {name} has {longest} dimensions and cannot be shortened. "
             "Leave dimensions out, or use text-embedding-3-small or -large."
         )
-    if not 1 <= dimensions <= longest:
-        raise ConfigurationError(f"dimensions={dimensions} is not possible: for {name} it is between 1 and {longest}.")
+    least = (known.min_dimensions if known else None) or 1
+    if not least <= dimensions <= longest:
+        raise ConfigurationError(
+            f"dimensions={dimensions} is not possible: for {name} it is between {least} and {longest}."
+        )
 
 
 @cache
-def _raw_reply() -> type[Any]:
+def raw_reply() -> type[Any]:
     """Return the reply's class in the HTTP library that this version of the client stands on.
 
     The client's `embeddings.create` would look at each text for something to convert, which takes longer than the rest
@@ -267,10 +275,7 @@ def _vectors(body: bytes, expected: int, dimensions: int | None) -> Vectors:
         data = json.loads(body)["data"]
         indices = [_index(item, position) for position, item in enumerate(data)]
     except (ValueError, KeyError, TypeError, RecursionError) as error:
-        raise InvalidVectorsError(
-            f"The provider's reply is not a JSON object with {expected} embeddings in 'data'. It begins with "
-            f"{shown(body[:200].decode(errors='replace'))}. Check that base_url leads to an embeddings interface."
-        ) from (None if isinstance(error, RecursionError) else error)
+        raise unreadable(body, expected, "data") from (None if isinstance(error, RecursionError) else error)
     if expected and sorted(indices) == list(range(1, expected + 1)):  # some servers count from 1
         indices = [index - 1 for index in indices]
     complete = len(data) == expected or all("index" in item for item in data)
@@ -279,10 +284,19 @@ def _vectors(body: bytes, expected: int, dimensions: int | None) -> Vectors:
             f"The provider's reply has {len(indices)} vectors for {expected} texts, with the indices "
             f"{shown(indices)}. Send the request again. Report it to the provider if it stays."
         )
+    decode = _as_text if data and all(_is_text(item.get("embedding")) for item in data) else _row
     rows: list[object] = [None] * expected
     for index, item in zip(indices, data, strict=True):
-        rows[index] = _row(item.get("embedding"))
+        rows[index] = decode(item.get("embedding"))
     return stack_rows(rows, dimensions)
+
+
+def unreadable(body: bytes, expected: int, field: str) -> InvalidVectorsError:
+    """Return the error for a reply that is not in the form of the interface."""
+    return InvalidVectorsError(
+        f"The provider's reply is not a JSON object with {expected} embeddings in {field!r}. It begins with "
+        f"{shown(body[:200].decode(errors='replace'))}. Check that base_url leads to an embeddings interface."
+    )
 
 
 def _index(item: Any, position: int) -> int:
@@ -296,21 +310,25 @@ def _index(item: Any, position: int) -> int:
 
 
 def _row(embedding: object) -> object:
-    """Decode a vector in base64, or one whose numbers are text. Others stay as they are; any other text is None."""
-    if isinstance(embedding, list) and embedding and all(isinstance(number, str) for number in embedding):
-        return _numbers(embedding)
+    """Decode a vector in base64. Others stay as they are; what is no base64 is None."""
     if not isinstance(embedding, str):
         return embedding
     try:
-        if embedding.lstrip().startswith("["):
-            return _row(json.loads(embedding)) if "[[" not in embedding else None
         return np.frombuffer(base64.b64decode(embedding, validate=True), dtype="<f4")
-    except (binascii.Error, ValueError, RecursionError):
+    except (binascii.Error, ValueError):
         return None
 
 
-def _numbers(words: Sequence[str]) -> object:
+def _is_text(embedding: object) -> bool:
+    """Return whether the vector's numbers are text, or the whole vector is JSON."""
+    if isinstance(embedding, list):
+        return bool(embedding) and isinstance(embedding[0], str)
+    return isinstance(embedding, str) and embedding.startswith("[")
+
+
+def _as_text(embedding: Any) -> object:
+    """Read a vector of a server that sends every number, or every vector, as text. None if it is no vector."""
     try:
-        return [float(word) for word in words]
-    except ValueError:
+        return [float(number) for number in (json.loads(embedding) if isinstance(embedding, str) else embedding)]
+    except (ValueError, TypeError, RecursionError):
         return None

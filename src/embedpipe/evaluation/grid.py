@@ -136,7 +136,7 @@ def _filled(service: SemanticSearchService, dataset: EvaluationSet | ExcerptSet)
         "chunks": stats.chunks_embedded,
         "tokens": stats.tokens,
         "seconds": stats.seconds,
-        "cost": stats.tokens * (known.price_per_million if known else 0.0) / 1e6,
+        "cost": stats.tokens * ((known.price_per_million or 0.0) if known else 0.0) / 1e6,
     }
 
 

@@ -239,7 +239,7 @@ class EmbeddingEngine:
     @cached_property
     def _price(self) -> float:
         known = catalogue.find(self.spec.name)
-        return known.price_per_million if known else 0.0
+        return (known.price_per_million or 0.0) if known else 0.0
 
 
 def _cleaned(text: Any) -> Any:

@@ -17,7 +17,12 @@ PROVIDERS = Registry(
     "embedpipe.embedding_providers",
     {
         "openai": "embedpipe.embedding.openai:OpenAIModel",
-        "embedpipe": "embedpipe.embedding.openai:EmbedPipeServerModel",
+        "embedpipe": "embedpipe.embedding.embedpipe_server:EmbedPipeServerModel",
+        "gemini": "embedpipe.embedding.gemini:GeminiModel",
+        "jina": "embedpipe.embedding.jina:JinaModel",
+        "mistral": "embedpipe.embedding.mistral:MistralModel",
+        "ollama": "embedpipe.embedding.ollama:OllamaModel",
+        "voyage": "embedpipe.embedding.voyage:VoyageModel",
         "cohere": "embedpipe.embedding.cohere:CohereModel",
         "local": "embedpipe.embedding.local:LocalModel",
     },

@@ -252,7 +252,7 @@ BAD_ROWS: dict[str, Any] = {
     "empty": [],
     "text": "not base64!",
     "odd base64": "AAAA",
-    "numbers as text": ["1.0", "2.0", "3.0"],
+    "words for numbers": ["one", "two", "three"],
     "booleans": [True, False, True],
     "null inside": [1.0, None, 2.0],
     "nested": [[1.0, 2.0, 3.0]],

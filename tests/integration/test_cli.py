@@ -700,3 +700,13 @@ def test_a_second_interrupt_ends_an_ingest_at_once(database_url: str, notes: Pat
     store = PgVectorStore(database_url, collection="default")
     assert store.count() == 0
     store.database.close()
+
+
+def test_models_shows_one_model_with_its_prompts(command: Command) -> None:
+    shown = command("models", "qwen3-embedding:0.6b")
+    assert shown.code == 0, shown.err
+    assert "'Instruct: Given a web search query" in shown.out
+    assert command("models", "local:e5-small-v2", "--json").json["query_prompt"] == "query: "
+    wrong = command("models", "nomic-embd")
+    assert wrong.code == 1
+    assert "nomic-embed-text-v1.5" in wrong.err

@@ -358,11 +358,21 @@ def evaluate(
 
 
 @app.command()
-def models(as_json: Json = False) -> None:
-    """List the embedding models known by name."""
-    from embedpipe.cli.render import console, models_table, write_json
+def models(
+    name: Annotated[str | None, typer.Argument(help="Show one model, with its prompts and sources.")] = None,
+    as_json: Json = False,
+) -> None:
+    """List the embedding models known by name, or show one of them."""
+    from embedpipe.cli.render import console, model_lines, models_table, write_json
     from embedpipe.embedding import catalogue
 
+    if name is not None:
+        row = asdict(catalogue.published(name))
+        if as_json:
+            write_json(row)
+        else:
+            console.print(model_lines(row))
+        return
     rows = [asdict(model) for model in catalogue.CATALOGUE]
     if as_json:
         write_json(rows)

@@ -176,9 +176,25 @@ def models_table(rows: Iterable[Mapping[str, Any]]) -> Table:
             row["provider"],
             str(row["dimensions"]),
             str(row["max_tokens"]),
-            f"{price:.2f}" if price else "-",
+            f"{price:.2f}" if price else "",
         )
     return table
+
+
+def model_lines(row: Mapping[str, Any]) -> Text:
+    """Return what is known of a model, a line for each fact. Prompts are quoted, since they may end in a space."""
+    lines = Text()
+    for field, value in row.items():
+        if field.endswith("_prompt"):
+            shown = repr(value) if value else "none"
+        elif isinstance(value, list | tuple):
+            shown = ", ".join(value) or "-"
+        else:
+            shown = "-" if value in (None, "") else str(value)
+        lines.append(f"{field.replace('_', ' '):<18}", style="bold")
+        lines.append(f"{shown}\n")
+    lines.right_crop(1)
+    return lines
 
 
 def collections_table(rows: Iterable[Mapping[str, Any]]) -> Table:

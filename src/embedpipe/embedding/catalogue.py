@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
+from embedpipe.errors import UnknownModelError
 from embedpipe.types import Kind, ModelSpec
 
 Provider: TypeAlias = Literal["openai", "local", "cohere", "voyage", "gemini", "mistral", "jina"]
@@ -249,6 +251,20 @@ def find(name: str) -> CatalogueModel | None:
     Case does not matter, and neither does Ollama's tag ":latest".
     """
     return _BY_NAME.get(name.lower().removesuffix(":latest"))
+
+
+def published(name: str) -> CatalogueModel:
+    """Return the published model of that name, as `find`. A provider's prefix may stand before it.
+
+    Raises:
+        UnknownModelError: If there is none.
+    """
+    model = find(name) or find(name.partition(":")[2])
+    if model is None:
+        near = difflib.get_close_matches(name, names(), n=3)
+        hint = f" Did you mean {' or '.join(near)}?" if near else ""
+        raise UnknownModelError(f"{name!r:.200} is not in the catalogue.{hint} `embedpipe models` lists all.")
+    return model
 
 
 def of_weights(sha256: str) -> CatalogueModel | None:

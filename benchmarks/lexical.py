@@ -26,7 +26,7 @@ from sqlalchemy import ARRAY, Connection, Text, bindparam, func, select, text, t
 from embedpipe.evaluation.datasets import EvaluationSet, load_beir
 from embedpipe.evaluation.measures import measure
 from embedpipe.storage import Database, PgVectorStore
-from embedpipe.storage.lexical import refresh_weights
+from embedpipe.storage.lexical import Refreshed, refresh_weights
 from embedpipe.storage.lexical.query_parser import parse_query
 from embedpipe.storage.lexical.terms import by_parser
 from embedpipe.types import Chunk, ModelSpec
@@ -193,7 +193,9 @@ def quality(database: Database) -> None:
         found = [answers(store, dataset)]
         agreement, same = on_our_lexemes(store, dataset, found[0])
         with database.engine.begin() as connection:
-            refresh_weights(connection, store.collection, tolerance=0.001)
+            step = Refreshed(0, after=0)
+            while step.after is not None:
+                step = refresh_weights(connection, store.collection, tolerance=0.001, after=step.after)
         found.append(answers(store, dataset))
         refreshed, _ = on_our_lexemes(store, dataset, found[1])
         own = with_its_tokenizer(dataset, stemmed=language == "english")

@@ -6,19 +6,20 @@ import math
 import random
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import closing
 from typing import Any
 
 import numpy as np
 import psycopg
 import pytest
-from sqlalchemy import bindparam, func, select, text, true
+from sqlalchemy import Connection, bindparam, func, select, text, true
 
 from embedpipe.errors import ConfigurationError, InputError
 from embedpipe.storage import BM25, Database, Field, Filter, Fusion, PgVectorStore
-from embedpipe.storage.lexical import refresh_weights
-from embedpipe.storage.tables import lexical_tables
+from embedpipe.storage.lexical import Refreshed, index_chunks, refresh_weights
+from embedpipe.storage.lexical import index as index_module
+from embedpipe.storage.tables import Collection, lexical_tables
 from embedpipe.types import Chunk, ModelSpec
 
 SPEC = ModelSpec(name="unit-test", dimensions=2)
@@ -174,9 +175,36 @@ def test_scores_stay_exact_through_inserts_updates_and_deletes(store: PgVectorSt
     assert search(store, "w0") == {}
 
 
+def test_weights_are_refreshed_by_steps_that_hold_few_chunks_each(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(index_module, "_STEP_CHUNKS", 40)
+    steps: list[tuple[Any, int]] = []
+
+    def index(connection: Connection, collection: Collection, ids: Sequence[str]) -> None:
+        steps.append((connection.scalar(text("SELECT pg_current_xact_id()::text")), len(ids)))
+        index_chunks(connection, collection, ids)
+
+    store = PgVectorStore(database, model=SPEC)
+    texts = {f"{n:03}": "word " * (n % 7 + 2) for n in range(130)}
+    write(store, texts)
+    longer = {f"{n:03}": "word " * (n + 2) for n in range(130, 140)}
+    write(store, longer)
+    monkeypatch.setattr(index_module, "index_chunks", index)
+    assert store.refresh_statistics(exact=True) == 130
+    assert [size for _, size in steps] == [40, 40, 40, 10]
+    assert len({transaction for transaction, _ in steps}) == 4
+    assert store.refresh_statistics(exact=True) == 0
+    assert_best(search(store, "word"), bm25(store, texts | longer, "word"))
+
+
 def refresh(store: PgVectorStore) -> int:
+    chunks, step = 0, Refreshed(0, after=0)
     with store.database.engine.begin() as connection:
-        return refresh_weights(connection, store.collection, tolerance=1e-6)
+        while step.after is not None:
+            step = refresh_weights(connection, store.collection, 1e-6, step.after)
+            chunks += step.chunks
+    return chunks
 
 
 def assert_statistics(store: PgVectorStore, texts: Mapping[str, str]) -> None:

@@ -6,6 +6,7 @@ import json
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
+from typing import Any
 
 import numpy as np
 import pytest
@@ -23,6 +24,7 @@ from embedpipe.errors import (
 )
 from embedpipe.storage import Database, PgVectorStore, ReembedProgress, VectorIndex
 from embedpipe.storage.admin.setup import run, setup_statements
+from embedpipe.storage.database.retrying import InUseError
 from embedpipe.storage.indexes import has_index
 from embedpipe.storage.reembed import embedding_versions as versions_module
 from embedpipe.storage.reembed import run as run_module
@@ -31,7 +33,7 @@ from embedpipe.testing import FakeEmbeddingModel
 from embedpipe.types import Chunk, Vectors
 from stores import awaitable
 
-OLD, NEW = FakeEmbeddingModel(16, name="old"), FakeEmbeddingModel(16, name="new")
+OLD, NEW, THIRD = [FakeEmbeddingModel(16, name=name) for name in ("old", "new", "third")]
 
 
 class Embed:
@@ -200,6 +202,46 @@ def test_writers_that_always_write_more_than_a_switch_embeds_do_not_keep_it_off(
     assert max(len(batch) for batch in embed.batches) == 200
 
 
+def test_a_switch_that_is_tried_again_embeds_no_text_twice(
+    store: PgVectorStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tries, set_active = 0, versions_module._set_active
+
+    def busy(*args: Any) -> None:
+        nonlocal tries
+        tries += 1
+        if tries < 4:
+            raise InUseError("others read")
+        set_active(*args)
+
+    def add(progress: ReembedProgress) -> None:
+        if progress.done == 1200:
+            write(store, chunks(*range(30), *range(2000, 2030), wrote="meanwhile"))
+
+    monkeypatch.setattr(versions_module, "_set_active", busy)
+    monkeypatch.setattr(versions_module, "BATCH_CHUNKS", 25)
+    embed = Embed(NEW)
+    check(store.reembed(embed, model=NEW.spec, on_progress=add), NEW)
+    assert tries == 4
+    assert [len(batch) for batch in embed.batches] == [512, 512, 176, 25, 25, 10]
+    assert len(set(embed.texts)) == len(embed.texts)
+
+
+def test_chunks_that_a_switch_cannot_embed_are_named(store: PgVectorStore, caplog: pytest.LogCaptureFixture) -> None:
+    def add(progress: ReembedProgress) -> None:
+        if progress.done == 1200:
+            write(store, chunks(7, 2000, wrote="meanwhile"))
+
+    def fail(number: int) -> None:
+        if number == 3:
+            raise ProviderError("the model refuses this", inputs=[1])
+
+    with pytest.raises(ProviderError):
+        store.reembed(Embed(NEW, fail), model=NEW.spec, on_progress=add)
+    assert "02000" in caplog.text
+    check(store.reembed(Embed(NEW), model=NEW.spec), NEW)
+
+
 def test_going_back_embeds_only_what_was_written_since(store: PgVectorStore, database: Database) -> None:
     renewed = store.reembed(Embed(NEW), model=NEW.spec)
     write(renewed, chunks(1, 3000, wrote="by the new model"), NEW)
@@ -267,8 +309,13 @@ def test_wrong_vectors_are_refused_and_nothing_changes(store: PgVectorStore, dat
         store.reembed(lambda texts: np.full((len(texts), 16), np.nan), model=NEW.spec)
     with pytest.raises(InputError, match=r"array of \(512, 16\)"):
         store.reembed(lambda texts: np.ones((1, 16)), model=NEW.spec)
+    with pytest.raises(InputError, match=r"'00000': the vector at position 0 .*float16"):  # it would be all zero
+        PgVectorStore(database).reembed(
+            lambda texts: np.full((len(texts), 16), 1e-9), model=THIRD.spec, precision="float16"
+        )
     check(store, OLD)
-    assert [found.active for found in database.read(embedding_versions, database.schema, store.name)] == [True, False]
+    found = database.read(embedding_versions, database.schema, store.name)
+    assert [each.active for each in found] == [True, False, False]
     with pytest.raises(CollectionNotFoundError, match="nowhere"):
         PgVectorStore(database, collection="nowhere").reembed(Embed(NEW), model=NEW.spec)
 
@@ -282,13 +329,12 @@ def test_sets_that_were_dropped_meanwhile_are_made_again_and_whole(store: PgVect
 
 
 def test_the_number_of_a_dropped_set_is_not_used_again(store: PgVectorStore, database: Database) -> None:
-    third = FakeEmbeddingModel(16, name="third")
     renewed = store.reembed(Embed(NEW), model=NEW.spec)
     [query] = NEW.embed(["text 7"], "query")
     assert renewed.search(query, k=1)[0].id == "00007"
     back = PgVectorStore(database).reembed(Embed(OLD), model=OLD.spec)
     assert back.drop_embedding_versions() == 1
-    last = back.reembed(Embed(third), model=third.spec)
+    last = back.reembed(Embed(THIRD), model=THIRD.spec)
     assert last.drop_embedding_versions() == 1
     for use in (
         lambda: renewed.search(query, k=1),
@@ -300,11 +346,10 @@ def test_the_number_of_a_dropped_set_is_not_used_again(store: PgVectorStore, dat
     ):
         with pytest.raises(ModelMismatchError, match=r"third \(16.*new \(16.*Open it with the new model"):
             use()
-    check(last, third)
+    check(last, THIRD)
 
 
 def test_a_run_never_fills_the_vectors_of_another_model(store: PgVectorStore, database: Database) -> None:
-    third = FakeEmbeddingModel(16, name="third")
     other = PgVectorStore(database)
 
     def stop(number: int) -> None:
@@ -314,11 +359,11 @@ def test_a_run_never_fills_the_vectors_of_another_model(store: PgVectorStore, da
         if number == 0:
             other.drop_embedding_versions()
             with pytest.raises(ConnectionError):
-                other.reembed(Embed(third, stop), model=third.spec)
+                other.reembed(Embed(THIRD, stop), model=THIRD.spec)
 
     check(store.reembed(Embed(NEW, replace), model=NEW.spec), NEW)
-    embed = Embed(third)
-    check(other.reembed(embed, model=third.spec), third)
+    embed = Embed(THIRD)
+    check(other.reembed(embed, model=THIRD.spec), THIRD)
     assert len(embed.texts) == 1200
 
 
@@ -341,11 +386,10 @@ def test_a_catalogue_of_the_former_version_counts_on_from_its_sets(store: PgVect
         connection.execute(text("ALTER TABLE embedpipe.collections DROP COLUMN last_version"))
         connection.execute(text("DELETE FROM embedpipe.migrations WHERE number = 8"))
     PgVectorStore(database, collection="another", model=OLD.spec).create()
-    third = FakeEmbeddingModel(16, name="third")
-    last = renewed.reembed(Embed(third), model=third.spec)
+    last = renewed.reembed(Embed(THIRD), model=THIRD.spec)
     found = database.read(embedding_versions, database.schema, store.name)
     assert [each.embedding_version for each in found] == [1, 2, 3]
-    check(last, third)
+    check(last, THIRD)
 
 
 def test_a_long_transaction_is_waited_for(store: PgVectorStore, database: Database) -> None:

@@ -19,7 +19,7 @@ from embedpipe.storage.admin import Health, health
 from embedpipe.storage.base_store import RENEWALS, SAMPLE_AGAIN_S, check_outdated, replaced
 from embedpipe.storage.filters import Condition, ValueType, aparse_filter
 from embedpipe.storage.indexes import MetadataIndex, metadata_index, vector_index
-from embedpipe.storage.lexical import WEIGHT_TOLERANCE, refresh_weights
+from embedpipe.storage.lexical import WEIGHT_TOLERANCE, Refreshed, refresh_weights
 from embedpipe.storage.reembed import drop_embedding_versions
 from embedpipe.storage.search import (
     Fusion,
@@ -375,7 +375,10 @@ class AsyncPgVectorStore(ThreadStore):
             How many chunks had their words weighed anew.
         """
         with self._span("refresh_statistics"):
-            weighed = await self._step(refresh_weights, 0.0 if exact else WEIGHT_TOLERANCE)
+            weighed, step = 0, Refreshed(0, after=0)
+            while step.after is not None:
+                step = await self._step(refresh_weights, 0.0 if exact else WEIGHT_TOLERANCE, step.after)
+                weighed += step.chunks
             await self._step(cosine_sample.refresh)
             await self._step(vector_index.analyze)
         return weighed

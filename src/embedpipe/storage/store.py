@@ -19,7 +19,7 @@ from embedpipe.storage.admin import Health, health
 from embedpipe.storage.base_store import RENEWALS, SAMPLE_AGAIN_S, BaseStore, check_outdated, replaced
 from embedpipe.storage.filters import Condition, ValueType, parse_filter
 from embedpipe.storage.indexes import IndexProgress, MetadataIndex, metadata_index, vector_index
-from embedpipe.storage.lexical import WEIGHT_TOLERANCE, UpgradeProgress, refresh_weights, upgrade
+from embedpipe.storage.lexical import WEIGHT_TOLERANCE, Refreshed, UpgradeProgress, refresh_weights, upgrade
 from embedpipe.storage.reembed import Reembedding, ReembedProgress, drop_embedding_versions
 from embedpipe.storage.search import (
     Fusion,
@@ -430,7 +430,10 @@ class PgVectorStore(BaseStore):
             How many chunks had their words weighed anew.
         """
         with self._span("refresh_statistics"):
-            weighed = self._step(refresh_weights, 0.0 if exact else WEIGHT_TOLERANCE)
+            weighed, step = 0, Refreshed(0, after=0)
+            while step.after is not None:
+                step = self._step(refresh_weights, 0.0 if exact else WEIGHT_TOLERANCE, step.after)
+                weighed += step.chunks
             self._step(cosine_sample.refresh)
             self._step(vector_index.analyze)
         return weighed
@@ -450,6 +453,7 @@ class PgVectorStore(BaseStore):
         Raises:
             CollectionNotFoundError: If there is no collection.
             ConfigurationError: If the collection is of tenants, and of an earlier version.
+            SchemaError: If the role may not replace the tables. Nothing was indexed then.
             LockTimeoutError: If a lock is not to be had for `lock_timeout_s`.
         """
         with self._span("upgrade"):
@@ -491,6 +495,7 @@ class PgVectorStore(BaseStore):
             ConfigurationError: If `precision` differs from that of vectors already stored for this model, or if the
                 collection has tenants.
             CollectionNotFoundError: If there is no collection.
+            SchemaError: If the role may not replace the tables. Nothing was embedded then.
             LockTimeoutError: If a lock is not to be had for `lock_timeout_s`.
             Exception: Whatever `embed` raises.
         """

@@ -13,7 +13,6 @@ from sqlalchemy import (
     bindparam,
     cast,
     func,
-    literal_column,
     select,
     text,
 )
@@ -38,21 +37,18 @@ def give_resources(connection: Connection, collection: Collection, *, local: boo
     setting, and at most a quarter of what the server expects the system to cache (effective_cache_size).
     """
     network.wait_for_ever(connection)
+    connection.execute(select(func.set_config("statement_timeout", "0", local)))
     rows = count_vectors(connection, collection)
     size = 4 if collection.precision == "float32" else 2
     needed = collection.index.memory_bytes(rows, collection.model.dimensions * size // 4)
     own, cache = _bytes("maintenance_work_mem"), _bytes("effective_cache_size")
     memory = func.greatest(own, func.least(bindparam("needed", needed, type_=BigInteger()), cache / 4)) / 1024
     workers = cast(func.current_setting("max_parallel_maintenance_workers"), Integer)
-    values: tuple[ColumnElement[Any], ...] = (
-        cast(memory, BigInteger),
-        func.greatest(workers, _WORKERS),
-        literal_column("0"),
-    )
-    units = ("kB", "", "")
+    values: tuple[ColumnElement[Any], ...] = (cast(memory, BigInteger), func.greatest(workers, _WORKERS))
+    units = ("kB", "")
     settings = [
         func.set_config(name, func.concat(value, unit), local)
-        for name, value, unit in zip(BUILD_SETTINGS, values, units, strict=True)
+        for name, value, unit in zip(BUILD_SETTINGS[:2], values, units, strict=True)
     ]
     connection.execute(select(*settings))
 

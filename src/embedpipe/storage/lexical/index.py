@@ -8,7 +8,7 @@ deltas into the counts.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from pgvector.sqlalchemy import SPARSEVEC
 from sqlalchemy import (
@@ -53,6 +53,7 @@ from embedpipe.storage.tables import BM25, DIMENSIONS, Collection, LexicalTables
 from embedpipe.storage.types import TextArray
 
 _FOLD_AFTER = 32
+_STEP_CHUNKS = 1000
 _LOCK = 0x6C657869
 WEIGHT_TOLERANCE = 0.01
 """The share by which the average length may move before weights are brought up to date."""
@@ -92,31 +93,45 @@ def remove_chunks(connection: Connection, collection: Collection, keys: Sequence
         connection.execute(_removal(collection, select(func.unnest(bound))))
 
 
-def refresh_weights(connection: Connection, collection: Collection, tolerance: float = WEIGHT_TOLERANCE) -> int:
-    """Index those chunks again whose average length, at the time of writing, is not today's. Fold the deltas, too.
+class Refreshed(NamedTuple):
+    """How many chunks a step of `refresh_weights` has indexed again, and where the next begins. None after the last."""
+
+    chunks: int
+    after: int | None
+
+
+def refresh_weights(connection: Connection, collection: Collection, tolerance: float, after: int) -> Refreshed:
+    """Index chunks again whose average length, at the time of writing, is not today's. Fold the deltas, too.
 
     The average length at the time of writing matters only for a word that is repeated in its chunk. With the usual k1
     and b, the weight of such a word is off by at most 0.41 of the share by which the average has moved since.
 
-    Args:
-        tolerance: The share by which an average may differ from today's.
+    That may be every chunk of a large collection, and writers wait for those that are locked. So a step takes the next
+    thousand at most, and has a transaction of its own.
 
-    Returns:
-        How many chunks were indexed again.
+    Args:
+        connection: In a transaction.
+        collection: Whose chunks.
+        tolerance: The share by which an average may differ from today's.
+        after: The key after which the step begins, 0 for the first.
     """
     if not collection.lexical:
-        return 0
+        return Refreshed(0, None)
+    locks.be_patient(connection)
     of, chunks = lexical_tables(collection), collection.chunks
     locks.lock(connection, chunks, mode="ROW SHARE")  # before the words, as every writer does
     connection.execute(_fold(collection, after=0))
     average = func.greatest(total(of, LENGTHS) / func.greatest(total(of, CHUNKS), 1.0), 1.0)
     today = cast(cast(average.select().scalar_subquery(), REAL), Float)  # as precise as the stored references
     moved = func.abs(of.index.c.reference / today - 1) > tolerance
-    stale = select(chunks.c.id).join(of.index, of.index.c.key == chunks.c.key).where(moved).order_by(by_id(chunks.c.id))
-    ids = list(connection.scalars(stale.with_for_update(of=chunks)))  # as an upsert locks them, before it indexes
-    for start in range(0, len(ids), 1000):
-        index_chunks(connection, collection, ids[start : start + 1000])
-    return len(ids)
+    stale = select(of.index.c.key).where(of.index.c.key > after, moved).order_by(of.index.c.key).limit(_STEP_CHUNKS)
+    keys = list(connection.scalars(stale))
+    found: BindParameter[Any] = bindparam(None, keys, type_=ARRAY(BigInteger))
+    there = select(chunks.c.id).where(chunks.c.key == func.any(found)).order_by(by_id(chunks.c.id))
+    ids = list(connection.scalars(there.with_for_update()))  # as an upsert locks them, before it indexes
+    if ids:
+        index_chunks(connection, collection, ids)
+    return Refreshed(len(ids), keys[-1] if len(keys) == _STEP_CHUNKS else None)
 
 
 def _keys_of_ids(collection: Collection) -> Select[Any]:

@@ -26,7 +26,7 @@ from sqlalchemy.schema import DropTable
 from embedpipe._threads import check_stopped
 from embedpipe.errors import CollectionNotFoundError, ConfigurationError
 from embedpipe.storage.database import Connections, by_id, locks
-from embedpipe.storage.lexical.index import index_chunks, refresh_weights
+from embedpipe.storage.lexical.index import WEIGHT_TOLERANCE, Refreshed, index_chunks, refresh_weights
 from embedpipe.storage.tables import (
     SEGMENTATION,
     Catalogue,
@@ -80,7 +80,9 @@ def upgrade(database: Connections, name: str, on_progress: Callable[[UpgradeProg
         return False
     logger.info("Building the index of words of collection %r anew", name)
     _index_rest(database, wanted, on_progress)
-    database.run(refresh_weights, wanted)
+    step = Refreshed(0, after=0)
+    while step.after is not None:
+        step = database.run(refresh_weights, wanted, WEIGHT_TOLERANCE, step.after)
     rest = _REST
     while not database.run(_switch, schema, name, rest):
         _index_rest(database, wanted, on_progress)
@@ -96,7 +98,7 @@ def _index_rest(
     done, total, last = database.run(_counts, wanted)
     after = 0
     # What others add after `last` meanwhile is left to the next pass, so that this one ends.
-    while rows := database.read(_unindexed, wanted, after, last, _BATCH_CHUNKS):
+    while rows := database.run(_unindexed, wanted, after, last, _BATCH_CHUNKS):
         check_stopped()
         done += database.run(_fill, wanted, [row.id for row in rows])
         after = rows[-1].key
@@ -172,6 +174,7 @@ def _unindexed(
     connection: Connection, wanted: Collection, after: int, last: int | None, limit: int
 ) -> Sequence[Row[Any]]:
     """Return the next chunks that are not in the new index: at most `limit`, past `after` and up to `last`."""
+    locks.be_patient(connection)
     chunks = wanted.chunks
     statement = _lacking(wanted).where(chunks.c.key > after)
     if last is not None:
@@ -181,6 +184,7 @@ def _unindexed(
 
 def _fill(connection: Connection, wanted: Collection, ids: Sequence[str]) -> int:
     """Index those of the chunks that are still there. Return how many that were."""
+    locks.be_patient(connection)
     chunks = wanted.chunks
     there = _lacking(wanted).where(chunks.c.id == func.any(TextArray(ids))).order_by(by_id(chunks.c.id))
     locked = [row.id for row in connection.execute(there.with_for_update(of=chunks))]  # as an upsert locks them

@@ -30,12 +30,12 @@ from embedpipe.storage.tables import (
     give_rights,
     readable_view,
 )
-from embedpipe.storage.types import Precision, TextArray, checked_vectors, vector_array
+from embedpipe.storage.types import Precision, TextArray, vector_array
 from embedpipe.storage.write import statements
-from embedpipe.types import ModelSpec
+from embedpipe.types import ModelSpec, Vectors
 
 Embed: TypeAlias = Callable[[Sequence[str]], npt.ArrayLike]
-EmbedRows: TypeAlias = Callable[[Sequence[Row[Any]]], npt.ArrayLike]
+EmbedRows: TypeAlias = Callable[[Collection, Sequence[Row[Any]]], Vectors]
 
 BATCH_CHUNKS = 512
 
@@ -135,6 +135,7 @@ def counts(connection: Connection, target: Collection) -> tuple[int, int, int]:
 
 def unfilled(connection: Connection, idle: Collection, after: int, last: int | None, limit: int) -> list[Row[Any]]:
     """Return the next chunks without a vector of the idle version: at most `limit`, past `after` and up to `last`."""
+    locks.be_patient(connection)
     chunks = idle.chunks
     text = idle.embedded_text.label("content")
     statement = select(chunks.c.key, chunks.c.id, text).where(chunks.c.key > after, _lacks(idle))
@@ -147,18 +148,17 @@ def _lacks(idle: Collection) -> ColumnElement[bool]:
     return ~exists().where(idle.vectors.c.key == idle.chunks.c.key)
 
 
-def fill(connection: Connection, idle: Collection, rows: Sequence[Row[Any]], vectors: Any) -> int:
-    """Write vectors of the idle version for those chunks whose text is still the one that was embedded.
+def fill(connection: Connection, idle: Collection, rows: Sequence[Row[Any]], vectors: Vectors) -> int:
+    """Write checked vectors of the idle version for those chunks whose text is still the one that was embedded.
 
     Returns:
         How many were written.
     """
-    owner = f"The vectors of {idle.model.name} for collection {idle.name!r}"
-    checked = checked_vectors(vectors, count=len(rows), dimensions=idle.model.dimensions, owner=owner)
+    locks.be_patient(connection)
     values = {
         "staged_id": TextArray(row.id for row in rows),
         "staged_content": TextArray(row.content for row in rows),
-        "staged_embedding": vector_array(checked, idle.precision),
+        "staged_embedding": vector_array(vectors, idle.precision),
     }
     locks.lock(connection, idle.chunks, mode="ROW SHARE")  # before the vectors, which the statement names first
     stored = catalogue.embedding_version(connection, idle)  # which nobody drops from here on
@@ -197,7 +197,7 @@ def switch(connection: Connection, filled: Collection, embed: EmbedRows, most: i
         return False
     for start in range(0, len(rest), BATCH_CHUNKS):
         batch = rest[start : start + BATCH_CHUNKS]
-        fill(connection, target, batch, embed(batch))
+        fill(connection, target, batch, embed(target, batch))
     _check_complete(connection, target)
     _set_active(connection, active, target)
     return True

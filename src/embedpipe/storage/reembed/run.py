@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
-import numpy.typing as npt
+import numpy as np
 
 from embedpipe._threads import check_stopped
 from embedpipe.errors import EmbeddingError, EmbedPipeError
@@ -17,8 +17,8 @@ from embedpipe.storage.reembed import embedding_versions
 from embedpipe.storage.reembed.embedding_versions import BATCH_CHUNKS, Embed, EmbeddingVersions
 from embedpipe.storage.search import cosine_sample
 from embedpipe.storage.tables import Collection
-from embedpipe.storage.types import Precision
-from embedpipe.types import ModelSpec
+from embedpipe.storage.types import Precision, checked_vectors
+from embedpipe.types import ModelSpec, Vectors
 
 logger = logging.getLogger(__name__)
 
@@ -56,6 +56,8 @@ class Reembedding:
     embed: Embed
     precision: Precision | None = field(default=None, kw_only=True)
     on_progress: Progress | None = field(default=None, kw_only=True)
+    _switching: dict[str, Vectors] = field(default_factory=dict, init=False, repr=False)
+    """The vectors that tries of the switch have embedded, by their text."""
 
     def run(self) -> None:
         """Embed, build the index and switch. Return once the collection uses the new model.
@@ -71,7 +73,7 @@ class Reembedding:
         self._build_index(versions)
         self.database.run(cosine_sample.refresh, versions.target)
         rest = _REST
-        while not self.database.run(embedding_versions.switch, versions.target, self._embedded, rest):
+        while not self.database.run(embedding_versions.switch, versions.target, self._embedded_once, rest):
             self._fill(versions.target)
             rest *= 2  # so that the writers cannot outrun it for ever
         logger.info("Collection %r now has the vectors of %s", name, model.name)
@@ -82,16 +84,31 @@ class Reembedding:
         after = 0
         self._report(done, total)
         # What others add after `last` meanwhile is left to the next pass, so that this one ends.
-        while rows := self.database.read(embedding_versions.unfilled, idle, after, last, BATCH_CHUNKS):
+        while rows := self.database.run(embedding_versions.unfilled, idle, after, last, BATCH_CHUNKS):
             check_stopped()
-            done += self.database.run(embedding_versions.fill, idle, rows, self._embedded(rows))
+            done += self.database.run(embedding_versions.fill, idle, rows, self._embedded(idle, rows))
             after = rows[-1].key
             self._report(done, total)
 
-    def _embedded(self, rows: Sequence[Any]) -> npt.ArrayLike:
-        """Embed the texts of these rows. If that fails, log which chunks it was."""
+    def _embedded_once(self, target: Collection, rows: Sequence[Any]) -> Vectors:
+        """Do as `_embedded`, and embed no text again that an earlier try of the switch has embedded."""
+        new = [row for row in rows if row.content not in self._switching]
+        if new:
+            vectors = self._embedded(target, new).copy()  # `embed` may write into the same array each time
+            self._switching.update(zip([row.content for row in new], vectors, strict=True))
+        return np.stack([self._switching[row.content] for row in rows])
+
+    def _embedded(self, target: Collection, rows: Sequence[Any]) -> Vectors:
+        """Embed the texts of these rows, and check the vectors. If that fails, log which chunks it was."""
         try:
-            return self.embed([row.content for row in rows])
+            return checked_vectors(
+                self.embed([row.content for row in rows]),
+                count=len(rows),
+                dimensions=target.model.dimensions,
+                owner=f"The vectors of {target.model.name} for collection {self.name!r}",
+                precision=target.precision,
+                names=[row.id for row in rows],
+            )
         except EmbedPipeError as error:
             failed = error.inputs[:10] if isinstance(error, EmbeddingError) else ()
             names = [rows[position].id for position in failed] or [f"{rows[0].id} to {rows[-1].id}"]

@@ -30,6 +30,7 @@ from sqlalchemy import (
     update,
 )
 
+from embedpipe.storage.database import locks
 from embedpipe.storage.tables import Catalogue, Collection, quoted
 from embedpipe.storage.types import unpack_vector
 
@@ -93,6 +94,17 @@ def refresh(connection: Connection, collection: Collection) -> bool:
     Returns:
         True if they were stored.
     """
+    locks.be_patient(connection)
+    return _refresh(connection, collection)
+
+
+def refresh_briefly(connection: Connection, collection: Collection) -> bool:
+    """Do as `refresh`, for a search that waits for it: at most two seconds for each statement."""
+    connection.execute(_BRIEFLY, {"most": _MAX_MS})
+    return _refresh(connection, collection)
+
+
+def _refresh(connection: Connection, collection: Collection) -> bool:
     versions = Catalogue(collection.schema).embedding_versions
     if collection.tenants or not collection.lexical:
         return False
@@ -110,12 +122,6 @@ def refresh(connection: Connection, collection: Collection) -> bool:
         values = {"cosine_mean": mean, "cosine_spread": spread, "cosine_chunks": chunks}
     connection.execute(update(versions).where(here).values(values))
     return True
-
-
-def refresh_briefly(connection: Connection, collection: Collection) -> bool:
-    """Do as `refresh`, for a search that waits for it: at most two seconds for each statement."""
-    connection.execute(_BRIEFLY, {"most": _MAX_MS})
-    return refresh(connection, collection)
 
 
 def row_of(versions: Table, collection: Collection) -> ColumnElement[bool]:

@@ -82,7 +82,7 @@ def print_failures(failures: Mapping[str, EmbedPipeError]) -> None:
 
 def print_remarks(found: Mapping[str, Mapping[str, Any]]) -> None:
     """Print what the texts lack, and which encodings were guessed, a line for each file."""
-    lacking = {name: _lacks(known) for name, known in found.items() if _lacks(known)}
+    lacking = {name: _some(known["left_out"]) for name, known in found.items() if "left_out" in known}
     if lacking:
         _print("not in the text:")
     for name, words in [*lacking.items()][:_LINES]:
@@ -94,13 +94,6 @@ def print_remarks(found: Mapping[str, Mapping[str, Any]]) -> None:
     for name, known in [*guessed.items()][:_LINES]:
         _print(f"  {name}: {known['encoding']}, confidence {known['encoding_confidence']:.2f}")
     _print_rest(guessed)
-
-
-def _lacks(known: Mapping[str, Any]) -> str:
-    if "left_out" in known:
-        return _some(known["left_out"])
-    pages = [str(page) for page in known.get("pages_without_text", [])]
-    return f"pages without text: {_some(pages)}" if pages else ""
 
 
 def _some(names: Sequence[str]) -> str:

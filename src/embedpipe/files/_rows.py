@@ -20,7 +20,7 @@ _NUMBER = re.compile(r"[-+(]?\s?[$€£¥]?\s?\d[\d.,'\s]*(?:[eE][-+]?\d+)?\s?[%
 _DATE = re.compile(r"\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}(?:[T ].*)?|\d{1,2}:\d{2}(?::\d{2})?")
 _TRUTH = ("true", "false")
 _YEAR = re.compile("(?:19|20)[0-9]{2}")
-_SAMPLED = 20
+SAMPLED = 20
 _MARKUP = re.compile(r"^(?=#{1,6}(?:\s|$)|```|~~~|[-=]+\s*$)", re.MULTILINE)
 _BLANK = re.compile(r"\n\s*\n")
 
@@ -44,8 +44,8 @@ def write(
     Returns:
         A location for each row that was written, and the names of the columns, none if there is no header.
     """
-    rows = [row for row in rows if any(row[1])]
-    above, names = _header(rows)
+    rows = [(number, _without_end(cells)) for number, cells in rows if any(cells)]
+    above, names = header(rows)
     beginnings = [_MARKUP.sub(r"\\", f"{name}: ") for name in names]
     written: dict[int, str] = {}
     for place, (number, cells) in enumerate(rows):
@@ -53,7 +53,7 @@ def write(
             written[number] = _record(beginnings, cells)
         elif not names or place < above:
             joined = " | ".join(cells)
-            written[number] = _one_block(joined.strip(" |") if place < above else joined)
+            written[number] = _one_block(joined.lstrip(" |") if place < above else joined)
     for number, lines in notes.items():
         beside = [written[number]] if number in written else []
         written[number] = "\n".join([*beside, *map(_one_block, lines)])
@@ -64,6 +64,14 @@ def write(
         text.append("\n\n")
         start += len(paragraph) + 2
     return locations, names
+
+
+def _without_end(cells: Sequence[str]) -> Sequence[str]:
+    """Return the cells without empty ones at the end."""
+    end = len(cells)
+    while end and not cells[end - 1]:
+        end -= 1
+    return cells[:end]
 
 
 def _record(beginnings: list[str], cells: Sequence[str]) -> str:
@@ -80,14 +88,15 @@ def _one_block(paragraph: str) -> str:
     return _MARKUP.sub(r"\\", _BLANK.sub("\n", paragraph))
 
 
-def _header(rows: Sequence[tuple[int, Sequence[str]]]) -> tuple[int, list[str]]:
+def header(rows: Sequence[tuple[int, Sequence[str]]]) -> tuple[int, list[str]]:
     """Return how many rows stand above the table, and the names in its header, none if it has no header."""
-    filled = [sum(map(bool, cells)) for _, cells in rows[: _SAMPLED + 1]]
+    filled = [sum(map(bool, cells)) for _, cells in rows[: SAMPLED + 1]]
     above = next((place for place, count in enumerate(filled) if count > 1), 0)
-    first, below = rows[above : above + 1], [cells for _, cells in rows[above + 1 : above + 1 + _SAMPLED]]
-    if not first or not below or filled[above] < 2 or 2 * filled[above] < len(first[0][1]):
-        return above if first and filled[above] > 1 else 0, []
-    names = first[0][1]
+    if not filled or filled[above] < 2:
+        return 0, []
+    names, below = _without_end(rows[above][1]), [cells for _, cells in rows[above + 1 : above + 1 + SAMPLED]]
+    if not below or 2 * filled[above] < len(names):
+        return above, []
     for place, name in enumerate(names):
         if not is_value(name):
             continue

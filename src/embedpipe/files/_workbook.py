@@ -115,8 +115,9 @@ class Workbook:
                         cell = comment.get("ref", "")
                         comments[cell] = f"{comments[cell]}\n{text}" if cell in comments else text
             elif relation.kind == "drawing":
-                boxes = map(_text, _all(self._archive.xml(relation.path), "txBody"))
-                details.notes.setdefault(0, []).extend(f"text box: {text}" for text in boxes if text)
+                boxes = filter(None, map(_text, _all(self._archive.xml(relation.path), "txBody")))
+                if found := [f"text box: {text}" for text in boxes]:
+                    details.notes[0] = [*details.notes.get(0, []), *found]
         for cell, text in comments.items():
             row = int("".join(filter(str.isdigit, cell)) or 0)
             details.notes.setdefault(row, []).append(f"comment on {cell}: {text}")

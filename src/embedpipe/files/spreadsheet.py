@@ -19,6 +19,7 @@ from embedpipe.files import _rows
 from embedpipe.files._decoding import printable
 from embedpipe.files._not_read import OLE
 from embedpipe.files._office import refusal
+from embedpipe.files._sheet_tables import tables
 from embedpipe.files._workbook import MAX_BYTES, SheetDetails, Workbook
 from embedpipe.files.parsed import Parsed, ReadOptions
 from embedpipe.types import Location
@@ -58,12 +59,15 @@ def parse(data: bytes, name: str, options: ReadOptions) -> Parsed:
         rows = _cells(sheet, found)
         if not rows and not found.notes:
             continue
-        before = len(text)
         text.append(f"## {printable(sheet.name)}\n\n")
         locations.append(Location(length, {"sheet": sheet.name}))
-        written, _ = _rows.write(rows, text, length + len(text[-1]), {"sheet": sheet.name}, found.notes)
-        locations += written
-        length += sum(map(len, text[before:]))
+        length += len(text[-1])
+        notes = dict(found.notes)
+        for table in [*tables(rows), []]:  # the last one for notes beside empty cells
+            before = len(text)
+            beside = {number: notes.pop(number) for number, _ in table if number in notes} if table else notes
+            locations += _rows.write(table, text, length, {"sheet": sheet.name}, beside)[0]
+            length += sum(map(len, text[before:]))
     hidden = [sheet for sheet in book.sheet_names if str(known[sheet].visible) != "SheetVisibleEnum.Visible"]
     metadata = {**(details.metadata() if details else {}), "sheets": list(book.sheet_names)}
     left_out = details.left_out() if details else []

@@ -138,6 +138,39 @@ def test_merged_cells_keep_their_columns(rows: list[list[Any]], merged: str, sho
     assert text(of_rows(*rows, merged=merged)) == f"## Prices\n\n{shown}\n"
 
 
+@pytest.mark.parametrize(
+    ("rows", "shown"),
+    [
+        (  # side by side
+            [["tea", "price", None, "cup", "size"], ["Green", 1, None, "small", 2], [None, None, None, "large", 4]],
+            "tea: Green\nprice: 1\n\ncup: small\nsize: 2\n\ncup: large\nsize: 4",
+        ),
+        (  # an empty column within a table
+            [["item", None, "costs", "sales"], ["tea", None, 1, 2]],
+            "item: tea\ncosts: 1\nsales: 2",
+        ),
+        (  # below each other, with other columns
+            [["tea", "kind"], ["Green", "loose"], [], ["cup", "size", "color"], ["small", "2 dl", "red"]],
+            "tea: Green\nkind: loose\n\ncup: small\nsize: 2 dl\ncolor: red",
+        ),
+        (  # below each other, a header of words above numbers
+            [["tea", "price"], ["Green", 1], [], ["cup", "size"], ["small", 2]],
+            "tea: Green\nprice: 1\n\ncup: small\nsize: 2",
+        ),
+        (  # an empty row within a table
+            [["tea", "kind"], ["Green", "loose"], [], ["Black", "bags"], ["Oolong", "loose"]],
+            "tea: Green\nkind: loose\n\ntea: Black\nkind: bags\n\ntea: Oolong\nkind: loose",
+        ),
+        (  # an empty row above numbers
+            [["tea", "price"], ["Green", 1], [], ["Black", 2], ["Oolong", 3]],
+            "tea: Green\nprice: 1\n\ntea: Black\nprice: 2\n\ntea: Oolong\nprice: 3",
+        ),
+    ],
+)
+def test_a_sheet_of_several_tables(rows: list[list[Any]], shown: str) -> None:
+    assert text(of_rows(*rows)) == f"## Prices\n\n{shown}\n"
+
+
 def test_comments_stand_below_their_row() -> None:
     def fill(book: Any) -> None:
         book.active.append(["name", "price"])

@@ -13,6 +13,7 @@ _MARKERS = {BOLD: "**", ITALIC: "*", STRUCK: "~~"}
 BREAK = "break"
 
 _BLANK = re.compile(r"[ \t\n\r\f]+")
+_NEW_WORD = re.compile(r"[a-zß-öø-ÿ][A-ZÀ-ÖØ-Þ]|[^\W\d_]\d|\d[^\W\d_]|%[\dA-Za-z]")
 _BACKTICKS = re.compile("`+")
 _FRACTION = re.compile(r"\d{1,4}[/⁄∕]\d{1,4}")
 
@@ -31,6 +32,9 @@ class Inline:
     def __init__(self) -> None:
         self.pieces: list[Piece] = []
         self._blank = True
+        self._divided = False
+        self._ended = -1  # how many pieces there were when an element ended last
+        self._ended_link = False
 
     def add(self, text: str, style: int = 0) -> None:
         """Add words."""
@@ -38,8 +42,31 @@ class Inline:
         if self._blank:
             text = text.removeprefix(" ")
         if text:
+            if self._divided and not self._blank and not style & CODE:
+                text = self._apart(text)
+            self._divided = False
             self.pieces.append(Piece("", text, style))
             self._blank = text.endswith(" ")
+
+    def begin_element(self, *, link: bool) -> None:
+        """Begin an element that pages often set apart from the one before by its style alone: a link or `<span>`."""
+        if self._ended == len(self.pieces):
+            self._divided = True
+            self._ended_link = self._ended_link or link
+
+    def end_element(self, *, link: bool) -> None:
+        """End such an element."""
+        self._ended_link = link or (self._ended_link and self._ended == len(self.pieces))
+        self._ended = len(self.pieces)
+
+    def _apart(self, text: str) -> str:
+        """Return the first words of an element with a space before them if they would run into those before."""
+        before = self.pieces[-1].text
+        if self._ended_link:
+            divided = before[-1].isalnum() and text[0].isalnum()
+        else:  # editors put a part of a word into an element of its own, too
+            divided = min(len(before), len(text)) > 2 and _NEW_WORD.fullmatch(before[-1] + text[0]) is not None
+        return f" {text}" if divided else text
 
     def add_break(self) -> None:
         """End the line."""

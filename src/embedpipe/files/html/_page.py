@@ -169,7 +169,11 @@ def _is_action(button: Any) -> bool:
         return False
     following = button.next
     for _ in range(5):
-        if following is None or following.is_element_node or following.text_content.strip():
+        if (
+            following is None
+            or following.is_element_node
+            or (following.is_text_node and following.text_content.strip())
+        ):
             break
         following = following.next
     return following is None or following.tag == "button" or not following.text().strip()

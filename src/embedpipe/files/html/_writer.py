@@ -343,6 +343,7 @@ class MarkdownWriter:
         if self._raised:
             self._is_note = True
             return self._nothing
+        self._inline.begin_element(link=True)
         self._link_start = len(self._inline.pieces)
         about = f"{attributes.get('class')} {attributes.get('role')} {attributes.get('epub:type')}"
         if not _NOTE.search(about):
@@ -352,6 +353,14 @@ class MarkdownWriter:
 
     def _end_link(self) -> None:
         self._link_start = -1
+        self._inline.end_element(link=True)
+
+    def _span(self, tag: str, attributes: Attributes) -> End:
+        self._inline.begin_element(link=False)
+        return self._end_span
+
+    def _end_span(self) -> None:
+        self._inline.end_element(link=False)
 
     def _end_note(self) -> None:
         self._link_start = -1
@@ -465,6 +474,7 @@ class MarkdownWriter:
         **dict.fromkeys(("td", "th"), _cell),
         **dict.fromkeys(("sup", "sub"), _script),
         **dict.fromkeys(("button", "output", "meter", "progress"), _spaced),
+        **dict.fromkeys(("span", "time", "label", "small"), _span),
         "a": _link,
         "blockquote": _quotation,
         "br": _break,

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -218,7 +217,7 @@ def _table(rows: Sequence[Sequence[str]]) -> str:
     return "\n".join(f"| {' | '.join(row)} |" for row in lines)
 
 
-def left_out(counts: Counter[str]) -> list[str]:
+def left_out(counts: Mapping[str, int]) -> list[str]:
     """Return "2 pictures without a description" for each "picture without a description", as counted."""
     return [f"{count} {_plural(words) if count > 1 else words}" for words, count in counts.items() if count]
 

@@ -262,7 +262,7 @@ def _cleaned(text: str, name: str, metadata: dict[str, Any]) -> Parsed:
             f"{name} is no text: it holds {removed} control characters. Give it the suffix of its format, or "
             "leave it out."
         )
-    return Parsed(kept, metadata, left_out=[f"{removed} control characters"] if removed else [])
+    return Parsed(kept, metadata, left_out=[f"{removed} control character{'s' * (removed > 1)}"] if removed else [])
 
 
 def printable(text: str) -> str:

@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+from embedpipe.files._blocks import left_out
 from embedpipe.files._office import Archive
 
 MAX_BYTES = 128 * 2**20
@@ -96,7 +97,7 @@ class Workbook:
         paths = self._archive.paths()
         charts = sum(path.startswith("xl/charts/chart") for path in paths)
         pictures = sum(path.startswith("xl/media/") for path in paths)
-        return [f"{count} {kind}" for count, kind in ((charts, "charts"), (pictures, "pictures")) if count]
+        return left_out({"chart": charts, "picture": pictures})
 
     def sheet(self, name: str) -> SheetDetails:
         """Return what the sheet holds beside its values."""

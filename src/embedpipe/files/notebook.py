@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from embedpipe.errors import InputError
+from embedpipe.files._blocks import left_out
 from embedpipe.files._decoding import ANSI, decode, printable
 from embedpipe.files.html import markdown
 from embedpipe.files.parsed import Parsed, ReadOptions
@@ -35,7 +36,7 @@ def parse(data: bytes, name: str, options: ReadOptions) -> Parsed:
         known = notebook.get("metadata") or {}
         language = _language(known)
         texts = [printable("\n\n".join(_cell(cell, language))) for cell in notebook["cells"]]
-        left_out = _left_out(notebook["cells"])
+        missing = _not_read(notebook["cells"])
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         reason = f"{type(error).__name__}: {error}"
         raise InputError(
@@ -50,7 +51,7 @@ def parse(data: bytes, name: str, options: ReadOptions) -> Parsed:
     if isinstance(title := known.get("title"), str) and title.strip():
         metadata["title"] = printable(title.strip())
     text = "\n\n".join(text for text in texts if text.strip())
-    return Parsed(text + "\n", metadata, locations, [*decoded.left_out, *left_out])
+    return Parsed(text + "\n", metadata, locations, [*decoded.left_out, *missing])
 
 
 def _language(known: dict[str, Any]) -> str:
@@ -89,7 +90,7 @@ def _output(output: Any) -> str:
     return _fenced(plain, "text") if plain.strip() else _as_shown(_joined(forms.get("text/latex", "")))
 
 
-def _left_out(cells: list[Any]) -> list[str]:
+def _not_read(cells: list[Any]) -> list[str]:
     """Count the pictures, and the outputs that have no text."""
     outputs = [output.get("data", output) for cell in cells for output in cell.get("outputs", [])]
     pictures = sum(
@@ -97,8 +98,7 @@ def _left_out(cells: list[Any]) -> list[str]:
     )
     pictures += sum(len(cell.get("attachments", {})) for cell in cells)
     others = sum(all(form.startswith("application/") for form in data) for data in outputs if data)
-    counted = [(pictures, "pictures"), (others, "outputs without text")]
-    return [f"{count} {kind}" for count, kind in counted if count]
+    return left_out({"picture": pictures, "output without text": others})
 
 
 def _joined(lines: Any, separator: str = "") -> str:

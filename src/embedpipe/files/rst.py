@@ -10,6 +10,7 @@ from collections import Counter
 from typing import Any
 
 from embedpipe.files import _rst_tables
+from embedpipe.files._blocks import left_out as counted
 from embedpipe.files._decoding import decode
 from embedpipe.files._rst_inline import Inline
 from embedpipe.files.parsed import Parsed, ReadOptions
@@ -59,7 +60,7 @@ def parse(data: bytes, name: str, options: ReadOptions) -> Parsed:
     lines = [line.expandtabs(8).rstrip() for line in decoded.text.split("\n")]
     converter = _Converter(lines)
     text = "\n\n".join(block for block in converter.blocks(lines, 0) if block.strip()) + "\n"
-    left_out = [*decoded.left_out, *(f"{count} {kind}" for kind, count in converter.left_out.items())]
+    left_out = [*decoded.left_out, *counted(converter.left_out)]
     return Parsed(text, {**converter.metadata, **decoded.metadata}, left_out=left_out)
 
 
@@ -220,10 +221,10 @@ class _Converter:
         if kind in _INVISIBLE:
             return []
         if kind in ("image", "figure"):
-            self.left_out["pictures"] += 1
+            self.left_out["picture without a description"] += not (options.get("alt") or content)
             return [self._inline.markdown(options.get("alt", "")), *self.blocks(content, depth + 1)]
         if kind in _ELSEWHERE:
-            self.left_out["parts of other files"] += 1
+            self.left_out["part of another file"] += 1
             return [argument]
         if kind == "csv-table":
             table = _rst_tables.of_csv(content, options.get("header", ""), options.get("delim", ","))

@@ -16,6 +16,7 @@ from typing import Any, TypeAlias
 from embedpipe._optional import require
 from embedpipe.errors import InputError
 from embedpipe.files import _rows
+from embedpipe.files._blocks import left_out
 from embedpipe.files._decoding import printable
 from embedpipe.files._not_read import OLE
 from embedpipe.files._office import refusal
@@ -70,12 +71,11 @@ def parse(data: bytes, name: str, options: ReadOptions) -> Parsed:
             length += sum(map(len, text[before:]))
     hidden = [sheet for sheet in book.sheet_names if str(known[sheet].visible) != "SheetVisibleEnum.Visible"]
     metadata = {**(details.metadata() if details else {}), "sheets": list(book.sheet_names)}
-    left_out = details.left_out() if details else []
-    if uncomputed:
-        left_out.append(f"{uncomputed} formulas without a value (open and save the file in Excel or LibreOffice)")
+    missing = details.left_out() if details else []
+    missing += left_out({"formula without a value": uncomputed})
     if hidden:
         metadata["hidden_sheets"] = hidden
-    return Parsed("".join(text).rstrip("\n") + "\n", metadata, locations, left_out)
+    return Parsed("".join(text).rstrip("\n") + "\n", metadata, locations, missing)
 
 
 def _check_size(data: bytes, name: str) -> None:

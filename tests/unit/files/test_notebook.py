@@ -74,7 +74,7 @@ def test_pictures_are_left_out_and_counted() -> None:
     document = read(cells)
     assert "iVBOR" not in document.text
     assert "Figure" not in document.text
-    assert document.metadata["left_out"] == ["2 pictures", "1 outputs without text"]
+    assert document.metadata["left_out"] == ["2 pictures", "1 output without text"]
 
 
 def test_a_cell_of_another_language_says_so() -> None:

@@ -95,10 +95,12 @@ def test_a_table_with_merged_cells_stays_as_it_is_drawn() -> None:
 
 
 def test_what_is_left_out_is_said() -> None:
-    content = "a\n\n.. image:: cup.png\n   :alt: A cup\n\n.. include:: b.rst\n\n.. automodule:: tea\n"
+    content = (
+        "a\n\n.. image:: cup.png\n   :alt: A cup\n\n.. image:: x.png\n\n.. include:: b.rst\n\n.. automodule:: tea\n"
+    )
     document = document_of(content.encode(), name="a.rst")
     assert document.text == "a\n\nA cup\n\nb.rst\n\ntea\n"
-    assert document.metadata["left_out"] == ["1 pictures", "2 parts of other files"]
+    assert document.metadata["left_out"] == ["1 picture without a description", "2 parts of another file"]
 
 
 @pytest.mark.parametrize(

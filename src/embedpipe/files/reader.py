@@ -63,7 +63,7 @@ def _content(path: Path) -> bytes:
                 raise InputError(f"{path} is no regular file. Name a file that can be read to its end.")
             return file.read(MAX_FILE_BYTES + 1)
     except OSError as error:
-        raise InputError(f"{path} cannot be read: {error.strerror}.") from error
+        raise InputError(f"{path} cannot be read: {error.strerror}. Allow it to be read, or leave it out.") from error
 
 
 def _id(path: Path) -> str:

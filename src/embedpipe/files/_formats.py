@@ -17,6 +17,7 @@ _OWN = {
     "pptx": "embedpipe.files.pptx:parse",
     "pptm": "embedpipe.files.pptx:parse",
     "ppsx": "embedpipe.files.pptx:parse",
+    "rtf": "embedpipe.files.rtf:parse",
     "odt": "embedpipe.files.opendocument:parse",
     "fodt": "embedpipe.files.opendocument:parse",
     "odp": "embedpipe.files.opendocument:parse",

@@ -12,11 +12,11 @@ from embedpipe.files._blocks import Block, Span, inline
 from embedpipe.files._equations import linear
 from embedpipe.files._numbers import roman
 from embedpipe.files._office import Archive, Relation
+from embedpipe.files._symbols import FONTS, symbol
 from embedpipe.files.word._drawing import MC, Drawing, chosen
 from embedpipe.files.word._forms import form_value, ticked
 from embedpipe.files.word._numbering import Numbering, W, number
 from embedpipe.files.word._styles import PLAIN, RunFormat, Styles
-from embedpipe.files.word._symbols import FONTS, symbol
 from embedpipe.files.word._tables import table_blocks
 
 R = "{http://schemas.openxmlformats.org/officeDocument/2006/relationships}"

@@ -155,6 +155,13 @@ def files() -> None:
         assert "Green tea." in read_document(path).text
 
 
+def main_content() -> None:
+    from embedpipe.files import ReadOptions, document_of
+
+    page = f"<nav>Shop</nav><article><h1>Tea</h1><p>{'Green tea is steeped for two minutes. ' * 9}</p></article>"
+    assert "Green tea" in document_of(page.encode(), name="a.html", options=ReadOptions(main_content=True)).text
+
+
 def ray() -> None:
     importlib.import_module("ray.data")
     importlib.import_module("embedpipe.distributed")
@@ -177,6 +184,7 @@ PROMISES: dict[str, Callable[[], None]] = {
     "langchain": langchain,
     "llama-index": llama_index,
     "local": local,
+    "main-content": main_content,
     "notebook": notebook,
     "onnx": lambda: without_torch("onnx"),
     "openvino": lambda: without_torch("openvino"),

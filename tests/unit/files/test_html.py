@@ -220,6 +220,23 @@ def test_what_is_left_out_is_said() -> None:
     assert document.metadata["left_out"] == ["most choices of long lists (1 <select>)", "embedded pages (1 <iframe>)"]
 
 
+def test_the_main_content_is_read_if_asked_for() -> None:
+    words = "Green tea is steeped for two minutes at eighty degrees, and its leaves can be used again. " * 8
+    page = (
+        "<html><head><title>Tea</title></head><body><div class=menu><a href=/>Home</a><a href=/shop>Shop</a></div>"
+        f"<article><h1>Green tea</h1><p>{words}</p><p>Use 10<sup>6</sup> leaves, H<sub>2</sub>O and time, {words}</p>"
+        "<ul><li>One</li><li>Two</li></ul></article><footer><p>Imprint and privacy</p></footer></body></html>"
+    )
+    document = document_of(page.encode(), name="a.html", options=ReadOptions(main_content=True))
+    assert "10^6 leaves, H_2O" in document.text
+    assert "- One\n- Two" in document.text
+    assert "Shop" not in document.text
+    assert "Imprint" not in document.text
+    assert document.metadata["title"] == "Tea"
+    assert document.metadata["left_out"] == ["5 words beside the main content"]
+    assert "Imprint" in text_of(page)
+
+
 def test_empty_elements_of_xhtml_are_closed() -> None:
     page = '<?xml version="1.0"?><html xmlns="http://www.w3.org/1999/xhtml"><title/><p>a<a id="x"/>b<i/>c</p></html>'
     assert text_of(page) == "abc\n"

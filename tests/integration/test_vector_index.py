@@ -178,6 +178,20 @@ def test_where_an_index_brings_too_few_every_vector_is_compared(database: Databa
     assert sent == 2
 
 
+def test_ranks_follow_the_similarity_where_the_index_brings_rows_out_of_order(database_url: str) -> None:
+    database = Database(database_url, ef_search=1)
+    store = PgVectorStore(database, model=SPEC)
+    store.upsert([Chunk.whole("chunk", id=str(i)) for i in range(2000)], vectors(2000))
+    store.create_index()
+    for query in vectors(10, seed=1):
+        hits = [hit for hit in store.search(query, "chunk", k=100, mode="hybrid") if hit.dense_rank is not None]
+        hits.sort(key=lambda hit: hit.dense_rank or 0)
+        similarities = [hit.similarity or 0 for hit in hits]
+        assert len(similarities) > 10
+        assert similarities == sorted(similarities, reverse=True)
+    database.close()
+
+
 def states(store: PgVectorStore) -> dict[str, bool]:
     """Whether each vector index is valid, by name."""
     return store.database.read(index_states, store.collection)

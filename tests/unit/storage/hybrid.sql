@@ -4,8 +4,10 @@ FROM embedpipe.c1_chunks
 WHERE false), 
 near AS 
 (SELECT dense.key AS key, dense.distance AS distance, rank() OVER (ORDER BY dense.distance) AS rank 
+FROM (SELECT near_by_index.key AS key, near_by_index.distance + 0 AS distance 
 FROM (SELECT embedpipe.c1_vectors_1.key AS key, embedpipe.c1_vectors_1.embedding <=> %(vector)s AS distance 
 FROM embedpipe.c1_vectors_1 ORDER BY embedpipe.c1_vectors_1.embedding <=> %(vector)s
+ FETCH FIRST (101) ROWS ONLY) AS near_by_index ORDER BY distance
  FETCH FIRST (101) ROWS ONLY) AS dense), 
 lexical_pieces AS MATERIALIZED 
 (SELECT embedpipe.word_pieces(CASE WHEN (char_length(%(words)s::VARCHAR) > 500 AND %(words)s::VARCHAR ~ '\S{100}') THEN regexp_replace(%(words)s::VARCHAR, '(\S{250}\S{250})', '\1 ', 'g') ELSE %(words)s::VARCHAR END) AS word_pieces_1), 

@@ -34,7 +34,12 @@ def candidates(
         every = rows.with_only_columns(vectors.c.key, distance).cte("every").prefix_with("MATERIALIZED")
         nearest = select(every).order_by(every.c.distance)
     elif collection.index.ranks_exactly:
-        nearest = rows.with_only_columns(vectors.c.key, distance).order_by(distance.element)
+        by_index = rows.with_only_columns(vectors.c.key, distance).order_by(distance.element)
+        near = by_index.fetch(bound_count("candidates"), with_ties=ties).subquery("near_by_index")
+        # Past ef_search an index scan brings rows only nearly in order (relaxed_order), and the planner takes them for
+        # sorted. Adding 0 makes it sort them.
+        again = (near.c.distance + 0).label("distance")
+        nearest = select(near.c.key, again).order_by(again)
     else:
         # The index holds less than the vectors: it brings the bound `wide` candidates, which the vectors rank again.
         by_index = rows.order_by(_indexed_distance(collection)).fetch(bound_count("wide"), with_ties=ties)

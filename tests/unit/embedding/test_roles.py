@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from bad_provider import Handler, serving
-from embedpipe.embedding import EmbeddingGenerator, OpenAIModel, Retry, catalogue
+from embedpipe.embedding import EmbeddingGenerator, Limits, OpenAIModel, Retry, catalogue
 from embedpipe.embedding.cache import KeyMaker
 from embedpipe.embedding.embedpipe_server import EmbedPipeServerModel
 from embedpipe.errors import ConfigurationError
@@ -215,3 +215,39 @@ def test_vectors_of_another_dimension_are_asked_for_once_more_and_no_other_text_
         with pytest.raises(Exception, match=r"shape \(2, 7\) for 2 texts and 8 dimensions"):
             generator.generate_batch(["one", "two"])
         assert len(provider.requests) == 2
+
+
+@pytest.mark.parametrize("status", [400, 413, 422])
+def test_the_number_of_texts_that_a_server_takes_is_found_and_remembered(status: int) -> None:
+    def reply(handler: Handler, body: dict[str, Any], texts: list[str]) -> None:
+        if len(texts) > 16:
+            handler.send_json({"detail": [{"loc": ["body", "input"], "msg": "at most 16 items"}]}, status=status)
+        else:
+            handler.send_json({"data": [{"index": n, "embedding": [1.0, float(text)]} for n, text in enumerate(texts)]})
+
+    texts = [f"{number}" for number in range(300)]
+    with serving(reply) as provider:
+        model = OpenAIModel("m", base_url=f"{provider.origin}/v1", api_key="sk-local", dimensions=2)
+        generator = EmbeddingGenerator(model, retry=Retry(attempts=1), limits=Limits(batch_items=128, concurrency=1))
+        np.testing.assert_array_equal(generator.generate_batch(texts).vectors[:, 1], range(300))
+        provider.requests.clear()
+        np.testing.assert_array_equal(generator.generate_batch(texts).vectors[:, 1], range(300))
+        assert all(len(body["input"]) <= 16 for body in provider.requests)
+        assert len(provider.requests) < 300 / 8 + 3
+
+
+def test_two_bad_texts_do_not_pass_for_a_limit_of_the_server() -> None:
+    def reply(handler: Handler, body: dict[str, Any], texts: list[str]) -> None:
+        if any(text.startswith("bad") for text in texts):
+            handler.send_json({"error": "a bad text"}, status=400)
+        else:
+            eight(handler, body, texts)
+
+    texts = [f"bad {number}" if number % 64 == 3 else f"{number}" for number in range(256)]
+    with serving(reply) as provider:
+        model = OpenAIModel("m", base_url=f"{provider.origin}/v1", api_key="sk-local", dimensions=8)
+        generator = EmbeddingGenerator(model, retry=Retry(attempts=1), limits=Limits(batch_items=64, concurrency=1))
+        assert len(generator.attempt(texts).errors) == 4
+        provider.requests.clear()
+        generator.generate_batch(list(filter(str.isdecimal, texts)))
+        assert max(len(body["input"]) for body in provider.requests) == 64

@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Iterable
 
 from embedpipe.embedding.engine.request import EmbeddingRequest
-from embedpipe.embedding.engine.text_batch import TextBatch
+from embedpipe.embedding.engine.text_batch import ItemLimit, RefusedBatch, TextBatch
 from embedpipe.embedding.vectors import WrongDimensionError
 from embedpipe.errors import AuthenticationError, EmbeddingError, InvalidVectorsError, ProviderError
 
@@ -28,8 +28,9 @@ class BatchQueue:
     key, a redirect to another origin, or vectors of another dimension than the model's.
     """
 
-    def __init__(self, request: EmbeddingRequest, batches: Iterable[TextBatch]) -> None:
+    def __init__(self, request: EmbeddingRequest, batches: Iterable[TextBatch], item_limit: ItemLimit) -> None:
         self.request = request
+        self._item_limit = item_limit
         self.ended: EmbeddingError | None = None
         """The error after which nothing more is sent."""
         self.is_single = isinstance(batches, list) and len(batches) == 1
@@ -52,7 +53,12 @@ class BatchQueue:
         if self._in_doubt:
             probe, self._probe = self._probe, None
             return probe
-        return self._waiting.popleft() if self._waiting else next(self._planned, None)
+        batch = self._waiting.popleft() if self._waiting else next(self._planned, None)
+        most = self._item_limit.most
+        while batch is not None and most is not None and len(batch.indices) > most:
+            batch, rest = batch.halves(once=batch.once)
+            self._waiting.appendleft(rest)
+        return batch
 
     def prepare(self, most: int) -> bool:
         """Plan one more batch if fewer than `most` are waiting, and return whether there was one."""
@@ -71,6 +77,7 @@ class BatchQueue:
             self._in_doubt, self._probe = False, None
         error = batch.error
         if error is None:
+            self._learn(batch)
             return
         if batch.probe:
             if self._in_doubt:  # else another batch has succeeded meanwhile
@@ -90,11 +97,22 @@ class BatchQueue:
         hopeless = doubtful and not self._answered
         if may_halve and not hopeless and not self.ended:
             # A refusal is never retried, so each half has all its attempts. What failed otherwise had them.
-            self._waiting.extendleft(reversed(missing.halves(once=not _is_refusal(error))))
+            halves = missing.halves(once=not _is_refusal(error))
+            if _is_refusal(error):
+                halves[0].half_of = halves[1].half_of = RefusedBatch()
+            self._waiting.extendleft(reversed(halves))
             return
         self.request.fail(missing.indices, error)
         if hopeless or ends_call(error):
             self._end(error)
+
+    def _learn(self, batch: TextBatch) -> None:
+        """Lower the number of texts in a request if both halves of a refused batch were answered: it was too large."""
+        if batch.half_of is None:
+            return
+        batch.half_of.answered_halves += 1
+        if batch.half_of.answered_halves == 2:
+            self._item_limit.most = min(len(batch.indices), self._item_limit.most or len(batch.indices))
 
     def _end(self, error: EmbeddingError) -> None:
         """Give up what is not sent yet."""

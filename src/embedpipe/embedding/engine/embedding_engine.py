@@ -32,7 +32,7 @@ from embedpipe.embedding.engine.compressing import Compressor, compressed_spec
 from embedpipe.embedding.engine.request import EmbeddingRequest
 from embedpipe.embedding.engine.results import EmbeddingAttempt
 from embedpipe.embedding.engine.sending import Sender
-from embedpipe.embedding.engine.text_batch import TextBatch
+from embedpipe.embedding.engine.text_batch import ItemLimit, TextBatch
 from embedpipe.embedding.engine.truncation import OnTooLong
 from embedpipe.embedding.vectors import to_unit_length
 from embedpipe.errors import EmbeddingError, InputError
@@ -67,6 +67,7 @@ class EmbeddingEngine:
         self._options = options
         self._concurrency = options.limits.concurrency
         self._planner = BatchPlanner(model, options.limits, options.on_too_long)
+        self._item_limit = ItemLimit()
         self._is_loaded = False
         self._labels: Mapping[str, Any] = {}
         """The model and its provider, for events. Empty before the specification is known."""
@@ -115,7 +116,7 @@ class EmbeddingEngine:
         batches = self._planner.plan(request, missing)
         if strict and request.errors:
             raise merged(request.failures)
-        return BatchQueue(request, batches)
+        return BatchQueue(request, batches, self._item_limit)
 
     def _send_all(self, queue: BatchQueue) -> None:
         """Send every batch: one after the other from this thread, or several at once from a pool of threads."""

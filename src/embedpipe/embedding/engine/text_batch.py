@@ -13,12 +13,26 @@ from embedpipe.types import ModelSpec, Vectors
 
 
 @dataclass(slots=True, eq=False)
+class ItemLimit:
+    """How many texts the provider takes in one request, as far as it was found out. `most` is None at first."""
+
+    most: int | None = None
+
+
+@dataclass(slots=True, eq=False)
+class RefusedBatch:
+    """A batch that was refused and halved, and how many of its halves were answered whole."""
+
+    answered_halves: int = 0
+
+
+@dataclass(slots=True, eq=False)
 class TextBatch:
     """Texts of one request to the model, and what has come of it.
 
     `indices` are the texts' indices within the call. `once`: the batch is sent once, since a larger one with these
     texts was retried as often as the policy allows. `probe`: the text has its vector already, and is sent to see
-    whether the provider still answers.
+    whether the provider still answers. `half_of` is the batch that was refused, if this is half of one.
 
     `attempts` counts the requests so far. `is_answered` says whether any text has got its vector, `error` why texts
     have none.
@@ -29,6 +43,7 @@ class TextBatch:
     token_counts: Sequence[int]
     once: bool = False
     probe: bool = False
+    half_of: RefusedBatch | None = None
     attempts: int = 0
     is_answered: bool = False
     error: EmbeddingError | None = None

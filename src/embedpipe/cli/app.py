@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, replace
+from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
 import typer
 
 from embedpipe.cli.database import db
+from embedpipe.cli.models import models
 from embedpipe.cli.options import DEFAULT_MODEL, Collection, DatabaseUrl, Json, Model, Yes
 from embedpipe.cli.serving import serve
 
@@ -25,6 +26,7 @@ app = typer.Typer(
 )
 app.add_typer(db, name="db")
 app.command()(serve)
+app.command()(models)
 
 Number = Annotated[int, typer.Option("-k", min=1, help="The number of hits.")]
 Mode = Literal["hybrid", "dense", "lexical"]
@@ -355,26 +357,3 @@ def evaluate(
         database=database,
         as_json=as_json,
     )
-
-
-@app.command()
-def models(
-    name: Annotated[str | None, typer.Argument(help="Show one model, with its prompts and sources.")] = None,
-    as_json: Json = False,
-) -> None:
-    """List the embedding models known by name, or show one of them."""
-    from embedpipe.cli.render import console, model_lines, models_table, write_json
-    from embedpipe.embedding import catalogue
-
-    if name is not None:
-        row = asdict(catalogue.published(name))
-        if as_json:
-            write_json(row)
-        else:
-            console.print(model_lines(row))
-        return
-    rows = [asdict(model) for model in catalogue.CATALOGUE]
-    if as_json:
-        write_json(rows)
-    else:
-        console.print(models_table(rows))

@@ -181,6 +181,16 @@ def models_table(rows: Iterable[Mapping[str, Any]]) -> Table:
     return table
 
 
+def finding_line(check: str, found: str, *, is_good: bool | None) -> Text:
+    """Return a line for what one check found: "ok", "WRONG", or nothing where there is no right or wrong."""
+    word, style = {True: ("ok", "green"), False: ("WRONG", "bold red"), None: ("", "")}[is_good]
+    line = Text()
+    line.append(f"{word:<6}", style=style)
+    line.append(f"{check:<13}", style="bold")
+    line.append(found)
+    return line
+
+
 def model_lines(row: Mapping[str, Any]) -> Text:
     """Return what is known of a model, a line for each fact. Prompts are quoted, since they may end in a space."""
     lines = Text()

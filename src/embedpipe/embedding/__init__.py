@@ -10,6 +10,7 @@ from embedpipe.embedding import catalogue
 from embedpipe.embedding.backend import EmbeddingResponse, LimitedModel, Limits, RemoteModel
 from embedpipe.embedding.cache import ByteStoreCache, CacheLike, CacheStats, FileCache, RedisCache, VectorCache
 from embedpipe.embedding.catalogue import recommend
+from embedpipe.embedding.checking import Finding, check_model
 from embedpipe.embedding.cohere import CohereModel
 from embedpipe.embedding.engine import EmbeddingAttempt, EmbeddingBatch, EmbeddingResult, Limiter, RateLimiter
 from embedpipe.embedding.generator import EmbeddingGenerator, checked_generator
@@ -30,6 +31,7 @@ __all__ = [
     "EmbeddingResponse",
     "EmbeddingResult",
     "FileCache",
+    "Finding",
     "LangChainEmbeddings",
     "LimitedModel",
     "Limiter",
@@ -44,6 +46,7 @@ __all__ = [
     "VectorCache",
     "WrappedModel",
     "catalogue",
+    "check_model",
     "check_published",
     "checked_generator",
     "find_unusable",

@@ -10,6 +10,7 @@ import logging
 import os
 import pickle
 import random
+import re
 import stat
 import subprocess
 import sys
@@ -321,6 +322,18 @@ def test_a_databases_password_shows_nowhere(
             out += repr(database) + repr(vars(database)) + repr(database.engine) + str(database.engine.url) + log()
         assert "127.0.0.1" in out
         assert not leaks(out, secret), out
+
+
+@pytest.mark.parametrize("place", ["{}@127.0.0.1", "127.0.0.1:{}", "127.0.0.1"])
+@pytest.mark.parametrize("secret", ["zQ9?$: *fhs4PVa=fE7x", "ab?cdefgh=ijkl", "x?port=y7Zq&k=v"])
+def test_a_password_with_a_question_mark_is_not_quoted(place: str, secret: str) -> None:
+    out = raised(lambda: Database(f"postgresql://app:{place.format(secret)}/db"))
+    assert not any(part in out for part in re.split(r"[?=&]", secret) if len(part) > 3 and part != "port")
+
+
+def test_a_misspelt_option_of_a_database_url_is_told() -> None:
+    with pytest.raises(ConfigurationError, match="Did you mean sslmode"):
+        Database("postgresql://127.0.0.1/db?sslmod=require")
 
 
 def test_a_database_url_that_cannot_be_read_is_not_quoted(chance: random.Random) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from difflib import get_close_matches
 from typing import Any
 from urllib.parse import unquote
 
@@ -54,7 +55,7 @@ def read_url(url: str) -> DatabaseURL:
     pooled = parsed.query.get("pgbouncer")
     if pooled not in (None, "true", "false"):
         raise ConfigurationError(
-            f"pgbouncer={pooled!r} in the database URL is not known. Write pgbouncer=true or false."
+            "pgbouncer in the database URL is neither true nor false. Write pgbouncer=true or pgbouncer=false."
         )
     secrets = Secrets({name: value for name, value in parsed.query.items() if name in SECRET_OPTIONS})
     password = secrets.pop("password", None)
@@ -70,13 +71,15 @@ def _check_options(url: URL) -> None:
     known = {option.keyword.decode() for option in Conninfo.get_defaults()}
     for name, value in url.query.items():
         if name not in known | _OF_THE_DRIVER:
+            # It is not quoted: it may be the rest of a password with a "?" in it.
+            near = get_close_matches(name, sorted(known), n=1, cutoff=0.75)
+            hint = f" Did you mean {near[0]}?" if near else ""
             raise ConfigurationError(
-                f"The database URL has an unknown option {name!r:.50}. Correct it or leave it out."
+                f"The database URL has an option that PostgreSQL does not have.{hint} Correct it or leave it out. "
+                "If the password holds a ?, write %3F."
             )
         if (name in network.PARAMETERS or name == "port") and not _NUMBERS.fullmatch(str(value)):
-            raise ConfigurationError(
-                f"{name}={value!r:.100} in the database URL is not a whole number. Correct it or leave it out."
-            )
+            raise ConfigurationError(f"{name} in the database URL is not a whole number. Correct it or leave it out.")
 
 
 def _parsed(url: str) -> URL:

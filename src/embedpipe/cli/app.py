@@ -141,6 +141,7 @@ def ingest(
     reader: Annotated[
         Literal["docling"] | None, typer.Option(help="Another reader for all formats that it knows. Install it first.")
     ] = None,
+    ocr: Annotated[bool, typer.Option("--ocr", help="Read scanned pages of PDFs by OCR. Needs the extra ocr.")] = False,
     model: Model = DEFAULT_MODEL,
     collection: Collection = "default",
     database: DatabaseUrl = None,
@@ -158,6 +159,7 @@ def ingest(
         text_fields=tuple(text_field or ()),
         id_field=id_field,
         reader=reader,
+        ocr=ocr,
     )
     generator = EmbeddingGenerator(model)
     cutter = chunker_named(chunker, generator, size=chunk_size, overlap=chunk_overlap)

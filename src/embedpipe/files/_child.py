@@ -38,7 +38,7 @@ class _Memory:
 
     def __init__(self, size: int) -> None:
         self._size = size
-        self._loaded: set[str] = set()
+        self._loaded: set[tuple[str, bool]] = set()
         self._is_limited = False
         try:
             import resource
@@ -51,21 +51,21 @@ class _Memory:
     def limit_for(self, suffix: str, options: ReadOptions, messages: _Messages) -> None:
         """Load the parser of this suffix with all that it imports, then limit the memory. Do so once for a suffix.
 
-        There is no limit for docling, whose models take gigabytes.
+        There is no limit for docling, whose models take gigabytes. OCR may take twice as much as parsers.
         """
         if is_by_docling(suffix, options.reader):
             self._limit(None)
             return
-        if suffix in self._loaded and self._is_limited:
+        if (suffix, options.ocr) in self._loaded and self._is_limited:
             return
-        self._loaded.add(suffix)
+        self._loaded.add((suffix, options.ocr))
         self._limit(None)
         if is_own(suffix):  # our parsers import libraries when they are called
-            _answer(suffix, "", ReadOptions(), b"%PDF-<p>x</p>", messages)
+            _answer(suffix, "", ReadOptions(ocr=options.ocr), b"%PDF-<p>x</p>", messages)
         else:
             with suppress(ConfigurationError):
                 parser_of(suffix)
-        self._limit(self._size)
+        self._limit(2 * self._size if options.ocr else self._size)
 
     def _limit(self, size: int | None) -> None:
         self._is_limited = size is not None

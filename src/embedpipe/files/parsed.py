@@ -20,6 +20,7 @@ class ReadOptions:
             All other fields become metadata. Empty to read every field as text.
         id_field: The field of a JSON record that is its id.
         reader: "docling" to read every format that docling knows by docling. None for embedpipe's own parsers.
+        ocr: Whether pages of a PDF that have no text layer are read by OCR. It needs the extra `ocr`.
     """
 
     encoding: str | None = None
@@ -27,6 +28,7 @@ class ReadOptions:
     text_fields: Sequence[str] = ()
     id_field: str | None = None
     reader: str | None = None
+    ocr: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from embedpipe._forking import Lock
 from embedpipe._optional import require
 from embedpipe.errors import InputError
 from embedpipe.files._hyphens import join_divided_words
+from embedpipe.files._ocr import engine, recognized
 from embedpipe.files._pdf_forms import Forms, signatures
 from embedpipe.files._pdf_metadata import describe, mark_headings, outline, page_labels
 from embedpipe.files._pdf_page import PageText, edited, line_ends, raised_numbers
@@ -42,6 +43,8 @@ def parse(data: bytes, name: str, options: ReadOptions) -> Parsed:
         InputError: If the file is encrypted, broken, no PDF, or has only images.
     """
     pdfium = require("pypdfium2", extra="files")
+    if options.ocr:
+        engine()
     if b"%PDF-" not in data[:1024]:
         raise InputError(f"{name} is no PDF. Check its suffix.")
     logging.getLogger("pypdfium2").setLevel(logging.ERROR)  # it warns of what those who write PDFs should mend
@@ -50,7 +53,7 @@ def parse(data: bytes, name: str, options: ReadOptions) -> Parsed:
             document = pdfium.PdfDocument(data)
             forms = Forms(document, pdfium.raw)
             try:
-                return _Reader(document, forms, pdfium, name).read(data)
+                return _Reader(document, forms, pdfium, name, ocr=options.ocr).read(data)
             finally:
                 forms.close()
                 document.close()
@@ -67,10 +70,11 @@ def _refusal(name: str, reason: str) -> str:
 class _Reader:
     """Reads one document, and collects what its text leaves out."""
 
-    def __init__(self, document: Any, forms: Forms, pdfium: Any, name: str) -> None:
-        self._document, self._forms, self._name = document, forms, name
+    def __init__(self, document: Any, forms: Forms, pdfium: Any, name: str, *, ocr: bool) -> None:
+        self._document, self._forms, self._name, self._ocr = document, forms, name, ocr
         self._pdfium, self._raw = pdfium, pdfium.raw
         self._without_text: list[int] = []
+        self._by_ocr: list[int] = []
         self._broken: list[int] = []
         self._unknown = 0
 
@@ -85,12 +89,13 @@ class _Reader:
             raise InputError(_refusal(self._name, "none of its pages can be loaded"))
         text = join_divided_words(f"\n{PAGE_BREAK}".join(texts)).replace(_SOFT_HYPHEN, "-")
         if self._without_text and not text.strip():
-            raise InputError(
-                f"{self._name} holds only images, no text ({count} pages). Run OCR over it first (ocrmypdf does)."
-            )
+            how = "OCR found nothing." if self._ocr else "Read it with --ocr (ocr=True), or run ocrmypdf over it first."
+            raise InputError(f"{self._name} holds only images, no text ({count} pages). {how}")
         metadata = {"pages": count, **describe(document)}
         if self._without_text:
             metadata["pages_without_text"] = self._without_text
+        if self._by_ocr:
+            metadata["pages_by_ocr"] = self._by_ocr
         return Parsed(text, metadata, self._locations(text), self._left_out())
 
     def _page(self, number: int) -> str:
@@ -103,7 +108,8 @@ class _Reader:
         inside, behind = self._forms.edits(page)
         text = self._cleaned(edited(page.text, [*raised_numbers(page), *line_ends(page), *inside]))
         if not text.strip() and self._shows_something(page.page):
-            self._without_text.append(number)
+            text = self._cleaned(recognized(page.page)) if self._ocr else ""
+            (self._by_ocr if text.strip() else self._without_text).append(number)
         page.close()
         return "\n".join([text.rstrip("\n"), "", *map(self._cleaned, behind)]) if behind else text
 

@@ -194,7 +194,7 @@ def nested() -> bytes:
         ("a.pdf", b"%PDF-1.7\n" + b"\x00" * 5000, "a.pdf is a broken PDF"),
         ("a.pdf", b"", r"a.pdf is empty \(0 bytes\)"),
         ("a.pdf", b"text", "a.pdf is no PDF. Check its suffix"),
-        ("a.pdf", pdf([None, None]), r"a.pdf holds only images, no text \(2 pages\). Run OCR"),
+        ("a.pdf", pdf([None, None]), r"a.pdf holds only images, no text \(2 pages\). Read it with --ocr"),
         ("a.pdf", pdf([""]), "a.pdf holds no text"),
         ("a.pdf", word(fill), "a.pdf is no PDF"),
         ("a.txt", pdf(["x"]), "a.txt is no text, but a PDF. Name it .pdf"),

@@ -5,9 +5,12 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from PIL import Image, ImageDraw, ImageFont
+from reportlab.lib.utils import ImageReader
 from reportlab.pdfgen.canvas import Canvas
 
-from embedpipe.files import document_of
+from embedpipe.errors import InputError
+from embedpipe.files import ReadOptions, document_of
 from embedpipe.types import Document
 from office import SCAN, pdf
 
@@ -201,6 +204,22 @@ def test_a_page_that_shows_letters_as_lines_has_no_text_layer() -> None:
     document = drawn(lambda canvas: canvas.drawString(72, 700, "Text"), outlines, frame, scan)
     assert document.metadata["pages_without_text"] == [2, 4]
     assert document.metadata["left_out"] == ["pages 2 and 4 have no text layer"]
+
+
+def test_a_scanned_page_is_read_by_ocr_if_asked() -> None:
+    pytest.importorskip("rapidocr")
+    picture = Image.new("L", (420, 60), "white")
+    ImageDraw.Draw(picture).text((10, 10), "Boiling water 1234", fill="black", font=ImageFont.load_default(36))
+    file = io.BytesIO()
+    canvas = Canvas(file, pagesize=(210, 60))
+    canvas.drawImage(ImageReader(picture), 0, 10, width=210, height=30)
+    canvas.save()
+    with pytest.raises(InputError, match=r"holds only images, no text \(1 pages\)\. Read it with --ocr"):
+        document_of(file.getvalue(), name="a.pdf")
+    document = document_of(file.getvalue(), name="a.pdf", options=ReadOptions(ocr=True))
+    assert "Boiling water" in document.text
+    assert document.metadata["pages_by_ocr"] == [1]
+    assert "pages_without_text" not in document.metadata
 
 
 def test_a_pdf_says_who_wrote_it_and_labels_its_pages() -> None:

@@ -6,9 +6,13 @@ import csv
 import re
 from collections.abc import Sequence
 from itertools import pairwise
+from typing import TypeAlias
 
 _BORDER = re.compile(r"=+(?: +=+)*")
 _SPAN = re.compile(r"-+(?: +-+)*")
+
+_Row: TypeAlias = "list[list[str]]"
+"""The pieces of each cell."""
 
 
 def markdown(rows: Sequence[Sequence[str]]) -> str:
@@ -22,21 +26,18 @@ def markdown(rows: Sequence[Sequence[str]]) -> str:
 def grid(lines: list[str]) -> str | None:
     """Return a table that is drawn with "+---+", or None if it has merged cells."""
     columns = [place for place, character in enumerate(lines[0]) if character == "+"]
-    rows: list[list[str]] = []
-    cells: list[str] | None = None
-    for line in lines:
+    rows: list[_Row] = []
+    for line in lines[:-1]:
         if set(line) <= set("+-="):
             if [place for place, character in enumerate(line) if character == "+"] != columns:
                 return None
-            if cells is not None:
-                rows.append(cells)
-            cells = [""] * (len(columns) - 1)
-        elif cells is None or any(line[place : place + 1] != "|" for place in columns):
+            rows.append([[] for _ in columns[1:]])
+        elif any(line[place : place + 1] != "|" for place in columns):
             return None
         else:
-            pieces = (line[start + 1 : end] for start, end in pairwise(columns))
-            cells = [f"{cell} {piece.strip()}" for cell, piece in zip(cells, pieces, strict=True)]
-    return markdown(rows) if rows else None
+            for cell, (start, end) in zip(rows[-1], pairwise(columns), strict=True):
+                cell.append(line[start + 1 : end])
+    return _markdown(rows)
 
 
 def is_simple_border(line: str) -> bool:
@@ -49,16 +50,16 @@ def simple(lines: list[str]) -> str:
     border = lines[0]
     starts = [found.start() for found in re.finditer("=+", border)]
     ends = [*starts[1:], None]
-    rows: list[list[str]] = []
+    rows: list[_Row] = []
     for line in lines[1:]:
         if is_simple_border(line) or _SPAN.fullmatch(line.strip()):
             continue
         cells = [line[start:end].strip() for start, end in zip(starts, ends, strict=True)]
-        if rows and not cells[0]:
-            rows[-1] = [f"{above} {cell}".strip() for above, cell in zip(rows[-1], cells, strict=True)]
-        elif any(cells):
-            rows.append(cells)
-    return markdown(rows)
+        if not rows or cells[0]:
+            rows.append([[] for _ in starts])
+        for cell, piece in zip(rows[-1], cells, strict=True):
+            cell.append(piece)
+    return _markdown([row for row in rows if any(map(any, row))])
 
 
 def of_csv(lines: list[str], header: str, delimiter: str) -> str:
@@ -70,13 +71,17 @@ def of_csv(lines: list[str], header: str, delimiter: str) -> str:
 
 def of_list(lines: list[str]) -> str:
     """Return the content of a "list-table": a list of lists, "* - cell"."""
-    rows: list[list[str]] = []
+    rows: list[_Row] = []
     for line in lines:
         stripped = line.lstrip()
         if stripped.startswith("* -"):
-            rows.append([stripped[3:].strip()])
+            rows.append([[stripped[3:]]])
         elif stripped.startswith("-") and rows and len(line) - len(stripped) <= 2:
-            rows[-1].append(stripped[1:].strip())
+            rows[-1].append([stripped[1:]])
         elif rows:
-            rows[-1][-1] = f"{rows[-1][-1]} {stripped}".strip()
-    return markdown(rows)
+            rows[-1][-1].append(stripped)
+    return _markdown(rows)
+
+
+def _markdown(rows: list[_Row]) -> str:
+    return markdown([[" ".join(pieces) for pieces in row] for row in rows])

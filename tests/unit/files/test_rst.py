@@ -120,6 +120,9 @@ def test_what_is_left_out_is_said() -> None:
         "+-+\n" * 50_000,
         "a::\n" * 50_000,
         "| " * 100_000,
+        "+-+\n" + "|a|\n" * 50_000 + "+-+",
+        "== ==\na  b\n== ==\n1  x\n" + "   y\n" * 50_000 + "== ==",
+        ".. list-table::\n\n   * - a\n" + "       b\n" * 50_000,
     ],
 )
 def test_input_that_is_meant_to_be_slow_ends(content: str) -> None:

@@ -38,8 +38,8 @@ class LlamaIndexNode(Protocol):
 
 AnyDocument: TypeAlias = Document | LangChainDocument | LlamaIndexNode
 
-_PLACES = ("page", "sheet", "slide", "row", "seq_num")
-"""Metadata by which loaders tell the parts of a source apart."""
+_PLACES = ("page", "sheet", "slide", "row", "seq_num", "start_index")
+"""Metadata by which loaders and splitters tell the parts of a source apart."""
 
 
 class Converted(NamedTuple):
@@ -56,13 +56,13 @@ class Converted(NamedTuple):
 def converted(item: LangChainDocument | LlamaIndexNode) -> Converted:
     """Return a framework's document as ours, with its own text and metadata.
 
-    Its id is its own. If it has none, the id is its source and the page or row in it. Parts of one source that cannot
-    be told apart, and documents without a source, get a hash of source and text. Each is the same in every run.
+    Its id is its own. If it has none, the id is its source and the page, row or offset in it. Parts of one source that
+    cannot be told apart, and documents without a source, get a hash of source and text.
     """
     if isinstance(item, LangChainDocument):
         text, own = item.page_content, getattr(item, "id", None)
         metadata = {**item.metadata, **_page(item.metadata, first=0)}
-        source = _first_text(item.metadata, "source", "file_path", "url")
+        source, start = _first_text(item.metadata, "source", "file_path", "url"), None
     else:
         node = getattr(item, "node", item)  # of a NodeWithScore
         text, own = node.get_content(metadata_mode="none"), _chosen_id(node)
@@ -71,7 +71,9 @@ def converted(item: LangChainDocument | LlamaIndexNode) -> Converted:
         origin = getattr(node, "ref_doc_id", None)
         if origin and not _is_random(origin):
             source = origin
-    place = "&".join(f"{key}={metadata[key]}" for key in _PLACES if metadata.get(key) is not None)
+        start = getattr(node, "start_char_idx", None) if origin else None
+    places = {"start_index": start, **metadata}
+    place = "&".join(f"{key}={places[key]}" for key in _PLACES if places.get(key) is not None)
     stored = {key: _plain(value) for key, value in metadata.items()}
     if own:
         ids = [str(own), f"{own}#{place}"] if place else [str(own)]

@@ -48,6 +48,7 @@ def llama_index(text: str = "Green tea.", **metadata: Any) -> LlamaIndex:
         (langchain(source="tea.csv", row=0), "tea.csv#row=0"),
         (langchain(source="tea.pdf", page=0, page_label="i", total_pages=9), "tea.pdf#page=1"),
         (langchain(source="tea.pdf", page_number=4), "tea.pdf#page=4"),
+        (langchain(source="tea.pdf", page=0, total_pages=9, start_index=80), "tea.pdf#page=1&start_index=80"),
         (LlamaIndex(id_="tea", text="x", metadata={"file_path": "a/tea.md"}), "tea"),
         (LlamaIndex(id_=RANDOM, text="x", metadata={"file_path": "a/tea.md"}), RANDOM),
         (llama_index(file_path="a/tea.md", file_name="tea.md"), "a/tea.md"),
@@ -69,7 +70,7 @@ def test_without_id_and_source_the_text_makes_the_id(make: Any) -> None:
     assert [document.id for document in taken(make("Black tea."), make("Green tea."))] == [second.id, first.id]
 
 
-def test_parts_of_one_source_get_ids_that_do_not_depend_on_their_order() -> None:
+def test_parts_of_one_source_get_ids_of_their_own() -> None:
     parts = [langchain(text, source="tea.md") for text in ("Green tea.", "Black tea.", "Oolong.", "Oolong.")]
     ids = [document.id for document in taken(*parts)]
     assert ids[0] == "tea.md"
@@ -99,7 +100,8 @@ def test_nodes_of_a_node_parser_have_the_same_ids_in_each_run(settings: dict[str
     first, second = (taken(*nodes) for nodes in runs)
     assert len(first) > 2
     assert first == second
-    assert first[0].id == source
+    assert first[0].id == f"{source}#start_index=0"
+    assert {document.id for document in taken(*reversed(runs[0]))} == {document.id for document in first}
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,8 @@ _LETTERS, _LAST_LETTERS = re.compile(r"[^\W\d_]*"), re.compile(r"[^\W\d_]*\Z")
 _OPENING = "\"'([{<«»„“”‚‘’¿¡*"
 _NAME = re.compile(r"[/\\_@=~#$%&+:]|\w\.\w")
 """Inside of addresses, paths, file names, assignments."""
-_NAME_GOES_ON = re.compile(r"[\d_/\\@=]|\.\w|\(\)")
+_NAME_GOES_ON = re.compile(r"[\d_/\\@=]|\.[a-z\d]")
+_WORD_ENDS = re.compile(r"[\[(\"'“”’»,;!?—–]")
 
 _BEFORE_THE_SAME = frozenset("und oder bzw sowie and or et и или και".split())  # noqa: SIM905 - read as a list of words
 """Before these, a hyphen stands for what the next word ends in, too: "Vor- und Nachteile"."""
@@ -65,7 +66,9 @@ _ENDINGS = frozenset(
 )
 """What a word of `_FIRST` is joined with to a longer word: "high-light", "self-ish", "some-time"."""
 
-_PREFIXES = frozenset("un re pre dis mis in im over under out up sub be de en for fore inter trans con com".split())  # noqa: SIM905
+_PREFIXES = frozenset(
+    "un re pre dis mis in im over under out up sub be de en for fore inter trans con com with some any every".split()  # noqa: SIM905
+)
 """What a word of `_SECOND` is joined with: "un-known", "be-side"."""
 
 
@@ -145,16 +148,18 @@ def _verdicts(text: str, line_ends: list[_LineEnd]) -> list[_Verdict]:
 
 def _by_shape(text: str, line_end: _LineEnd) -> _Verdict | None:
     """Decide by the characters beside the hyphen, if they say it."""
-    left, right, stem, head = line_end.left, line_end.right, line_end.stem, line_end.head
-    if len(stem) < 2 or not head or left.startswith(("-", "/")) or _NAME_GOES_ON.search(right[len(head) :]):
-        return _Verdict.PART
-    if _NAME.search(left.replace("/", "", 1)):  # "and/or" is two words
-        return _Verdict.PART
-    if head in _BEFORE_THE_SAME and not right[len(head) : len(head) + 1].isalnum():
+    left, stem, head = line_end.left, line_end.stem, line_end.head
+    rest = line_end.right[len(head) :]
+    if text[line_end.end - 1] == "\f" and stem.islower() and not head.islower():  # the next page's number or header
         return _Verdict.APART
-    if stem.isupper() and head.isupper():
-        return None if len(stem + head) >= _CAPITALS and _in_capitals(text, line_end) else _Verdict.PART
-    if head[0].isupper() or not stem[1:].islower():
+    if len(stem) < 2 or not head or left.startswith(("-", "/")) or rest.startswith("()"):
+        return _Verdict.PART
+    # One slash is no path: "and/or" is two words.
+    if _NAME.search(left.replace("/", "", 1)) or _NAME_GOES_ON.search(_WORD_ENDS.split(rest)[0].replace("/", "", 1)):
+        return _Verdict.PART
+    if head in _BEFORE_THE_SAME and "-" not in left and not rest[:1].isalnum():
+        return _Verdict.APART
+    if stem.isupper() and head.isupper() and (len(stem + head) < _CAPITALS or not _in_capitals(text, line_end)):
         return _Verdict.PART
     return None
 
@@ -190,6 +195,10 @@ def _by_form(line_end: _LineEnd, counts: Counter[str]) -> _Verdict | None:
 
 
 def _by_words(line_end: _LineEnd, counts: Counter[str], keeps: bool) -> _Verdict:
+    if not (line_end.stem.isupper() and line_end.head.isupper()) and (
+        line_end.head[0].isupper() or not line_end.stem[1:].islower()
+    ):
+        return _Verdict.PART
     stem, head = line_end.stem.lower(), line_end.head.lower()
     goes_on = line_end.right[len(head) : len(head) + 1] == "-"
     is_compound = (
@@ -198,6 +207,6 @@ def _by_words(line_end: _LineEnd, counts: Counter[str], keeps: bool) -> _Verdict
         or (goes_on and ("/" in line_end.left or head in _WITHIN))
         or (stem in _FIRST and head not in _ENDINGS and head.removesuffix("s") not in _ENDINGS)
         or (head in _SECOND and stem not in _PREFIXES)
-        or (min(len(stem), len(head)) > 3 and counts[stem] > 0 and counts[head] > 0)
+        or (min(len(stem), len(head)) > 3 and stem not in _PREFIXES and counts[stem] > 0 and counts[head] > 0)
     )
     return _Verdict.PART if is_compound else _Verdict.DIVIDED

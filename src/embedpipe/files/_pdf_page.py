@@ -35,6 +35,8 @@ class Origin(NamedTuple):
 
 
 _LINE_END_HYPHEN = re.compile("\ufffe")
+_NEXT_LINE = 3
+"""How many times its font's size the next line is below at most."""
 _SAMPLE = 24
 """How many characters say which way a page is written."""
 _RUN = 200
@@ -153,16 +155,16 @@ class PageText:
 def line_ends(page: PageText) -> list[Edit]:
     """Return the edits that put back the hyphens and line breaks for which PDFium has U+FFFE.
 
-    If the text goes on further up and with no small letter, it goes on with something else, such as a page's header.
+    If the text goes on elsewhere and with no small letter, it goes on with something else, such as a page's header.
     """
     edits = []
     for match in _LINE_END_HYPHEN.finditer(page.text):
-        place, following = match.start(), page.text[match.end() : match.end() + 1]
-        goes_on = following.islower() or not following or not place
-        if not goes_on and page.origin(match.end()).baseline > page.origin(place - 1).baseline:
-            edits.append(Edit(place, match.end(), "-\n\n"))
-        else:
-            edits.append(Edit(place, match.end(), "-\n"))
+        place, following = match.start(), match.end()
+        is_same = page.text[following : following + 1].islower() or following == len(page.text) or not place
+        if not is_same:
+            down = page.origin(place - 1).baseline - page.origin(following).baseline
+            is_same = 0 < down < _NEXT_LINE * page.size(place - 1)
+        edits.append(Edit(place, following, "-\n" if is_same else "-\n\n"))
     return edits
 
 

@@ -11,6 +11,7 @@ from reportlab.pdfgen.canvas import Canvas
 
 from embedpipe.errors import InputError
 from embedpipe.files import ReadOptions, document_of
+from embedpipe.files._hyphens import join_divided_words
 from embedpipe.types import Document
 from office import SCAN, pdf
 
@@ -85,9 +86,42 @@ def test_a_word_divided_by_a_page_break_is_on_its_first_page() -> None:
     assert document.text == "much information\n\fof ISO-9001\n\fis here"
 
 
-def test_text_of_many_line_ends_takes_steps_as_it_grows() -> None:
-    from embedpipe.files._hyphens import join_divided_words
+def test_a_header_of_the_next_page_is_no_part_of_a_divided_word() -> None:
+    text = document_of(pdf(["much infor-", "12 Chapter", "mation"]), name="a.pdf").text
+    assert text == "much infor-\n\f12 Chapter\n\fmation"
 
+
+@pytest.mark.parametrize(
+    ("lines", "joined"),
+    [
+        ("η πληρο-\nφορία είναι", "η πληροφορία είναι"),
+        ("вся инфор-\nмация здесь", "вся информация здесь"),
+        ("кто-\nнибудь есть", "кто-нибудь есть"),
+        ("le rendez-\nvous est", "le rendez-vous est"),
+        ("die Donau-\ndampfschifffahrt", "die Donaudampfschifffahrt"),
+        ("das EU-\nweite Recht", "das EU-weite Recht"),
+        ("a hyphen\u2010\nation", "a hyphenation"),
+        ("soft infor\xadmation, AX\xad200", "soft information, AX-200"),
+        ("the data sub-\nset. A subset", "the data subset. A subset"),
+        ("the Trace-\nMonkey. A TraceMonkey", "the TraceMonkey. A TraceMonkey"),
+        ("an au-\nthorship.[8] and", "an authorship.[8] and"),
+        ("each ver-\nsion/edition is", "each version/edition is"),
+    ],
+)
+def test_line_ends_in_any_script(lines: str, joined: str) -> None:
+    assert join_divided_words(lines) == joined
+
+
+def test_a_text_with_compounds_alone_keeps_all_its_hyphens() -> None:
+    compounds = [f"{first}-{second}" for first in ("mid", "pine", "sea") for second in ("point", "cone", "fish")]
+    text = " ".join(compounds) + "\n" + " ".join(compound.replace("-", "-\n") for compound in compounds)
+    assert (
+        join_divided_words(f"{text} a wind-\nmill")
+        == " ".join([*compounds]) + "\n" + " ".join(compounds) + " a wind-mill"
+    )
+
+
+def test_text_of_many_line_ends_takes_steps_as_it_grows() -> None:
     assert join_divided_words("a-\n" * 300_000) == "a-" * 299_999 + "a-\n"
     assert join_divided_words("\xad" * 300_000) == "\xad" * 300_000
 
@@ -171,11 +205,44 @@ def form(canvas: Canvas) -> None:
     acro.checkbox(name="alone", checked=True, x=400, y=30, size=12)
 
 
+NOTE = "Text/Rect[9 9 19 19]/Contents(so)"
+FORM = "/AcroForm<</Fields[KIDS]>>"
+LIST = "/FT/Ch/T(f)/V(o299)/Opt OPTIONS"
+
+
 def test_values_of_a_form_stand_beside_their_labels() -> None:
     assert drawn(form).text.split("\n") == [
         *["Name: Ann Example", "Address 12 High Street", "Country: France", "[x] Smoker", "[ ] Driver"],
         *["[x] female [ ] male", "", "Code: K-7", "[x] alone"],
     ]
+
+
+@pytest.mark.parametrize(
+    ("catalog", "fields", "text"),
+    [
+        pytest.param("", [NOTE] * 3000, "Label:\n" + "\nNote: so" * 3000, id="notes"),
+        pytest.param(FORM, ["/FT/Tx/T(f)/V(v)"] * 3000, "Label:" + " v" * 3000, id="fields"),
+        # PDFium would take minutes to draw these.
+        pytest.param(FORM, [LIST] * 300, "Label:" + " o299" * 300, id="lists"),
+        pytest.param(FORM, ["/FT/Tx/T(f)/V(v)/Kids[5 0 R]/Parent 5 0 R"], "Label: v", id="circle"),
+    ],
+)
+def test_many_and_odd_fields_are_read(catalog: str, fields: list[str], text: str) -> None:
+    kids = " ".join(f"{number} 0 R" for number in range(5, 5 + len(fields)))
+    font = "<</Font<</F<</Type/Font/Subtype/Type1/BaseFont/Helvetica>>>>>>"
+    stream = "BT /F 12 Tf 50 750 Td (Label:) Tj ET"
+    objects = [
+        f"<</Type/Catalog/Pages 2 0 R{catalog.replace('KIDS', kids)}>>",
+        "<</Type/Pages/Kids[3 0 R]/Count 1>>",
+        f"<</Type/Page/Parent 2 0 R/MediaBox[0 0 600 800]/Contents 4 0 R/Resources{font}/Annots[{kids}]>>",
+        f"<</Length {len(stream)}>>stream\n{stream}\nendstream",
+        *(f"<</Subtype/{field if field == NOTE else f'Widget/Rect[100 745 300 765]{field}'}>>" for field in fields),
+        f"[{' '.join(f'(o{number})' for number in range(300))}]",
+    ]
+    objects = [content.replace("OPTIONS", f"{len(objects)} 0 R") for content in objects]
+    body = "\n".join(f"{number} 0 obj\n{content}\nendobj" for number, content in enumerate(objects, 1))
+    data = f"%PDF-1.6\n{body}\ntrailer<</Root 1 0 R>>\n%%EOF".encode()
+    assert document_of(data, name="a.pdf").text == text
 
 
 def test_words_of_annotations_stand_behind_their_page() -> None:

@@ -17,6 +17,9 @@ Place: TypeAlias = Literal["text", "before", "behind"]
 _LONGEST_MARK = 400
 """Longer blocks are text, in code points. No anchor or directive's line is as long."""
 
+_LONGEST_TITLE = 300
+"""What is beyond is left out of the metadata, in code points. A whole paragraph above a line of "---" is a heading."""
+
 _MARK_BEFORE = re.compile(  # anchors, and lines that open a directive
     r"(?:\s*+(?:\([^()\s]+\)=|:{3,} ?\{[^\n]*|/{3,} +\w[^\n]*|(?:!!!|\?\?\?\+?) [^\n]*|\.\. [^\n]*:|\{%[^\n]*%\})"
     r"[ \t]*+(?:\n|\Z))++\Z"
@@ -88,7 +91,8 @@ class Outline:
     def _take(self, block: Block) -> None:
         if block.kind == "heading" and not block.nested:
             self._is_below = False
-            self._path = [*(entry for entry in self._path if entry[0] < block.level), (block.level, block.title)]
+            title = block.title[:_LONGEST_TITLE]
+            self._path = [*(entry for entry in self._path if entry[0] < block.level), (block.level, title)]
         if block.kind == "table" and block.title.strip(" |"):
             mark = _NOT_BLANK.search(self._text, block.start)
             self.tables.append(Table(mark.start() if mark else block.start, block.end, block.title))

@@ -79,6 +79,11 @@ def test_a_heading_without_text_is_in_the_next_section() -> None:
     ]
 
 
+def test_a_paragraph_above_a_line_is_a_heading_with_a_short_title() -> None:
+    chunks = MarkdownChunker(chunk_size=SIZE).chunk(f"{WORDS * 9}\n---\n{WORDS}")
+    assert chunks[-1].metadata["heading"] == (WORDS * 9)[:300]
+
+
 PARTS = ["# Tea", "## Green { #green }", "Black\n===", "Tea.", WORDS[:90], WORDS[:200], "- one\n- two", "---", "(a)="]
 PARTS += ["```py\n# comment\nsteep()\n```", "| a | b |\n|---|---|\n" + "| 1 | 2 |\n" * 12, "> quoted", "<!-- note -->"]
 PARTS += ["1. one\n\n   # Inner\n\n   text.", "<div>\n", "\t code", "[a]: /url", "| a |\n|---|"]

@@ -5,16 +5,17 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-_MARKUP = re.compile(
+_KINDS = (  # each begins with a character of its own, for which the search is fast
     r"``(?P<literal>(?:[^`]|`(?!`)){1,1000}`?)``"
     r"|:(?P<role>[A-Za-z][\w.+:-]{0,60}):`(?P<text>[^`]{1,1000})`"
     r"|`(?P<link>[^`<]{0,1000}?)\s?<(?P<address>[^`>]{1,2000})>`(?:__?)"
     r"|`(?P<named>[^`]{1,1000})`(?P<end>__?|)"
     r"|\[(?P<note>#?[\w-]{0,60}|\*)\]_(?!\w)"
     r"|\|(?P<substitution>[^|\s][^|\n]{0,200})\|(?:__?)?"
-    r"|(?P<target>(?<![\w`])[A-Za-z0-9][\w.-]{0,100})__?(?!\w)"
     r"|\\(?P<escaped>[^\n|])"  # "\|" is the table's
 )
+_MARKUP = re.compile(_KINDS)
+_MARKUP_AND_TARGETS = re.compile(_KINDS + r"|(?P<target>(?<![\w`])[A-Za-z0-9][\w.-]{0,100})__?(?!\w)")
 _TITLE = re.compile(r"(.{1,1000}?)\s?<[^<>]{1,1000}>", re.DOTALL)
 _CODE = """
 attr class code command confval const data enum enumerator envvar exc file func function kbd keyword literal macro
@@ -31,10 +32,13 @@ class Inline:
 
     def markdown(self, text: str) -> str:
         """Return the text with roles, links and literals as a reader sees them."""
-        return _MARKUP.sub(self._shown, text)
+        pattern = _MARKUP_AND_TARGETS if self._targets and "_" in text else _MARKUP
+        return pattern.sub(self._shown, text)
 
     def _shown(self, found: re.Match[str]) -> str:
         group = found.lastgroup
+        if group == "target":
+            return found["target"] if found["target"].lower() in self._targets else found[0]
         if found["literal"] is not None:
             return _code(found["literal"])
         if found["role"] is not None:
@@ -47,8 +51,6 @@ class Inline:
             return f"[{found['note']}]"
         if group == "substitution":
             return self._substitutions.get(found["substitution"], found[0])
-        if found["target"] is not None:
-            return found["target"] if found["target"].lower() in self._targets else found[0]
         return "" if found["escaped"] == " " else found["escaped"]
 
 

@@ -20,7 +20,7 @@ from embedpipe.files.parsed import Parsed, ReadOptions
 
 _Message: TypeAlias = "Message[str, str]"
 
-_FROM = re.compile(rb"(?:\A|(?<=\n\n)|(?<=\n\r\n))From [^\n]*[0-9]:[0-9][^\n]*\n")
+_FROM = re.compile(rb"From (?:(?<=\AFrom )|(?<=\n\nFrom )|(?<=\n\r\nFrom ))[^\n]*[0-9]:[0-9][^\n]*\n")
 _ESCAPED_FROM = re.compile(rb"^>(>*From )", re.MULTILINE)
 _KNOWN = ("From", "To", "Subject", "Date", "Message-ID", "Received", "MIME-Version")
 _MARKS = (codecs.BOM_UTF8, codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
@@ -71,7 +71,9 @@ def parse_mailbox(data: bytes, name: str, options: ReadOptions) -> list[Parsed]:
     ends = [start.start() for start in starts[1:]] + [len(data)]
     records, seen = [], Counter[str]()
     for start, end in zip(starts, ends, strict=True):
-        content = _ESCAPED_FROM.sub(rb"\1", data[start.end() : end])
+        content = data[start.end() : end]
+        if b">From " in content:
+            content = _ESCAPED_FROM.sub(rb"\1", content)
         record = _parsed(email.message_from_bytes(content, policy=_POLICY), name, options)
         if record.id is not None:
             seen[record.id] += 1
@@ -126,6 +128,8 @@ def _raw(message: _Message, key: str) -> list[str]:
 
 def _decoded(raw: str) -> str:
     """Return a header's text on one line. Encoded words and bytes that are not ASCII are decoded."""
+    if "=?" not in raw and raw.isascii():
+        return printable(_SPACE.sub(" ", raw)).strip()
     words = []
     for word, charset in decode_header(raw):
         data = word if isinstance(word, bytes) else word.encode("utf-8", "surrogateescape")
@@ -141,6 +145,8 @@ def _decoded(raw: str) -> str:
 def _addresses(message: _Message, key: str) -> list[str]:
     """Return each address as "Name <address>". Names are decoded last: they may hold commas."""
     raw = ", ".join(_raw(message, key))[:_MAX_HEADER]
+    if not raw:
+        return []
     try:
         found = [(_decoded(named), printable(address)) for named, address in getaddresses([raw]) if address]
     except RecursionError:  # comments within comments

@@ -57,7 +57,8 @@ def parse(data: bytes, name: str, options: ReadOptions) -> Parsed:
         InputError: If the file is no text, or its encoding cannot be told.
     """
     decoded = decode(data, name, options.encoding)
-    lines = [line.expandtabs(8).rstrip() for line in decoded.text.split("\n")]
+    content = decoded.text.expandtabs(8) if "\t" in decoded.text else decoded.text
+    lines = [line.rstrip() for line in content.split("\n")]
     converter = _Converter(lines)
     text = "\n\n".join(block for block in converter.blocks(lines, 0) if block.strip()) + "\n"
     left_out = [*decoded.left_out, *counted(converter.left_out)]
@@ -195,8 +196,10 @@ class _Converter:
         if note:
             return [self._inline.markdown("\n".join([f"{note[1]} {note[2]}", *_trimmed(body)]))]
         found = _DIRECTIVE.match(first)
-        if not found or found["name"] or depth == _MAX_DEPTH:
+        if not found or found["name"]:
             return []
+        if depth == _MAX_DEPTH:
+            return ["\n".join([first, *body])]
         options: dict[str, str] = {}
         arguments = [found["rest"]] if found["rest"] else []
         place = 0

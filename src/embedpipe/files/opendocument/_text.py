@@ -141,29 +141,33 @@ class Text:
             self._lists[name] = counts
         if identity := element.get(_XML_ID):
             self._lists[f"#{identity}"] = counts
+        return [block for item in element for block in self._item(item, counts, level)]
+
+    def _item(self, item: Any, counts: Counts, level: int) -> list[Block]:
+        """Return an item with the lists in it. Its further paragraphs become further lines of it."""
         found: list[Block] = []
-        for item in element:
-            label = "" if item.tag == f"{TEXT}list-header" else None
-            for child in item:
-                if child.tag == f"{TEXT}list":
-                    found += self._list(child, counts, level + 1)
-                elif child.tag not in (f"{TEXT}p", f"{TEXT}h"):
-                    found += self.blocks([child])
-                elif label is None:
+        first: Block | None = None
+        lines: list[str] = []
+        for child in item:
+            if child.tag == f"{TEXT}list":
+                found += self._list(child, counts, level + 1)
+            elif child.tag not in (f"{TEXT}p", f"{TEXT}h"):
+                found += self.blocks([child])
+            else:
+                label = ""
+                if first is None and item.tag != f"{TEXT}list-header":
                     start = item.get(f"{TEXT}start-value") and whole(item, f"{TEXT}start-value", 1)
                     label = counts.label(level, start or None)
-                    found += self._paragraph(child, label, level)
+                block, *boxes = self._paragraph(child, label, level)
+                if first is not None and first.label:
+                    lines.append(block.text)
                 else:
-                    found += self._more(child, found)
+                    first = block
+                    found.append(block)
+                found += boxes
+        if first is not None and first.label:
+            first.text = "  \n".join(filter(None, [first.text, *lines]))
         return found
-
-    def _more(self, element: Any, found: list[Block]) -> list[Block]:
-        """Read a further paragraph of an item. It becomes a further line of the item."""
-        blocks = self._paragraph(element, "")
-        if found and found[-1].label and blocks[0].text:
-            found[-1].text += f"  \n{blocks[0].text}"
-            return blocks[1:]
-        return blocks
 
     def _continued(self, element: Any, name: str) -> Counts | None:
         """Return the list that an element goes on with, if any."""

@@ -20,6 +20,9 @@ _DGM = "{http://schemas.openxmlformats.org/drawingml/2006/diagram}"
 
 _TITLES = ("title", "ctrTitle")
 _BULLETED = ("body", "obj", "")
+_PLACEHOLDERS = 200
+"""How many placeholders of a layout and its master are looked at for each shape."""
+
 _COUNTED = ("dt", "sldNum")  # today's date and the slide's number, unless they are text
 _REPEATED = ("ftr", "hdr", *_COUNTED)
 _MEDIA = {"videoFile": "video", "audioFile": "recording", "wavAudioFile": "recording", "quickTimeFile": "video"}
@@ -90,7 +93,7 @@ class Slides:
                 root = self._archive.xml(path)
                 shapes = () if root is None else root.iter(f"{_P}sp")
                 found += ((place, shape) for shape in shapes if (place := _placeholder(shape)) is not None)
-            self._layouts[layout] = found
+            self._layouts[layout] = found[:_PLACEHOLDERS]
         return self._layouts[layout]
 
     def _ancestors(self, place: _Placeholder) -> list[Any]:
@@ -134,7 +137,7 @@ class Slides:
         if tag == f"{_P}pic":
             return self._picture(shape)
         if tag == f"{_P}contentPart":
-            self.left_out["drawing in ink"] += 1
+            self.left_out["ink drawing"] += 1
         body = shape.find(f"{_P}txBody")
         if body is None or (place is not None and place.kind in _COUNTED and body.find(f".//{A}fld") is not None):
             return []

@@ -38,11 +38,11 @@ def paragraphs(body: Any, *, styles: Sequence[Any] = (), bullets: bool = False) 
     counts: dict[int, tuple[str, int]] = {}
     for paragraph in body.iter(f"{A}p"):
         properties = paragraph.find(f"{A}pPr")
-        level = _whole(properties, "lvl", 0)
+        level = min(_whole(properties, "lvl", 0), 8)
         text = _inline(paragraph).strip()
         if not text:
             continue
-        mark = _mark(properties, [body, *styles], min(level, 8))
+        mark = _mark(properties, [body, *styles], level)
         label = "-" if mark is None and bullets else ""
         if mark is not None and mark.tag in (f"{A}buChar", f"{A}buBlip"):
             label = "-"

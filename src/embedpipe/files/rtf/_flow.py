@@ -89,7 +89,7 @@ class Flow:
     def end_row(self) -> None:
         """End a row."""
         if self._row:
-            self._rows.append((self._row, list(self._layout)))
+            self._rows.append((self._row, self._layout))
         self._row = []
 
     def _end_table(self) -> None:
@@ -98,7 +98,8 @@ class Flow:
             self.end_row()
         if not self._rows:
             return
-        edges = _distinct([merge.edge for _, layout in self._rows for merge in layout])
+        layouts = {id(layout): layout for _, layout in self._rows}  # rows may share one
+        edges = _distinct([merge.edge for layout in layouts.values() for merge in layout])
         rows = [_cells(texts, layout, edges) for texts, layout in self._rows]
         self._rows = []
         block = table(rows)

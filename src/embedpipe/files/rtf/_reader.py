@@ -105,7 +105,7 @@ class Reader:
         self._notes: list[Block] = []
         self._endnotes: list[Block] = []
         self._margins: dict[str, dict[str, Block]] = {"header": {}, "footer": {}}
-        self._bytes = ""
+        self._bytes: list[str] = []
         self._units: list[str] = []
         self._skip = 0  # characters of a fallback that are still to come
         self._starred = False
@@ -122,7 +122,7 @@ class Reader:
         if token.kind in ("text", "byte"):
             text = token.text[self._skip :]
             self._skip -= len(token.text) - len(text)
-            self._bytes += text
+            self._bytes.append(text)
             return True
         if token.kind == "sign" and token.text in "\r\n":
             token = Token("word", "par")
@@ -169,7 +169,8 @@ class Reader:
         """Decode the bytes so far by the encoding of their font."""
         if not self._bytes:
             return
-        text, self._bytes = self._bytes, ""
+        text = "".join(self._bytes)
+        self._bytes.clear()
         font = self._state.font if self._state.font is not None else self._default_font
         charset, name = self._fonts.get(-1 if font is None else font, (1, ""))
         if charset == SYMBOL_CHARSET and name in FONTS:

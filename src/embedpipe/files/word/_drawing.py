@@ -86,7 +86,7 @@ class Drawing:
         elif tag == f"{_O}OLEObject":
             kind = part.get("ProgID", "")
             equation = "quation" in kind or "MathType" in kind
-            self.left_out[f"{'equation' if equation else 'embedded object'} ({kind})"] += 1
+            self.left_out[("equation" if equation else "embedded object") + (f" ({kind})" if kind else "")] += 1
 
 
 def _outermost(element: Any) -> Iterator[Any]:

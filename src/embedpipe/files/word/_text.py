@@ -77,6 +77,7 @@ class Text:
         self._fields: list[_Field] = []
         self._carried: list[Span] = []  # of paragraphs whose end is deleted: they go on in the next one
         self._marks: dict[tuple[str, str], str] = {}
+        self._counts: Counter[str] = Counter()  # of notes
         self._drawn: set[str] = set()  # charts and diagrams, each once however often it is referred to
         self._handlers: dict[str, Callable[[Any, _Line, RunFormat], None]] = {
             f"{W}sym": self._symbol,
@@ -261,7 +262,8 @@ class Text:
     def _reference(self, element: Any, line: _Line, shown: RunFormat) -> None:
         kind, name = element.tag.removeprefix(W).removesuffix("Reference"), element.get(f"{W}id", "")
         if (kind, name) not in self._marks:
-            count = sum(kind == other for other, _ in self._marks) + 1 if kind != "comment" else 0
+            self._counts[kind] += 1
+            count = self._counts[kind]
             mark = roman(count) if kind == "endnote" and count < 4000 else str(count)
             self._marks[kind, name] = mark
             self.references.append(Reference(kind, name, mark))

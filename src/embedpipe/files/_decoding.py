@@ -50,6 +50,10 @@ cp949 euc_kr koi8-r koi8-u iso8859-2 iso8859-5 iso8859-7 iso8859-15 cp437 cp850 
 
 _OF_SEVERAL_BYTES = ("cp932", "euc_jis_2004", "gb18030", "big5hkscs", "cp949", "euc_kr")
 
+_NOT_LATIN = "cp1251 koi8-r koi8-u cp866 iso8859-5 cp1253 iso8859-7 cp1255 cp1256 cp874".split()  # noqa: SIM905
+_MIXED = re.compile(r"(?<=[A-Za-z])[\u0370-\u06ff\u0e00-\u0e7f]+|[\u0370-\u06ff\u0e00-\u0e7f]+(?=[A-Za-z])")
+_NOT_ASCII = re.compile(r"[^\x00-\x7f]+")
+
 _XML = re.compile(rb"""\s*<\?xml[^>]{0,200}?\sencoding\s*=\s*["']([A-Za-z][\w.:-]{0,40})["']""")
 _COOKIE = re.compile(rb"(?:[ \t\f]*(?:#[^\r\n]*)?\r?\n)?[ \t\f]*#.*?coding[:=][ \t]*([-\w.]+)")  # PEP 263
 _WESTERN = re.compile(
@@ -206,8 +210,12 @@ def _guessed(data: bytes, name: str) -> Parsed:
     likely = chardet.detect_all(
         excerpt, ignore_threshold=True, compat_names=False, include_encodings=_GUESSED, max_bytes=len(excerpt)
     )
-    found = {guess["encoding"]: guess["confidence"] for guess in likely if guess["encoding"]}
-    codec, certain = _best(found, western=_is_western(excerpt[:_MAX_WHOLE]))
+    found = {
+        guess["encoding"]: guess["confidence"]
+        for guess in likely
+        if guess["encoding"] and not _mixes_scripts(excerpt[:_MAX_WHOLE], guess["encoding"])
+    }
+    codec, certain = _best(found, excerpt[:_MAX_WHOLE])
     text = _strictly(data, codec) if certain else None
     if text is None:
         raise InputError(
@@ -217,16 +225,26 @@ def _guessed(data: bytes, name: str) -> Parsed:
     return _cleaned(text, name, {"encoding": codec, "encoding_confidence": round(found.get(codec, 0), 2)})
 
 
-def _best(found: dict[str, float], *, western: bool) -> tuple[str, bool]:
+def _mixes_scripts(data: bytes, codec: str) -> bool:
+    """Return whether most letters that are not Latin would stand beside a Latin one, as in "Crиme"."""
+    if codec not in _NOT_LATIN:
+        return False
+    text = data.decode(codec, "replace")
+    return 2 * len(_MIXED.findall(text)) > len(_NOT_ASCII.findall(text))
+
+
+def _best(found: dict[str, float], data: bytes) -> tuple[str, bool]:
     """Return the likeliest encoding, and whether it is likely enough.
 
     Of a few characters in an encoding of several bytes, chardet's figure is a hundredth, and twice the next one: so it
     was for 69 of 70 samples of 4 to 10 characters. Windows-1252 is in use, and its twins for the same bytes are rare.
     """
-    if western:
+    western = _western(data)
+    few = western is not None and len({byte for byte in data if byte > 127}) <= 3
+    if few:
         found = {codec: confidence for codec, confidence in found.items() if codec not in _OF_SEVERAL_BYTES}
     best = max(found.values(), default=0)
-    if best < MIN_CONFIDENCE and western:
+    if best < MIN_CONFIDENCE and (few or (western and western == _strictly(data, max(found, key=found.__getitem__)))):
         return "cp1252", True
     codec = "cp1252" if found.get("cp1252", 0) >= 0.99 * best else max(found, key=found.__getitem__)
     others = [confidence for other, confidence in found.items() if other not in (codec, "euc_kr", "cp949")]
@@ -234,13 +252,13 @@ def _best(found: dict[str, float], *, western: bool) -> tuple[str, bool]:
     return codec, best >= MIN_CONFIDENCE or clear
 
 
-def _is_western(data: bytes) -> bool:
-    """Return whether few bytes are not ASCII, and in windows-1252 they are letters within words, or usual signs.
+def _western(data: bytes) -> str | None:
+    """Return the text in windows-1252 if its letters then stand within words, and its other characters are usual signs.
 
-    A guess needs more than such bytes. Without this rule "5 £" would be read as Russian.
+    A guess needs more than a few such bytes. Without this rule "5 £" would be read as Russian.
     """
     text = _strictly(data, "cp1252")
-    return text is not None and len({byte for byte in data if byte > 127}) <= 3 and _WESTERN.fullmatch(text) is not None
+    return text if text is not None and _WESTERN.fullmatch(text) else None
 
 
 def _first_wrong(data: bytes) -> int:

@@ -22,6 +22,8 @@ attr class code command confval const data enum enumerator envvar exc file func 
 makevar mailheader member meth method mimetype mod module obj option program regexp samp setting struct type var
 """.split()  # noqa: SIM905 - read as a list of words
 """The roles whose text is code."""
+_BEFORE = {"pep": "PEP ", "rfc": "RFC ", "issue": "#", "pr": "#", "gh": "#", "cve": "CVE-"}
+"""What a role shows before its text."""
 
 
 class Inline:
@@ -65,7 +67,7 @@ def _role(name: str, text: str) -> str:
         return f"_{shown}"
     if name == "math":
         return f"${text}$"
-    return _code(shown) if name in _CODE else shown
+    return _code(shown) if name in _CODE else ("" if titled else _BEFORE.get(name, "")) + shown
 
 
 def _code(text: str) -> str:

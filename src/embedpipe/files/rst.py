@@ -35,7 +35,7 @@ _SINCE = {
     "deprecated": "Deprecated since",
     "versionremoved": "Removed in",
 }
-_TITLED = "admonition topic sidebar rubric centered dropdown tab-item tab card".split()  # noqa: SIM905
+_TITLED = "admonition topic sidebar rubric centered dropdown tab-item tab group-tab code-tab card".split()  # noqa: SIM905
 _PASSED_ON = """
 only container compound epigraph highlights pull-quote class hlist glossary tab-set grid tabs
 """.split()  # noqa: SIM905
@@ -218,7 +218,8 @@ class _Converter:
     ) -> list[str]:
         argument = self._inline.markdown(" ".join(arguments))
         if kind in _CODE:
-            return [_fenced(content or arguments, "" if not content else " ".join(arguments[:1]))]
+            code = _fenced(content, " ".join(arguments[:1])) if content else _fenced(arguments)
+            return [self._inline.markdown(options.get("caption", "")), code]
         if kind == "math":
             return ["\n".join(["$$", *arguments, *content, "$$"])]
         if kind in _INVISIBLE:

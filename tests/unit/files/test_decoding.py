@@ -49,6 +49,8 @@ def test_unicode_with_and_without_a_mark(text: str, codec: str) -> None:
         ("名前,年齢,住所\n佐藤太郎,30,東京\n三木英子,25,大阪\n髙橋淳,35,名古屋\n", "cp932"),
         ("名前,値段\n緑茶,100\n", "cp932"),
         ("naïve café", "cp1252"),
+        ("Crème brûlée à la carte, déjà vu", "cp1252"),
+        ("Grüße aus Köln, es kostet 5 €.", "cp1252"),
         ("5 £", "cp1252"),
         ("Tea is a drink. It is made of leaves.\nit’s 20 °C\n", "cp1252"),
         ("Grüner Tee, heiß\n" * 9_000, "cp1252"),

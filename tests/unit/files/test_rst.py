@@ -32,6 +32,7 @@ def test_headings_are_known_to_chunkers() -> None:
     [
         (":func:`~a.b.c` and :py:class:`C`", "`c` and `C`"),
         (":ref:`see here <x>` :doc:`/page` :term:`tea`", "see here /page tea"),
+        (":pep:`8` :issue:`12` :rfc:`the standard <2119>`", "PEP 8 #12 the standard"),
         ("`link <https://x.org>`_ `other`_ `more`__", "link other more"),
         ("intro_ snake_case_ a_b\n\n.. _intro:", "intro snake_case_ a_b"),
         ("10\\ :sup:`6` H\\ :sub:`2`\\ O :math:`x^2`", "10^6 H_2O $x^2$"),
@@ -51,6 +52,7 @@ def test_markup_within_lines(content: str, text: str) -> None:
         ("Like so ::\n\n  a\n", "Like so\n\n```\na\n```"),
         ("::\n\n  a\n", "```\na\n```"),
         (".. code-block:: python\n   :linenos:\n\n   x = 1\n", "```python\nx = 1\n```"),
+        (".. code-block:: c\n   :caption: a.c\n\n   x;\n", "a.c\n\n```c\nx;\n```"),
         (".. code::\n\n   ```\n", "````\n```\n````"),
         (">>> 1 + 1\n2", "```python\n>>> 1 + 1\n2\n```"),
         (".. note:: Careful\n   with it.\n\n   More.", "**Note:** Careful with it.\n\nMore."),

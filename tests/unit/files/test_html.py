@@ -104,6 +104,7 @@ def test_characters_keep_their_meaning(markup: str, text: str) -> None:
         ("<figure><img alt='A leaf'><figcaption>Leaf</figcaption></figure>", "A leaf\n\nLeaf\n"),
         ("<svg><title>icon</title><text>Boiler</text><text>Pump</text></svg>", "Boiler Pump\n"),
         ("<h2>Title<a class=headerlink href=#t>¶</a></h2>x", "## Title\n\nx\n"),
+        ("<h2>Title<span><a class=mark href=#t>#</a></span></h2><a href=#x>C#</a>", "## Title\n\nC#\n"),
         ("<ol start=3><li>a<li>b<ol type=a><li>c</ol></ol>", "3. a\n4. b\n   a. c\n"),
         ("<ul><li><h3>Card</h3><p>text</ul>", "### Card\n\ntext\n"),
         ("<blockquote><p>a<p>b</blockquote>c", "> a\n>\n> b\n\nc\n"),
@@ -127,6 +128,8 @@ CODE = "```\nif a:\n    b()\n```\n"
         "<table><tr><td class=blob-num></td><td>if a:</td></tr><tr><td class=blob-num>2<td>    b()</table>",
         "<pre><span class=lineno>1 </span>if a:\n<span class=lineno>2 </span>    b()</pre>",
         "<pre><div>if a:</div><div>    b()</div></pre>",
+        "<pre><code>if a:</code><code>    b()</code></pre>",
+        "<pre><input type=checkbox>if a:\n    b()</pre>",
         "<pre>if&nbsp;a:<br>&nbsp;&nbsp;&nbsp;&nbsp;b()</pre>",
     ],
 )

@@ -92,8 +92,11 @@ class Inline:
         pieces = self._resolved()
         text = "".join(piece.text for piece in pieces)
         inserted: list[tuple[int, int, str]] = []
+        used = 0
+        for piece in pieces:
+            used |= piece.style
         for order, style in enumerate((BOLD, ITALIC, STRUCK, CODE)):
-            if not style & without:
+            if style & used & ~without:
                 inserted += _markers(pieces, text, style, order)
         return _with_insertions(text, inserted).strip()
 

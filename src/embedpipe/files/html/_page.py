@@ -32,7 +32,7 @@ _LINE_NUMBERS = (
 )
 _FORMULAS = ".katex-html, .MathJax_Preview, span.MathJax"
 """Formulas as they are drawn. Their MathML or TeX stands beside them."""
-_EXAMINED = f"button, noscript, math, {_FORMULAS}, a.headerlink, a.anchor, {_LINE_NUMBERS}"
+_EXAMINED = f"button, noscript, math, {_FORMULAS}, a[href^='#'], a.anchor, {_LINE_NUMBERS}"
 _NUMBERED = re.compile(r"[\s\d.:|…+-]*")
 _PERMALINK = re.compile(r"[\s¶#§🔗]*")
 _ASKS_FOR_SCRIPTS = re.compile(r"java\s?script", re.IGNORECASE)
@@ -169,7 +169,7 @@ def _is_left_out(node: Any) -> bool:
     if tag == "noscript":
         return not text.strip() or (len(text) < 500 and _ASKS_FOR_SCRIPTS.search(text) is not None)
     if tag == "a":
-        return _PERMALINK.fullmatch(text) is not None
+        return text != "" and _PERMALINK.fullmatch(text) is not None
     if node.css_matches(_FORMULAS):
         return True
     return _NUMBERED.fullmatch(text) is not None

@@ -75,6 +75,7 @@ class MarkdownWriter:
         self._heading = 0
         self._verbatim: list[str] | None = None
         self._language = ""
+        self._code_end = 0  # how many texts the open block of code had where the last <code> in it ended
         self._depths = dict.fromkeys((BOLD, ITALIC, STRUCK, CODE), 0)
         self._style = 0
         self._box: Box | None = None
@@ -156,6 +157,8 @@ class MarkdownWriter:
         style = _STYLES[tag]
         if style == CODE:
             self._language = self._language or _language(attributes)
+            if self._verbatim and len(self._verbatim) == self._code_end:  # a line, or another language
+                self._flush()
         self._set_style(style, 1)
         return {BOLD: self._end_bold, ITALIC: self._end_italic, STRUCK: self._end_struck, CODE: self._end_code}[style]
 
@@ -169,6 +172,7 @@ class MarkdownWriter:
         self._set_style(STRUCK, -1)
 
     def _end_code(self) -> None:
+        self._code_end = len(self._verbatim or ())
         self._set_style(CODE, -1)
 
     def _set_style(self, style: int, change: int) -> None:
@@ -392,6 +396,8 @@ class MarkdownWriter:
 
     def _input(self, tag: str, attributes: Attributes) -> End:
         kind = (attributes.get("type") or "text").lower()
+        if self._verbatim is not None:
+            return self._nothing
         if kind in ("checkbox", "radio"):
             self.text(" [x] " if "checked" in attributes else " [ ] ")
         elif kind not in _WITHOUT_WORDS:

@@ -65,6 +65,15 @@ PIECES = [
     "<ul></ul> ",
     "<dd>x",
     "<blockquote></blockquote>x",
+    "x<sup>1</sup>",
+    "<tr><td colspan=1000>x",
+    "<tr><td rowspan=65534>x",
+    "<a href=x>x</a>",
+    "<math><mi>x</mi></math>",
+    "<textarea>x\n</textarea>",
+    "<span class=lineno>1</span>",
+    "<code>`</code>",
+    "<dt>x<dd>y",
 ]
 
 

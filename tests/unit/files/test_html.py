@@ -188,6 +188,7 @@ def test_a_table_that_lays_out_the_page_is_none() -> None:
         ("<meta charset=utf-8><p>Grüner Tee für Gäste, schön.".encode("cp1252"), "Grüner Tee für Gäste, schön."),
         ("<meta charset=utf-8><p>Grüner Tee ".encode() + b"\xff.", "Grüner Tee \ufffd."),
         ("<meta charset=nonsense><p>Käse".encode(), "Käse"),
+        ("<meta charset=nonsense><meta charset=iso-8859-2><p>Łódź".encode("iso-8859-2"), "Łódź"),
     ],
 )
 def test_encodings_mean_what_they_mean_on_the_web(data: bytes, text: str) -> None:

@@ -101,8 +101,8 @@ def decoded(data: bytes, name: str, encoding: str | None) -> Parsed:
     """Decode a page as browsers do: by its mark, by what it declares, else by a guess. Broken bytes become U+FFFD."""
     if encoding is not None or data.startswith(_MARKS):
         return decode(data, name, encoding)
-    declared = _META.search(_COMMENT.sub(b"", data[:4096]))
-    codec = codec_of(declared[1].decode("ascii", "replace")) if declared else None
+    declared = (label.decode("ascii", "replace") for label in _META.findall(_COMMENT.sub(b"", data[:4096])))
+    codec = next(filter(None, map(codec_of, declared)), None)
     if codec is not None and codec.startswith("utf-16"):
         codec = "utf-8"  # who reads these bytes as ASCII must not take them for UTF-16
     if codec is not None:

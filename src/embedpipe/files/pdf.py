@@ -75,6 +75,7 @@ class _Reader:
         self._pdfium, self._raw = pdfium, pdfium.raw
         self._without_text: list[int] = []
         self._by_ocr: list[int] = []
+        self._lost: list[int] = []
         self._broken: list[int] = []
         self._unknown = 0
 
@@ -110,6 +111,8 @@ class _Reader:
         if not text.strip() and self._shows_something(page.page):
             text = self._cleaned(recognized(page.page)) if self._ocr else ""
             (self._by_ocr if text.strip() else self._without_text).append(number)
+        elif text.strip() and self._has_lost_text(page.page, len(text)):
+            self._lost.append(number)
         page.close()
         return "\n".join([text.rstrip("\n"), "", *map(self._cleaned, behind)]) if behind else text
 
@@ -126,6 +129,14 @@ class _Reader:
         drawn = sum(kind in (self._raw.FPDF_PAGEOBJ_PATH, self._raw.FPDF_PAGEOBJ_TEXT) for kind in kinds)
         return self._raw.FPDF_PAGEOBJ_IMAGE in kinds or drawn >= _DRAWN
 
+    def _has_lost_text(self, page: Any, characters: int) -> bool:
+        """Return whether most pieces of text have no character, as those of Chinese fonts that are not in the file."""
+        count = self._raw.FPDFPage_CountObjects(page)
+        if count <= 2 * characters:  # each piece has a character at least. Some are drawn twice to look bold.
+            return False
+        kinds = (self._raw.FPDFPageObj_GetType(self._raw.FPDFPage_GetObject(page, place)) for place in range(count))
+        return sum(kind == self._raw.FPDF_PAGEOBJ_TEXT for kind in kinds) > 2 * characters
+
     def _locations(self, text: str) -> list[Location]:
         labels = page_labels(self._document)
         starts = [0, *(found.end() for found in re.finditer(PAGE_BREAK, text))] if labels else []
@@ -136,6 +147,8 @@ class _Reader:
         if self._without_text:
             verb = "have" if len(self._without_text) > 1 else "has"
             left_out.append(f"{_pages(self._without_text)} {verb} no text layer")
+        if self._lost:
+            left_out.append(f"{_pages(self._lost)}: text in fonts that cannot be read")
         if self._broken:
             left_out.append(f"{_pages(self._broken)}, which cannot be loaded")
         if self._unknown:

@@ -131,16 +131,18 @@ class _Reader:
 
     def _has_lost_text(self, page: Any, characters: int) -> bool:
         """Return whether most pieces of text have no character, as those of Chinese fonts that are not in the file."""
-        count = self._raw.FPDFPage_CountObjects(page)
+        count: int = self._raw.FPDFPage_CountObjects(page)
         if count <= 2 * characters:  # each piece has a character at least. Some are drawn twice to look bold.
             return False
-        kinds = (self._raw.FPDFPageObj_GetType(self._raw.FPDFPage_GetObject(page, place)) for place in range(count))
-        return sum(kind == self._raw.FPDF_PAGEOBJ_TEXT for kind in kinds) > 2 * characters
+        kinds = [self._raw.FPDFPageObj_GetType(self._raw.FPDFPage_GetObject(page, place)) for place in range(count)]
+        return kinds.count(self._raw.FPDF_PAGEOBJ_TEXT) > 2 * characters
 
     def _locations(self, text: str) -> list[Location]:
         labels = page_labels(self._document)
         starts = [0, *(found.end() for found in re.finditer(PAGE_BREAK, text))] if labels else []
-        return [Location(start, {"page_label": label}) for start, label in zip(starts, labels, strict=True)]
+        return [
+            Location(start, {"page_label": label} if label else {}) for start, label in zip(starts, labels, strict=True)
+        ]
 
     def _left_out(self) -> list[str]:
         left_out, xfa = [], (self._raw.FORMTYPE_XFA_FULL, self._raw.FORMTYPE_XFA_FOREGROUND)

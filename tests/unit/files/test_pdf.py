@@ -205,6 +205,22 @@ def form(canvas: Canvas) -> None:
     acro.checkbox(name="alone", checked=True, x=400, y=30, size=12)
 
 
+HELVETICA = "<</Type/Font/Subtype/Type1/BaseFont/Helvetica>>"
+
+
+def page_of(resources: str, stream: str, *objects: str, catalog: str = "") -> bytes:
+    """Return a PDF of one page. Further objects are numbered from 5."""
+    content = [
+        f"<</Type/Catalog/Pages 2 0 R{catalog}>>",
+        "<</Type/Pages/Kids[3 0 R]/Count 1>>",
+        f"<</Type/Page/Parent 2 0 R/MediaBox[0 0 600 800]/Contents 4 0 R/Resources{resources}>>",
+        f"<</Length {len(stream)}>>stream\n{stream}\nendstream",
+        *objects,
+    ]
+    body = "\n".join(f"{number} 0 obj\n{words}\nendobj" for number, words in enumerate(content, 1))
+    return f"%PDF-1.6\n{body}\ntrailer<</Root 1 0 R>>\n%%EOF".encode()
+
+
 NOTE = "Text/Rect[9 9 19 19]/Contents(so)"
 FORM = "/AcroForm<</Fields[KIDS]>>"
 LIST = "/FT/Ch/T(f)/V(o299)/Opt OPTIONS"
@@ -229,20 +245,28 @@ def test_values_of_a_form_stand_beside_their_labels() -> None:
 )
 def test_many_and_odd_fields_are_read(catalog: str, fields: list[str], text: str) -> None:
     kids = " ".join(f"{number} 0 R" for number in range(5, 5 + len(fields)))
-    font = "<</Font<</F<</Type/Font/Subtype/Type1/BaseFont/Helvetica>>>>>>"
-    stream = "BT /F 12 Tf 50 750 Td (Label:) Tj ET"
-    objects = [
-        f"<</Type/Catalog/Pages 2 0 R{catalog.replace('KIDS', kids)}>>",
-        "<</Type/Pages/Kids[3 0 R]/Count 1>>",
-        f"<</Type/Page/Parent 2 0 R/MediaBox[0 0 600 800]/Contents 4 0 R/Resources{font}/Annots[{kids}]>>",
-        f"<</Length {len(stream)}>>stream\n{stream}\nendstream",
-        *(f"<</Subtype/{field if field == NOTE else f'Widget/Rect[100 745 300 765]{field}'}>>" for field in fields),
+    options = f"{5 + len(fields)} 0 R"
+    widgets = [field if field == NOTE else f"Widget/Rect[100 745 300 765]{field}" for field in fields]
+    data = page_of(
+        f"<</Font<</F{HELVETICA}>>>>/Annots[{kids}]",
+        "BT /F 12 Tf 50 750 Td (Label:) Tj ET",
+        *(f"<</Subtype/{widget.replace('OPTIONS', options)}>>" for widget in widgets),
         f"[{' '.join(f'(o{number})' for number in range(300))}]",
-    ]
-    objects = [content.replace("OPTIONS", f"{len(objects)} 0 R") for content in objects]
-    body = "\n".join(f"{number} 0 obj\n{content}\nendobj" for number, content in enumerate(objects, 1))
-    data = f"%PDF-1.6\n{body}\ntrailer<</Root 1 0 R>>\n%%EOF".encode()
+        catalog=catalog.replace("KIDS", kids),
+    )
     assert document_of(data, name="a.pdf").text == text
+
+
+def test_text_in_a_font_that_cannot_be_read_is_named() -> None:
+    chinese = (
+        "<</Type/Font/Subtype/Type0/BaseFont/SimSun/Encoding/GBK-EUC-H/DescendantFonts[<</Type/Font/Subtype"
+        "/CIDFontType2/BaseFont/SimSun/CIDSystemInfo<</Registry(Adobe)/Ordering(GB1)/Supplement 0>>>>]>>"
+    )
+    lines = " ".join(f"BT /C 12 Tf 50 {750 - 10 * line} Td <c4e3> Tj ET" for line in range(40))
+    data = page_of(f"<</Font<</F{HELVETICA}/C{chinese}>>>>", f"{lines} BT /F 12 Tf 50 50 Td (Page 1) Tj ET")
+    document = document_of(data, name="a.pdf")
+    assert document.text == "Page 1"
+    assert document.metadata["left_out"] == ["page 1: text in fonts that cannot be read"]
 
 
 def test_words_of_annotations_stand_behind_their_page() -> None:

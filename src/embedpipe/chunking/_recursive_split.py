@@ -46,6 +46,10 @@ class RecursiveSplit:
         return self.spans
 
     def _level(self, cursor: int, stop: int, level: int) -> None:
+        while (
+            not self._overlap and level < len(self._separators) and self._lacks(self._separators[level], cursor, stop)
+        ):
+            level += 1  # with an overlap, a level without a cut may still leave the overlap out
         if level == len(self._separators) or not self._separators[level].text:
             self._hard(cursor, stop, clusters=level == len(self._separators))
             return
@@ -66,6 +70,9 @@ class RecursiveSplit:
             cursor = cut
         if cursor < stop:
             self._close(cursor, stop)
+
+    def _lacks(self, separator: Separator, start: int, stop: int) -> bool:
+        return bool(separator.text) and not separator.regex and self._text.find(separator.text, start, stop) < 0
 
     def _hard(self, cursor: int, stop: int, *, clusters: bool) -> None:
         text = self._text

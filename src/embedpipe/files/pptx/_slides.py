@@ -20,8 +20,8 @@ _DGM = "{http://schemas.openxmlformats.org/drawingml/2006/diagram}"
 
 _TITLES = ("title", "ctrTitle")
 _BULLETED = ("body", "obj", "")
-_PLACEHOLDERS = 200
-"""How many placeholders of a layout and its master are looked at for each shape."""
+_MOST_ANCESTORS = 4
+"""A placeholder inherits from one of the layout and one of its master. More of a number or kind are an error."""
 
 _COUNTED = ("dt", "sldNum")  # today's date and the slide's number, unless they are text
 _REPEATED = ("ftr", "hdr", *_COUNTED)
@@ -52,8 +52,8 @@ class Slides:
         self._relations: Mapping[str, Relation] = archive.relations(main)
         self._drawn: set[str] = set()
         self._footers: set[str] = set()
-        self._layouts: dict[str, list[tuple[_Placeholder, Any]]] = {}
-        self._placeholders: list[tuple[_Placeholder, Any]] = []
+        self._layouts: dict[str, dict[_Placeholder, list[Any]]] = {}
+        self._placeholders: dict[_Placeholder, list[Any]] = {}
         root = archive.xml(main)
         if root is None or root.tag != f"{_P}presentation":
             raise InputError(f"{archive.name} is a ZIP archive, but no PowerPoint presentation. Check its suffix.")
@@ -84,23 +84,29 @@ class Slides:
             blocks += self._comments(comments)
         return blocks
 
-    def _inherited(self, layout: str) -> list[tuple[_Placeholder, Any]]:
-        """Return the placeholders of a layout and of its master, which slides inherit places and bullets from."""
+    def _inherited(self, layout: str) -> dict[_Placeholder, list[Any]]:
+        """Return the placeholders of a layout and of its master, which slides inherit places and bullets from.
+
+        They are found by their number alone, and by their type alone.
+        """
         if layout not in self._layouts:
-            found: list[tuple[_Placeholder, Any]] = []
+            found: dict[_Placeholder, list[Any]] = {}
             masters = (part.path for part in self._archive.relations(layout).values() if part.kind == "slideMaster")
             for path in (layout, *masters) if layout else ():
                 root = self._archive.xml(path)
-                shapes = () if root is None else root.iter(f"{_P}sp")
-                found += ((place, shape) for shape in shapes if (place := _placeholder(shape)) is not None)
-            self._layouts[layout] = found[:_PLACEHOLDERS]
+                for shape in () if root is None else root.iter(f"{_P}sp"):
+                    place = _placeholder(shape)
+                    for key in () if place is None else (_Placeholder("", place.number), place._replace(number="")):
+                        shapes = found.setdefault(key, [])
+                        shapes += [shape] if len(shapes) < _MOST_ANCESTORS else []
+            self._layouts[layout] = found
         return self._layouts[layout]
 
     def _ancestors(self, place: _Placeholder) -> list[Any]:
         """Return the shapes of the layout and master that a placeholder inherits from, the nearest first."""
-        same = [shape for other, shape in self._placeholders if other.number == place.number and place.number]
         kind = "title" if place.kind in _TITLES else place.kind or "body"
-        return same + [shape for other, shape in self._placeholders if other.kind == kind and shape not in same]
+        same = self._placeholders.get(_Placeholder("", place.number), []) if place.number else []
+        return [*same, *self._placeholders.get(_Placeholder(kind, ""), [])]
 
     def _shapes(self, tree: Any) -> list[Block]:
         """Return the blocks of the shapes of a slide or group: titles first, then the others in reading order."""

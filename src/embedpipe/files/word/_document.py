@@ -31,9 +31,9 @@ def read(archive: Archive, main: str, body: Any) -> tuple[list[Block], Counter[s
     text.enter(main)
     blocks: list[Block] = []
     for element in body:
-        blocks += text.blocks([element])
+        blocks += text.blocks([element], more=True)
         blocks += notes.follow()
-    blocks += notes.rest()
+    blocks += text.blocks([]) + notes.rest()
     headers, footers = _margins(text, archive, main, body, roots["settings"])
     return [*headers, *blocks, *footers], text.left_out
 

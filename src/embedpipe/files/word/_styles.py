@@ -135,7 +135,7 @@ class Styles:
 
     def _chain(self, name: str) -> Iterator[Any]:
         """Yield a style, the one that it is based on, and so on. Word allows ten."""
-        for _ in range(20):
+        for _ in range(10):
             style = self._elements.get(name)
             if style is None:
                 return

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
@@ -74,7 +74,7 @@ class Text:
         self.left_out: Counter[str] = Counter()
         self._archive, self._styles, self._numbering = archive, styles, numbering
         self._relations: dict[str, Relation] = {}
-        self._fields: list[_Field] = []
+        self._fields: deque[_Field] = deque(maxlen=50)  # Word nests twenty
         self._carried: list[Span] = []  # of paragraphs whose end is deleted: they go on in the next one
         self._marks: dict[tuple[str, str], str] = {}
         self._counts: Counter[str] = Counter()  # of notes
@@ -100,8 +100,13 @@ class Text:
         self._fields.clear()
         self._carried.clear()
 
-    def blocks(self, elements: Iterable[Any]) -> list[Block]:
-        """Return the blocks in a body, a cell, a note or a text box."""
+    def blocks(self, elements: Iterable[Any], *, more: bool = False) -> list[Block]:
+        """Return the blocks in a body, a cell, a note or a text box.
+
+        Args:
+            elements: In order.
+            more: Whether further elements of the same body follow, with which a paragraph may go on.
+        """
         found: list[Block] = []
         for element in elements:
             tag = element.tag
@@ -119,6 +124,9 @@ class Text:
                 found.append(Block(linear(element)))
             elif tag in (f"{W}altChunk", f"{W}subDoc"):
                 self.left_out["embedded document"] += 1
+        if self._carried and not more:
+            carried, self._carried = self._carried, []
+            found.append(self._finished(carried, None))
         return found
 
     def _control(self, element: Any) -> list[Block]:

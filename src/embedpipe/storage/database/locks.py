@@ -107,6 +107,15 @@ def be_patient(connection: Connection) -> None:
     connection.execute(_NO_TIMEOUT)
 
 
+def lift_time_limit(connection: Connection) -> None:
+    """Have the transaction's statements take as long as they do, with an hour at most between two bytes of an answer.
+
+    For steps of maintenance, each of which ends. `be_patient` is for what may take hours.
+    """
+    network.wait_longest(connection)
+    connection.execute(_NO_TIMEOUT)
+
+
 def be_brief(connection: Connection) -> None:
     """Have the transaction wait for its next lock only briefly, and for statements as long as they take."""
     be_patient(connection)

@@ -180,6 +180,13 @@ def limit_silence(connection: Connection, seconds: float) -> None:
         driver.silence_s = seconds
 
 
+def wait_longest(connection: Connection) -> None:
+    """Have the connection wait for each byte of an answer as for a write, whatever `statement_timeout_s` is."""
+    driver = connection.connection.driver_connection
+    if isinstance(driver, _Bounded):
+        set_limits(driver, answer_s=None)
+
+
 def wait_for_ever(connection: Connection) -> None:
     """Have the connection wait for answers without a limit, until its pool has it back, for what may take hours."""
     driver = connection.connection.driver_connection

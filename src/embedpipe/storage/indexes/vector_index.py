@@ -163,7 +163,7 @@ def is_lacking(connection: Connection, collection: Collection, min_rows: int) ->
     """
     if has_index(connection, collection):
         return True, False
-    locks.be_patient(connection)
+    locks.lift_time_limit(connection)
     if lookup.count(connection, collection) < min_rows:
         return False, False
     owner = text("SELECT pg_has_role(relowner, 'USAGE') FROM pg_class WHERE oid = CAST(:vectors AS regclass)")
@@ -227,7 +227,7 @@ def _planned(connection: Connection, collection: Collection, index: VectorIndex 
     chosen.check(collection.model.dimensions, collection.precision)
     if _is_there(connection, collection, index):
         return collection
-    locks.be_patient(connection)
+    locks.lift_time_limit(connection)
     return replace(collection, index=chosen.sized(count_vectors(connection, collection)))
 
 
@@ -287,7 +287,7 @@ def analyze(connection: Connection, collection: Collection) -> None:
 
 def _analyze(connection: Connection, collection: Collection, option: str = "") -> None:
     """Run ANALYZE with that option on the tables that searches read."""
-    locks.be_patient(connection)
+    locks.lift_time_limit(connection)
     tables = [collection.chunks, collection.vectors]
     for table in [*tables, lexical_tables(collection).index] if collection.lexical else tables:
         connection.execute(_CLEAN, {"indexed": quoted(connection, table)})

@@ -117,7 +117,7 @@ def refresh_weights(connection: Connection, collection: Collection, tolerance: f
     """
     if not collection.lexical:
         return Refreshed(0, None)
-    locks.be_patient(connection)
+    locks.lift_time_limit(connection)
     of, chunks = lexical_tables(collection), collection.chunks
     locks.lock(connection, chunks, mode="ROW SHARE")  # before the words, as every writer does
     connection.execute(_fold(collection, after=0))

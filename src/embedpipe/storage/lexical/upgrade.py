@@ -174,7 +174,7 @@ def _unindexed(
     connection: Connection, wanted: Collection, after: int, last: int | None, limit: int
 ) -> Sequence[Row[Any]]:
     """Return the next chunks that are not in the new index: at most `limit`, past `after` and up to `last`."""
-    locks.be_patient(connection)
+    locks.lift_time_limit(connection)
     chunks = wanted.chunks
     statement = _lacking(wanted).where(chunks.c.key > after)
     if last is not None:
@@ -184,7 +184,7 @@ def _unindexed(
 
 def _fill(connection: Connection, wanted: Collection, ids: Sequence[str]) -> int:
     """Index those of the chunks that are still there. Return how many that were."""
-    locks.be_patient(connection)
+    locks.lift_time_limit(connection)
     chunks = wanted.chunks
     there = _lacking(wanted).where(chunks.c.id == func.any(TextArray(ids))).order_by(by_id(chunks.c.id))
     locked = [row.id for row in connection.execute(there.with_for_update(of=chunks))]  # as an upsert locks them

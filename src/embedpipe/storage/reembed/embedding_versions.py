@@ -135,7 +135,7 @@ def counts(connection: Connection, target: Collection) -> tuple[int, int, int]:
 
 def unfilled(connection: Connection, idle: Collection, after: int, last: int | None, limit: int) -> list[Row[Any]]:
     """Return the next chunks without a vector of the idle version: at most `limit`, past `after` and up to `last`."""
-    locks.be_patient(connection)
+    locks.lift_time_limit(connection)
     chunks = idle.chunks
     text = idle.embedded_text.label("content")
     statement = select(chunks.c.key, chunks.c.id, text).where(chunks.c.key > after, _lacks(idle))
@@ -154,7 +154,7 @@ def fill(connection: Connection, idle: Collection, rows: Sequence[Row[Any]], vec
     Returns:
         How many were written.
     """
-    locks.be_patient(connection)
+    locks.lift_time_limit(connection)
     values = {
         "staged_id": TextArray(row.id for row in rows),
         "staged_content": TextArray(row.content for row in rows),

@@ -94,7 +94,7 @@ def refresh(connection: Connection, collection: Collection) -> bool:
     Returns:
         True if they were stored.
     """
-    locks.be_patient(connection)
+    locks.lift_time_limit(connection)
     return _refresh(connection, collection)
 
 

@@ -36,13 +36,15 @@ def paragraphs(body: Any, *, styles: Sequence[Any] = (), bullets: bool = False) 
     """
     blocks: list[Block] = []
     counts: dict[int, tuple[str, int]] = {}
+    found = (source.find(f"{A}lstStyle") for source in (body, *styles))
+    inherited = [levels for levels in found if levels is not None]
     for paragraph in body.iter(f"{A}p"):
         properties = paragraph.find(f"{A}pPr")
         level = min(_whole(properties, "lvl", 0), 8)
         text = _inline(paragraph).strip()
         if not text:
             continue
-        mark = _mark(properties, [body, *styles], level)
+        mark = _mark(properties, inherited, level)
         label = "-" if mark is None and bullets else ""
         if mark is not None and mark.tag in (f"{A}buChar", f"{A}buBlip"):
             label = "-"
@@ -65,10 +67,9 @@ def _whole(element: Any, attribute: str, default: int) -> int:
     return int(text) if text.isascii() and text.isdecimal() and len(text) < 6 else default
 
 
-def _mark(properties: Any, bodies: Sequence[Any], level: int) -> Any:
+def _mark(properties: Any, inherited: Sequence[Any], level: int) -> Any:
     """Return the element that says which bullet or number a paragraph has, its own or an inherited one."""
-    inherited = (body.find(f"{A}lstStyle/{A}lvl{level + 1}pPr") for body in bodies)
-    for found in (properties, *inherited):
+    for found in (properties, *(levels.find(f"{A}lvl{level + 1}pPr") for levels in inherited)):
         for child in () if found is None else found:
             if child.tag in (f"{A}buNone", f"{A}buChar", f"{A}buAutoNum", f"{A}buBlip"):
                 return child

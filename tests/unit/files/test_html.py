@@ -62,6 +62,7 @@ def test_pages_are_read_as_browsers_do(page: str, text: str) -> None:
         ('tea<a class="footnote-ref" href="#n1">1</a>', "tea[1]"),
         ('tea<sup class="reference"><a href="#n1">[1]</a></sup>', "tea[1]"),
         ("steeped.<sup>2</sup> Then", "steeped.[2] Then"),
+        ("value<sup>a</sup> x<sup>a</sup>", "value[a] x^a"),
         ("leaves<sup>1,2</sup> and tea<sup>*</sup>", "leaves[1,2] and tea*"),
         ("<ruby>漢字<rp>(</rp><rt>かんじ</rt><rp>)</rp></ruby>の本", "漢字の本"),
         ("<ruby>東<rt>とう</rt>京<rt>きょう</rt></ruby>に", "東京に"),
@@ -110,6 +111,8 @@ def test_characters_keep_their_meaning(markup: str, text: str) -> None:
         ("<blockquote><p>a<p>b</blockquote>c", "> a\n>\n> b\n\nc\n"),
         ("<ul><li>a<pre>x\n y</pre></ul>", "- a\n\n  ```\n  x\n   y\n  ```\n"),
         ("<pre><code class=language-python>def f():\n\treturn</code></pre>", "```python\ndef f():\n\treturn\n```\n"),
+        ("<pre>2<sup>10</sup></pre>", "```\n2^10\n```\n"),
+        ("<h2>10<sup>6</sup></h2><ul><li>10<sup>6</sup></ul>", "## 10^6\n\n- 10^6\n"),
         ("<pre>```\nx</pre>", "````\n```\nx\n````\n"),
     ],
 )

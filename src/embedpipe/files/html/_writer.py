@@ -318,6 +318,7 @@ class MarkdownWriter:
 
     def _script(self, tag: str, attributes: Attributes) -> End:
         if self._verbatim is not None:
+            self._verbatim.append("^" if tag == "sup" else "_")
             return self._nothing
         self._raised += 1
         if self._raised > 1:  # an exponent's exponent

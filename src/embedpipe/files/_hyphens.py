@@ -110,7 +110,7 @@ def join_divided_words(text: str) -> str:
     verdicts = _verdicts(text, line_ends)
     pieces, done = [], 0
     for line_end, verdict in zip(line_ends, verdicts, strict=True):
-        if verdict is _Verdict.APART:
+        if verdict is _Verdict.APART or line_end.start < done:
             continue
         pieces.append(text[done : line_end.start])
         pieces.append("-" if verdict is _Verdict.PART else "")

@@ -1,10 +1,13 @@
 from __future__ import annotations
 
 import io
+import re
 from collections.abc import Callable
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from PIL import Image, ImageDraw, ImageFont
 from reportlab.lib.utils import ImageReader
 from reportlab.pdfgen.canvas import Canvas
@@ -119,6 +122,17 @@ def test_a_text_with_compounds_alone_keeps_all_its_hyphens() -> None:
         join_divided_words(f"{text} a wind-\nmill")
         == " ".join([*compounds]) + "\n" + " ".join(compounds) + " a wind-mill"
     )
+
+
+@given(
+    st.lists(st.sampled_from(["a", "of", "infor", "X1", "-", "-\n", "-\n\f", "\n\f", "\xad", " ", "."]), max_size=30)
+)
+def test_joining_lines_loses_no_letter_and_no_page(parts: list[str]) -> None:
+    text = "".join(parts)
+    joined = join_divided_words(text)
+    assert re.sub(r"[-\xad\s]", "", joined) == re.sub(r"[-\xad\s]", "", text)
+    assert joined.count("\f") == text.count("\f")
+    assert joined.count("-") <= text.count("-") + text.count("\xad")
 
 
 def test_text_of_many_line_ends_takes_steps_as_it_grows() -> None:

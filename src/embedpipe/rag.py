@@ -18,6 +18,7 @@ from embedpipe.answering.extractive import ExtractiveAnswerer, answer_text
 from embedpipe.answering.prompt import Prompt, PromptBuilder
 from embedpipe.answering.response import RAGResponse
 from embedpipe.answering.streams import AnswerStream, AsyncAnswerStream, Event, Tell
+from embedpipe.answering.thoughts import ThoughtFilter, without_thoughts
 from embedpipe.answering.wrapped import as_chat_model
 from embedpipe.errors import GenerationError, InputError
 from embedpipe.metrics import Observers, Span, beside, span
@@ -184,11 +185,15 @@ class RAGPipeline:
                     yield from _in_pieces(self._extract(prepared, answering))
                     return
                 replies: list[ChatReply] = []
+                thoughts = ThoughtFilter()
                 # Closes the connection to the model when the reader leaves early.
                 with closing(self._llm.stream(self._messages(prepared))) as stream:
                     for reply in stream:
                         replies.append(reply)
-                        yield reply.text
+                        if shown := thoughts.feed(reply.text):
+                            yield shown
+                if shown := thoughts.rest():
+                    yield shown
                 response = self._finish(prepared, replies, answering)
         yield response
 
@@ -202,10 +207,14 @@ class RAGPipeline:
                         await tell(piece)
                     return
                 replies: list[ChatReply] = []
+                thoughts = ThoughtFilter()
                 async with aclosing(self._llm.astream(self._messages(prepared))) as stream:
                     async for reply in stream:
                         replies.append(reply)
-                        await tell(reply.text)
+                        if shown := thoughts.feed(reply.text):
+                            await tell(shown)
+                if shown := thoughts.rest():
+                    await tell(shown)
                 response = self._finish(prepared, replies, answering)
         await tell(response)
 
@@ -257,7 +266,7 @@ class RAGPipeline:
 
     def _finish(self, prepared: _Prepared, replies: Sequence[ChatReply], answering: Span) -> RAGResponse:
         assert self._llm is not None  # noqa: S101 - there is a reply, so there is a model
-        answer = "".join(reply.text for reply in replies)
+        answer = without_thoughts("".join(reply.text for reply in replies))
         used = next((reply.tokens_used for reply in reversed(replies) if reply.tokens_used), None)
         written = next((reply.output_tokens for reply in reversed(replies) if reply.output_tokens), None) or 0
         answering.details.update(tokens=max((used or 0) - written, 0), output_tokens=written, content=(answer,))

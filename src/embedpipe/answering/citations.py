@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Literal, TypeAlias
 
+from embedpipe.answering.marks import Mark, find_marks, prose
 from embedpipe.retrieval.context import Passage
 from embedpipe.text import SPACED_LETTER, sentence_spans, words
 from embedpipe.types import Metadata
@@ -21,11 +22,6 @@ MIN_SUPPORT = 0.5
 
 # A malicious document may control the answer's text, so every pattern here takes linear time: none begins with a
 # repetition, and none looks past the character that could begin its next match.
-_CODE = re.compile(r"```[\s\S]*?```|`[^`\n]*`")
-_MARK = re.compile(
-    r"\[\s*(?:sources?\s*)?(\d{1,4}(?:\s*(?:,|;|-|–|and)\s*(?:sources?\s*)?\d{1,4})*)\s*\](?!\()", re.IGNORECASE
-)
-_NUMBERS = re.compile(r"(\d+)(?:\s*[-–]\s*(\d+))?")
 _QUOTATION = re.compile(r"\"([^\"]+)\"|“([^“”]+)”|„([^„“”]+)[“”]|«([^«»]+)»|「([^「」]+)」")
 _ELLIPSIS = re.compile(r"\[\s*(?:\.\.\.|…)\s*\]|\.\.\.|…")
 _LETTER = re.compile(SPACED_LETTER)
@@ -86,7 +82,7 @@ def checked_statements(answer: str, sources: Sequence[Passage]) -> list[Statemen
     A citation belongs to the sentence that contains it or that it directly follows.
 
     Args:
-        answer: The answer, with citations such as [1] or [2, 3].
+        answer: The answer, with citations in any form that `embedpipe.answering.marks` knows, such as [1] or [2, 3].
         sources: The sources in the order of their numbers, which count from 1.
 
     Returns:
@@ -95,7 +91,7 @@ def checked_statements(answer: str, sources: Sequence[Passage]) -> list[Statemen
     checked = [_Source(source) for source in sources]
     return [
         Statement(text=text, start=start, end=end, citations=tuple(_check(text, number, checked) for number in numbers))
-        for text, start, end, numbers in _cited_sentences(answer)
+        for text, start, end, numbers in _cited_sentences(answer, len(sources))
     ]
 
 
@@ -119,53 +115,41 @@ class _Source:
         return [(span, frozenset(words(text[slice(*span)]))) for span in sentence_spans(text)]
 
 
-def _cited_sentences(answer: str) -> Iterator[tuple[str, int, int, list[int]]]:
-    marks = list(_MARK.finditer(_CODE.sub(_blank, answer)))
-    blanked = list(answer)
+def _cited_sentences(answer: str, sources: int) -> Iterator[tuple[str, int, int, list[int]]]:
+    marks = find_marks(answer, sources=sources)
+    blanked = list(prose(answer))
     behind = 0
     for mark in marks:
-        start = mark.start()
+        start = mark.start
         while start > behind and answer[start - 1].isspace():
             start -= 1
-        behind = mark.end()
+        behind = mark.end
         blanked[start:behind] = " " * (behind - start)
-    prose = "".join(blanked)
-    spans = sentence_spans(prose)
+    text = "".join(blanked)
+    spans = sentence_spans(text)
     owned = _owned(marks, spans, answer)
     for position, (start, end) in enumerate(spans):
         own = owned[position]
-        numbers = [number for mark in own for number in _numbers(mark[1])]
-        whole = (min([start, *(m.start(1) - 1 for m in own)]), max([end, *(m.end() for m in own)]))
-        text = re.sub(r"\s+([.,;:!?])", r"\1", " ".join(prose[start:end].split()))
-        yield text, *whole, list(dict.fromkeys(numbers))
+        numbers = [number for mark in own for number in mark.numbers]
+        whole = (min([start, *(mark.start for mark in own)]), max([end, *(mark.end for mark in own)]))
+        statement = re.sub(r"\s+([.,;:!?])", r"\1", " ".join(text[start:end].split()))
+        yield statement, *whole, list(dict.fromkeys(numbers))
 
 
-def _blank(match: re.Match[str]) -> str:
-    return " " * len(match.group())
-
-
-def _owned(
-    marks: Sequence[re.Match[str]], spans: Sequence[tuple[int, int]], answer: str
-) -> defaultdict[int, list[re.Match[str]]]:
+def _owned(marks: Sequence[Mark], spans: Sequence[tuple[int, int]], answer: str) -> defaultdict[int, list[Mark]]:
     """Return the marks of each sentence, by its position.
 
     A mark belongs to the sentence that contains it, or else to the one before it on its line, or to the next.
     """
     starts = [start for start, _ in spans]
     breaks = [match.start() for match in re.finditer("\n", answer)]
-    owned: defaultdict[int, list[re.Match[str]]] = defaultdict(list)
+    owned: defaultdict[int, list[Mark]] = defaultdict(list)
     for mark in marks:
-        at = mark.start(1)
+        at = mark.start + 1
         after = bisect_right(starts, at)
         on_line = after > 0 and bisect_right(breaks, at) == bisect_right(breaks, min(spans[after - 1][1], at) - 1)
         owned[after if after < len(spans) and not on_line else after - 1].append(mark)
     return owned
-
-
-def _numbers(mark: str) -> Iterator[int]:
-    for match in _NUMBERS.finditer(mark):
-        first, last = int(match[1]), int(match[2] or match[1])
-        yield from range(first, last + 1) if last - first < 20 else (first, last)
 
 
 def _check(statement: str, number: int, sources: Sequence[_Source]) -> Citation:

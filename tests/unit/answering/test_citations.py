@@ -28,7 +28,7 @@ def numbers(answer: str) -> list[tuple[str, list[int]]]:
         ("One [sources 1 and 2].", [("One.", [1, 2])]),
         ("- [2] says so.\n- Not [3].", [("- says so.", [2]), ("- Not.", [3])]),
         ("Use `a[1]` here [2].", [("Use `a[1]` here.", [2])]),
-        ("See [1](there).", [("See [1](there).", [])]),
+        ("See [1](there).", [("See.", [1])]),
         ("[1]", []),
         ("", []),
     ],

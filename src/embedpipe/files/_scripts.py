@@ -47,6 +47,8 @@ def _is_note(text: str, before: str, after: str) -> bool:
     """Return whether raised signs without a link are a footnote's mark: that of "tea1", not "m2", "106", "(a+b)2"."""
     if _SIGNS.fullmatch(text):
         return not (text == "*" and re.search(r"\b[A-Za-z]$", before))  # a* is an optimum or a conjugate
+    if len(text) == 1 and text.islower() and text != "n":
+        return _WORD.search(before) is not None and not _NUMERAL.search(before)
     if not _NUMBER.fullmatch(text):
         return False
     if not before or before[-1].isspace():

@@ -54,7 +54,7 @@ def test_pages_are_read_as_browsers_do(page: str, text: str) -> None:
         ("sin<sup>2</sup> x", "sin^2 x"),
         ('<a href="/x">10<sup>6</sup></a>', "10^6"),
         ("the 1<sup>st</sup>, 2<sup>nd</sup> and n<sup>th</sup>", "the 1st, 2nd and nth"),
-        ("au XX<sup>e</sup> siècle, 1<sup>er</sup> mai", "au XXe siècle, 1er mai"),
+        ("au XVIII<sup>e</sup> siècle, 1<sup>er</sup> mai", "au XVIIIe siècle, 1er mai"),
         ("Acme<sup>TM</sup> tea<sup>®</sup>", "AcmeTM tea®"),
         ('tea<sup><a href="#n1">1</a></sup> is', "tea[1] is"),
         ('10<sup><a href="#n1">1</a></sup>', "10[1]"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 from embedpipe.files._scripts import SUB, SUP, raised
 
@@ -58,6 +58,15 @@ class Cell(NamedTuple):
     columns: int = 1
     below: bool = False
     beside: bool = False
+
+
+class BlockReader(Protocol):
+    """Reads the blocks within a cell of a table. It counts what it leaves out."""
+
+    left_out: Counter[str]
+
+    def blocks(self, elements: Iterable[Any]) -> list[Block]:
+        """Return the blocks of these elements."""
 
 
 def clean(text: str) -> str:

@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from embedpipe.files._blocks import Block, Cell, flat, table
+from embedpipe.files._blocks import Block, BlockReader, Cell, flat, table
 from embedpipe.files.opendocument._styles import TABLE, whole
-
-if TYPE_CHECKING:
-    from embedpipe.files.opendocument._text import Text
 
 
 _COLUMNS = 63
 """The most columns that a cell reaches over, or is repeated in. That bounds the text of a small file."""
 
 
-def table_blocks(text: Text, element: Any) -> list[Block]:
+def table_blocks(text: BlockReader, element: Any) -> list[Block]:
     """Return a table, or nothing if it is empty.
 
     Args:
@@ -36,7 +33,7 @@ def table_blocks(text: Text, element: Any) -> list[Block]:
     return [table(rows)] if any(cell.text for cells in rows for cell in cells) else []
 
 
-def _cells(text: Text, element: Any, column: int, below: dict[int, int]) -> list[Cell]:
+def _cells(text: BlockReader, element: Any, column: int, below: dict[int, int]) -> list[Cell]:
     """Return a cell as often as it is repeated. It is the next one in this column."""
     covered = element.tag == f"{TABLE}covered-table-cell"
     words = "" if covered else flat(text.blocks(element))

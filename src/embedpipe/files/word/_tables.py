@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from embedpipe.files._blocks import Block, Cell, flat, table
+from embedpipe.files._blocks import Block, BlockReader, Cell, flat, table
 from embedpipe.files.word._numbering import W, number
-
-if TYPE_CHECKING:
-    from embedpipe.files.word._text import Text
 
 _COLUMNS = 63
 """The most columns that a table has in Word. No cell reaches over more."""
 
 
-def table_blocks(text: Text, element: Any) -> list[Block]:
+def table_blocks(text: BlockReader, element: Any) -> list[Block]:
     """Return a table, or what is in its only cell, which is a frame around text.
 
     Args:
@@ -38,7 +35,7 @@ def table_blocks(text: Text, element: Any) -> list[Block]:
     return [table(rows)] if any(cell.text for cells in rows for cell in cells) else []
 
 
-def _read(text: Text, element: Any, row: list[Cell]) -> list[Block]:
+def _read(text: BlockReader, element: Any, row: list[Cell]) -> list[Block]:
     """Add a cell to its row, and return its blocks."""
     span, below, beside = 1, False, False
     properties = element.find(f"{W}tcPr")

@@ -8,7 +8,6 @@ from typing import Any
 from embedpipe.files._blocks import Block, BlockReader, Cell, flat, table
 from embedpipe.files.opendocument._styles import TABLE, whole
 
-
 _COLUMNS = 63
 """The most columns that a cell reaches over, or is repeated in. That bounds the text of a small file."""
 

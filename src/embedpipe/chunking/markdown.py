@@ -20,7 +20,9 @@ from embedpipe.types import Chunk
 class MarkdownChunker:
     """Cuts at every heading and, within a section, between blocks.
 
-    Fenced code and tables stay whole if they fit `chunk_size`. A chunk's metadata holds `heading` (the nearest above
+    A heading stays with the beginning of its text. Fenced code and tables stay whole if they fit `chunk_size` together
+    with a heading before them. A chunk that begins inside a table has the table's header row as its `header`, which
+    counts towards `chunk_size`. A chunk's metadata holds `heading` (the nearest above
     it) and `heading_path` (that and its parents, outermost first). Chunks before the first heading have neither.
     """
 

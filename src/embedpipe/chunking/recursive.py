@@ -23,6 +23,9 @@ class RecursiveChunker:
     With the same separators, no overlap and sizes in characters, the chunks are the texts that LangChain's
     RecursiveCharacterTextSplitter gives.
 
+    With `language="markdown"`, a heading stays with the beginning of its text, and a chunk that begins inside a table
+    has the table's header row as its `header`.
+
     Args:
         chunk_size: The size of a chunk at most, in `unit`. "model" for the embedding model's limit.
         chunk_overlap: How much of a chunk's end the next one repeats at most, in `unit`.

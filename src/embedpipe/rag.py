@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Protocol
 
+from embedpipe._checks import checked_count
 from embedpipe._forking import Given
 from embedpipe.answering.chat import ChatReply, Message, OpenAIChat
 from embedpipe.answering.citations import Citation, Statement, checked_statements
@@ -289,9 +290,7 @@ def _start(question: object) -> float:
 
 
 def _checked_k(k: int) -> int:
-    if k < 1:
-        raise InputError(f"k is {k}. Pass 1 or more.")
-    return k
+    return checked_count("k", k)
 
 
 def _in_pieces(response: RAGResponse) -> Iterator[Event]:

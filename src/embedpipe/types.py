@@ -11,6 +11,8 @@ from typing import Any, Literal, NamedTuple, Protocol, TypeAlias, runtime_checka
 import numpy as np
 import numpy.typing as npt
 
+from embedpipe._checks import check_fields
+
 Metadata: TypeAlias = Mapping[str, Any]
 """Values that JSON has: str, int, finite float, bool, None, lists and dicts of those."""
 
@@ -166,6 +168,9 @@ class ModelSpec:
     `revision` distinguishes two sets of weights of one name. `max_tokens` is None if the model has no limit.
     `compression` names the compressor that made its vectors shorter. `aliases` are names of the same published model in
     other packages. They are not recorded.
+
+    Raises:
+        ConfigurationError: If a field is of another type, or out of its range.
     """
 
     name: str
@@ -177,6 +182,9 @@ class ModelSpec:
     normalized: bool = True
     compression: str = ""
     aliases: tuple[str, ...] = field(default=(), compare=False, repr=False)
+
+    def __post_init__(self) -> None:
+        check_fields(self)
 
     @property
     def fingerprint(self) -> str:

@@ -6,9 +6,11 @@ import copy
 from dataclasses import dataclass
 from typing import Any, Self
 
+from embedpipe._checks import MOST_SECONDS, checked_number
 from embedpipe._optional import require
 from embedpipe._providers.http import async_client, client, openai_http_library
 from embedpipe._providers.secret import Endpoint, Secret
+from embedpipe.errors import ConfigurationError
 
 
 class Connection:
@@ -17,7 +19,7 @@ class Connection:
     def __init__(self, secret: Secret, endpoint: Endpoint, timeout_s: float) -> None:
         self.secret = secret
         self.endpoint = endpoint
-        self.timeout_s = timeout_s
+        self.timeout_s = checked_number("timeout_s", timeout_s, above=0, most=MOST_SECONDS, error=ConfigurationError)
 
     @property
     def secrets(self) -> tuple[str, ...]:

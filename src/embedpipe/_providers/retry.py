@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from typing import Any
 
+from embedpipe._checks import MOST_SECONDS, Bounds, check_fields
+
 RETRYABLE_STATUSES = frozenset({408, 409, 425, 429, 500, 502, 503, 504, 520, 521, 522, 523, 524, 529})
 """HTTP statuses of failures that may pass. 520 to 524 are Cloudflare's, 529 is an overloaded provider's."""
 
@@ -33,6 +35,10 @@ class Retry:
     deadline_s: float = 120.0
     initial_s: float = 0.5
     max_s: float = 30.0
+
+    def __post_init__(self) -> None:
+        seconds = Bounds(0, MOST_SECONDS)
+        check_fields(self, {"deadline_s": seconds, "initial_s": seconds, "max_s": seconds})
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +122,7 @@ class SdkAttempts(Attempts):
     _longest_retry_after_s = 120.0
 
     def __init__(self, max_retries: int) -> None:
-        super().__init__(Retry(attempts=max_retries + 1, deadline_s=math.inf))
+        super().__init__(Retry(attempts=max_retries + 1, deadline_s=MOST_SECONDS))
         self._noted: Failure | None = None
 
     def note(self, status: int | None, headers: Mapping[str, str]) -> None:

@@ -32,6 +32,8 @@ class Secret:
     @classmethod
     def of(cls, value: str | None, *, variable: str) -> Secret:
         """Return a secret of this value, or of the environment variable if it is None."""
+        if value is not None and not isinstance(value, str):
+            raise ConfigurationError(f"api_key is a {type(value).__name__}. Pass the key as a str.")
         return cls(variable, lambda: value)
 
     def reveal(self, *, default: str | None = None) -> str:
@@ -121,6 +123,8 @@ def _endpoint(url: str | None, variable: str) -> Endpoint:
 
 def _parted(url: str, *, named: str) -> tuple[str, Login | None]:
     """Return the URL without its login, and the login. Refuse a URL that can be read in two ways, unquoted."""
+    if not isinstance(url, str):
+        raise ConfigurationError(f"{named} is a {type(url).__name__}. Pass a str.")
     try:
         parts = urlsplit(url)
         login, at, place = parts.netloc.rpartition("@")

@@ -6,6 +6,7 @@ from collections.abc import AsyncGenerator, Generator, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
+from embedpipe._checks import checked_count, checked_text
 from embedpipe._forking import PerProcess
 from embedpipe._providers import (
     Allowance,
@@ -99,10 +100,10 @@ class OpenAIChat:
                 first piece of text or reasoning, and for each further one.
             **options: Passed on with each request, such as temperature or seed.
         """
-        self._model = model
+        self._model = checked_text("model", model, error=ConfigurationError)
         self._connection = OpenAIConnection(api_key=api_key, base_url=base_url, timeout_s=timeout_s)
-        self._max_retries = max_retries
-        self._max_tokens = max_tokens
+        self._max_retries = checked_count("max_retries", max_retries, least=0, error=ConfigurationError)
+        self._max_tokens = checked_count("max_tokens", max_tokens, error=ConfigurationError)
         self._options = options
         self._opened: PerProcess[Any] = PerProcess(OpenAIConnection.close)
 

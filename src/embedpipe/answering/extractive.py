@@ -8,8 +8,8 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from embedpipe._checks import check_fields
 from embedpipe.answering.citations import Citation, Statement
-from embedpipe.errors import ConfigurationError
 from embedpipe.retrieval.context import Passage
 from embedpipe.text import sentence_spans, words
 
@@ -32,8 +32,7 @@ class ExtractiveAnswerer:
     max_sentences: int = 3
 
     def __post_init__(self) -> None:
-        if self.max_sentences < 1:
-            raise ConfigurationError(f"max_sentences is {self.max_sentences}. Pass 1 or more.")
+        check_fields(self)
 
     def statements(self, question: str, sources: Sequence[Passage]) -> list[Statement]:
         """Return the best sentences of the sources, each with its citation.

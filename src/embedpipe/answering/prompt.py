@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
+from embedpipe._checks import check_fields
 from embedpipe.answering.chat import Message
 from embedpipe.errors import ConfigurationError
 from embedpipe.retrieval.context import Passage
@@ -48,6 +49,7 @@ class Prompt:
     user: str = QUESTION
 
     def __post_init__(self) -> None:
+        check_fields(self)
         for name in ("{sources}", "{question}"):
             if name not in self.user:
                 raise ConfigurationError(f"The prompt's user template {self.user!r} has no {name}. Add it.")

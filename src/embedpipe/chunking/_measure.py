@@ -10,6 +10,7 @@ from typing import Literal, Protocol, TypeAlias, get_args
 import numpy as np
 import numpy.typing as npt
 
+from embedpipe._checks import checked_choice
 from embedpipe.chunking._spans import check_setting
 from embedpipe.chunking._table_headers import Table, TableHeaders
 from embedpipe.errors import ConfigurationError
@@ -159,8 +160,7 @@ class TokenMeasure:
 
 def check_unit(unit: object, tokenizer: Tokenizer) -> None:
     """Raise `ConfigurationError` for an unknown unit or tokenizer."""
-    if unit not in get_args(Unit):
-        raise ConfigurationError(f"unit={unit!r:.100} is not known. Pass one of: {', '.join(get_args(Unit))}.")
+    checked_choice("unit", unit, get_args(Unit), error=ConfigurationError)
     if unit == "tokens":
         token_counter(tokenizer)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from embedpipe._checks import check_count
+from embedpipe._checks import checked_count
 from embedpipe.errors import ConfigurationError, InputError
 from embedpipe.types import Chunk
 
@@ -14,7 +14,7 @@ Span = tuple[int, int]
 
 def check_setting(name: str, value: object, *, least: int) -> None:
     """Raise `ConfigurationError` unless the value is a whole number of at least `least`."""
-    check_count(name, value, least=least, error=ConfigurationError)
+    checked_count(name, value, least=least, error=ConfigurationError)
 
 
 def check_text(text: object) -> None:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from embedpipe._checks import check_fields
 from embedpipe.chunking._joints import Joints
 from embedpipe.chunking._markdown_outline import Outline
-from embedpipe.chunking._measure import Size, Unit, check_size, check_unit, measure_of, table_headers
+from embedpipe.chunking._measure import Size, Unit, check_unit, measure_of, table_headers
 from embedpipe.chunking._recursive_split import RecursiveSplit
 from embedpipe.chunking._spans import Span, check_text, make_chunks
 from embedpipe.chunking._units import join_units
@@ -31,7 +32,7 @@ class MarkdownChunker:
     tokenizer: Tokenizer = "cl100k_base"
 
     def __post_init__(self) -> None:
-        check_size(self.chunk_size)
+        check_fields(self)
         check_unit(self.unit, self.tokenizer)
 
     def chunk(self, text: str) -> list[Chunk]:

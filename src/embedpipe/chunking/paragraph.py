@@ -6,7 +6,8 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from embedpipe.chunking._measure import Size, Unit, check_size, check_unit, measure_or_none
+from embedpipe._checks import MOST_COUNT, Bounds, check_fields
+from embedpipe.chunking._measure import Size, Unit, check_unit, measure_or_none
 from embedpipe.chunking._spans import Span, check_setting, check_text, make_chunks
 from embedpipe.chunking._units import cut_units, join_units
 from embedpipe.chunking.separators import separators_for
@@ -41,8 +42,7 @@ class ParagraphChunker:
     tokenizer: Tokenizer = "cl100k_base"
 
     def __post_init__(self) -> None:
-        check_size(self.chunk_size)
-        check_setting("overlap_paragraphs", self.overlap_paragraphs, least=0)
+        check_fields(self, {"overlap_paragraphs": Bounds(0, MOST_COUNT)})
         if self.max_paragraphs is not None:
             check_setting("max_paragraphs", self.max_paragraphs, least=self.overlap_paragraphs + 1)
         check_unit(self.unit, self.tokenizer)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from embedpipe._checks import MOST_COUNT, Bounds, check_fields
 from embedpipe.chunking._fast_split import FastSplit
 from embedpipe.chunking._joints import Joints
 from embedpipe.chunking._markdown_outline import Outline, may_divide
@@ -44,6 +45,7 @@ class RecursiveChunker:
     tokenizer: Tokenizer = "cl100k_base"
 
     def __post_init__(self) -> None:
+        check_fields(self, {"chunk_overlap": Bounds(0, MOST_COUNT)})
         check_size(self.chunk_size, self.chunk_overlap)
         check_unit(self.unit, self.tokenizer)
         separators_for(self.language)

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, Protocol, TypeAlias, get_args
+from typing import Literal, Protocol, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
+from embedpipe._checks import MOST_COUNT, Bounds, check_fields
 from embedpipe.chunking._dynamic import best_runs
-from embedpipe.chunking._measure import Measure, Size, Unit, check_size, check_unit, measure_of
-from embedpipe.chunking._spans import Span, check_setting, check_text, make_chunks
+from embedpipe.chunking._measure import Measure, Size, Unit, check_unit, measure_of
+from embedpipe.chunking._spans import Span, check_text, make_chunks
 from embedpipe.chunking._units import cut_units, join_units
 from embedpipe.chunking.separators import separators_for
 from embedpipe.errors import ConfigurationError, InputError
@@ -62,17 +63,8 @@ class SemanticChunker:
     tokenizer: Tokenizer = "cl100k_base"
 
     def __post_init__(self) -> None:
-        check_size(self.chunk_size)
+        check_fields(self, {"percentile": Bounds(0, 100), "buffer": Bounds(0, MOST_COUNT)})
         check_unit(self.unit, self.tokenizer)
-        check_setting("buffer", self.buffer, least=0)
-        if self.piece_size is not None:
-            check_setting("piece_size", self.piece_size, least=1)
-        if self.method not in get_args(Method):
-            raise ConfigurationError(
-                f"method={self.method!r:.100} is not known. Pass one of: {', '.join(get_args(Method))}."
-            )
-        if not 0 <= self.percentile <= 100:
-            raise ConfigurationError(f"percentile={self.percentile!r} is out of range. Pass a number from 0 to 100.")
         if not hasattr(self.model, "generate_batch") and not isinstance(self.model, EmbeddingModel):
             raise ConfigurationError(
                 f"model is a {type(self.model).__name__}. Pass an EmbeddingGenerator or an EmbeddingModel, for a name "

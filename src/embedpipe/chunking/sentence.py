@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from embedpipe.chunking._measure import Size, Unit, check_size, check_unit, measure_or_none
+from embedpipe._checks import MOST_COUNT, Bounds, check_fields
+from embedpipe.chunking._measure import Size, Unit, check_unit, measure_or_none
 from embedpipe.chunking._spans import check_setting, check_text, make_chunks
 from embedpipe.chunking._units import cut_units, join_units
 from embedpipe.chunking.separators import separators_for
@@ -26,11 +27,9 @@ class SentenceChunker:
     tokenizer: Tokenizer = "cl100k_base"
 
     def __post_init__(self) -> None:
+        check_fields(self, {"overlap_sentences": Bounds(0, MOST_COUNT)})
         if self.max_sentences is None and self.chunk_size is None:
             object.__setattr__(self, "chunk_size", 1000)
-        if self.chunk_size is not None:
-            check_size(self.chunk_size)
-        check_setting("overlap_sentences", self.overlap_sentences, least=0)
         if self.max_sentences is not None:
             check_setting("max_sentences", self.max_sentences, least=self.overlap_sentences + 1)
         check_unit(self.unit, self.tokenizer)

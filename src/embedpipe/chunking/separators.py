@@ -6,6 +6,7 @@ import re
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from embedpipe._checks import checked_choice
 from embedpipe.errors import ConfigurationError
 
 
@@ -105,9 +106,7 @@ SEPARATORS: dict[str, tuple[Separator, ...]] = {
 
 def separators_for(language: str) -> tuple[Separator, ...]:
     """Return the language's separators. Raise `ConfigurationError` for an unknown language."""
-    if language not in SEPARATORS:
-        raise ConfigurationError(f"language={language!r:.100} is not known. Pass one of: {', '.join(SEPARATORS)}.")
-    return SEPARATORS[language]
+    return SEPARATORS[checked_choice("language", language, list(SEPARATORS), error=ConfigurationError)]
 
 
 _OF_LANGCHAIN = (

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from embedpipe._checks import MOST_COUNT, Bounds, check_fields
 from embedpipe.chunking._measure import Size, check_size, measure_of
 from embedpipe.chunking._recursive_split import RecursiveSplit
 from embedpipe.chunking._spans import check_text, make_chunks
@@ -23,6 +24,7 @@ class TokenChunker:
     tokenizer: Tokenizer = "cl100k_base"
 
     def __post_init__(self) -> None:
+        check_fields(self, {"chunk_overlap": Bounds(0, MOST_COUNT)})
         check_size(self.chunk_size, self.chunk_overlap)
         token_counter(self.tokenizer)
 

@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import numpy.typing as npt
 
+from embedpipe._checks import checked_array
 from embedpipe.errors import InputError
 from embedpipe.types import Vectors
 
@@ -37,10 +38,7 @@ def checked(vectors: npt.ArrayLike, dimensions: int | None = None) -> Vectors:
 
 def rows_of(vectors: npt.ArrayLike, dimensions: int | None = None) -> Vectors:
     """Do the same as `checked`, without a check for NaN and infinity."""
-    try:
-        array = np.ascontiguousarray(vectors, dtype=np.float32)
-    except (TypeError, ValueError) as error:
-        raise InputError(f"The vectors are not an (n, d) array of numbers: {error}. Pass one.") from error
+    array = checked_array("vectors", vectors)
     if array.ndim != 2 or array.shape[1] == 0 or (dimensions is not None and array.shape[1] != dimensions):
         needed = "d" if dimensions is None else dimensions
         raise InputError(f"The vectors have the shape {array.shape}. Pass an (n, {needed}) array.")

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from embedpipe._checks import check_fields, checked_count
 from embedpipe.compression._arrays import checked, normalized
 from embedpipe.errors import ConfigurationError, InputError
 from embedpipe.types import Vectors
@@ -23,9 +24,7 @@ def checked_dimensions(dimensions: int) -> int:
     Raises:
         ConfigurationError: If vectors cannot have so many dimensions.
     """
-    if type(dimensions) is not int or dimensions < 1:
-        raise ConfigurationError(f"dimensions={dimensions!r:.100} is out of range. Pass a whole number, 1 or more.")
-    return dimensions
+    return checked_count("dimensions", dimensions, error=ConfigurationError)
 
 
 class EmbeddingCompressor:
@@ -174,7 +173,7 @@ class Truncation:
     dimensions: int
 
     def __post_init__(self) -> None:
-        checked_dimensions(self.dimensions)
+        check_fields(self)
 
     @property
     def fingerprint(self) -> str:
@@ -204,6 +203,4 @@ def truncate(vectors: npt.ArrayLike, dimensions: int) -> Vectors:
         InputError: If there are fewer dimensions, or if the vectors are not an array of finite numbers.
     """
     array = checked(vectors)
-    if not 1 <= dimensions <= array.shape[1]:
-        raise InputError(f"dimensions={dimensions} is out of range for these vectors. Pass 1 to {array.shape[1]}.")
-    return normalized(array[:, :dimensions])
+    return normalized(array[:, : checked_count("dimensions", dimensions, most=array.shape[1])])

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from embedpipe._checks import check_fields
 from embedpipe.compression._arrays import block_rows, by_blocks, check_finite, checked, normalized, rows_of
 from embedpipe.errors import InputError
 from embedpipe.types import Vectors
@@ -96,6 +97,9 @@ class BinaryQuantizer:
     """Keeps one bit for each dimension, set if the number is over 0, like an index of the kind "binary"."""
 
     dimensions: int
+
+    def __post_init__(self) -> None:
+        check_fields(self)
 
     def quantize(self, vectors: npt.ArrayLike) -> Bits:
         """Return (n, ceil(d / 8)) uint8, with the first dimension in the highest bit.

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
+from embedpipe._checks import MOST_COUNT, Bounds, check_fields
 from embedpipe._optional import require
 from embedpipe.distributed.actors import Claims, answered
 from embedpipe.distributed.sources import Columns
@@ -46,10 +47,8 @@ class Workers:
     write: int = 1
 
     def __post_init__(self) -> None:
-        for name in ("embed", "cut", "write"):
-            value = getattr(self, name)
-            if value is not None and value < 1:
-                raise ConfigurationError(f"{name}={value} is out of range. Pass 1 or more.")
+        share = Bounds(0, MOST_COUNT)
+        check_fields(self, {"num_gpus": share, "num_cpus": share})
 
     def placed(self, *, cpus: float, gpus: float, remote: bool) -> Workers:
         """Replace every None, for a cluster with these CPUs and GPUs, and for a remote or a local model."""

@@ -8,6 +8,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
+from embedpipe._checks import check_fields
 from embedpipe._optional import require
 from embedpipe.errors import EmbedPipeError, InputError
 from embedpipe.files import ReadOptions, documents_of, known_suffixes
@@ -40,6 +41,9 @@ class Columns:
     keys: Sequence[str] = ()
     locations: str | None = "locations"
     error: str | None = "error"
+
+    def __post_init__(self) -> None:
+        check_fields(self)
 
     def fitted(self, dataset: Dataset) -> Columns:
         """Return the columns that the dataset has.

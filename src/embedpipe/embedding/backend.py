@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
+from embedpipe._checks import Bounds, check_fields
 from embedpipe.types import Kind, Vectors
 
 
@@ -29,6 +30,10 @@ class Limits:
     requests_per_minute: float | None = None
     tokens_per_minute: float | None = None
     shared: Path | str | None = None
+
+    def __post_init__(self) -> None:
+        rate = Bounds(above=0)
+        check_fields(self, {"requests_per_minute": rate, "tokens_per_minute": rate})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

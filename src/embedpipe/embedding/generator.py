@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import fields, replace
 from typing import Any
 
+from embedpipe._checks import checked_count
 from embedpipe._forking import Given
 from embedpipe._providers import Endpoint, Retry
 from embedpipe.embedding.backend import LimitedModel, Limits
@@ -98,7 +99,8 @@ class EmbeddingGenerator:
         self.limits = limits or (self.model.limits if isinstance(self.model, LimitedModel) else Limits())
         self.retry = retry or Retry()
         if max_retries is not None:
-            self.retry = replace(self.retry, attempts=max_retries + 1)
+            retries = checked_count("max_retries", max_retries, least=0, error=ConfigurationError)
+            self.retry = replace(self.retry, attempts=retries + 1)
         self._options = EngineOptions(
             limits=self.limits,
             retry=self.retry,

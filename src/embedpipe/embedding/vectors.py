@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
+from embedpipe._checks import checked_array
 from embedpipe.errors import InvalidVectorsError
 from embedpipe.types import ModelSpec, Vectors
 
@@ -67,7 +68,7 @@ def find_unusable(vectors: npt.ArrayLike, *, expected: int, spec: ModelSpec) -> 
     Raises:
         InvalidVectorsError: If the shape is not (`expected`, the model's dimensions).
     """
-    array: Vectors = np.asarray(vectors, dtype=np.float32)
+    array: Vectors = checked_array(f"{spec.name}'s answer", vectors, error=InvalidVectorsError)
     if array.shape != (expected, spec.dimensions):
         raise InvalidVectorsError(wrong_shape(array, expected=expected, spec=spec))
     usable = usable_rows(array)

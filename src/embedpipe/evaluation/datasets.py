@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from embedpipe._checks import check_fields
 from embedpipe.errors import InputError
 from embedpipe.types import Document
 
@@ -30,6 +31,9 @@ class EvaluationSet:
     queries: Mapping[str, str]
     relevant: Mapping[str, Mapping[str, int]]
     documents: Sequence[Document] = ()
+
+    def __post_init__(self) -> None:
+        check_fields(self)
 
 
 def load_beir(folder: Path | str, *, split: str = "test") -> EvaluationSet:
@@ -98,6 +102,9 @@ class ExcerptSet:
     queries: Mapping[str, str]
     gold: Mapping[str, Sequence[Excerpt]]
     documents: Sequence[Document]
+
+    def __post_init__(self) -> None:
+        check_fields(self)
 
 
 def load_excerpts(folder: Path | str) -> ExcerptSet:

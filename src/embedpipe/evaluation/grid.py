@@ -9,6 +9,7 @@ from functools import partial
 from itertools import product
 from typing import Any
 
+from embedpipe._checks import Bounds, check_fields
 from embedpipe.embedding import EmbeddingGenerator, catalogue
 from embedpipe.errors import ConfigurationError, InputError
 from embedpipe.evaluation.datasets import EvaluationSet, ExcerptSet
@@ -16,7 +17,7 @@ from embedpipe.evaluation.measures import DEFAULT_MEASURES
 from embedpipe.evaluation.runs import Run, evaluate
 from embedpipe.ingest import ProcessingStats
 from embedpipe.service import SemanticSearchService
-from embedpipe.storage import Database
+from embedpipe.storage import MAX_K, Database
 from embedpipe.types import Chunker, EmbeddingModel, SearchMode
 
 _MODES: tuple[SearchMode, ...] = ("dense", "lexical", "hybrid")
@@ -48,6 +49,7 @@ class Grid:
     k: int | None = None
 
     def __post_init__(self) -> None:
+        check_fields(self, {"k": Bounds(1, MAX_K)})
         if not self.chunkers or not self.models or not self.modes or self.rerankers == {}:
             raise ConfigurationError("The grid is empty. Pass at least one chunker, model, mode and reranker.")
 

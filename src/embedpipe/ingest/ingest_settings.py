@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from embedpipe._checks import check_fields
 from embedpipe.chunking import for_model
-from embedpipe.errors import ConfigurationError
 from embedpipe.ingest.headers import HEADER_TOKENS
 from embedpipe.types import Chunker, EmbeddingModel
 
@@ -33,10 +33,7 @@ class IngestSettings:
     concurrency: int | None = None
 
     def __post_init__(self) -> None:
-        for name in ("batch_documents", "batch_characters", "concurrency"):
-            value = getattr(self, name)
-            if value is not None and value < 1:
-                raise ConfigurationError(f"{name}={value} is out of range. Pass 1 or more.")
+        check_fields(self)
 
     def fitted(self, model: EmbeddingModel) -> IngestSettings:
         """Return the settings with the model's limit, less a header's tokens, in place of `chunk_size="model"`."""

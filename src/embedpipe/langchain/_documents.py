@@ -9,7 +9,7 @@ from typing import Any, TypeAlias, TypeGuard, cast
 from langchain_core.documents import Document
 from langchain_core.embeddings import Embeddings
 
-from embedpipe._checks import check_count
+from embedpipe._checks import checked_count
 from embedpipe.embedding import LangChainEmbeddings, WrappedModel
 from embedpipe.errors import ConfigurationError, InputError
 from embedpipe.langchain.embeddings import EmbedPipeEmbeddings
@@ -235,7 +235,7 @@ def _distance(result: SearchResult) -> float:
 def batches(chunks: Sequence[Chunk], size: int | None) -> Iterator[Sequence[Chunk]]:
     """Split the chunks into batches of `size`. None makes one batch."""
     if size is not None:
-        check_count("batch_size", size)
+        checked_count("batch_size", size)
     step = size or max(len(chunks), 1)
     return (chunks[start : start + step] for start in range(0, len(chunks), step))
 

@@ -10,7 +10,7 @@ from langchain_core.documents import Document
 from langchain_core.embeddings import Embeddings
 from langchain_core.vectorstores import VectorStore
 
-from embedpipe._checks import check_count
+from embedpipe._checks import checked_count
 from embedpipe._forking import Given
 from embedpipe._threads import in_thread
 from embedpipe.embedding import check_published
@@ -461,6 +461,6 @@ class EmbedPipeVectorStore(VectorStore):
 
 
 def _for_diversity(options: Mapping[str, Any], k: int, fetch_k: int) -> dict[str, Any]:
-    check_count("k", k)
-    check_count("fetch_k", fetch_k)
+    checked_count("k", k)
+    checked_count("fetch_k", fetch_k)
     return {**options, "k": max(k, fetch_k), "with_vectors": True}

@@ -8,7 +8,7 @@ from typing import Any
 
 from llama_index.core.vector_stores.types import VectorStoreQuery, VectorStoreQueryMode, VectorStoreQueryResult
 
-from embedpipe._checks import check_count
+from embedpipe._checks import checked_count
 from embedpipe.errors import InputError
 from embedpipe.llama_index._nodes import OBJECT_KINDS, to_node
 from embedpipe.llama_index.filters import to_condition
@@ -48,7 +48,7 @@ def checked_query(query: VectorStoreQuery, options: dict[str, Any]) -> tuple[Vec
         raise InputError(f"The query mode {query.mode!r:.100} is not known. {_MODES_TAKEN}") from None
     for name in ("similarity_top_k", "sparse_top_k", "hybrid_top_k"):
         if (count := getattr(query, name)) is not None:
-            check_count(name, count)
+            checked_count(name, count)
     query = replace(query, node_ids=id_list("node_ids", query.node_ids), doc_ids=id_list("doc_ids", query.doc_ids))
     known = _MMR_OPTIONS if query.mode is VectorStoreQueryMode.MMR else set()
     if unknown := sorted(options.keys() - known):
@@ -61,7 +61,7 @@ def checked_query(query: VectorStoreQuery, options: dict[str, Any]) -> tuple[Vec
     if type(factor) not in (int, float) or not 0 < factor <= MAX_K:
         raise InputError(f"mmr_prefetch_factor is {factor!r:.100}. Pass a positive number, at most {MAX_K}.")
     candidates = options.get("mmr_prefetch_k", int(query.similarity_top_k * factor))
-    check_count("mmr_prefetch_k", candidates)
+    checked_count("mmr_prefetch_k", candidates)
     threshold = options.get("mmr_threshold", query.mmr_threshold)
     return replace(query, mmr_threshold=threshold), max(candidates, query.similarity_top_k)
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+from embedpipe._checks import checked_count, checked_text
 from embedpipe._forking import PerProcess
 from embedpipe._optional import require
 from embedpipe._providers import (
@@ -48,9 +49,9 @@ class CohereReranker:
         timeout_s: float = 30.0,
         max_retries: int = 2,
     ) -> None:
-        self._name = model
+        self._name = checked_text("model", model, error=ConfigurationError)
         self._connection = CohereConnection(api_key=api_key, base_url=base_url, timeout_s=timeout_s)
-        self._max_retries = max_retries
+        self._max_retries = checked_count("max_retries", max_retries, least=0, error=ConfigurationError)
         self._opened: PerProcess[Any] = PerProcess(CohereConnection.close)
 
     def __repr__(self) -> str:

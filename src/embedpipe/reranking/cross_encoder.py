@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from embedpipe._checks import checked_count
 from embedpipe._forking import Given, Lock, PerProcess, torch_computes
 from embedpipe._optional import require
 from embedpipe.errors import ConfigurationError, RerankError
@@ -27,12 +28,10 @@ class CrossEncoderReranker:
     def __init__(
         self, model: Any = "cross-encoder/ms-marco-MiniLM-L6-v2", *, batch_size: int = 32, device: str | None = None
     ) -> None:
-        if batch_size < 1:
-            raise ConfigurationError(f"batch_size={batch_size} is too small. Pass 1 or more.")
         self._name = model if isinstance(model, str) else type(model).__name__
         self._given = None if isinstance(model, str) else Given(model)
         self._loaded: PerProcess[Any] = PerProcess()
-        self._batch_size = batch_size
+        self._batch_size = checked_count("batch_size", batch_size, error=ConfigurationError)
         self._device = device
         self._lock = Lock()
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from embedpipe._checks import checked_count, checked_number
 from embedpipe._forking import Given, Lock, PerProcess, torch_computes
 from embedpipe._optional import require
 from embedpipe.errors import ConfigurationError, RerankError
@@ -36,15 +37,11 @@ class LateInteractionReranker:
     def __init__(
         self, model: Any = "all-MiniLM-L6-v2", *, weight: float = 0.5, batch_size: int = 32, device: str | None = None
     ) -> None:
-        if not 0 <= weight <= 1:
-            raise ConfigurationError(f"weight={weight} is out of range. Pass a number from 0 to 1.")
-        if batch_size < 1:
-            raise ConfigurationError(f"batch_size={batch_size} is too small. Pass 1 or more.")
         self._name = model if isinstance(model, str) else type(model).__name__
         self._given = None if isinstance(model, str) else Given(model)
         self._loaded: PerProcess[Any] = PerProcess()
-        self._weight = weight
-        self._batch_size = batch_size
+        self._weight = checked_number("weight", weight, least=0, most=1, error=ConfigurationError)
+        self._batch_size = checked_count("batch_size", batch_size, error=ConfigurationError)
         self._device = device
         self._lock = Lock()
 

@@ -7,10 +7,13 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
+from embedpipe._checks import Bounds, check_fields
 from embedpipe.errors import ConfigurationError
 from embedpipe.reranking.ordering import reordered, unit_range
 from embedpipe.text import words
 from embedpipe.types import SearchResult
+
+_MAX_WEIGHT = 1e6
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,9 +37,10 @@ class LexicalReranker:
     overlap_weight: float = 0.3
 
     def __post_init__(self) -> None:
-        weights = (self.similarity_weight, self.overlap_weight)
-        if min(weights) < 0 or sum(weights) == 0:
-            raise ConfigurationError(f"The weights {weights} do not fit. Pass weights of 0 or more, and not both 0.")
+        weight = Bounds(0, _MAX_WEIGHT)
+        check_fields(self, {"similarity_weight": weight, "overlap_weight": weight})
+        if not self.similarity_weight and not self.overlap_weight:
+            raise ConfigurationError("Both weights are 0. Pass one over 0.")
 
     def rerank(self, query: str, results: Sequence[SearchResult]) -> list[SearchResult]:
         """Return the results, best first, each with its `rerank_score`."""

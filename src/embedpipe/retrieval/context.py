@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
+from embedpipe._checks import MOST_COUNT, Bounds, check_fields
 from embedpipe.errors import ConfigurationError
 from embedpipe.retrieval.neighbors import check_neighbors
 from embedpipe.types import Metadata, Parent, SearchResult
@@ -101,11 +102,8 @@ class ContextSettings:
     order: Literal["score", "edges"] = "score"
 
     def __post_init__(self) -> None:
+        check_fields(self, {"window": Bounds(0, MOST_COUNT)})
         check_neighbors(self.window, self.parent)
-        if self.max_tokens is not None and self.max_tokens < 1:
-            raise ConfigurationError(f"max_tokens is {self.max_tokens}. Pass 1 or more, or None for no limit.")
-        if self.order not in ("score", "edges"):
-            raise ConfigurationError(f'order is {self.order!r}. Pass "score" or "edges".')
 
 
 def build_context(

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from embedpipe._checks import checked_count, checked_number
 from embedpipe.errors import InputError
 from embedpipe.types import SearchResult, Vectors
 
@@ -27,10 +28,8 @@ def diversified(results: Sequence[SearchResult], *, k: int, lambda_mult: float =
     Raises:
         InputError: If `lambda_mult` or `k` is out of range, or if a result has no `similarity` or `vector`.
     """
-    if type(lambda_mult) not in (int, float) or not 0 <= lambda_mult <= 1:
-        raise InputError(f"lambda_mult is {lambda_mult!r}. Pass a number from 0 to 1.")
-    if k < 1:
-        raise InputError(f"k is {k!r}. Pass 1 or more.")
+    lambda_mult = checked_number("lambda_mult", lambda_mult, least=0, most=1)
+    k = checked_count("k", k)
     if not results:
         return []
     similarities, vectors = _measured(results)

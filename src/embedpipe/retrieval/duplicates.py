@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from embedpipe._checks import checked_array, checked_number
 from embedpipe._threads import check_stopped
 from embedpipe.errors import InputError
 from embedpipe.types import Vectors
@@ -39,8 +40,10 @@ def near_duplicates(ids: Sequence[str], vectors: Vectors, *, threshold: float = 
     Raises:
         InputError: If the threshold is out of range, or if ids and vectors differ in number.
     """
-    if not 0 < threshold <= 1:
-        raise InputError(f"threshold is {threshold!r}. Pass a cosine similarity over 0 and up to 1.")
+    threshold = checked_number("threshold", threshold, above=0, most=1)
+    vectors = checked_array("vectors", vectors)
+    if vectors.ndim != 2:
+        raise InputError(f"vectors has the shape {vectors.shape}. Pass an (n, d) array.")
     if len(ids) != len(vectors):
         raise InputError(f"There are {len(ids)} ids and {len(vectors)} vectors. Pass an id for each vector.")
     unit = vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), np.finfo(np.float32).tiny)

@@ -10,10 +10,6 @@ from embedpipe.types import Chunk, Parent, SearchResult
 
 def check_neighbors(window: int, parent: Parent | None) -> None:
     """Raise `ConfigurationError` if `window` and `parent` do not say which neighbors of a result to add."""
-    if type(window) is not int or window < 0:
-        raise ConfigurationError(f"window is {window!r}. Pass a whole number of chunks, 0 or more.")
-    if parent not in (None, "section", "document"):
-        raise ConfigurationError(f"parent is {parent!r}. Pass 'section', 'document' or None.")
     if window and parent is not None:
         raise ConfigurationError(
             f"parent={parent!r} includes all chunks of the window already. Pass `window` or `parent`, not both."

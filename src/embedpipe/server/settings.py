@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
+from embedpipe._checks import MOST_SECONDS, Bounds, check_fields
 from embedpipe.errors import ConfigurationError
 
 MOST_ITEMS = 50_000
@@ -48,12 +49,9 @@ class ServerSettings:
     aliases: Sequence[str] = ()
 
     def __post_init__(self) -> None:
-        for each in fields(self):
-            value = getattr(self, each.name)
-            if each.name not in ("aliases", "dynamic_batching") and not value > 0:
-                raise ConfigurationError(f"{each.name} is {value!r}. Pass a positive number.")
-        if self.max_texts > MOST_ITEMS:
-            raise ConfigurationError(f"max_texts is {self.max_texts}. Pass at most {MOST_ITEMS}.")
+        seconds, bytes_ = Bounds(above=0, most=MOST_SECONDS), Bounds(1, 2**63 - 1)
+        ranges = {"max_texts": Bounds(1, MOST_ITEMS), "request_timeout_s": seconds}
+        check_fields(self, {**ranges, "max_pending_bytes": bytes_, "max_body_bytes": bytes_})
         if self.max_pending_bytes < self.max_body_bytes:
             raise ConfigurationError(
                 f"max_pending_bytes is {self.max_pending_bytes}, less than max_body_bytes ({self.max_body_bytes}): the "

@@ -19,6 +19,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
+from embedpipe._checks import check_fields
 from embedpipe._providers import Retry
 from embedpipe._threads import in_thread
 from embedpipe.embedding import catalogue
@@ -56,6 +57,9 @@ class EngineOptions:
     normalize: bool
     compressor: Compressor | None
     metrics: Observers | None
+
+    def __post_init__(self) -> None:
+        check_fields(self)
 
 
 class EmbeddingEngine:

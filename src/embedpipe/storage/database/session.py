@@ -8,6 +8,7 @@ from typing import Any, TypeVar, TypeVarTuple
 
 from sqlalchemy import Connection, Engine, event
 
+from embedpipe._checks import MOST_SECONDS, Bounds, check_fields
 from embedpipe._forking import cut_in_children
 from embedpipe._threads import in_thread
 from embedpipe.errors import ConfigurationError
@@ -48,16 +49,8 @@ class SessionSettings:
     transaction_pooling: bool = False
 
     def __post_init__(self) -> None:
-        if not 1 <= self.ef_search <= 1000:
-            raise ConfigurationError(f"ef_search={self.ef_search} is out of range. Pass 1 to 1000.")
-        if self.statement_timeout_s is not None and not 0 < self.statement_timeout_s < 2_000_000:
-            raise ConfigurationError(
-                f"statement_timeout_s={self.statement_timeout_s} is out of range. Pass a positive number of seconds."
-            )
-        if not 0 < self.lock_timeout_s < 2_000_000:
-            raise ConfigurationError(
-                f"lock_timeout_s={self.lock_timeout_s} is out of range. Pass a positive number of seconds."
-            )
+        seconds = Bounds(above=0, most=MOST_SECONDS)
+        check_fields(self, {"ef_search": Bounds(1, 1000), "statement_timeout_s": seconds, "lock_timeout_s": seconds})
 
     @property
     def answer_s(self) -> float | None:

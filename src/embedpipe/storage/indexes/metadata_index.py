@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from sqlalchemy import Connection, Index, MetaData, and_, delete, insert, select
 from sqlalchemy.schema import CreateIndex, DropIndex
 
+from embedpipe._checks import check_fields
 from embedpipe.errors import ConfigurationError
 from embedpipe.storage.database import locks
 from embedpipe.storage.filters import Field, MetadataKey, ValueType
@@ -23,8 +24,7 @@ class MetadataIndex:
 
     def __post_init__(self) -> None:
         Field(*self.path)  # which raises for what cannot be a key
-        if self.type not in ("number", "string"):
-            raise ConfigurationError(f"The type of the metadata index is {self.type!r}. Pass 'number' or 'string'.")
+        check_fields(self)
 
 
 def create(connection: Connection, collection: Collection, index: MetadataIndex) -> None:

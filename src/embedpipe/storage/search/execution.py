@@ -7,7 +7,8 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Connection
 
-from embedpipe.errors import ConfigurationError
+from embedpipe._checks import checked_array
+from embedpipe.errors import ConfigurationError, InputError
 from embedpipe.storage.database import run_off_loop
 from embedpipe.storage.search.dense import tune
 from embedpipe.storage.search.options import Search
@@ -48,7 +49,10 @@ def search(connection: Connection, collection: Collection, options: Search) -> S
             collection.precision,
             f"Collection {collection.name!r}",
         )
-        [vector] = checked_vectors([options.vector], count=1, dimensions=dimensions, owner=owner, precision=precision)
+        one = checked_array("vector", options.vector)
+        if one.ndim != 1:
+            raise InputError(f"vector has the shape {one.shape}. Pass one vector, ({dimensions},).")
+        [vector] = checked_vectors([one], count=1, dimensions=dimensions, owner=owner, precision=precision)
         values["vector"] = bound_vector(vector, precision)
     rows = _rows(connection, collection, options, values)
     due = options.mode == "hybrid" and any(row.due for row in rows[:1])

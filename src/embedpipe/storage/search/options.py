@@ -4,19 +4,20 @@ from __future__ import annotations
 
 from copy import copy
 from dataclasses import dataclass, field
-from typing import Literal, Self, TypeAlias
+from typing import Literal, Self, TypeAlias, get_args
 
 import numpy.typing as npt
 
-from embedpipe.errors import ConfigurationError, InputError
+from embedpipe._checks import Bounds, check_fields, checked_choice
+from embedpipe.errors import InputError
 from embedpipe.storage.filters import Filter
 from embedpipe.storage.lexical import ParsedQuery, parse_query
-from embedpipe.storage.types import storable_text
 from embedpipe.types import SearchMode
 
 FusionMethod: TypeAlias = Literal["zscores", "scores", "ranks"]
 
 MAX_K = 10_000
+_MAX_RRF_K = 1_000_000  # the sums of 1 / (rrf_k + rank) of neighboring ranks still differ
 _DENSE_WEIGHTS: dict[FusionMethod, float | None] = {"zscores": None, "scores": 0.7, "ranks": 0.5}
 
 
@@ -34,8 +35,8 @@ class Fusion:
         dense_weight: The weight of the dense leg, 0 to 1. The lexical leg has the rest. None means 0.7 for scores and
             0.5 for ranks. For zscores it means that each query has its own, from 0.4 where no chunk is nearer to the
             query than chunks are to each other, to 0.7 where one is much nearer, and 0.5 while nothing is sampled.
-        rrf_k: The constant of reciprocal rank fusion.
-        candidates: How many chunks each leg brings at least.
+        rrf_k: The constant of reciprocal rank fusion, 1 to 1,000,000.
+        candidates: How many chunks each leg brings at least, up to 10,000.
         phrase_boost: What a chunk gains that holds all quoted phrases of the query, as a share of the range between the
             least and the greatest score of the candidates, 0 to 1. One that holds some gains that share of it.
 
@@ -50,20 +51,16 @@ class Fusion:
     phrase_boost: float = 0.1
 
     def __post_init__(self) -> None:
-        if self.method not in _DENSE_WEIGHTS:
-            raise ConfigurationError(f"Fusion method {self.method!r} is not known. Use 'zscores', 'scores' or 'ranks'.")
-        weight = self.dense_weight
-        if weight is not None and (type(weight) not in (int, float) or not 0 <= weight <= 1):
-            raise ConfigurationError(
-                f"dense_weight={weight!r:.100} is out of range. Pass a number from 0 to 1, or None."
-            )
-        boost = self.phrase_boost
-        if type(boost) not in (int, float) or not 0 <= boost <= 1:
-            raise ConfigurationError(f"phrase_boost={boost!r:.100} is out of range. Pass a number from 0 to 1.")
-        for name in ("rrf_k", "candidates"):
-            value = getattr(self, name)
-            if type(value) is not int or value < 1:
-                raise ConfigurationError(f"{name}={value!r:.100} is out of range. Pass a whole number from 1 on.")
+        share = Bounds(0, 1)
+        check_fields(
+            self,
+            {
+                "dense_weight": share,
+                "phrase_boost": share,
+                "rrf_k": Bounds(1, _MAX_RRF_K),
+                "candidates": Bounds(1, MAX_K),
+            },
+        )
 
     @property
     def weight(self) -> float | None:
@@ -72,6 +69,7 @@ class Fusion:
 
 
 _USUAL = Fusion()
+_RANGES = {"k": Bounds(1, MAX_K), "threshold": Bounds(-1, 1), "extra": Bounds(0, MAX_K)}
 
 
 def as_fusion(value: object) -> Fusion:
@@ -84,9 +82,7 @@ def as_fusion(value: object) -> Fusion:
         return value
     if value is None:
         return _USUAL
-    if isinstance(value, str) and value in _DENSE_WEIGHTS:
-        return Fusion(method=value)
-    raise InputError(f"fusion={value!r:.100} is not known. Pass a Fusion, 'zscores', 'scores' or 'ranks'.")
+    return Fusion(method=checked_choice("fusion", value, get_args(FusionMethod)))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -119,22 +115,10 @@ class Search:
     query: ParsedQuery | None = field(init=False, default=None, repr=False)
 
     def __post_init__(self) -> None:
-        if self.mode not in ("dense", "lexical", "hybrid"):
-            raise InputError(f"mode={self.mode!r:.100} is not known. Use 'dense', 'lexical' or 'hybrid'.")
-        if type(self.k) is not int or not 1 <= self.k <= MAX_K:
-            raise InputError(f"k={self.k!r:.100} is out of range. Pass a whole number from 1 to {MAX_K}.")
-        threshold = self.threshold
-        if threshold is not None and (type(threshold) not in (int, float) or not -1 <= threshold <= 1):
-            raise InputError(f"threshold={threshold!r:.100} is out of range. Pass a cosine similarity from -1 to 1.")
-        for name in ("exact", "with_vectors", "required_phrases"):
-            value = getattr(self, name)
-            if type(value) is not bool:  # a word such as "false" would count as True
-                raise InputError(f"{name}={value!r:.100} is not a bool. Pass True or False.")
-        if self.text is not None:
-            storable_text(self.text, "query")
-            if self.mode != "dense":
-                required = self.required_phrases or self.mode == "lexical"
-                object.__setattr__(self, "query", parse_query(self.text, required_phrases=required))
+        check_fields(self, _RANGES, error=InputError)
+        if self.text is not None and self.mode != "dense":
+            required = self.required_phrases or self.mode == "lexical"
+            object.__setattr__(self, "query", parse_query(self.text, required_phrases=required))
 
     def with_vector(self, vector: npt.ArrayLike) -> Self:
         """Return the same search with that vector; nothing is checked again."""

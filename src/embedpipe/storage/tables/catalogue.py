@@ -29,6 +29,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.schema import CreateSchema, CreateTable
 from sqlalchemy.sql.base import Executable
 
+from embedpipe._checks import check_fields
 from embedpipe.errors import CollectionNotFoundError, ConfigurationError, ModelMismatchError, SchemaError
 from embedpipe.storage.tables.collection import BM25, SEGMENTATION, Catalogue, Collection, default_precision
 from embedpipe.storage.tables.index_types import VectorIndex, default_index
@@ -130,6 +131,9 @@ class CollectionSettings:
     precision: Precision | None = None
     lexical: bool | BM25 | None = None
     tenants: bool | None = None
+
+    def __post_init__(self) -> None:
+        check_fields(self)
 
 
 def checked_name(name: str) -> str:

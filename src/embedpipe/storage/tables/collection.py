@@ -40,7 +40,7 @@ from sqlalchemy.dialects.postgresql import ARRAY, JSONB, REGCONFIG
 from sqlalchemy.schema import CreateIndex, CreateTable
 from sqlalchemy.sql.base import Executable
 
-from embedpipe.errors import ConfigurationError
+from embedpipe._checks import Bounds, check_fields
 from embedpipe.storage.tables.ddl import ddl
 from embedpipe.storage.tables.index_types import VectorIndex
 from embedpipe.storage.tables.once import once_property
@@ -134,8 +134,7 @@ class BM25:
     b: float = 0.75
 
     def __post_init__(self) -> None:
-        if not 0 < self.k1 <= 10 or not 0 <= self.b <= 1:
-            raise ConfigurationError(f"BM25 has k1={self.k1} and b={self.b}. Pass 0 < k1 <= 10 and 0 <= b <= 1.")
+        check_fields(self, {"k1": Bounds(above=0, most=10), "b": Bounds(0, 1)})
 
 
 @dataclass(frozen=True)

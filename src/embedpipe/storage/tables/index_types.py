@@ -25,6 +25,7 @@ from typing import Any, Literal, NamedTuple, TypeAlias, get_args
 from pgvector.sqlalchemy import BIT
 from sqlalchemy import ColumnElement, Float, cast, func, literal_column
 
+from embedpipe._checks import Bounds, check_fields
 from embedpipe.errors import ConfigurationError
 from embedpipe.storage.types import HalfVectorColumn, Precision, vector_column
 
@@ -112,14 +113,15 @@ class VectorIndex:
     probes: int | None = None
 
     def __post_init__(self) -> None:
-        if self.kind not in _KINDS:
-            raise ConfigurationError(f"kind={self.kind!r} is not known. Use one of {', '.join(_KINDS)}.")
-        if self.method not in METHODS:
-            raise ConfigurationError(f"method={self.method!r} is not known. Use one of {', '.join(METHODS)}.")
-        if not 2 <= self.m <= 100 or not max(4, 2 * self.m) <= self.ef_construction <= 1000:
+        clusters = Bounds(1, _MAX_LISTS)
+        check_fields(
+            self,
+            {"m": Bounds(2, 100), "ef_construction": Bounds(4, 1000), "lists": clusters, "probes": clusters},
+        )
+        if self.ef_construction < 2 * self.m:
             raise ConfigurationError(
-                f"An index cannot have m={self.m} with ef_construction={self.ef_construction}. Pass m from 2 to 100, "
-                "and ef_construction from 2 * m to 1000."
+                f"An index cannot have m={self.m} with ef_construction={self.ef_construction}. Pass "
+                "ef_construction from 2 * m to 1000."
             )
         if (self.kind == "prefix") != (self.dimensions is not None):
             raise ConfigurationError("`dimensions` is required for kind='prefix' and not allowed otherwise.")
@@ -128,17 +130,14 @@ class VectorIndex:
     def _check_method(self) -> None:
         """Check that the options are those of the method."""
         graph = (self.m, self.ef_construction) != (_M, _EF_CONSTRUCTION)
-        clusters = [each for each in (self.lists, self.probes) if each is not None]
         if graph and self.method == "ivfflat":
             raise ConfigurationError(
                 "`m` and `ef_construction` are for method='hnsw'. Pass `lists` and `probes` instead."
             )
-        if clusters and self.method == "hnsw":
+        if (self.lists, self.probes) != (None, None) and self.method == "hnsw":
             raise ConfigurationError(
                 "`lists` and `probes` are for method='ivfflat'. Pass `m` and `ef_construction` instead."
             )
-        if any(not 1 <= each <= _MAX_LISTS for each in clusters):
-            raise ConfigurationError(f"lists={self.lists}, probes={self.probes}: pass numbers from 1 to {_MAX_LISTS}.")
 
     @property
     def suffix(self) -> str:

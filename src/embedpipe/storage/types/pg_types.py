@@ -17,6 +17,7 @@ from psycopg.pq import Format
 from psycopg.types import TypeInfo
 from sqlalchemy import BindParameter, Dialect, Integer, bindparam
 
+from embedpipe._checks import checked_array
 from embedpipe.errors import InputError, ModelMismatchError
 from embedpipe.types import Vectors
 
@@ -102,12 +103,7 @@ def checked_vectors(
         InputError: If count, shape or type is wrong, or a row is all zero, not finite, or too large or too small for
             cosine distances in that precision. The message names the chunk, or the row's position.
     """
-    try:
-        array = np.ascontiguousarray(vectors, dtype=np.float32)
-    except (TypeError, ValueError) as error:
-        raise InputError(
-            f"{owner}: the vectors are no array of numbers ({error}). Pass an (n, {dimensions}) array."
-        ) from error
+    array = checked_array(f"{owner}: vectors", vectors)
     if count == 0 and array.size == 0:
         return array.reshape(0, dimensions)
     if array.ndim != 2 or (count is not None and array.shape[0] != count):

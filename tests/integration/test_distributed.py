@@ -229,7 +229,7 @@ def test_what_cannot_work_is_refused_before_anything_is_written(cluster_database
     own = SemanticSearchService(FakeEmbeddingModel(dimensions=16), collection="plain", chunker=Locked())
     with pytest.raises(ConfigurationError, match="cannot be sent to the workers"):
         ingest(dataset, own)
-    with pytest.raises(ConfigurationError, match=r"embed=0 is out of range\. Pass 1 or more"):
+    with pytest.raises(ConfigurationError, match=r"embed=0 is out of range\. Pass a whole number, 1 or more"):
         Workers(embed=0)
     assert plain.store.count() == 0
 

@@ -220,7 +220,7 @@ def test_lists_and_probes_follow_the_rows(rows: int, lists: int, probed: int) ->
         ({"method": "ivfflat", "m": 8}, "are for method='hnsw'"),
         ({"lists": 10}, "are for method='ivfflat'"),
         ({"method": "ivfflat", "lists": 0}, "1 to 32768"),
-        ({"m": 1}, "m from 2"),
+        ({"m": 1}, "m=1 is out of range. Pass a whole number from 2 to 100"),
         ({"kind": "prefix"}, "required for kind='prefix'"),
     ],
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 from typing import Any
 
@@ -136,8 +137,8 @@ def write(store: PgVectorStore, *texts: str) -> None:
     store.upsert([Chunk.whole(text, id=text) for text in texts], np.ones((len(texts), 2), np.float32))
 
 
-def found(store: PgVectorStore, query: str) -> list[str]:
-    return [str(hit.id) for hit in store.search(text=query, mode="lexical", k=10)]
+def found(store: PgVectorStore, query: str, k: int = 10) -> list[str]:
+    return [str(hit.id) for hit in store.search(text=query, mode="lexical", k=k)]
 
 
 def test_a_dash_within_a_word_excludes_nothing_and_one_before_a_word_does(store: PgVectorStore) -> None:
@@ -231,3 +232,39 @@ def test_a_query_has_no_word_that_the_same_text_does_not_have(database: Database
 
 def terms(connection: Connection, rows: Any) -> set[int]:
     return set(connection.scalars(select(rows.subquery().c.term)))
+
+
+LETTERS = {
+    "latin": "a",
+    "accents": "é",
+    "combining marks": "e\u0301",
+    "greek": "ω",
+    "cyrillic": "ж",
+    "arabic": "ب",
+    "hindi": "हि",
+    "korean": "한",
+    "thai": "กขคง",
+    "han": "汉字协议",
+    "kana": "カタ",
+    "digits": "7",
+    "letters and digits": "a1",
+    "four bytes": "𐐀",
+}
+AROUND = ["{}", "({})", "«{}»,", "x-{}", "see\u00a0{}", "{}。", "😀{}"]
+
+
+@pytest.mark.parametrize("script", LETTERS)
+def test_long_words_are_found_excluded_and_quoted_at_every_length(store: PgVectorStore, script: str) -> None:
+    """Words are cut at 500 characters, and PostgreSQL indexes none of more than 2,047 bytes."""
+    letters, lengths = LETTERS[script], [1, 449, 450, 499, 500, 501, 682, 1000, 1001, 2048]
+    words = {str(length): (letters * length)[:length] + "q" for length in lengths}
+    around = dict(zip(words, itertools.cycle(AROUND)))
+    chunks = [Chunk.whole(f"common {around[key].format(word)} end", id=key) for key, word in words.items()]
+    store.upsert(chunks, np.ones((len(chunks), 2), np.float32))
+    for key, word in words.items():
+        others = set(words) - {key}
+        assert key in found(store, word), key
+        assert key in found(store, f'common "{word}"'), key
+        assert key in found(store, f'"common {around[key].format(word)} end"'), key
+        assert key not in found(store, f"common -{word}"), key
+        assert set(found(store, f'common -"{word}"')) <= others, key

@@ -117,7 +117,7 @@ def test_a_setting_is_kept_as_a_plain_value(cls: type, field: Any) -> None:
     whole = (np.int8, np.int64, np.uint16, int)
     candidates: list[tuple[Any, type]] = []
     if int in kinds or float in kinds:
-        expected = int if int in kinds else float
+        expected: type = int if int in kinds else float
         candidates += [(kind(number), expected) for number in (1, 2, 7, 64) for kind in whole]
     if float in kinds:
         candidates += [

@@ -109,7 +109,7 @@ def test_truncation_keeps_the_first_dimensions_at_length_one() -> None:
     np.testing.assert_allclose(cut, vectors[:, :8] / np.linalg.norm(vectors[:, :8], axis=1, keepdims=True), rtol=1e-5)
     assert truncate(np.zeros((1, 4)), 2).tolist() == [[0, 0]]
     for dimensions in (0, 33):
-        with pytest.raises(InputError, match="Pass 1 to 32"):
+        with pytest.raises(InputError, match="from 1 to 32"):
             truncate(vectors, dimensions)
 
 

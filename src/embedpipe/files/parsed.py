@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
+from embedpipe._checks import check_fields
 from embedpipe.types import Location
 
 
@@ -29,6 +30,9 @@ class ReadOptions:
     id_field: str | None = None
     reader: str | None = None
     ocr: bool = False
+
+    def __post_init__(self) -> None:
+        check_fields(self)
 
 
 @dataclass(frozen=True, slots=True)

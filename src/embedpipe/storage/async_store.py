@@ -9,11 +9,12 @@ import logging
 from collections.abc import Callable, Sequence
 from math import inf
 from time import monotonic
-from typing import TYPE_CHECKING, TypeVar, TypeVarTuple
+from typing import TYPE_CHECKING, TypeVar, TypeVarTuple, get_args
 
 import numpy.typing as npt
 from sqlalchemy import Connection
 
+from embedpipe._checks import checked_choice, checked_count
 from embedpipe.errors import InputError, SchemaError, StorageError, UnknownCommitError
 from embedpipe.storage.admin import Health, health
 from embedpipe.storage.base_store import RENEWALS, SAMPLE_AGAIN_S, check_outdated, replaced
@@ -262,10 +263,13 @@ class AsyncPgVectorStore(ThreadStore):
             parent: Return those of its parent instead: its "section" (under the same headings, see `MarkdownChunker`)
                 or its "document".
             connection: The caller's own transaction, to take part in.
+
+        Raises:
+            InputError: If `window` or `parent` is not valid.
         """
-        if window < 0:
-            raise InputError(f"window={window} is out of range. Pass a number of chunks from 0 on.")
         chunk_ids = lookup.checked_ids(ids, "ids")
+        window = checked_count("window", window, least=0)
+        parent = None if parent is None else checked_choice("parent", parent, get_args(Parent))
         return await self._run(
             "neighbors", neighbors.neighbors, chunk_ids, window, parent, connection=connection, reads=True
         )

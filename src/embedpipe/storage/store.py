@@ -9,12 +9,13 @@ import logging
 from collections.abc import Callable, Sequence
 from math import inf
 from time import monotonic
-from typing import TYPE_CHECKING, ClassVar, TypeVar, TypeVarTuple
+from typing import TYPE_CHECKING, ClassVar, TypeVar, TypeVarTuple, get_args
 
 import numpy.typing as npt
 from sqlalchemy import Connection
 
-from embedpipe.errors import InputError, SchemaError, StorageError, UnknownCommitError
+from embedpipe._checks import checked_choice, checked_count
+from embedpipe.errors import ConfigurationError, InputError, SchemaError, StorageError, UnknownCommitError
 from embedpipe.storage.admin import Health, health
 from embedpipe.storage.base_store import RENEWALS, SAMPLE_AGAIN_S, BaseStore, check_outdated, replaced
 from embedpipe.storage.filters import Condition, ValueType, parse_filter
@@ -287,10 +288,13 @@ class PgVectorStore(BaseStore):
             parent: Return those of its parent instead: its "section" (under the same headings, see `MarkdownChunker`)
                 or its "document".
             connection: The caller's own transaction, to take part in.
+
+        Raises:
+            InputError: If `window` or `parent` is not valid.
         """
-        if window < 0:
-            raise InputError(f"window={window} is out of range. Pass a number of chunks from 0 on.")
         chunk_ids = lookup.checked_ids(ids, "ids")
+        window = checked_count("window", window, least=0)
+        parent = None if parent is None else checked_choice("parent", parent, get_args(Parent))
         return self._run("neighbors", neighbors.neighbors, chunk_ids, window, parent, connection=connection, reads=True)
 
     def vectors(
@@ -499,6 +503,8 @@ class PgVectorStore(BaseStore):
             LockTimeoutError: If a lock is not to be had for `lock_timeout_s`.
             Exception: Whatever `embed` raises.
         """
+        if precision is not None:
+            precision = checked_choice("precision", precision, get_args(Precision), error=ConfigurationError)
         work = Reembedding(
             database=self.database,
             name=self.name,

@@ -19,6 +19,28 @@ from embedpipe.storage.types import Precision
 from embedpipe.types import ModelSpec
 
 
+class _OnLoop:
+    """Calls a function on the running event loop for a thread that works, and hands its error to the thread."""
+
+    def __init__(self, function: Callable[[IndexProgress], None]) -> None:
+        self.error: BaseException | None = None
+        self._function = function
+        self._loop = asyncio.get_running_loop()
+
+    def __call__(self, progress: IndexProgress) -> None:
+        """Have the function called soon. Raise what an earlier call has raised."""
+        if self.error is not None:
+            raise self.error
+        self._loop.call_soon_threadsafe(self._call, progress)
+
+    def _call(self, progress: IndexProgress) -> None:
+        if self.error is None:
+            try:
+                self._function(progress)
+            except BaseException as error:  # noqa: BLE001 - it goes to the caller by way of the thread
+                self.error = error
+
+
 class ThreadStore(BaseStore):
     """The methods of `AsyncPgVectorStore` that run those of `PgVectorStore` in a thread."""
 
@@ -35,21 +57,16 @@ class ThreadStore(BaseStore):
     ) -> None:
         """Build the vector index, see `PgVectorStore.create_index`. `on_progress` is called on the running event loop.
 
-        If the task is cancelled, so is the build.
+        If the task is cancelled, or `on_progress` raises, so is the build.
         """
-        loop = asyncio.get_running_loop()
-
-        def report(progress: IndexProgress) -> None:
-            if on_progress is not None:
-                loop.call_soon_threadsafe(on_progress, progress)
-
+        report = None if on_progress is None else _OnLoop(on_progress)
         store = self.to_sync()
         try:
-            await in_thread(
-                store.create_index, index, concurrently=concurrently, on_progress=report if on_progress else None
-            )
+            await in_thread(store.create_index, index, concurrently=concurrently, on_progress=report)
         finally:
             self._collection = None
+        if report is not None and report.error is not None:  # the last call came when the build was done
+            raise report.error
 
     async def reembed(
         self,

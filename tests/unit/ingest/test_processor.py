@@ -262,7 +262,7 @@ async def test_what_is_no_source_is_refused(source: Any, expected: str) -> None:
 
 async def test_settings_and_sinks_that_cannot_work_are_refused() -> None:
     for name in ("concurrency", "batch_documents", "batch_characters"):
-        with pytest.raises(ConfigurationError, match=f"{name}=0 is out of range. Pass 1 or more"):
+        with pytest.raises(ConfigurationError, match=f"{name}=0 is out of range. Pass a whole number, 1 or more"):
             AsyncBatchProcessor(FakeEmbeddingModel(16), **{name: 0})  # type: ignore[arg-type]  # one of several
     with pytest.raises(InputError, match="sink is a set"):
         await AsyncBatchProcessor(FakeEmbeddingModel(16)).process([], sink=set())  # type: ignore[arg-type]

@@ -117,7 +117,7 @@ def test_after_a_search_by_words_lexical_starts_from_its_score() -> None:
 
 @pytest.mark.parametrize("weights", [{"similarity_weight": -1}, {"similarity_weight": 0, "overlap_weight": 0}])
 def test_lexical_refuses_bad_weights(weights: dict[str, float]) -> None:
-    with pytest.raises(ConfigurationError, match="weights"):
+    with pytest.raises(ConfigurationError, match="weight"):
         LexicalReranker(**weights)
 
 

@@ -67,5 +67,5 @@ def test_what_cannot_be_diversified_is_refused() -> None:
         diversified([bare], k=1)
     with pytest.raises(InputError, match="lambda_mult"):
         diversified(results(1, 2), k=1, lambda_mult=1.1)
-    with pytest.raises(InputError, match="k is 0"):
+    with pytest.raises(InputError, match="k=0 is out of range"):
         diversified(results(1, 2), k=0)

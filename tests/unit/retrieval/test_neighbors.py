@@ -57,9 +57,9 @@ def test_a_result_without_neighbors_stays_alone() -> None:
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"window": -1}, "window is -1"),
-        ({"window": True}, "window is True"),
-        ({"parent": "page"}, "parent is .page."),
+        ({"window": -1}, "window=-1 is out of range"),
+        ({"window": True}, "window=True is out of range"),
+        ({"parent": "page"}, "parent=.page. is not known"),
         ({"window": 1, "parent": "document"}, "not both"),
     ],
 )

@@ -7,10 +7,6 @@ from dataclasses import dataclass, field
 
 from embedpipe.errors import InputError
 
-_LONG_WORD = re.compile(r"\S{500}")
-"""Cut into words of 500 characters. PostgreSQL takes time by the square of a word's length, and indexes none over 2,047
-bytes."""
-
 MOST_OPERATORS = 1000
 """The most phrases and exclusions. Each is compared with the words of every chunk that is looked at."""
 
@@ -18,6 +14,21 @@ _PART = re.compile(r'(?P<minus>-(?![-\s]|$))?(?:(?<!\w)"(?P<phrase>[^"]*)"|(?P<w
 
 _OPERATOR = re.compile(r'"|(?<!\S)-|(?<!\S)or(?!\S)', re.IGNORECASE)
 """What a query without phrases, exclusions and alternatives has nowhere. Most queries are of that kind."""
+
+
+ASIAN = "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u31f0-\u31ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\uff66-\uff9f\U00020000-\U0003ffff"  # noqa: E501 - one class
+"""Scripts without spaces between words: Thai, Lao, Burmese, Khmer, Kana, Han."""
+
+SIGNS = "!-/:-@\\u005b-\\u0060{-~\u00a1-\u00a9\u00ab-\u00b4\u00b6-\u00b9\u00bb-\u00bf\u2010-\u205e\u2190-\u2bff\u2e00-\u2e7f\u3001-\u303f\uff01-\uff0f\uff1a-\uff20\U0001f000-\U0001faff"  # noqa: E501 - one class
+"""Punctuation and symbols."""
+
+_SPACE = "\\s\u00a0\u2000-\u200b\u3000"
+WORD = f"[^{_SPACE}{SIGNS}{ASIAN}]"
+JOINED = f"[^{_SPACE}]"
+NO_SIGN = f"[^{_SPACE}{SIGNS}]"
+
+_LONG_WORD, _LONG_COMPOUND = 500, 450
+_WORD_RUN, _JOINED_RUN, _SIGN = re.compile(f"{WORD}+"), re.compile(f"{JOINED}+"), re.compile(f"[{SIGNS}]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +63,33 @@ class ParsedQuery:
         }
 
 
+def cut(text: str) -> str:
+    """Return a text with a space within long words, as texts are cut for the index, see `terms.cut`.
+
+    PostgreSQL indexes no word over 2,047 bytes, and takes time by the square of the length of some compounds, such as
+    a_a_a_a. So words are cut every 500 characters, and what signs join is cut behind the first sign after 450. Words
+    count from their own first character: a word in brackets is cut as it is elsewhere.
+    """
+    if max(map(len, text.split()), default=0) <= _LONG_COMPOUND:
+        return text
+    return _JOINED_RUN.sub(_cut_behind_signs, _WORD_RUN.sub(_cut_word, text))
+
+
+def _cut_word(word: re.Match[str]) -> str:
+    whole = len(word[0]) // _LONG_WORD * _LONG_WORD
+    parts = [word[0][start : start + _LONG_WORD] for start in range(0, whole, _LONG_WORD)]
+    return " ".join([*parts, word[0][whole:]])
+
+
+def _cut_behind_signs(compound: re.Match[str]) -> str:
+    text, parts, start = compound[0], [], 0
+    for sign in _SIGN.finditer(text):
+        if sign.start() - start >= _LONG_COMPOUND:
+            parts.append(text[start : sign.end()])
+            start = sign.end()
+    return " ".join([*parts, text[start:]])
+
+
 def parse_query(text: str, *, required_phrases: bool = True) -> ParsedQuery:
     """Parse a query. Any text is one.
 
@@ -67,9 +105,8 @@ def parse_query(text: str, *, required_phrases: bool = True) -> ParsedQuery:
     Raises:
         InputError: If there are more than `MOST_OPERATORS` phrases and exclusions.
     """
-    text = _LONG_WORD.sub(r"\g<0> ", text)
     if not _OPERATOR.search(text):
-        return ParsedQuery(" ".join(text.split()))
+        return ParsedQuery(" ".join(cut(text).split()))
     alternatives = [_Alternative()]
     phrases: list[str] = []
     parts = list(_PART.finditer(text))
@@ -81,7 +118,7 @@ def parse_query(text: str, *, required_phrases: bool = True) -> ParsedQuery:
             continue
         after_operand = True
         part, is_phrase = (match["word"], False) if match["phrase"] is None else (match["phrase"], True)
-        kinds = alternatives[-1]
+        part, kinds = cut(part), alternatives[-1]  # by itself: a dash or quote before it would move the cuts
         if is_phrase and not match["minus"] and not required_phrases:
             phrases.append(part)
             is_phrase = False
@@ -116,7 +153,10 @@ class _Alternative:
     scored: list[str] = field(default_factory=list)
 
     def constraint(self) -> str:
-        """Return all phrases and exclusions, joined by and. If there are none, the words, joined by or."""
+        """Return all phrases and exclusions, joined by and. If there are none, the words, joined by or.
+
+        A space keeps the quotes away from the words, which are cut once more in SQL.
+        """
         if not self.phrases and not self.excluded:
-            return " or ".join(f'"{part}"' for part in self.words)
-        return " ".join([f'"{part}"' for part in self.phrases] + [f'-"{part}"' for part in self.excluded])
+            return " or ".join(f'" {part} "' for part in self.words)
+        return " ".join([f'" {part} "' for part in self.phrases] + [f'-" {part} "' for part in self.excluded])

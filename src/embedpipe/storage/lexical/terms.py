@@ -28,6 +28,7 @@ from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import Function
 from sqlalchemy.types import TypeEngine
 
+from embedpipe.storage.lexical.query_parser import ASIAN, JOINED, NO_SIGN, SIGNS, WORD
 from embedpipe.storage.tables import BM25, DIMENSIONS, Collection, LexicalTables
 
 CHUNKS, LENGTHS = 0, -1
@@ -49,9 +50,6 @@ _MOST_PIECES = 200_000
 _MASK = literal_column(str(DIMENSIONS - 1), Integer)
 _BUCKETS = literal_column("63", Integer)
 
-_ASIAN = "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u31f0-\u31ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\uff66-\uff9f\U00020000-\U0003ffff"  # noqa: E501 - one class
-"""Scripts without spaces between words: Thai, Lao, Burmese, Khmer, Kana, Han."""
-
 
 def _term_of(lexeme: ColumnElement[Any]) -> ColumnElement[int]:
     """Return the term of a lexeme, a number from 1 to `DIMENSIONS`."""
@@ -71,7 +69,7 @@ def language_of(collection: Collection) -> ColumnElement[Any]:
 def in_place(collection: Collection, text: ColumnElement[str]) -> ColumnElement[str]:
     """Return a text for phrases: with its compounds taken apart where they stand, and a space between words."""
     if collection.segmentation > 1:
-        text = _word_pieces(collection, _cut(text), true())
+        text = _word_pieces(collection, cut(text), true())
     return _segmented(collection, text)
 
 
@@ -86,20 +84,23 @@ def _segmented(collection: Collection, text: ColumnElement[str]) -> ColumnElemen
     There, each two neighboring characters make a word, which overlap. A text of ASCII alone stays as it is.
     """
     if collection.segmentation > 1:
-        text = _cut(text)
-    runs = func.regexp_replace(text, f"([{_ASIAN}]+)", r" \1 ", "g")
-    pairs = func.regexp_replace(runs, f"(?<=[{_ASIAN}])([{_ASIAN}])(?=[{_ASIAN}])", r"\1 \1", "g", type_=Text())
+        text = cut(text)
+    runs = func.regexp_replace(text, f"([{ASIAN}]+)", r" \1 ", "g")
+    pairs = func.regexp_replace(runs, f"(?<=[{ASIAN}])([{ASIAN}])(?=[{ASIAN}])", r"\1 \1", "g", type_=Text())
     return case((func.octet_length(text) == func.char_length(text), text), else_=pairs)
 
 
-def _cut(text: ColumnElement[str]) -> ColumnElement[str]:
-    """Return a text with its words cut at 500 characters, as the parser of queries cuts them.
+def cut(text: ColumnElement[str]) -> ColumnElement[str]:
+    """Return a text with a space within long words, as `query_parser.cut`.
 
-    PostgreSQL's parser takes time by the square of some words' length, as of a_a_a_a, and indexes none of over 2,047
-    bytes. A pattern of {500} is not possible, and one of 100 is looked for in half the time.
+    A pattern of {500} is not possible in PostgreSQL, and one of 100 is looked for in half the time.
     """
-    long = and_(func.char_length(text) > 500, text.regexp_match(r"\S{100}"))
-    return case((long, func.regexp_replace(text, r"(\S{250}\S{250})", r"\1 ", "g", type_=Text())), else_=text)
+    long = and_(func.char_length(text) > 450, text.regexp_match(r"\S{100}"))
+    words = func.regexp_replace(text, f"({WORD}{{250}}{WORD}{{250}})", r"\1 ", "g", type_=Text())
+    compounds = func.regexp_replace(
+        words, f"({JOINED}{{225}}{JOINED}{{225}}{NO_SIGN}*[{SIGNS}])", r"\1 ", "g", type_=Text()
+    )
+    return case((long, compounds), else_=text)
 
 
 class _WordPieces(Function[str]):
@@ -128,7 +129,7 @@ def occurrences(collection: Collection, text: ColumnElement[str]) -> Any:
     """
     found: Any = lexemes(by_parser(collection, text))
     if collection.segmentation > 1:
-        pieces = func.left(_word_pieces(collection, _cut(text)), literal_column(str(_MOST_PIECES)))
+        pieces = func.left(_word_pieces(collection, cut(text)), literal_column(str(_MOST_PIECES)))
         found = union_all(found, lexemes(func.to_tsvector(language_of(collection), pieces), piece=1))
     return _counted(found, Integer())
 
@@ -139,7 +140,7 @@ def query_occurrences(collection: Collection, text: ColumnElement[str]) -> Any:
     if collection.segmentation > 1:
         of = language_of(collection)
         # Materialized, so that both lines come from one call of the function.
-        pieces = select(_word_pieces(collection, _cut(text))).cte("lexical_pieces").prefix_with("MATERIALIZED")
+        pieces = select(_word_pieces(collection, cut(text))).cte("lexical_pieces").prefix_with("MATERIALIZED")
         both = select(pieces.c[0]).scalar_subquery()
         lines = [func.split_part(both, literal_column("E'\\n'"), literal_column(str(line))) for line in (1, 2)]
         found = union_all(

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 from sqlalchemy import ColumnElement, Connection, LargeBinary, and_, func, select, true
 
+from embedpipe._checks import checked_count, shown
 from embedpipe.errors import InputError
 from embedpipe.storage.filters import Filter, where
 from embedpipe.storage.tables import Collection
@@ -40,6 +41,8 @@ def checked_ids(ids: Sequence[str], what: str) -> list[str]:
     """Return the ids as a list. Raise `InputError` for one str, and for what cannot be an id."""
     if isinstance(ids, str):
         raise InputError(f"{what} is one str, {ids!r:.100}. Put it into a list.")
+    if not isinstance(ids, Iterable):
+        raise InputError(f"{what}={shown(ids)} is no list. Pass a list of str.")
     return [storable_text(value, what) for value in ids]
 
 
@@ -50,9 +53,7 @@ def optional_ids(ids: Sequence[str] | None, what: str) -> list[str] | None:
 
 def checked_limit(limit: int | None) -> int | None:
     """Return the limit. Raise `InputError` if it is below 1."""
-    if limit is not None and limit < 1:
-        raise InputError(f"limit={limit} is out of range. Pass a positive number or None.")
-    return limit
+    return None if limit is None else checked_count("limit", limit)
 
 
 def get(connection: Connection, collection: Collection, ids: Sequence[str]) -> list[Chunk]:

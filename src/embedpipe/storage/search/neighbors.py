@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from sqlalchemy import Connection, and_, func, select
+from sqlalchemy import BigInteger, Connection, and_, cast, func, select
 
 from embedpipe.errors import InputError
 from embedpipe.storage.search.execution import search
@@ -39,7 +39,8 @@ def neighbors(
     centre, chunks = collection.chunks.alias("centre"), collection.chunks
     near = [chunks.c.document_id == centre.c.document_id, chunks.c.id != centre.c.id]
     if parent is None:
-        near.append(chunks.c.chunk_index.between(centre.c.chunk_index - window, centre.c.chunk_index + window))
+        place = cast(centre.c.chunk_index, BigInteger)  # a sum of two integers may be none
+        near.append(chunks.c.chunk_index.between(place - window, place + window))
     elif parent == "section":
         near.append(chunks.c.metadata["heading_path"].is_not_distinct_from(centre.c.metadata["heading_path"]))
     rows = select(centre.c.id.label("centre_id"), *chunk_columns(collection)).join_from(centre, chunks, and_(*near))

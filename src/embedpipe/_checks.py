@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
 T = TypeVar("T", bound=str)
+C = TypeVar("C")
+F = TypeVar("F")
 
 MOST_COUNT = 2**31 - 1
 """The most that a number of things can be where nothing else is said: PostgreSQL's integer."""
@@ -78,6 +80,20 @@ def checked_flag(name: str, value: object, *, error: type[EmbedPipeError] = Inpu
     if isinstance(value, np.bool_):
         return bool(value)
     raise error(f"{name}={shown(value)} is not a bool. Pass True or False.")
+
+
+def checked_function(name: str, value: F, *, error: type[EmbedPipeError] = InputError) -> F:
+    """Return a function, or None."""
+    if value is not None and not callable(value):
+        raise error(f"{name}={shown(value)} is no function. Pass a function, or leave it out.")
+    return value
+
+
+def checked_kind(name: str, value: object, cls: type[C], *, error: type[EmbedPipeError] = InputError) -> C:
+    """Return an object of the class."""
+    if not isinstance(value, cls):
+        raise error(f"{name} is a {type(value).__name__}. Pass a {cls.__name__}.")
+    return value
 
 
 def checked_choice(name: str, value: object, choices: Sequence[T], *, error: type[EmbedPipeError] = InputError) -> T:

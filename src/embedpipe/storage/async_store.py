@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, TypeVar, TypeVarTuple, get_args
 import numpy.typing as npt
 from sqlalchemy import Connection
 
-from embedpipe._checks import checked_choice, checked_count
+from embedpipe._checks import checked_choice, checked_count, checked_flag
 from embedpipe.errors import InputError, SchemaError, StorageError, UnknownCommitError
 from embedpipe.storage.admin import Health, health
 from embedpipe.storage.base_store import RENEWALS, SAMPLE_AGAIN_S, check_outdated, replaced
@@ -378,6 +378,7 @@ class AsyncPgVectorStore(ThreadStore):
         Returns:
             How many chunks had their words weighed anew.
         """
+        exact = checked_flag("exact", exact)
         with self._span("refresh_statistics"):
             weighed, step = 0, Refreshed(0, after=0)
             while step.after is not None:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, ClassVar, TypeVar, TypeVarTuple, get_args
 import numpy.typing as npt
 from sqlalchemy import Connection
 
-from embedpipe._checks import checked_choice, checked_count
+from embedpipe._checks import checked_choice, checked_count, checked_flag, checked_function, checked_kind
 from embedpipe.errors import ConfigurationError, InputError, SchemaError, StorageError, UnknownCommitError
 from embedpipe.storage.admin import Health, health
 from embedpipe.storage.base_store import RENEWALS, SAMPLE_AGAIN_S, BaseStore, check_outdated, replaced
@@ -331,6 +331,10 @@ class PgVectorStore(BaseStore):
         Raises:
             ConfigurationError: If the vectors cannot be indexed that way.
         """
+        if index is not None:
+            checked_kind("index", index, VectorIndex, error=ConfigurationError)
+        concurrently = checked_flag("concurrently", concurrently)
+        checked_function("on_progress", on_progress)
         self._create_if_new()
         with self._span("create_index"):
             used, left = self.existing(), RENEWALS
@@ -433,6 +437,7 @@ class PgVectorStore(BaseStore):
         Returns:
             How many chunks had their words weighed anew.
         """
+        exact = checked_flag("exact", exact)
         with self._span("refresh_statistics"):
             weighed, step = 0, Refreshed(0, after=0)
             while step.after is not None:
@@ -460,6 +465,7 @@ class PgVectorStore(BaseStore):
             SchemaError: If the role may not replace the tables. Nothing was indexed then.
             LockTimeoutError: If a lock is not to be had for `lock_timeout_s`.
         """
+        checked_function("on_progress", on_progress)
         with self._span("upgrade"):
             self.database.run(catalogue.migrate, self.database.schema)
             upgraded = upgrade(self.database, self.name, on_progress)
@@ -503,6 +509,9 @@ class PgVectorStore(BaseStore):
             LockTimeoutError: If a lock is not to be had for `lock_timeout_s`.
             Exception: Whatever `embed` raises.
         """
+        checked_kind("model", model, ModelSpec, error=ConfigurationError)
+        checked_function("embed", embed)
+        checked_function("on_progress", on_progress)
         if precision is not None:
             precision = checked_choice("precision", precision, get_args(Precision), error=ConfigurationError)
         work = Reembedding(

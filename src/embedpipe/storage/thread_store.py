@@ -8,6 +8,7 @@ from typing import Self
 
 import numpy.typing as npt
 
+from embedpipe._checks import checked_function
 from embedpipe._threads import in_thread
 from embedpipe.storage.base_store import BaseStore
 from embedpipe.storage.indexes import IndexProgress
@@ -59,6 +60,7 @@ class ThreadStore(BaseStore):
 
         If the task is cancelled, or `on_progress` raises, so is the build.
         """
+        checked_function("on_progress", on_progress)
         report = None if on_progress is None else _OnLoop(on_progress)
         store = self.to_sync()
         try:

@@ -13,9 +13,10 @@ from functools import partial
 from math import inf
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, TypeVarTuple
 
-from sqlalchemy import URL, Connection, Engine, create_engine
+from sqlalchemy import URL, Connection, Dialect, Engine, create_engine
 from sqlalchemy.exc import DBAPIError
 
+from embedpipe._checks import checked_text, shown
 from embedpipe._forking import Lock, PerProcess, leave, register
 from embedpipe._threads import cancelled_once
 from embedpipe.errors import ConfigurationError, UnknownCommitError
@@ -78,7 +79,7 @@ class Connections:
 
         self.schema = _checked_schema(schema)
         self.full_at = -inf  # when a write last found the disk full, on the monotonic clock
-        self.application_name = application_name
+        self.application_name = checked_text("application_name", application_name, error=ConfigurationError)
         self._settings = SessionSettings(
             ef_search=ef_search,
             statement_timeout_s=statement_timeout_s,
@@ -435,6 +436,8 @@ def _told_if_unknown() -> Iterator[None]:
 
 
 def _checked_engine(engine: Engine | AsyncEngine) -> Engine | AsyncEngine:
+    if not isinstance(getattr(engine, "dialect", None), Dialect):
+        raise ConfigurationError(f"The database is a {type(engine).__name__}. Pass a postgresql:// URL or an engine.")
     if engine.dialect.driver not in DRIVERS:
         raise ConfigurationError(
             f"The engine is one of {engine.dialect.name} by {engine.dialect.driver}. Give one of postgresql+psycopg://."
@@ -442,10 +445,10 @@ def _checked_engine(engine: Engine | AsyncEngine) -> Engine | AsyncEngine:
     return engine
 
 
-def _checked_schema(name: str) -> str:
-    if not _SCHEMA_NAME.fullmatch(name) or len(name.encode()) > _MAX_NAME_BYTES:
+def _checked_schema(name: object) -> str:
+    if not isinstance(name, str) or not _SCHEMA_NAME.fullmatch(name) or len(name.encode()) > _MAX_NAME_BYTES:
         raise ConfigurationError(
-            f"schema={name!r:.100} cannot be used. Pass a name of letters, digits, underscores, hyphens and spaces, of "
+            f"schema={shown(name)} cannot be used. Pass a name of letters, digits, underscores, hyphens and spaces, of "
             f"at most {_MAX_NAME_BYTES} bytes."
         )
     return name

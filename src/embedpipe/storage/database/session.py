@@ -116,6 +116,10 @@ def prepare_given(connection: Connection, settings: SessionSettings) -> None:
 
     What is set there ends with the caller's transaction; a connection in autocommit has none, and keeps it.
     """
+    if not isinstance(connection, Connection):
+        raise ConfigurationError(
+            f"connection= is a {type(connection).__name__}. Pass a Connection of SQLAlchemy, which is in a transaction."
+        )
     if connection.dialect.driver not in DRIVERS:
         raise ConfigurationError(
             f"connection= is one of {connection.dialect.driver}. Pass a connection of postgresql+psycopg://."

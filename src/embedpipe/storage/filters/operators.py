@@ -18,6 +18,7 @@ from typing import Any, Literal, NamedTuple, TypeAlias
 from sqlalchemy import ColumnElement, Text, and_, bindparam, cast, false, func, literal, text
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB, TEXT
 
+from embedpipe._checks import shown
 from embedpipe.errors import InputError
 from embedpipe.storage.filters.conditions import And, Comparison, Filter, In, Not
 from embedpipe.storage.types import dumps, dumps_value, storable_text
@@ -172,7 +173,7 @@ class Field:
 
     def __init__(self, *path: str) -> None:
         if not path or not all(isinstance(key, str) for key in path):
-            raise InputError(f"The keys of a Field are {path!r:.100}. Pass one or more strings.")
+            raise InputError(f"The keys of a Field are {shown(path)}. Pass one or more strings.")
         for key in path:
             storable_text(key, f"Filter key {key[:100]!r}")
         self.path = path

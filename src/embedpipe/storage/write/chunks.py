@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import struct
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -23,6 +23,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import ARRAY
 
+from embedpipe._checks import checked_kind, shown
 from embedpipe.errors import InputError
 from embedpipe.storage.database import locks
 from embedpipe.storage.filters import Filter, restricts
@@ -94,7 +95,14 @@ class ChunkRows:
 
 
 def with_ids(chunks: Sequence[Chunk]) -> list[Chunk]:
-    """Return the chunks, with a random id where one has none."""
+    """Return the chunks, with a random id where one has none.
+
+    Raises:
+        InputError: If they are no list of chunks.
+    """
+    if not isinstance(chunks, Iterable):
+        raise InputError(f"chunks={shown(chunks)} is no list. Pass a list of Chunk objects.")
+    chunks = [checked_kind("chunks: an item", chunk, Chunk) for chunk in chunks]
     return [chunk if chunk.id is not None else chunk._replace(id=str(uuid.uuid4())) for chunk in chunks]
 
 
@@ -103,7 +111,7 @@ def checked_rows(chunks: Sequence[Chunk]) -> ChunkRows:
     metadata, payload, order = [], [], []
     encoded: tuple[Any, str, str | None] = (None, "{}", None)
     for chunk in chunks:
-        what = f"Chunk {chunk.id!r:.200}"
+        what = f"Chunk {shown(chunk.id)}"
         checked_id(chunk.id, what)
         if chunk.document_id is not None:
             checked_id(chunk.document_id, f"{what}, document_id")
@@ -112,10 +120,11 @@ def checked_rows(chunks: Sequence[Chunk]) -> ChunkRows:
             storable_text(chunk.header, f"{what}, header")
         try:
             _places(chunk.start_index, chunk.end_index, chunk.chunk_index)
-        except struct.error:
+        except (struct.error, TypeError):
             places = (chunk.start_index, chunk.end_index, chunk.chunk_index)
             raise InputError(
-                f"{what}: start_index, end_index and chunk_index are {places}. Give whole numbers below 2,147,483,648."
+                f"{what}: start_index, end_index and chunk_index are {shown(places)}. "
+                "Give whole numbers below 2,147,483,648."
             ) from None
         if chunk.metadata is not encoded[0]:  # the chunks of a document often share one dict
             text = dumps(chunk.metadata, what=f"{what}, metadata") or "{}"
@@ -131,7 +140,7 @@ def checked_rows(chunks: Sequence[Chunk]) -> ChunkRows:
 def checked_id(value: object, what: str) -> str:
     """Return the id. Raise `InputError` where it is no str, empty or too long for an index."""
     if not isinstance(value, str) or not value:
-        raise InputError(f"{what}: the id {value!r:.200} is empty or no str. Pass a str that is not empty.")
+        raise InputError(f"{what}: the id {shown(value)} is empty or no str. Pass a str that is not empty.")
     storable_text(value, f"{what}, id")
     if len(value) * 4 > _MAX_ID_BYTES and len(value.encode()) > _MAX_ID_BYTES:
         raise InputError(f"{what}: the id has {len(value.encode())} bytes. Pass one of at most {_MAX_ID_BYTES}.")

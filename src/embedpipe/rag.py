@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Protocol
 
-from embedpipe._checks import checked_count
+from embedpipe._checks import checked_count, checked_function, checked_kind, shown
 from embedpipe._forking import Given
 from embedpipe.answering.chat import ChatReply, Message, OpenAIChat
 from embedpipe.answering.citations import Citation, Statement, checked_statements
@@ -21,7 +21,7 @@ from embedpipe.answering.response import RAGResponse
 from embedpipe.answering.streams import AnswerStream, AsyncAnswerStream, Event, Tell
 from embedpipe.answering.thoughts import ThoughtFilter, without_thoughts
 from embedpipe.answering.wrapped import as_chat_model
-from embedpipe.errors import GenerationError, InputError
+from embedpipe.errors import ConfigurationError, GenerationError, InputError
 from embedpipe.metrics import Observers, Span, beside, span
 from embedpipe.retrieval.context import ContextSettings, CountsTokens, Passage, build_context
 from embedpipe.text import token_counter
@@ -113,10 +113,12 @@ class RAGPipeline:
         self._llm = None if llm is None else as_chat_model(llm)
         self._given = Given(llm)
         self._k = _checked_k(k)
-        self._prompt = prompt or Prompt()
-        self._context = context or ContextSettings()
+        self._prompt = Prompt() if prompt is None else checked_function("prompt", prompt, error=ConfigurationError)
+        given = ContextSettings() if context is None else context
+        self._context = checked_kind("context", given, ContextSettings, error=ConfigurationError)
         self._counter = counter
-        self._extractive = extractive or ExtractiveAnswerer()
+        answerer = ExtractiveAnswerer() if extractive is None else extractive
+        self._extractive = checked_kind("extractive", answerer, ExtractiveAnswerer, error=ConfigurationError)
         self._metrics = getattr(service, "metrics", None) if metrics is None else metrics
 
     @property
@@ -285,7 +287,7 @@ class RAGPipeline:
 
 def _start(question: object) -> float:
     if not isinstance(question, str) or not question.strip():
-        raise InputError(f"The question is {question!r:.80}. Pass a non-empty string.")
+        raise InputError(f"The question is {shown(question)}. Pass a non-empty string.")
     return time.perf_counter()
 
 

@@ -6,6 +6,7 @@ import logging
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 
+from embedpipe._checks import checked_count, checked_flag, checked_function, shown
 from embedpipe._forking import Given
 from embedpipe._threads import in_thread
 from embedpipe.chunking import RecursiveChunker
@@ -26,7 +27,7 @@ from embedpipe.metrics import Observers, span
 from embedpipe.reranking import as_reranker
 from embedpipe.retrieval.duplicates import NearDuplicate, near_duplicates
 from embedpipe.retrieval.neighbors import with_neighbors
-from embedpipe.storage import AsyncPgVectorStore, Condition, Database, PgVectorStore, ReembedProgress, Search
+from embedpipe.storage import MAX_K, AsyncPgVectorStore, Condition, Database, PgVectorStore, ReembedProgress, Search
 from embedpipe.storage.admin import Finding, Health
 from embedpipe.storage.filters import aparse_filter, parse_filter
 from embedpipe.types import Chunker, EmbeddingModel, Parent, Reranker, SearchMode, SearchResult
@@ -121,7 +122,7 @@ class SemanticSearchService:
             AuthenticationError: If the provider refuses the key.
             StorageError: If the database fails.
         """
-        accumulator = StatsAccumulator(on_progress)
+        prune, accumulator = checked_flag("prune", prune), StatsAccumulator(on_progress)
         with span("ingest", to=self.metrics, collection=self.store.name):
             Ingestor(self.generator, self.settings).ingest(documents, self.store, accumulator, prune=prune)
             after_ingest(self.store, accumulator.stats)
@@ -131,7 +132,7 @@ class SemanticSearchService:
         self, documents: Documents, *, prune: bool = False, on_progress: Progress | None = None
     ) -> ProcessingStats:
         """Do the same as `ingest`, on the running event loop. `documents` may be an async iterable, too."""
-        accumulator = StatsAccumulator(on_progress)
+        prune, accumulator = checked_flag("prune", prune), StatsAccumulator(on_progress)
         with span("ingest", to=self.metrics, collection=self.store.name):
             await Ingestor(self.generator, self.settings).aingest(documents, self.async_store, accumulator, prune=prune)
             await aafter_ingest(self.async_store, accumulator.stats)
@@ -247,6 +248,7 @@ class SemanticSearchService:
         Raises:
             EmbedPipeError: Any error of the other model, or of `PgVectorStore.reembed`.
         """
+        checked_function("on_progress", on_progress)
         generator = _generator(model, self.metrics)
         self.store.reembed(
             lambda texts: generator.generate_batch(texts).vectors, model=generator.spec, on_progress=on_progress
@@ -324,14 +326,14 @@ class SemanticSearchService:
         Raises:
             InputError: If `window` or `parent` is not valid.
         """
-        neighbors = self.store.neighbors([result.id for result in results], window=window, parent=parent)
+        neighbors = self.store.neighbors(_ids(results), window=window, parent=parent)
         return with_neighbors(results, neighbors)
 
     async def aexpand(
         self, results: Sequence[SearchResult], *, window: int = 1, parent: Parent | None = None
     ) -> list[SearchResult]:
         """Do the same as `expand`, on the running event loop."""
-        neighbors = await self.async_store.neighbors([result.id for result in results], window=window, parent=parent)
+        neighbors = await self.async_store.neighbors(_ids(results), window=window, parent=parent)
         return with_neighbors(results, neighbors)
 
     def health(self) -> Health:
@@ -384,14 +386,21 @@ class SemanticSearchService:
             f"There is no collection {self.store.name!r} yet. Ingest documents first, or check the name."
         )
 
-    def _fetched(self, query: str, k: int, candidates: int | None) -> int:
-        if type(query) is not str or not query.strip():
-            raise InputError(f"The query is empty or no text: {query!r:.100}. Pass a non-empty string.")
+    def _fetched(self, query: object, k: int, candidates: int | None) -> int:
+        if not isinstance(query, str) or not query.strip():
+            raise InputError(f"The query is empty or no text: {shown(query)}. Pass a non-empty string.")
+        k = checked_count("k", k, most=MAX_K)
         if self.reranker is None:
             if candidates is not None:
                 raise InputError("`candidates` needs a reranker. Pass `reranker=` to the service.")
             return k
-        return max(k, _RERANKED if candidates is None else candidates)
+        return max(k, _RERANKED if candidates is None else checked_count("candidates", candidates, most=MAX_K))
+
+
+def _ids(results: object) -> list[str]:
+    if not isinstance(results, Sequence) or not all(isinstance(result, SearchResult) for result in results):
+        raise InputError(f"results={shown(results)} are no search results. Pass what search() returned.")
+    return [result.id for result in results]
 
 
 def _reranked(reranker: Reranker, query: str, results: list[SearchResult]) -> list[SearchResult]:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from embedpipe._checks import checked_choice
+from embedpipe._checks import checked_choice, shown
 from embedpipe.errors import ConfigurationError
 
 
@@ -137,6 +137,8 @@ def as_separators(given: Sequence[str | Separator]) -> tuple[Separator, ...]:
     """
     if isinstance(given, str):
         raise ConfigurationError(f"separators is the string {given!r:.100}. Put it into a tuple.")
+    if not isinstance(given, Sequence):
+        raise ConfigurationError(f"separators={shown(given)} is no list. Pass a tuple of strings.")
     strings = frozenset(item for item in given if isinstance(item, str))
     regex = any(strings >= known for known in _OF_LANGCHAIN)
     separators: list[Separator] = []
@@ -144,7 +146,7 @@ def as_separators(given: Sequence[str | Separator]) -> tuple[Separator, ...]:
         separator = Separator(item, regex=regex) if isinstance(item, str) else item
         if not _is_separator(separator):
             raise ConfigurationError(
-                f"The separator {item!r:.100} is not valid. Pass a string or Separator(text, cut)."
+                f"The separator {shown(item)} is not valid. Pass a string or Separator(text, cut)."
             )
         if separator.regex:
             separator = _checked_pattern(separator)
@@ -155,7 +157,9 @@ def as_separators(given: Sequence[str | Separator]) -> tuple[Separator, ...]:
 
 
 def _is_separator(item: object) -> bool:
-    return isinstance(item, Separator) and 0 <= item.cut <= len(item.text)
+    if not isinstance(item, Separator):
+        return False
+    return list(map(type, item)) == [str, int, bool] and 0 <= item.cut <= len(item.text)
 
 
 def _checked_pattern(separator: Separator) -> Separator:

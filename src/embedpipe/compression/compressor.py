@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from embedpipe._checks import check_fields, checked_count
+from embedpipe._checks import check_fields, checked_count, shown
 from embedpipe.compression._arrays import checked, normalized
 from embedpipe.errors import ConfigurationError, InputError
 from embedpipe.types import Vectors
@@ -106,10 +106,17 @@ class EmbeddingCompressor:
         return normalized(((unit - mean) @ components.T).astype(np.float32, copy=False))
 
     def save(self, path: Path | str) -> None:
-        """Write a file for `load`. It holds arrays only, and no code."""
+        """Write a file for `load`. It holds arrays only, and no code.
+
+        Raises:
+            InputError: If there was no `fit`, or if the file cannot be written.
+        """
         mean, components = self._fitted()
-        with Path(path).open("wb") as file:
-            np.savez(file, format=_FORMAT, mean=mean, components=components, variance_kept=self._variance_kept)
+        try:
+            with Path(path).open("wb") as file:
+                np.savez(file, format=_FORMAT, mean=mean, components=components, variance_kept=self._variance_kept)
+        except (OSError, TypeError, ValueError) as error:
+            raise InputError(f"path={shown(path)} cannot be written: {error}. Pass another file.") from error
 
     @classmethod
     def load(cls, path: Path | str) -> EmbeddingCompressor:
@@ -127,7 +134,9 @@ class EmbeddingCompressor:
                 mean, components = checked(saved["mean"][None])[0], checked(saved["components"])
                 variance_kept = float(saved["variance_kept"])
         except (OSError, EOFError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
-            raise InputError(f"{path} holds no saved compressor: {error}. Pass a file that save() wrote.") from error
+            raise InputError(
+                f"{shown(path)} holds no saved compressor: {error}. Pass a file that save() wrote."
+            ) from error
         if components.shape[1] != len(mean):
             raise InputError(
                 f"{path} holds no saved compressor: its arrays do not fit together. Pass a file that save() wrote."

@@ -79,6 +79,8 @@ class Int8Quantizer:
         Raises:
             InputError: If these are not codes of this quantizer.
         """
+        if not isinstance(codes, np.ndarray):
+            raise InputError(f"codes is a {type(codes).__name__}. Pass the array that quantize() returned.")
         if codes.dtype != np.int8 or codes.ndim != 2 or codes.shape[1] != len(self.low):
             raise InputError(f"The codes are {codes.dtype} of shape {codes.shape}. Pass (n, {len(self.low)}) int8.")
         vectors = np.empty(codes.shape, dtype=np.float32)
@@ -115,9 +117,7 @@ class BinaryQuantizer:
         Raises:
             InputError: If these are not bits of this quantizer.
         """
-        width = -(-self.dimensions // 8)
-        if bits.dtype != np.uint8 or bits.ndim != 2 or bits.shape[1] != width:
-            raise InputError(f"The bits are {bits.dtype} of shape {bits.shape}. Pass (n, {width}) uint8.")
+        self._check(bits)
         signs = np.unpackbits(bits, axis=1, count=self.dimensions).astype(np.float32)
         return normalized(2 * signs - 1)
 
@@ -126,5 +126,15 @@ class BinaryQuantizer:
 
         This is 1 - 2 * (Hamming distance) / d.
         """
+        self._check(bits)
+        self._check(query)
         different: Vectors = _ONES[bits ^ query].sum(axis=1, dtype=np.float32)
         return 1 - 2 * different / np.float32(self.dimensions)
+
+    def _check(self, bits: Bits) -> None:
+        """Raise `InputError` if these are no bits of this quantizer."""
+        if not isinstance(bits, np.ndarray):
+            raise InputError(f"bits is a {type(bits).__name__}. Pass the array that quantize() returned.")
+        width = -(-self.dimensions // 8)
+        if bits.dtype != np.uint8 or bits.ndim != 2 or bits.shape[1] != width:
+            raise InputError(f"The bits are {bits.dtype} of shape {bits.shape}. Pass (n, {width}) uint8.")

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
-from embedpipe._checks import MOST_COUNT, Bounds, check_fields
+from embedpipe._checks import MOST_COUNT, Bounds, check_fields, checked_flag
 from embedpipe._optional import require
 from embedpipe.distributed.actors import Claims, answered
 from embedpipe.distributed.sources import Columns
@@ -92,7 +92,7 @@ def ingest(
         EmbedPipeError: Any error that a worker meets and that concerns more than single documents, such as
             `StorageError`.
     """
-    accumulator = StatsAccumulator(on_progress)
+    prune, accumulator = checked_flag("prune", prune), StatsAccumulator(on_progress)
     ray = require("ray", extra="ray")
     if not isinstance(documents, require("ray.data", extra="ray").Dataset):
         raise InputError(

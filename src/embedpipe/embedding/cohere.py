@@ -7,6 +7,7 @@ from dataclasses import replace
 from functools import cached_property
 from typing import Any
 
+from embedpipe._checks import checked_text
 from embedpipe._providers import CohereConnection, unusable
 from embedpipe.embedding import catalogue
 from embedpipe.embedding.backend import EmbeddingResponse, Limits
@@ -42,6 +43,7 @@ class CohereModel(ProviderModel):
         base_url: str | None = None,
         timeout_s: float = 60.0,
     ) -> None:
+        checked_text("name", name, error=ConfigurationError)
         super().__init__(name, CohereConnection(api_key=api_key, base_url=base_url, timeout_s=timeout_s))
 
     @cached_property

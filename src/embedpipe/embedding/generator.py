@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import fields, replace
 from typing import Any
 
-from embedpipe._checks import checked_count
+from embedpipe._checks import checked_count, checked_kind
 from embedpipe._forking import Given
 from embedpipe._providers import Endpoint, Retry
 from embedpipe.embedding.backend import LimitedModel, Limits
@@ -96,8 +96,10 @@ class EmbeddingGenerator:
             raise ConfigurationError(f"{', '.join(roles)} needs a model that is given by name. Set it in the model.")
         self.model: EmbeddingModel = as_model(model)
         self._given = Given(self.model)
-        self.limits = limits or (self.model.limits if isinstance(self.model, LimitedModel) else Limits())
-        self.retry = retry or Retry()
+        if limits is None:
+            limits = self.model.limits if isinstance(self.model, LimitedModel) else Limits()
+        self.limits = limits
+        self.retry = checked_kind("retry", Retry() if retry is None else retry, Retry, error=ConfigurationError)
         if max_retries is not None:
             retries = checked_count("max_retries", max_retries, least=0, error=ConfigurationError)
             self.retry = replace(self.retry, attempts=retries + 1)

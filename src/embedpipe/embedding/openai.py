@@ -15,6 +15,7 @@ from typing import Any, ClassVar, Literal, TypeAlias
 
 import numpy as np
 
+from embedpipe._checks import checked_count, checked_text
 from embedpipe._providers import OPENAI, OpenAIConnection, Service, openai_http_library, shown
 from embedpipe.embedding import catalogue
 from embedpipe.embedding.backend import EmbeddingResponse, Limits
@@ -80,8 +81,11 @@ class OpenAIModel(ProviderModel):
         document_prompt: str | None = None,
         extra_body: ExtraBody | None = None,
     ) -> None:
-        self._known = catalogue.find(name)
+        self._known = catalogue.find(checked_text("name", name, error=ConfigurationError))
+        if api_version is not None:
+            checked_text("api_version", api_version, error=ConfigurationError)
         if dimensions is not None:
+            dimensions = checked_count("dimensions", dimensions, error=ConfigurationError)
             _check_dimensions(dimensions, self._known, name)
         self._dimensions = dimensions
         self._extra = checked_extra_body(extra_body)

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, fields
 from html import escape
 from typing import TypeAlias
 
+from embedpipe._checks import checked_function
 from embedpipe.errors import EmbedPipeError
 from embedpipe.types import Chunk, Vectors
 
@@ -102,7 +103,7 @@ class StatsAccumulator:
 
     def __init__(self, on_progress: Progress | None = None) -> None:
         self.stats = ProcessingStats()
-        self._on_progress = on_progress
+        self._on_progress = checked_function("on_progress", on_progress)
         self._started = time.monotonic()
 
     def add(self, report: ProcessingStats) -> None:

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from embedpipe._checks import checked_array, checked_number
+from embedpipe._checks import checked_array, checked_number, checked_texts
 from embedpipe._threads import check_stopped
 from embedpipe.errors import InputError
 from embedpipe.types import Vectors
@@ -44,6 +44,7 @@ def near_duplicates(ids: Sequence[str], vectors: Vectors, *, threshold: float = 
     vectors = checked_array("vectors", vectors)
     if vectors.ndim != 2:
         raise InputError(f"vectors has the shape {vectors.shape}. Pass an (n, d) array.")
+    ids = checked_texts("ids", ids)
     if len(ids) != len(vectors):
         raise InputError(f"There are {len(ids)} ids and {len(vectors)} vectors. Pass an id for each vector.")
     unit = vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), np.finfo(np.float32).tiny)

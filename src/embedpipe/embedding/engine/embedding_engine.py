@@ -11,15 +11,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from contextvars import copy_context
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
+from typing import Any, get_args
 
-from embedpipe._checks import check_fields
+from embedpipe._checks import check_fields, checked_choice, shown
 from embedpipe._providers import Retry
 from embedpipe._threads import in_thread
 from embedpipe.embedding import catalogue
@@ -43,6 +43,15 @@ from embedpipe.types import EmbeddingModel, Kind, ModelSpec
 
 _FEW_TEXTS, _FEW_CHARACTERS = 16, 4000
 """So much is checked and counted in a fraction of a millisecond: less than the way to a thread and back takes."""
+
+
+def _checked_texts(texts: object) -> Sequence[str]:
+    """Return the texts as a sequence. Each of them is checked later, where its error is its own."""
+    if isinstance(texts, str | bytes):
+        raise InputError("`texts` is a single text. Pass a list of texts, or use generate() for one.")
+    if not isinstance(texts, Iterable):
+        raise InputError(f"texts={shown(texts)} is no list. Pass a list of texts.")
+    return texts if isinstance(texts, Sequence) else list(texts)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,6 +90,7 @@ class EmbeddingEngine:
 
         With `strict`, raise an invalid or too long text's error before anything is sent, and any error at the end.
         """
+        texts = _checked_texts(texts)
         with span("embed", to=self._options.metrics, texts=len(texts), content=texts) as called:
             try:
                 queue = self._prepare(texts, kind, strict)
@@ -91,6 +101,7 @@ class EmbeddingEngine:
 
     async def aembed(self, texts: Sequence[str], kind: Kind, *, strict: bool) -> EmbeddingAttempt:
         """As `embed`. What takes long beside the requests is done in a thread."""
+        texts = _checked_texts(texts)
         with span("embed", to=self._options.metrics, texts=len(texts), content=texts) as called:
             try:
                 run = _run_here if self._is_quick(texts) else in_thread
@@ -103,10 +114,7 @@ class EmbeddingEngine:
 
     def _prepare(self, texts: Sequence[str], kind: Kind, strict: bool) -> BatchQueue:
         """Do everything that comes before the first request."""
-        if isinstance(texts, str):
-            raise InputError("`texts` is a single text. Pass a list of texts, or use generate() for one.")
-        if kind not in ("document", "query"):
-            raise InputError(f"kind={kind!r:.100} is not known. Pass 'document' or 'query'.")
+        checked_choice("kind", kind, get_args(Kind))
         # The caller gets the texts back as given. Keys, counts and vectors are those of the cleaned ones.
         cleaned = [_cleaned(text) for text in texts] if self._options.clean_text else texts
         request = EmbeddingRequest.of(texts, cleaned, kind=kind, dimensions=self._specs[0].dimensions)

@@ -24,7 +24,10 @@ _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 def is_model_folder(name: str) -> bool:
     """Return whether the name is a folder with a model in it."""
-    return (Path(name).expanduser() / "config.json").is_file()
+    try:
+        return (Path(name).expanduser() / "config.json").is_file()
+    except (OSError, ValueError, RuntimeError):  # too long, or no path at all
+        return False
 
 
 def locate(name: str) -> Path:

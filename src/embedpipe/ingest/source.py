@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import PurePath
 from typing import Any, TypeAlias
 
+from embedpipe._checks import shown
 from embedpipe._forking import UNFORKED
 from embedpipe._threads import check_stopped, in_thread
 from embedpipe.errors import InputError
@@ -180,7 +181,7 @@ def _checked(item: object) -> Document:
         kind = type(item)
         raise InputError(f"A document is a {kind.__module__}.{kind.__qualname__}. {_remedy(item)}")
     if type(item.id) is not str:
-        raise InputError(f"The id of {item!r:.200} is no str. Pass a str.")
+        raise InputError(f"The id {shown(item.id)} of a document is no str. Pass a str.")
     return item
 
 

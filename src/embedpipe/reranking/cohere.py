@@ -20,7 +20,7 @@ from embedpipe._providers import (
     words,
 )
 from embedpipe.errors import AuthenticationError, ConfigurationError, EmbedPipeError, RerankError
-from embedpipe.reranking.ordering import reordered
+from embedpipe.reranking.ordering import checked_request, reordered
 from embedpipe.types import SearchResult
 
 _FLOOR_BYTES = 1 << 20
@@ -67,6 +67,7 @@ class CohereReranker:
             RerankError: If the request fails, or the reply is not one score for each result.
             ConfigurationError: If there is no key.
         """
+        query, results = checked_request(query, results)
         if not results:
             return []
         ranked = self._request(query, [result.text for result in results])

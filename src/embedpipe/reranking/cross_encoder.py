@@ -9,7 +9,7 @@ from embedpipe._checks import checked_count
 from embedpipe._forking import Given, Lock, PerProcess, torch_computes
 from embedpipe._optional import require
 from embedpipe.errors import ConfigurationError, RerankError
-from embedpipe.reranking.ordering import reordered
+from embedpipe.reranking.ordering import checked_request, reordered
 from embedpipe.types import SearchResult
 
 
@@ -44,6 +44,7 @@ class CrossEncoderReranker:
         Raises:
             RerankError: If the model cannot be loaded, fails, or gives more than one score for a pair.
         """
+        query, results = checked_request(query, results)
         if not results:
             return []
         require("sentence_transformers", extra="local")

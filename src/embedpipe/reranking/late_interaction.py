@@ -11,7 +11,7 @@ from embedpipe._checks import checked_count, checked_number
 from embedpipe._forking import Given, Lock, PerProcess, torch_computes
 from embedpipe._optional import require
 from embedpipe.errors import ConfigurationError, RerankError
-from embedpipe.reranking.ordering import reordered, unit_range
+from embedpipe.reranking.ordering import checked_request, reordered, unit_range
 from embedpipe.types import SearchResult, Vectors
 
 
@@ -54,6 +54,7 @@ class LateInteractionReranker:
         Raises:
             RerankError: If the model cannot be loaded or fails.
         """
+        query, results = checked_request(query, results)
         if not results:
             return []
         require("sentence_transformers", extra="local")

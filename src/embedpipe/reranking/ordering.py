@@ -9,7 +9,8 @@ from dataclasses import replace
 from itertools import islice
 from typing import Any
 
-from embedpipe.errors import EmbedPipeError, RerankError
+from embedpipe._checks import checked_kind, shown
+from embedpipe.errors import EmbedPipeError, InputError, RerankError
 from embedpipe.types import Reranker, SearchResult
 
 _LOG = logging.getLogger(__name__)
@@ -29,6 +30,19 @@ def reordered(results: Sequence[SearchResult], scores: Sequence[float], *, by: s
     values = numbers(scores, expected=len(results), by=by)
     scored = [replace(r, score=v, rerank_score=v) for r, v in zip(results, values, strict=True)]
     return sorted(scored, key=lambda result: (-result.score, result.id))
+
+
+def checked_request(query: object, results: object) -> tuple[str, list[SearchResult]]:
+    """Return the query and the results that a reranker is given.
+
+    Raises:
+        InputError: If the query is no str, or the results are no results of a search.
+    """
+    if not isinstance(query, str):
+        raise InputError(f"query={shown(query)} is no text. Pass a str.")
+    if not isinstance(results, Iterable):
+        raise InputError(f"results={shown(results)} is no list. Pass what a search returned.")
+    return query, [checked_kind("results: an item", result, SearchResult) for result in results]
 
 
 def unit_range(scores: Sequence[float]) -> list[float]:

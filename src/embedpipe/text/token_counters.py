@@ -14,6 +14,7 @@ from typing import Any, Protocol, TypeAlias, runtime_checkable
 import numpy as np
 import numpy.typing as npt
 
+from embedpipe._checks import shown
 from embedpipe._optional import require
 from embedpipe.errors import ConfigurationError
 
@@ -204,12 +205,16 @@ def _named_counter(name: str) -> TokenCounter:
     if not name.strip():
         raise ConfigurationError(f"The tokenizer's name is empty: {name!r}. Name one, such as 'cl100k_base'.")
     local = name.removeprefix("local:")
-    folder = Path(local).expanduser()
-    encoding = None if folder.is_dir() else encoding_name(name)
+    try:
+        folder = Path(local).expanduser()
+        is_folder = folder.is_dir()
+    except (OSError, ValueError, RuntimeError):  # too long, or no path at all
+        raise ConfigurationError(f"There is no tokenizer {shown(name)}. Name one, such as 'cl100k_base'.") from None
+    encoding = None if is_folder else encoding_name(name)
     try:
         if encoding:
             return _tiktoken_counter(encoding)
-        return ModelCounter(name, _tokenizer(folder if folder.is_dir() else _from_hub(local)))
+        return ModelCounter(name, _tokenizer(folder if is_folder else _from_hub(local)))
     except OSError as error:  # no network; tiktoken's and the hub's errors derive from it
         logger.warning(
             "The tokenizer of %s cannot be loaded (%s). Its tokens are estimated at %d UTF-8 bytes each.",

@@ -6,12 +6,14 @@ A numpy number is taken as Python's. A bool is no number, and neither is a str o
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields
 from decimal import Decimal
 from functools import cache
 from math import inf, isfinite
 from numbers import Integral, Real
+from pathlib import Path
 from types import NoneType, UnionType
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeVar, Union, get_args, get_origin, get_type_hints
 
@@ -96,6 +98,13 @@ def checked_kind(name: str, value: object, cls: type[C], *, error: type[EmbedPip
     return value
 
 
+def checked_items(name: str, values: object, cls: type[C], *, error: type[EmbedPipeError] = InputError) -> list[C]:
+    """Return objects of the class as a list."""
+    if not isinstance(values, Iterable):
+        raise error(f"{name}={shown(values)} is no list. Pass a list of {cls.__name__}.")
+    return [checked_kind(f"{name}[{place}]", value, cls, error=error) for place, value in enumerate(values)]
+
+
 def checked_choice(name: str, value: object, choices: Sequence[T], *, error: type[EmbedPipeError] = InputError) -> T:
     """Return the one of the choices that the value equals."""
     if isinstance(value, str):
@@ -127,6 +136,18 @@ def text_fault(text: str) -> str | None:
             "Remove or replace it."
         )
     return None
+
+
+def checked_path(name: str, value: object, *, error: type[EmbedPipeError] = InputError) -> Path:
+    """Return a path that the system can look for, whether it is there or not."""
+    try:
+        path = Path(value)  # type: ignore[arg-type]  # a TypeError for others
+        if b"\x00" in os.fsencode(path):
+            raise ValueError("a NUL character")  # noqa: TRY301 - one message for all
+        path.exists()
+    except (TypeError, ValueError, OSError) as fault:  # too long, a NUL character, a lone surrogate
+        raise error(f"{name}={shown(value)} is no path ({fault!s:.100}). Pass a str or a Path.") from fault
+    return path
 
 
 def checked_texts(name: str, value: object, *, error: type[EmbedPipeError] = InputError) -> tuple[str, ...]:

@@ -6,7 +6,7 @@ import logging
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 
-from embedpipe._checks import checked_count, checked_flag, checked_function, shown
+from embedpipe._checks import checked_count, checked_flag, checked_function, checked_items, shown
 from embedpipe._forking import Given
 from embedpipe._threads import in_thread
 from embedpipe.chunking import RecursiveChunker
@@ -398,9 +398,7 @@ class SemanticSearchService:
 
 
 def _ids(results: object) -> list[str]:
-    if not isinstance(results, Sequence) or not all(isinstance(result, SearchResult) for result in results):
-        raise InputError(f"results={shown(results)} are no search results. Pass what search() returned.")
-    return [result.id for result in results]
+    return [result.id for result in checked_items("results", results, SearchResult)]
 
 
 def _reranked(reranker: Reranker, query: str, results: list[SearchResult]) -> list[SearchResult]:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from embedpipe._checks import check_fields
+from embedpipe._checks import check_fields, checked_path
 from embedpipe.errors import InputError
 from embedpipe.types import Document
 
@@ -49,7 +49,7 @@ def load_beir(folder: Path | str, *, split: str = "test") -> EvaluationSet:
     Raises:
         InputError: If a file is missing, or a line cannot be read. The message names both.
     """
-    folder = Path(folder)
+    folder = checked_path("folder", folder)
     documents = [_beir_document(row) for row in _json_lines(_find(folder, "corpus.jsonl"))]
     relevant = _judgements(_find(folder, "qrels.tsv", f"qrels/{split}.tsv"))
     queries = {str(row["_id"]): str(row["text"]) for row in _json_lines(_find(folder, "queries.jsonl"))}
@@ -72,7 +72,7 @@ def load_csv(path: Path | str) -> EvaluationSet:
     Raises:
         InputError: If a row cannot be read. The message names the line.
     """
-    path = Path(path)
+    path = checked_path("path", path)
     queries: dict[str, str] = {}
     relevant: dict[str, dict[str, int]] = {}
     for number, row in enumerate(csv.DictReader(io.StringIO(_text(path))), 2):
@@ -116,7 +116,7 @@ def load_excerpts(folder: Path | str) -> ExcerptSet:
     Raises:
         InputError: If a file is missing, or a question's references cannot be read.
     """
-    folder = Path(folder)
+    folder = checked_path("folder", folder)
     documents = [
         Document(id=path.stem, text=path.read_text(encoding="utf-8"))
         for path in sorted(_existing(folder / "corpora").glob("*.md"))
@@ -189,8 +189,8 @@ def _find(folder: Path, *names: str) -> Path:
 
 
 def _existing(path: Path) -> Path:
-    if not path.exists():
-        raise InputError(f"{path} does not exist.")
+    if not path.is_file():
+        raise InputError(f"{path} is no file. Name one that exists.")
     return path
 
 

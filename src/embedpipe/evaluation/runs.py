@@ -11,6 +11,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
+from embedpipe._checks import checked_kind, checked_path, checked_text, checked_texts
 from embedpipe.errors import InputError
 from embedpipe.evaluation.datasets import EvaluationSet, ExcerptSet
 from embedpipe.evaluation.measures import DEFAULT_MEASURES, ExcerptScores, excerpt_scores, measure, ranking, spans
@@ -66,6 +67,11 @@ def evaluate(
         ConfigurationError: If ir-measures does not know a measure.
         Exception: Whatever `search` raises.
     """
+    if not isinstance(dataset, EvaluationSet | ExcerptSet):
+        raise InputError(f"dataset is a {type(dataset).__name__}. Pass an EvaluationSet or an ExcerptSet.")
+    name, measures = checked_text("name", name), checked_texts("measures", measures)
+    checked_kind("search", search, Callable)  # type: ignore[arg-type]
+    checked_kind("on_query", on_query, Callable)  # type: ignore[arg-type]
     found: dict[str, Sequence[SearchResult]] = {}
     latencies: dict[str, float] = {}
     for query_id, query in dataset.queries.items():
@@ -164,7 +170,7 @@ def randomization_p(differences: np.ndarray[Any, np.dtype[np.float64]]) -> float
 def save_runs(runs: Sequence[Run], path: Path | str) -> None:
     """Write runs with the values of each query to a JSON file. `load_runs` reads it."""
     content = {"format": _FORMAT, "runs": [asdict(run) for run in runs]}
-    Path(path).write_text(json.dumps(content, indent=1), encoding="utf-8")
+    checked_path("path", path).write_text(json.dumps(content, indent=1), encoding="utf-8")
 
 
 def load_runs(path: Path | str) -> list[Run]:
@@ -173,8 +179,9 @@ def load_runs(path: Path | str) -> list[Run]:
     Raises:
         InputError: If the file cannot be read or is of another format.
     """
+    path = checked_path("path", path)
     try:
-        content = json.loads(Path(path).read_text(encoding="utf-8"))
+        content = json.loads(path.read_text(encoding="utf-8"))
         if content["format"] != _FORMAT:
             raise InputError(f"{path} has format {content['format']}. This version reads format {_FORMAT}.")
         return [Run(**run) for run in content["runs"]]

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from embedpipe._checks import checked_path
 from embedpipe.compression import Int8Quantizer
 from embedpipe.errors import InputError, SchemaError
 from embedpipe.export.format import CHUNKS, DESCRIPTION, DOCUMENTS, FORMAT, arrow
@@ -64,7 +65,7 @@ def load_export(folder: Path | str) -> Export:
     Raises:
         InputError: If the folder holds no export, or one of another version.
     """
-    folder = Path(folder)
+    folder = checked_path("folder", folder)
     arrow()
     try:
         found = json.loads((folder / DESCRIPTION).read_text(encoding="utf-8"))

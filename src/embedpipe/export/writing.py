@@ -8,11 +8,12 @@ from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 from sqlalchemy import Connection
 
+from embedpipe._checks import checked_choice, checked_function, checked_kind, checked_path
 from embedpipe.compression import Int8Quantizer
 from embedpipe.errors import CollectionNotFoundError, InputError
 from embedpipe.export.format import CHUNKS, DESCRIPTION, DOCUMENTS, FORMAT, Stored, arrow, chunk_schema, document_schema
@@ -39,7 +40,7 @@ def export_collection(
     folder: Path | str,
     *,
     vectors: Stored = "float32",
-    on_progress: Progress = lambda chunks: None,
+    on_progress: Progress | None = None,
 ) -> ExportReport:
     """Write a collection to a new folder, as it is at this moment. Others can go on writing meanwhile.
 
@@ -62,10 +63,11 @@ def export_collection(
         CollectionNotFoundError: If there is no such collection.
         StorageError: If the database cannot be read.
     """
-    folder = Path(folder)
+    folder = checked_path("folder", folder)
     arrow()
-    if vectors not in ("float32", "int8"):
-        raise InputError(f"vectors={vectors!r:.100} is not known. Pass 'float32' or 'int8'.")
+    checked_kind("store", store, PgVectorStore)
+    vectors = checked_choice("vectors", vectors, get_args(Stored))
+    checked_function("on_progress", on_progress)
     if folder.exists():
         raise InputError(f"{folder} is there already. Name a new folder, or remove it.")
     if not store.exists():
@@ -87,7 +89,7 @@ def export_collection(
 class _Writer:
     folder: Path
     vectors: Stored
-    on_progress: Progress
+    on_progress: Progress | None
 
     def write(self, connection: Connection, collection: Collection) -> ExportReport:
         quantizer = _quantizer(connection, collection) if self.vectors == "int8" else None
@@ -120,7 +122,8 @@ class _Writer:
                 rows = pa.FixedSizeListArray.from_arrays(flat, type=schema.field("vector").type)
                 writer.write_table(pa.Table.from_arrays([*fields, rows], schema=schema))
                 written += len(vectors)
-                self.on_progress(written)
+                if self.on_progress is not None:
+                    self.on_progress(written)
         return written
 
     def _documents(self, connection: Connection, collection: Collection) -> int:

@@ -9,7 +9,7 @@ from typing import Any, TypeAlias, TypeGuard, cast
 from langchain_core.documents import Document
 from langchain_core.embeddings import Embeddings
 
-from embedpipe._checks import checked_count
+from embedpipe._checks import checked_count, shown
 from embedpipe.embedding import LangChainEmbeddings, WrappedModel
 from embedpipe.errors import ConfigurationError, InputError
 from embedpipe.langchain.embeddings import EmbedPipeEmbeddings
@@ -79,7 +79,7 @@ def checked_keys(key: Any) -> tuple[str, ...]:
     """Return the metadata keys as a tuple. Raise `ConfigurationError` if `key` is not a string, strings or None."""
     keys = () if key is None else (key,) if isinstance(key, str) else key
     if not isinstance(keys, (list, tuple)) or not all(isinstance(each, str) for each in keys):
-        raise ConfigurationError(f"document_key is {key!r:.100}. Pass a metadata key, a list of keys, or None.")
+        raise ConfigurationError(f"document_key is {shown(key)}. Pass a metadata key, a list of keys, or None.")
     return tuple(keys)
 
 

@@ -8,6 +8,7 @@ from langchain_core.callbacks import Callbacks
 from langchain_core.documents import BaseDocumentCompressor, Document
 from pydantic import ConfigDict, Field, SkipValidation, field_validator
 
+from embedpipe._checks import checked_items
 from embedpipe._threads import in_thread
 from embedpipe.reranking import as_reranker
 from embedpipe.types import Chunk, Reranker, SearchResult
@@ -47,6 +48,7 @@ class EmbedPipeReranker(BaseDocumentCompressor):
         Raises:
             RerankError: If the reranker fails.
         """
+        documents = checked_items("documents", documents, Document)
         reranked = self.reranker.rerank(query, [_result(place, document) for place, document in enumerate(documents)])
         return [_scored(documents[int(result.id)], result) for result in reranked[: self.top_n]]
 

@@ -13,6 +13,7 @@ from typing import Any, ClassVar, Literal, Self
 from langchain_core.documents import Document
 from langchain_text_splitters import Language, RecursiveCharacterTextSplitter, TextSplitter
 
+from embedpipe._checks import checked_items
 from embedpipe.chunking import (
     MarkdownChunker,
     ParagraphChunker,
@@ -78,6 +79,8 @@ class ChunkerTextSplitter(TextSplitter):
         """
         if isinstance(texts, str):
             raise InputError("texts is one str. Pass a list of str.")
+        texts = checked_items("texts", texts, str)
+        metadatas = None if metadatas is None else checked_items("metadatas", metadatas, dict)
         if metadatas is not None and len(metadatas) != len(texts):
             raise InputError(
                 f"There are {len(texts)} texts and {len(metadatas)} metadatas. Pass one metadata per text."

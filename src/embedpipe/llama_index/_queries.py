@@ -8,7 +8,7 @@ from typing import Any
 
 from llama_index.core.vector_stores.types import VectorStoreQuery, VectorStoreQueryMode, VectorStoreQueryResult
 
-from embedpipe._checks import checked_count
+from embedpipe._checks import checked_count, checked_texts, shown
 from embedpipe.errors import InputError
 from embedpipe.llama_index._nodes import OBJECT_KINDS, to_node
 from embedpipe.llama_index.filters import to_condition
@@ -45,8 +45,9 @@ def checked_query(query: VectorStoreQuery, options: dict[str, Any]) -> tuple[Vec
     try:
         query = replace(query, mode=VectorStoreQueryMode(query.mode))
     except ValueError:
-        raise InputError(f"The query mode {query.mode!r:.100} is not known. {_MODES_TAKEN}") from None
-    for name in ("similarity_top_k", "sparse_top_k", "hybrid_top_k"):
+        raise InputError(f"The query mode {shown(query.mode)} is not known. {_MODES_TAKEN}") from None
+    checked_count("similarity_top_k", query.similarity_top_k)
+    for name in ("sparse_top_k", "hybrid_top_k"):
         if (count := getattr(query, name)) is not None:
             checked_count(name, count)
     query = replace(query, node_ids=id_list("node_ids", query.node_ids), doc_ids=id_list("doc_ids", query.doc_ids))
@@ -115,7 +116,7 @@ def id_list(name: str, ids: Sequence[str] | None) -> list[str] | None:
     """Return the ids as a list, None as None. Raise `InputError` for a string, which would be split into letters."""
     if isinstance(ids, str):
         raise InputError(f"{name} is one str. Pass a list of ids.")
-    return None if ids is None else list(ids)
+    return None if ids is None else list(checked_texts(name, ids))
 
 
 def restriction(query: VectorStoreQuery) -> Filter | None:

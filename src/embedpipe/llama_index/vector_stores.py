@@ -13,6 +13,7 @@ from llama_index.core.schema import BaseNode, ImageNode, IndexNode
 from llama_index.core.vector_stores import MetadataFilters, VectorStoreQuery, VectorStoreQueryResult
 from llama_index.core.vector_stores.types import BasePydanticVectorStore
 
+from embedpipe._checks import checked_items
 from embedpipe._forking import Given
 from embedpipe._threads import in_thread
 from embedpipe.embedding import WrappedModel, check_published
@@ -158,7 +159,7 @@ class EmbedPipeVectorStore(BasePydanticVectorStore):
 
     def _prepared(self, nodes: Sequence[BaseNode], options: dict[str, Any]) -> tuple[list[Chunk], list[list[float]]]:
         _refuse(options)
-        listed, chunks = list(nodes), []
+        listed, chunks = checked_items("nodes", nodes, BaseNode), []  # type: ignore[type-abstract]
         numbers: Counter[str | None] = Counter()
         for node in listed:
             chunks.append(to_chunk(node, numbers[node.ref_doc_id] if node.ref_doc_id is not None else 0))

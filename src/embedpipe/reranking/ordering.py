@@ -9,7 +9,7 @@ from dataclasses import replace
 from itertools import islice
 from typing import Any
 
-from embedpipe._checks import checked_kind, shown
+from embedpipe._checks import checked_items, shown
 from embedpipe.errors import EmbedPipeError, InputError, RerankError
 from embedpipe.types import Reranker, SearchResult
 
@@ -40,9 +40,7 @@ def checked_request(query: object, results: object) -> tuple[str, list[SearchRes
     """
     if not isinstance(query, str):
         raise InputError(f"query={shown(query)} is no text. Pass a str.")
-    if not isinstance(results, Iterable):
-        raise InputError(f"results={shown(results)} is no list. Pass what a search returned.")
-    return query, [checked_kind("results: an item", result, SearchResult) for result in results]
+    return query, checked_items("results", results, SearchResult)
 
 
 def unit_range(scores: Sequence[float]) -> list[float]:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
-from embedpipe._checks import MOST_COUNT, Bounds, check_fields, checked_kind
+from embedpipe._checks import MOST_COUNT, Bounds, check_fields, checked_items, checked_kind
 from embedpipe.errors import ConfigurationError
 from embedpipe.retrieval.neighbors import check_neighbors
 from embedpipe.types import Metadata, Parent, SearchResult
@@ -126,7 +126,7 @@ def build_context(
         ConfigurationError: If no result fits the budget, or if there is a budget and no counter.
     """
     checked_kind("settings", settings, ContextSettings, error=ConfigurationError)
-    results = [checked_kind("results: an item", result, SearchResult) for result in results]
+    results = checked_items("results", results, SearchResult)
     distinct, repeated = _without_repetitions(results)
     kept, left_out = _within_budget(distinct, settings.max_tokens, counter)
     passages = _merged(kept) if settings.merge else [_single(result) for result in kept]

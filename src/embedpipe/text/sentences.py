@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+from embedpipe._checks import checked_kind
 from embedpipe.text.abbreviations import (
     AFTER_AN_ORDINAL,
     BEFORE_A_NAME,
@@ -47,6 +48,7 @@ def sentence_spans(text: str) -> list[tuple[int, int]]:
     Every non-space character lies in exactly one span.
     """
     spans: list[tuple[int, int]] = []
+    checked_kind("text", text, str)
     start = 0
     for match in _BLOCK_BREAK.finditer(text):
         if match.start() > start:

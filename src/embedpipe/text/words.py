@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 
+from embedpipe._checks import checked_kind
+
 # Scripts written without spaces: Thai to Khmer, kana, Han. A run of them becomes its character bigrams.
 _UNSPACED = (
     r"\u0e01-\u0eff\u1000-\u109f\u1780-\u17ff\u3005-\u3007\u3041-\u30ff\u3400-\u4dbf\u4e00-\u9fff\U00020000-\U0003ffff"
@@ -24,6 +26,7 @@ def words(text: str) -> list[str]:
     A run of a script without spaces becomes its overlapping pairs of characters.
     """
     found: list[str] = []
+    checked_kind("text", text, str)
     for match in _WORD.finditer(text):
         word = match.group().casefold()
         if len(word) > 2 and _UNSPACED_START.match(word):

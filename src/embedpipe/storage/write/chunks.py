@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import struct
 import uuid
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -23,7 +23,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import ARRAY
 
-from embedpipe._checks import checked_kind, shown
+from embedpipe._checks import checked_items, shown
 from embedpipe.errors import InputError
 from embedpipe.storage.database import locks
 from embedpipe.storage.filters import Filter, restricts
@@ -100,10 +100,8 @@ def with_ids(chunks: Sequence[Chunk]) -> list[Chunk]:
     Raises:
         InputError: If they are no list of chunks.
     """
-    if not isinstance(chunks, Iterable):
-        raise InputError(f"chunks={shown(chunks)} is no list. Pass a list of Chunk objects.")
-    chunks = [checked_kind("chunks: an item", chunk, Chunk) for chunk in chunks]
-    return [chunk if chunk.id is not None else chunk._replace(id=str(uuid.uuid4())) for chunk in chunks]
+    given = checked_items("chunks", chunks, Chunk)
+    return [chunk if chunk.id is not None else chunk._replace(id=str(uuid.uuid4())) for chunk in given]
 
 
 def checked_rows(chunks: Sequence[Chunk]) -> ChunkRows:

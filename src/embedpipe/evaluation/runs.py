@@ -70,6 +70,8 @@ def evaluate(
     if not isinstance(dataset, EvaluationSet | ExcerptSet):
         raise InputError(f"dataset is a {type(dataset).__name__}. Pass an EvaluationSet or an ExcerptSet.")
     name, measures = checked_text("name", name), checked_texts("measures", measures)
+    if not measures:
+        raise InputError("measures is empty. Name one, such as 'nDCG@10'.")
     checked_kind("search", search, Callable)  # type: ignore[arg-type]
     checked_kind("on_query", on_query, Callable)  # type: ignore[arg-type]
     found: dict[str, Sequence[SearchResult]] = {}

@@ -182,7 +182,7 @@ def test_an_empty_question_is_refused_before_the_search(service: HandedOut, ques
 def test_no_k_below_one(service: HandedOut) -> None:
     with pytest.raises(InputError, match="k=0 is out of range"):
         RAGPipeline(service, k=0)
-    with pytest.raises(InputError, match="k is -1"):
+    with pytest.raises(InputError, match="k=-1 is out of range"):
         RAGPipeline(service).query(QUESTION, k=-1)
 
 

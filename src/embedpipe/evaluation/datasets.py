@@ -189,11 +189,13 @@ def _find(folder: Path, *names: str) -> Path:
 
 
 def _existing(path: Path) -> Path:
-    if not path.is_file():
-        raise InputError(f"{path} is no file. Name one that exists.")
+    if not path.exists():
+        raise InputError(f"{path} does not exist.")
     return path
 
 
 def _text(path: Path) -> str:
-    data = _existing(path).read_bytes()
+    if _existing(path).is_dir():
+        raise InputError(f"{path} is a folder. Name a file.")
+    data = path.read_bytes()
     return (gzip.decompress(data) if path.suffix == ".gz" else data).decode("utf-8-sig")

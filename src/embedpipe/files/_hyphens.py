@@ -23,6 +23,11 @@ _NAME = re.compile(r"[/\\_@=~#$%&+:]|\w\.\w")
 _NAME_GOES_ON = re.compile(r"[\d_/\\@=]|\.[a-z\d]")
 _WORD_ENDS = re.compile(r"[\[(\"'“”’»,;!?—–]")
 
+_COMMAND = re.compile(
+    r"(?:^\s*\$ |\b(?:pip3?|pipx|uv|conda|apt|apt-get|brew|dnf|npm|cargo|gem) (?:\w+ )?(?:install|add) )[^.;]*\Z"
+)
+"""A command line. Its words are names, which nobody divides."""
+
 _BEFORE_THE_SAME = frozenset("und oder bzw sowie and or et и или και".split())  # noqa: SIM905 - read as a list of words
 """Before these, a hyphen stands for what the next word ends in, too: "Vor- und Nachteile"."""
 
@@ -36,7 +41,7 @@ _FIRST = frozenset(
     well ill best self high higher low lower long longer short shorter half full real open single double two three four
     five six seven eight nine ten twenty thirty forty fifty sixty seventy eighty ninety one non ever much wide
     old older new newly large larger small smaller fast slow hard soft deep cold hot late early middle quasi pseudo
-    user type third end client server data state time cross good free peer object model event left right
+    user type third zero few vice end client server data state time cross good free peer object model event left right
     peut rendez celui celle ceux celles ci là demi grand quelques vingt trente quarante cinquante soixante
     кто что где когда как какой какая какое какие куда откуда почему чей кое из
     """.split()  # noqa: SIM905
@@ -49,7 +54,8 @@ _SECOND = frozenset(
     aware wide made defined written rated paid trained looking named style sized shaped old minded eyed haired headed
     handed hearted legged bound party hand side way fold effective efficient friendly intensive sensitive resistant
     proof step line up off down law called years year day days hour minute week month dimensional source case check room
-    coloured colored faced tied
+    coloured colored faced tied augmented assisted aided enhanced powered enabled supported managed hosted controlled
+    guided generated supervised
     même mêmes être vous elle elles
     то нибудь либо
     """.split()  # noqa: SIM905
@@ -155,6 +161,8 @@ def _by_shape(text: str, line_end: _LineEnd) -> _Verdict | None:
     if len(stem) < 2 or not head or left.startswith(("-", "/")) or rest.startswith("()"):
         return _Verdict.PART
     # One slash is no path: "and/or" is two words.
+    if _COMMAND.search(text[max(0, line_end.start - _REACH) : line_end.start].rpartition("\n")[2]):
+        return _Verdict.PART
     if _NAME.search(left.replace("/", "", 1)) or _NAME_GOES_ON.search(_WORD_ENDS.split(rest)[0].replace("/", "", 1)):
         return _Verdict.PART
     if head in _BEFORE_THE_SAME and "-" not in left and not rest[:1].isalnum():

@@ -114,8 +114,8 @@ class Forms:
         """
         raw, number = self._raw, ctypes.c_float()
         kind = self._entry(widget, b"FT")
-        if kind:
-            raw.FPDFAnnot_GetNumberValue(widget, b"Ff", number)
+        # One of several boxes has its flags from their field, and no name of its own.
+        if kind and (raw.FPDFAnnot_GetNumberValue(widget, b"Ff", number) or self._entry(widget, b"T")):
             return kind, int(number.value)
         self.asked += 1
         if self.asked > _ASKED:
@@ -159,6 +159,8 @@ class Forms:
         middle, reach = (rect.bottom + rect.top) / 2, (rect.top - rect.bottom) / 4
         if is_box:
             label = page.nearest(rect.right, middle, width=_BOX_LABEL_WIDTH, height=reach)
+            if label is None:
+                label = page.nearest(rect.left, middle, width=2 * _BOX_LABEL_WIDTH, height=reach)
         else:
             label = page.nearest(rect.left, middle, width=_LABEL_WIDTH, height=reach)
             above = page.nearest(rect.left + 2, rect.top, width=15, height=_LABEL_HEIGHT)
@@ -171,7 +173,7 @@ class Forms:
             return Edit(label, label, f"{words} ")
         while label > 0 and page.text[label].isspace():
             label -= 1
-        return _added(page, label + 1, words)
+        return _added(page, page.end_of_run(label), words)
 
 
 def _added(page: PageText, place: int, words: str) -> Edit:

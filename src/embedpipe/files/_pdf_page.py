@@ -41,8 +41,10 @@ _SAMPLE = 24
 """How many characters say which way a page is written."""
 _RUN = 200
 """How many characters a label has at most."""
-_RAISED = re.compile(r"[−–+-]?\d+|(?<=[0-9)])[nkijmpq](?![A-Za-z])|(?<![A-Za-z])(?<=[A-Za-z])[nkijmpqT](?![A-Za-z])")
+_RAISED = re.compile(r"[−–+-]?\d+|(?<=[0-9)])[nkijmpq](?![A-Za-z])|(?<=[A-Za-z])(?<![A-Za-z]{2})[nkijmpqT](?![A-Za-z])")
 """What may hold a raised number or a raised variable."""
+_ONE_TERM = re.compile(r"[−–+-]?\w+[−–+-]?|[−–+-]")
+_LOWERED_END = re.compile(r"(?<=[A-Za-z0-9)])[a-z0-9](?=\r?\n)")
 _BESIDE_RAISED = frozenset("0123456789,–−-+")
 _CLOSING = frozenset(".,;:!?)]}\"'”’»*")
 _TERMS = frozenset(
@@ -54,6 +56,7 @@ _TERMS = frozenset(
 """Units, functions and ions of more than one letter. Behind other words, a raised number is a footnote's mark."""
 _YEAR = re.compile(r"(?<!\d)(?:1[5-9]|20)\d\d\Z")
 _LETTERS = re.compile(r"[^\W\d_]*\Z")
+_VOWEL = re.compile("[aeiouyæœà-ÿ]", re.IGNORECASE)
 _BRACKETED_WORDS = re.compile(r"[^\W\d_]{3}[^()\[\]]*[)\]]\Z")
 
 
@@ -204,7 +207,8 @@ def _raised(page: PageText, start: int, end: int) -> Edit | None:
     if not number.strip("0"):  # fonts of TeX have the prime, as in P′, at the place of 0
         return None
     end = place + len(number)
-    words = f"^{number}" if _is_power(text[max(0, before - 40) : before + 1], number) else f"[{number}]"
+    power = f"^{number}" if _ONE_TERM.fullmatch(number) else f"^({number})"
+    words = power if _is_power(text[max(0, before - 40) : before + 1], number) else f"[{number}]"
     following = end
     while following < len(text) and text[following] in "\r\n":
         following += 1
@@ -241,7 +245,24 @@ def _is_power(before: str, number: str) -> bool:
     if base in ")]":
         return not _BRACKETED_WORDS.search(before)
     word = _LETTERS.search(before)[0]  # type: ignore[index] # it matches an empty end
-    return len(word) == 1 or word in _TERMS
+    return len(word) == 1 or word in _TERMS or (len(word) == 2 and not _VOWEL.search(word))  # "mc" is a product
+
+
+def lowered_ends(page: PageText) -> list[Edit]:
+    """Return the edits that remove the line breaks that PDFium writes behind lowered numbers and letters."""
+    edits = []
+    for match in _LOWERED_END.finditer(page.text):
+        place, following = match.start(), match.end() + 1
+        while following < len(page.text) and page.text[following] in "\r\n ":
+            following += 1
+        if following == len(page.text):
+            break
+        lowered, behind, size = page.origin(place), page.origin(following), page.size(following)
+        is_beside = 0 < behind.x - lowered.x < 2 * size and page.size(place) < 0.88 * size
+        if is_beside and 0.05 * size < behind.baseline - lowered.baseline < 0.6 * size:
+            gap = page.text[match.end() : following].strip("\r\n")
+            edits.append(Edit(match.end(), following, gap))
+    return edits
 
 
 def edited(text: str, edits: Iterable[Edit]) -> str:

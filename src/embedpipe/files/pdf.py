@@ -15,7 +15,7 @@ from embedpipe.files._hyphens import join_divided_words
 from embedpipe.files._ocr import engine, recognized
 from embedpipe.files._pdf_forms import Forms, signatures
 from embedpipe.files._pdf_metadata import describe, mark_headings, outline, page_labels
-from embedpipe.files._pdf_page import PageText, edited, line_ends, raised_numbers
+from embedpipe.files._pdf_page import PageText, edited, line_ends, lowered_ends, raised_numbers
 from embedpipe.files.parsed import Parsed, ReadOptions
 from embedpipe.text import PAGE_BREAK
 from embedpipe.types import Location
@@ -107,7 +107,8 @@ class _Reader:
             self._broken.append(number)
             return ""
         inside, behind = self._forms.edits(page)
-        text = self._cleaned(edited(page.text, [*raised_numbers(page), *line_ends(page), *inside]))
+        edits = [*raised_numbers(page), *lowered_ends(page), *line_ends(page), *inside]
+        text = self._cleaned(edited(page.text, edits))
         if not text.strip() and self._shows_something(page.page):
             text = self._cleaned(recognized(page.page)) if self._ocr else ""
             (self._by_ocr if text.strip() else self._without_text).append(number)

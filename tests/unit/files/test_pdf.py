@@ -105,6 +105,9 @@ def test_a_header_of_the_next_page_is_no_part_of_a_divided_word() -> None:
         ("das EU-\nweite Recht", "das EU-weite Recht"),
         ("a hyphen\u2010\nation", "a hyphenation"),
         ("soft infor\xadmation, AX\xad200", "soft information, AX-200"),
+        ("Run pip install scikit-\nlearn now", "Run pip install scikit-learn now"),
+        ("$ docker-\ncompose up", "$ docker-compose up"),
+        ("a retrieval-\naugmented model", "a retrieval-augmented model"),
         ("the data sub-\nset. A subset", "the data subset. A subset"),
         ("the Trace-\nMonkey. A TraceMonkey", "the TraceMonkey. A TraceMonkey"),
         ("an au-\nthorship.[8] and", "an authorship.[8] and"),
@@ -168,10 +171,26 @@ def raised(before: str, number: str, behind: str) -> Callable[[Canvas], None]:
         ("the results (of all)", "3", " say", "the results (of all)[3] say"),
         ("since 2019", "3", " it is", "since 2019[3] it is"),
         ("Ann Smith", "1,2", " and others", "Ann Smith[1,2] and others"),
+        ("the sum x", "n", " is", "the sum x^n is"),
+        ("the sum a", "n+1", " is", "the sum a^(n+1) is"),
+        ("E = mc", "2", " is", "E = mc^2 is"),
     ],
 )
 def test_a_raised_number_is_a_power_or_a_footnotes_mark(before: str, number: str, behind: str, text: str) -> None:
     assert drawn(raised(before, number, behind)).text == text
+
+
+def test_a_line_goes_on_behind_a_lowered_number() -> None:
+    def draw(canvas: Canvas) -> None:
+        text = canvas.beginText(72, 700)
+        for words, rise in [("The H", 0), ("2", -5), ("O and x", 0), ("i", -3), (" of", 0), ("2", -2), (", so", 0)]:
+            text.setRise(rise)
+            text.setFont("Helvetica", 8 if rise else 10)
+            text.textOut(words)
+        canvas.drawText(text)
+        canvas.drawString(72, 680, "next")
+
+    assert drawn(draw).text == "The H2O and xi of2, so\nnext"
 
 
 def test_a_raised_number_that_stands_apart_in_the_file_belongs_to_its_base() -> None:
@@ -245,6 +264,21 @@ def test_values_of_a_form_stand_beside_their_labels() -> None:
         *["Name: Ann Example", "Address 12 High Street", "Country: France", "[x] Smoker", "[ ] Driver"],
         *["[x] female [ ] male", "", "Code: K-7", "[x] alone"],
     ]
+
+
+def test_boxes_and_lists_stand_behind_a_label_on_their_left() -> None:
+    def draw(canvas: Canvas) -> None:
+        acro = canvas.acroForm
+        canvas.drawString(50, 580, "Red")
+        acro.radio(name="col", value="red", selected=True, x=100, y=575)
+        canvas.drawString(50, 540, "Blue")
+        acro.radio(name="col", value="blue", selected=False, x=100, y=535)
+        acro.radio(name="far", value="green", selected=True, x=400, y=235)
+        acro.radio(name="far", value="grey", selected=False, x=400, y=205)
+        canvas.drawString(50, 460, "Tags:")
+        acro.listbox(name="t", value=["A", "B"], options=["A", "B"], fieldFlags="multiSelect", x=100, y=420, height=50)
+
+    assert drawn(draw).text.split("\n") == ["Red [x]", "Blue [ ]", "Tags: A, B", "", "[x] far: green"]
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""What the XML of a workbook (.xlsx) says beside the values: forms of numbers, errors, comments, text boxes."""
+"""What the XML of a workbook (.xlsx) says beside the values: forms of numbers and texts, errors, comments, boxes."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import re
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from embedpipe.files._blocks import left_out
-from embedpipe.files._office import Archive
+from embedpipe.files._blocks import Span, inline, left_out
+from embedpipe.files._office import Archive, xml
 
 MAX_BYTES = 128 * 2**20
 """How large the parts of a workbook may be when they are unpacked: about three million cells."""
@@ -17,6 +17,7 @@ _REFERENCE = re.compile(rb"""\sr=["']([A-Z]{1,3})([0-9]{1,7})["']""")
 _STYLE = re.compile(rb"""\ss=["']([0-9]+)["']""")
 _VALUE = re.compile(rb"<(?:\w+:)?v>([^<]*)<")
 _FORMULA = re.compile(rb"<(?:\w+:)?f[\s/>]")
+_OWN_TEXT = re.compile(rb"<is>.*?</is>", re.DOTALL)
 _PLACEHOLDER = "[Threaded comment]"
 
 _CURRENCY = re.compile(r"\[\$([^\]-]*)[^\]]*\]")
@@ -29,12 +30,13 @@ _PERCENTS = {9: "0%", 10: "0.00%"}
 
 
 class Form(NamedTuple):
-    """How a number is shown: in percent, or with a currency or unit."""
+    """How a number is shown: in percent, with a currency or unit, or with zeros before it."""
 
     before: str
     after: str
     least: int
     most: int
+    digits: int = 1
 
     def shown(self, value: Any) -> Any:
         """Return a number as a person sees it, and anything else unchanged. Thousands are not grouped."""
@@ -43,20 +45,22 @@ class Form(NamedTuple):
         number = f"{value * 100 if '%' in self.before + self.after else value:.{self.most}f}"
         for _ in range(self.most - self.least):
             number = number.removesuffix("0")
-        return f"{self.before}{number.removesuffix('.')}{self.after}".strip()
+        whole, point, decimals = number.removesuffix(".").partition(".")
+        width = self.digits + whole.startswith("-")
+        return f"{self.before}{whole.zfill(width)}{point}{decimals}{self.after}".strip()
 
 
 def form_of(code: str) -> Form | None:
-    """Return the form that Excel writes as '0.0%' or '#,##0.00 "€"'. None for dates, and for numbers without a unit."""
+    """Return the form that Excel writes as '0.0%' or '#,##0.00 "€"'. None for dates, and for plain numbers."""
     positive = _NO_LITERAL.sub("", _CURRENCY.sub(r'"\1"', code.partition(";")[0]))
     found = _FORM.fullmatch(positive)
     if found is None:
         return None
     before, after = (_QUOTES.sub(r"\1\2", found[part]) for part in (1, 4))
-    if not (before + after).strip(" +-()"):
+    digits, decimals = found[2].count("0"), found[3] or ""
+    if digits < 2 and not (before + after).strip(" +-()"):
         return None
-    decimals = found[3] or ""
-    return Form(before, after, decimals.count("0"), len(decimals))
+    return Form(before, after, decimals.count("0"), len(decimals), digits)
 
 
 @dataclass(slots=True)
@@ -65,6 +69,7 @@ class SheetDetails:
 
     forms: dict[tuple[int, int], Form] = field(default_factory=dict)
     errors: dict[tuple[int, int], str] = field(default_factory=dict)
+    marked: dict[tuple[int, int], str] = field(default_factory=dict)
     notes: dict[int, list[str]] = field(default_factory=dict)
     uncomputed: int = 0
 
@@ -87,6 +92,17 @@ class Workbook:
                 self._sheets[element.get("name", "")] = relations[ids[0]].path
         styles = [relation.path for relation in relations.values() if relation.kind == "styles"]
         self._forms = _forms(self._archive.xml(styles[0])) if styles else {}
+        texts = [relation.path for relation in relations.values() if relation.kind == "sharedStrings"]
+        self._marked = self._marked_texts(texts[0]) if texts and texts[0] in self._archive else {}
+
+    def _marked_texts(self, path: str) -> dict[bytes, str]:
+        """Return the texts with raised or lowered parts, by their number among those that cells share."""
+        if b"vertAlign" not in self._archive.read(path):
+            return {}
+        texts = enumerate(_all(self._archive.xml(path), "si"))
+        return {
+            b"%d" % number: _marked(text) for number, text in texts if next(_all(text, "vertAlign"), None) is not None
+        }
 
     def metadata(self) -> dict[str, Any]:
         """Return the title, author and dates of the file."""
@@ -124,11 +140,12 @@ class Workbook:
             details.notes.setdefault(row, []).append(f"comment on {cell}: {text}")
         return details
 
-    def _read_cells(self, xml: bytes, details: SheetDetails) -> None:
+    def _read_cells(self, sheet: bytes, details: SheetDetails) -> None:
         """Find the cells of which calamine does not say all, by patterns that take linear time."""
-        if not self._forms and b'"e"' not in xml and not _FORMULA.search(xml):
+        wanted = self._forms or self._marked or b'"e"' in sheet or b"vertAlign" in sheet
+        if not wanted and not _FORMULA.search(sheet):
             return
-        for cell in _CELL.split(xml)[1:]:
+        for cell in _CELL.split(sheet)[1:]:
             head, _, rest = cell.partition(b">")
             style = _STYLE.search(head)
             form = self._forms.get(int(style[1])) if style else None
@@ -136,12 +153,23 @@ class Workbook:
             if _FORMULA.search(rest):
                 value = _VALUE.search(rest)
                 details.uncomputed += value is None or not value[1]
-            if (form or error) and (reference := _REFERENCE.search(head)):
+            marked = self._marked_text(head, rest)
+            if (form or error or marked) and (reference := _REFERENCE.search(head)):
                 place = int(reference[2]) - 1, _column(reference[1])
                 if form:
                     details.forms[place] = form
+                if marked:
+                    details.marked[place] = marked
                 if error and (value := _VALUE.search(rest)):
                     details.errors[place] = value[1].decode("ascii", "replace")
+
+    def _marked_text(self, head: bytes, rest: bytes) -> str:
+        """Return the text of a cell if it has raised or lowered parts."""
+        if b't="s"' in head and self._marked and (value := _VALUE.search(rest)):
+            return self._marked.get(value[1], "")
+        if b"vertAlign" in rest and (own := _OWN_TEXT.search(rest)):
+            return _marked(xml(own[0]))
+        return ""
 
 
 def _column(letters: bytes) -> int:
@@ -158,6 +186,16 @@ def _forms(styles: Any) -> dict[int, Form]:
     cells = next(_all(styles, "cellXfs"), ())
     found = [form_of(codes.get(int(style.get("numFmtId", 0)), "")) for style in cells]
     return {number: form for number, form in enumerate(found) if form}
+
+
+def _marked(element: Any) -> str:
+    """Return a text with its raised and lowered parts marked, such as "10^6"."""
+    spans = []
+    for run in _all(element, "r"):
+        kind = next((part.get("val") for part in _all(run, "vertAlign")), "")
+        script = {"superscript": 1, "subscript": -1}.get(kind, 0)
+        spans.append(Span("".join(part.text or "" for part in _all(run, "t")), script=script))
+    return inline(spans)
 
 
 def _all(root: Any, tag: str) -> Any:

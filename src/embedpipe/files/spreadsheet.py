@@ -101,9 +101,9 @@ def _cells(sheet: Any, details: SheetDetails) -> list[tuple[int, Sequence[str]]]
     for (row, column), form in details.forms.items():
         if row < len(rows) and left <= column < left + len(rows[row]):
             rows[row][column - left] = form.shown(rows[row][column - left])
-    for (row, column), error in details.errors.items():
+    for (row, column), text in {**details.errors, **details.marked}.items():
         if row < len(rows) and left <= column < left + len(rows[row]):
-            rows[row][column - left] = error
+            rows[row][column - left] = text
     shown = [[_shown(value) for value in row] if any(value != "" for value in row) else [] for row in rows]
     merged = [((top, a - left), (bottom, b - left)) for (top, a), (bottom, b) in sheet.merged_cell_ranges or ()]
     _fill(shown, merged)

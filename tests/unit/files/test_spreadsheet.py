@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import datetime as dt
 import io
+import re
 import zipfile
 from collections.abc import Callable
 from typing import Any
 
 import openpyxl
 import pytest
+from openpyxl.cell.rich_text import CellRichText, TextBlock
+from openpyxl.cell.text import InlineFont
 from openpyxl.comments import Comment
 
 from embedpipe.errors import InputError
@@ -19,6 +22,8 @@ from office import part, with_part
 
 OLE_ENCRYPTED = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + b"\0" * 600 + "EncryptedPackage".encode("utf-16-le")
 SHEET = "xl/worksheets/sheet1.xml"
+RELATIONS = "xl/_rels/workbook.xml.rels"
+TYPES = "http://schemas.openxmlformats.org/officeDocument/2006/relationships"
 
 
 def workbook(fill: Callable[[Any], None]) -> bytes:
@@ -85,6 +90,8 @@ def test_sheets_rows_and_where_they_are() -> None:
         (5, '#,##0.00 "€"', "5.00 €"),
         (5.5, "[$$-409]#,##0.00", "$5.50"),
         (12, '0.## "kg"', "12 kg"),
+        (1234, "00000", "01234"),
+        (-7, "000.0", "-007.0"),
         (True, "General", "TRUE"),
         (dt.datetime.fromisoformat("2024-01-02"), "DD.MM.YY", "2024-01-02"),
         (dt.datetime.fromisoformat("2024-01-02T03:04:05"), "yyyy-mm-dd h:mm", "2024-01-02 03:04:05"),
@@ -102,6 +109,27 @@ def test_a_cell_is_as_a_person_sees_it(value: Any, form: str, shown: str) -> Non
         book.active["B2"].number_format = form
 
     assert text(workbook(fill)) == f"## Prices\n\nname: Green\nvalue: {shown}\n"
+
+
+def test_raised_and_lowered_parts_of_a_text_are_marked() -> None:
+    high, low = InlineFont(vertAlign="superscript"), InlineFont(vertAlign="subscript")
+    cells = (
+        CellRichText("10", TextBlock(high, "6")),
+        CellRichText("CO", TextBlock(low, "2"), " in ", "m", TextBlock(high, "3")),
+    )
+    data = of_rows(["unit", "value"], list(cells), ["106", "CO2"])
+    expected = "## Prices\n\nunit: 10^6\nvalue: CO_2 in m^3\n\nunit: 106\nvalue: CO2\n"
+    assert text(data) == expected
+    shared = "".join(f"<si>{found}</si>" for found in re.findall(r"<is>(.*?)</is>", part(data, SHEET)))
+    numbers = iter(range(100))
+    sheet = re.sub(r"<is>.*?</is>", lambda _: f"<v>{next(numbers)}</v>", part(data, SHEET)).replace("inlineStr", "s")
+    texts = f'<sst xmlns="http://schemas.openxmlformats.org/spreadsheetml/2006/main">{shared}</sst>'
+    rels = part(data, RELATIONS).replace(
+        "</Relationships>",
+        f'<Relationship Id="s" Type="{TYPES}/sharedStrings" Target="sharedStrings.xml"/></Relationships>',
+    )
+    moved = with_part(with_part(data, SHEET, sheet), "xl/sharedStrings.xml", texts)
+    assert text(with_part(moved, RELATIONS, rels)) == expected
 
 
 @pytest.mark.parametrize("code", ["General", "0.00", "#,##0", "yyyy-mm-dd", "h:mm", "@", "", "0.00E+00", '"x', "[Red]"])

@@ -91,7 +91,8 @@ def inline(spans: Iterable[Span], *, plain: bool = False) -> str:
     for place, span in enumerate(joined):
         text = span.text
         if span.script and (words := text.strip()):
-            after = joined[place + 1].text[:2] if place + 1 < len(joined) else ""
+            following = joined[place + 1] if place + 1 < len(joined) else Span("")
+            after = "" if following.script else following.text[:2]
             text = text.replace(words, raised(SUP if span.script > 0 else SUB, words, before, after))
         if not span.script and not plain and span.text.strip():
             marks = "~~" * span.struck + "**" * span.bold + "*" * span.italic

@@ -40,6 +40,7 @@ def raised(kind: str, text: str, before: str, after: str) -> str:
         return f" {text} " if before[-1:].isalnum() else text
     sign = "^" if kind == SUP else "_"
     simple = _SIMPLE.fullmatch(text) or (text.startswith("(") and text.endswith(")"))
+    simple = simple and not (text[-1].isdigit() and after[:1].isdigit())
     return sign + text if simple else f"{sign}({text})"
 
 

@@ -115,7 +115,8 @@ class Inline:
                 lower = place + 2
                 text = f" {text}" if before[-1:].isdigit() else text
             elif piece.kind in (SUP, SUB, NOTE):
-                after = self.pieces[place + 1].text[:2] if place + 1 < len(self.pieces) else ""
+                following = self.pieces[place + 1] if place + 1 < len(self.pieces) else None
+                after = following.text[:2] if following and following.kind not in (SUP, SUB) else ""
                 text = raised(piece.kind, text, before, after)
             resolved.append(Piece(BREAK if piece.kind == BREAK else "", text, piece.style))
             before = (before + text[-60:])[-60:]

@@ -32,7 +32,8 @@ _LINE_NUMBERS = (
 )
 _FORMULAS = ".katex-html, .MathJax_Preview, span.MathJax"
 """Formulas as they are drawn. Their MathML or TeX stands beside them."""
-_EXAMINED = f"button, noscript, math, {_FORMULAS}, a[href^='#'], a.anchor, {_LINE_NUMBERS}"
+_TEX = "script[type^='math/tex']"
+_EXAMINED = f"button, noscript, math, {_TEX}, {_FORMULAS}, a[href^='#'], a.anchor, {_LINE_NUMBERS}"
 _NUMBERED = re.compile(r"[\s\d.:|…+-]*")
 _PERMALINK = re.compile(r"[\s¶#§🔗]*")
 _ASKS_FOR_SCRIPTS = re.compile(r"java\s?script", re.IGNORECASE)
@@ -154,6 +155,8 @@ def _examined(tree: Any) -> tuple[set[int], dict[int, str]]:
     for node in tree.css(_EXAMINED):
         if node.tag == "math":
             replaced[node.mem_id] = linear(node)
+        elif node.tag == "script":
+            replaced[node.mem_id] = f"${' '.join(node.text().split())}$"
         elif _is_left_out(node):
             left_out.add(node.mem_id)
             if node.tag == "td" and node.next is not None and node.next.tag == "td":  # code beside its line's number
@@ -183,9 +186,26 @@ def _is_action(button: Any) -> bool:
     if attributes.get("type") in ("submit", "reset"):
         return True
     words = button.text(separator=" ").split()
-    if len(words) > 3 or words[-1:] == ["?"] or _DISCLOSES.search(attributes.get("class") or ""):
+    classes = f"{attributes.get('class')} {button.parent.attributes.get('class')}"
+    if len(words) > 3 or words[-1:] == ["?"] or _DISCLOSES.search(classes):
         return False
-    following = button.next
+    following = _next(button)
+    if following is None and button.parent.tag == "div" and not _has_before(button):
+        following = _next(button.parent)  # an accordion's heading, alone in an element
+        return following is None or following.tag != "div" or not following.text().strip()
+    return following is None or following.tag == "button" or not following.text().strip()
+
+
+def _has_before(node: Any) -> bool:
+    before = node.prev
+    return before is not None and (
+        before.is_element_node or (before.is_text_node and bool(before.text_content.strip()))
+    )
+
+
+def _next(node: Any) -> Any:
+    """Return the element or the words behind a node, if they are near."""
+    following = node.next
     for _ in range(5):
         if (
             following is None
@@ -194,7 +214,7 @@ def _is_action(button: Any) -> bool:
         ):
             break
         following = following.next
-    return following is None or following.tag == "button" or not following.text().strip()
+    return following
 
 
 def _metadata(tree: Any) -> dict[str, Any]:
@@ -225,8 +245,8 @@ def _write(root: Any, writer: MarkdownWriter, left_out: set[int], replaced: dict
         if tag == "-text":
             writer.text(node.text_content)
         elif node.is_element_node and (not left_out or node.mem_id not in left_out):
-            if tag == "math":
-                writer.text(replaced.get(node.mem_id, ""))
+            if node.mem_id in replaced:
+                writer.text(replaced[node.mem_id])
             elif writer.start(tag, node.attributes if tag in ATTRIBUTED else {}):
                 if (child := node.first_child) is not None:
                     above.append(node)

@@ -9,6 +9,7 @@ import re
 from collections.abc import Callable, Mapping
 from typing import ClassVar, TypeAlias
 
+from embedpipe.files._numbers import formatted
 from embedpipe.files._scripts import NOTE, SUB, SUP
 from embedpipe.files.html._blocks import MAX_LEVELS, Block, Box, OpenCell, OpenTable, code, paragraphs, rendered, table
 from embedpipe.files.html._inline import BOLD, CODE, ITALIC, STRUCK, Inline
@@ -19,12 +20,12 @@ End: TypeAlias = Callable[[], None]
 _SKIPPED = frozenset("head title script style template nav iframe object embed noframes rp math".split())  # noqa: SIM905
 """Elements whose content is no text of the page."""
 
-ATTRIBUTED = frozenset("a code dl img input li ol option pre sup sub table td th ul listing".split())  # noqa: SIM905
+ATTRIBUTED = frozenset("a code dl img input li ol optgroup option pre sup sub table td th ul listing".split())  # noqa: SIM905
 """The elements whose attributes matter."""
 
 _BLOCKS = """
 address article aside body center details dialog div fieldset figcaption figure footer form header hgroup legend main
-optgroup p search section summary
+p search section summary
 """.split()  # noqa: SIM905 - read as a list of words
 _STYLES = {
     **dict.fromkeys(("b", "strong"), BOLD),
@@ -41,6 +42,7 @@ _MAX_OPTIONS = 30
 _MAX_MARK = 3
 _NOTE = re.compile(r"foot-?note|\bfn|note-?ref|reference|\bcit|endnote", re.IGNORECASE)
 _LANGUAGE = re.compile(r"(?:^|\s)(?:language-|lang-|highlight-source-|highlight-|brush: ?)([\w+#.-]{1,20})")
+_LETTERS = {"a": "lowerLetter", "A": "upperLetter", "i": "lowerRoman", "I": "upperRoman"}
 _INTEGER = re.compile(r"\s*([0-9]{1,6})(?![0-9])", re.ASCII)
 _UNPRINTABLE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\xad\ufeff\ufffe\uffff]")
 
@@ -57,9 +59,7 @@ class _List:
         if self.number is None:
             return "- "
         number, self.number = self.number, self.number + 1
-        if self._letters in ("a", "A") and 1 <= number <= 26:
-            return f"{chr(ord(self._letters) + number - 1)}. "
-        return f"{number}. "
+        return f"{formatted(number, _LETTERS.get(self._letters, ''))}. "
 
 
 class MarkdownWriter:
@@ -377,7 +377,7 @@ class MarkdownWriter:
             self._inline.add_mark(NOTE, text, self._style)
 
     def _image(self, tag: str, attributes: Attributes) -> End:
-        self.text(attributes.get("alt") or "")
+        self.text(attributes.get("alt") or attributes.get("title") or "")
         return self._nothing
 
     def _quote(self, tag: str, attributes: Attributes) -> End:
@@ -436,11 +436,17 @@ class MarkdownWriter:
             options = self._selected
         self.text(", ".join(options) + " ")
 
+    def _group(self, tag: str, attributes: Attributes) -> End:
+        if self._options is not None and (label := attributes.get("label")):
+            self._options.append(" ".join(label.split()))
+        return self._block(tag, attributes)
+
     def _option(self, tag: str, attributes: Attributes) -> End:
         if self._options is None or len(self._muted) > 50:
             return self._nothing
         self._apart()
         self._muted.append(False)
+        self.text(f"{attributes.get('label') or ''} ")
         return self._end_selected if "selected" in attributes else self._end_option
 
     def _end_option(self) -> None:
@@ -505,7 +511,7 @@ class MarkdownWriter:
         **dict.fromkeys(("thead", "tbody", "tfoot"), _part),
         **dict.fromkeys(("td", "th"), _cell),
         **dict.fromkeys(("sup", "sub"), _script),
-        **dict.fromkeys(("button", "output", "meter", "progress"), _spaced),
+        **dict.fromkeys(("button", "output", "meter", "progress", "video", "audio", "canvas"), _spaced),
         **dict.fromkeys(("span", "time", "label", "small"), _span),
         "a": _link,
         "blockquote": _quotation,
@@ -516,6 +522,7 @@ class MarkdownWriter:
         "img": _image,
         "input": _input,
         "li": _item,
+        "optgroup": _group,
         "option": _option,
         "q": _quote,
         "rt": _reading,

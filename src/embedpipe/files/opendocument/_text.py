@@ -30,7 +30,10 @@ _BLANK = re.compile(r"[ \t\r\n]+")
 _NUMBER = re.compile(r"-?[0-9]{1,9}(?:\.[0-9]{1,9})?")
 _NOT_TEXT = frozenset(
     [f"{TEXT}tracked-changes", f"{OFFICE}forms", f"{OFFICE}annotation-end", f"{OFFICE}scripts", f"{TEXT}script"]
-    + [TEXT + name for name in ("sequence-decls", "variable-decls", "user-field-decls", "dde-connection-decls")]
+    + [
+        TEXT + name
+        for name in ("sequence-decls", "variable-decls", "user-field-decls", "dde-connection-decls", "ruby-text")
+    ]
 )
 
 
@@ -193,8 +196,6 @@ class Text:
                 self._note(child, line)
             elif tag == f"{OFFICE}annotation":
                 self._comment(child)
-            elif tag == f"{TEXT}ruby-text":
-                line.spans += [Span("("), Span("".join(child.itertext())), Span(")")]
             elif tag.startswith(DRAW) or tag == _MATH:
                 self._drawn(child, line)
             elif tag not in _NOT_TEXT:

@@ -18,14 +18,21 @@ _DGM = "{http://schemas.openxmlformats.org/drawingml/2006/diagram}"
 _V = "{urn:schemas-microsoft-com:vml}"
 _O = "{urn:schemas-microsoft-com:office:office}"
 
+_SAYING = (f"{W}t", f"{_A}t", f"{W}sym", f"{_C}chart", f"{_DGM}relIds", f"{_V}textpath", "{*}oMath")
 _DESCRIBED = (f"{_WP}docPr", f"{_V}shape", f"{_V}rect", f"{_V}group")
 
 
 def chosen(element: Any) -> Any:
-    """Return one of the alternatives of mc:AlternateContent. They say the same for newer and older programs."""
-    found = element.find(f"{MC}Choice")
-    found = element.find(f"{MC}Fallback") if found is None or not len(found) else found
-    return () if found is None else found
+    """Return one of the alternatives of mc:AlternateContent. They say the same for newer and older programs.
+
+    The first one counts that is read. One of an unknown kind holds nothing but pictures.
+    """
+    found = (*element.iterfind(f"{MC}Choice"), *element.iterfind(f"{MC}Fallback"))
+    return next((one for one in found if _says_something(one)), found[0] if found else ())
+
+
+def _says_something(element: Any) -> bool:
+    return next(element.iter(*_SAYING), None) is not None
 
 
 @dataclass(slots=True)

@@ -279,12 +279,10 @@ class Text:
             self._write(f"[^{self._marks[kind, name]}]", line, PLAIN)
 
     def _ruby(self, element: Any, line: _Line, shown: RunFormat) -> None:
-        base, reading = element.find(f"{W}rubyBase"), element.find(f"{W}rt")
+        """Write the words. Their reading stands above them, and would divide the sentence for every search."""
+        base = element.find(f"{W}rubyBase")
         if base is not None:
             self._inline(base, line)
-        words = "" if reading is None else "".join(part.text or "" for part in reading.iter(f"{W}t"))
-        if words:
-            self._write(f"({words})", line, shown)
 
     def _alternate(self, element: Any, line: _Line, shown: RunFormat) -> None:
         self._content(chosen(element), line, shown)

@@ -17,7 +17,7 @@ from embedpipe.files.html._inline import BOLD, CODE, ITALIC, STRUCK, Inline
 Attributes: TypeAlias = Mapping[str, str | None]
 End: TypeAlias = Callable[[], None]
 
-_SKIPPED = frozenset("head title script style template nav iframe object embed noframes rp math".split())  # noqa: SIM905
+_SKIPPED = frozenset("head title script style template nav iframe object embed noframes rp rt rtc math".split())  # noqa: SIM905
 """Elements whose content is no text of the page."""
 
 ATTRIBUTED = frozenset("a code dl img input li ol optgroup option pre sup sub table td th ul listing".split())  # noqa: SIM905
@@ -83,7 +83,6 @@ class MarkdownWriter:
         self._tables: list[OpenTable] = []
         self._options: list[str] | None = None
         self._selected: list[str] = []
-        self._readings: list[str] | None = None
         self._raised = 0
         self._is_note = False
         self._link_start = -1  # how many pieces the paragraph had where the open link began
@@ -459,30 +458,6 @@ class MarkdownWriter:
         self._end_option()
         self._selected = (self._options or [])[-1:]
 
-    # Readings above words, which follow the words in brackets
-
-    def _ruby(self, tag: str, attributes: Attributes) -> End:
-        if self._readings is not None:
-            return self._nothing
-        self._readings = []
-        return self._end_ruby
-
-    def _end_ruby(self) -> None:
-        readings, self._readings = self._readings, None
-        if readings:
-            between = " " if max(readings[0]) < "\u3000" else ""  # Pinyin has a syllable for each letter
-            self.text(f"({between.join(readings)})")
-
-    def _reading(self, tag: str, attributes: Attributes) -> End:
-        if self._readings is None or self._verbatim is not None:
-            return self._nothing
-        self._apart()
-        return self._end_reading
-
-    def _end_reading(self) -> None:
-        if (text := self._joined().plain()) and self._readings is not None:
-            self._readings.append(text)
-
     # Drawings, of which only the words are written
 
     def _drawing(self, tag: str, attributes: Attributes) -> End:
@@ -525,8 +500,6 @@ class MarkdownWriter:
         "optgroup": _group,
         "option": _option,
         "q": _quote,
-        "rt": _reading,
-        "ruby": _ruby,
         "select": _select,
         "svg": _drawing,
         "table": _table,

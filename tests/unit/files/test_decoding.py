@@ -101,10 +101,15 @@ def test_the_encoding_can_be_given(data: bytes, encoding: str, text: str) -> Non
     assert "encoding_confidence" not in document.metadata
 
 
-@pytest.mark.parametrize("encoding", ["klingon", "base64", "", "utf\0", "é"])
+@pytest.mark.parametrize("encoding", ["klingon", "base64", "", "é"])
 def test_an_unknown_encoding_is_named(encoding: str) -> None:
     with pytest.raises(ConfigurationError, match=r"a\.txt: no encoding has the name .*such as 'cp1252'"):
         document_of(b"x", name="a.txt", options=ReadOptions(encoding=encoding))
+
+
+def test_an_encodings_name_has_no_nul_character() -> None:
+    with pytest.raises(ConfigurationError, match="has a NUL character at position 3"):
+        ReadOptions(encoding="utf\0")
 
 
 RANDOM = random.Random(3)

@@ -60,6 +60,7 @@ _WESTERN = re.compile(
     "[\x00-\x7f]*(?:(?:(?<=[A-Za-z])[ß-öø-ÿœ]{1,2}|(?<![A-Za-z])[À-ÖØ-Þà-öø-ÿ]|[€£°§©®™«»·½¼¾²³µ±¿¡“”„‘’‚–—…•])"
     "(?![À-ÿ])[\x00-\x7f]*)+"
 )
+_PRICE = re.compile(rb"(?<=[0-9])\xa4|(?<=[0-9] )\xa4|\xa4(?= ?[0-9])")
 ANSI = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b\n]{0,1000}(?:\x07|\x1b\\)|[ -/]*[0-Z\\^-~])")
 """The escape sequences of terminals: colors, moves of the cursor, links."""
 _CONTROL = re.compile("[\x00-\x08\x0b\x0e-\x1f\x7f-\x9f\ufffe\uffff]")
@@ -216,6 +217,8 @@ def _guessed(data: bytes, name: str) -> Parsed:
         if guess["encoding"] and not _mixes_scripts(excerpt[:_MAX_WHOLE], guess["encoding"])
     }
     codec, certain = _best(found, excerpt[:_MAX_WHOLE])
+    if _is_latin_9(excerpt[:_MAX_WHOLE]):
+        codec, certain = "iso8859-15", True
     text = _strictly(data, codec) if certain else None
     if text is None:
         raise InputError(
@@ -259,6 +262,15 @@ def _western(data: bytes) -> str | None:
     """
     text = _strictly(data, "cp1252")
     return text if text is not None and _WESTERN.fullmatch(text) else None
+
+
+def _is_latin_9(data: bytes) -> bool:
+    """Return whether the text is Western, and has a euro sign of ISO 8859-15 beside each price."""
+    prices = len(_PRICE.findall(data))
+    if not prices or prices < data.count(b"\xa4"):
+        return False
+    text = data.decode("iso8859-15", "replace")
+    return _CONTROL.search(text) is None and _WESTERN.fullmatch(text) is not None
 
 
 def _first_wrong(data: bytes) -> int:

@@ -35,6 +35,8 @@ def test_unicode_with_and_without_a_mark(text: str, codec: str) -> None:
     ("text", "codec"),
     [
         (GERMAN, "cp1252"),
+        (GERMAN, "iso8859-15"),
+        ("Prix: 5 €", "iso8859-15"),
         (POLISH, "cp1250"),
         (POLISH, "iso8859-2"),
         (RUSSIAN, "cp1251"),

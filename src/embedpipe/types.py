@@ -27,7 +27,8 @@ Parent: TypeAlias = Literal["section", "document"]
 class Location(NamedTuple):
     """Where a part of a document's text comes from: a page, a slide, a sheet and row.
 
-    Every chunk that begins at offset `start` or behind it gets `metadata`, up to the next location.
+    Every chunk that begins at offset `start` or behind it gets `metadata`, up to the next location. A chunk that goes
+    on into further locations also gets the last value of each whole number, as in `row_end`.
     """
 
     start: int

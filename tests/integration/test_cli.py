@@ -305,7 +305,7 @@ def test_office_files_and_what_is_wrong_with_some(command: Command, tmp_path: Pa
     assert sorted(Path(name).name for name in report["failures"]) == ["broken.docx", "scan.pdf"]
     [hit] = command("search", "black tea", "-k", 1, "--filter", '{"suffix": ".pdf"}', "--json").json["results"]
     dates = dict.fromkeys(("created", "modified"), "2000-01-01T00:00:00+00:00")
-    assert hit["metadata"] == {"name": "manual.pdf", "suffix": ".pdf", "pages": 2, "page": 1, **dates}
+    assert hit["metadata"] == {"name": "manual.pdf", "suffix": ".pdf", "pages": 2, "page": 1, "page_end": 2, **dates}
     assert "] p. 1" in command("search", "black tea", "-k", 1, "--filter", '{"suffix": ".pdf"}').out
     shown = command("ingest", tmp_path / "scan.pdf")
     assert "nothing was ingested, 1 failed" in shown.out

@@ -17,15 +17,19 @@ _NAMES = 5
 _LINES = 20
 
 
-def not_taken(passed_over: Iterable[PassedOver]) -> list[PassedOver]:
-    """Return what a person may miss: all that was passed over but empty and hidden files."""
-    return [each for each in passed_over if each.reason not in _HARMLESS]
+def not_taken(passed_over: Iterable[PassedOver], *, skip_unknown: bool = False) -> list[PassedOver]:
+    """Return what a person may miss: all that was passed over but empty and hidden files.
+
+    With `skip_unknown`, files of a suffix that is not read do not count either. A broken link still does.
+    """
+    harmless = (*_HARMLESS, "unknown suffix") if skip_unknown else _HARMLESS
+    return [each for each in passed_over if each.reason not in harmless]
 
 
 def remarks(document: Document) -> dict[str, Any]:
     """Return what a file's text lacks, and how sure its encoding is. Most files have nothing of that."""
     keys = ("left_out", "pages_without_text", "encoding_confidence")
-    found = {key: document.metadata[key] for key in keys if document.metadata.get(key)}
+    found = {key: document.metadata[key] for key in keys if document.metadata.get(key) not in (None, [])}
     return {**found, "encoding": document.metadata.get("encoding")} if "encoding_confidence" in found else found
 
 
@@ -41,12 +45,10 @@ def passed_over_json(passed_over: Sequence[PassedOver]) -> dict[str, Any]:
 
 def print_passed_over(passed_over: Sequence[PassedOver], *, skip_unknown: bool) -> None:
     """Print what was passed over by kind, the most frequent first. Of each kind, some are named."""
-    missed = [] if skip_unknown else not_taken(passed_over)
+    missed = not_taken(passed_over, skip_unknown=skip_unknown)
     if missed:
-        _print(
-            f"not taken: {counted(len(missed), 'file')}. Convert them, or pass --skip-unknown to leave them out.",
-            "yellow",
-        )
+        remedy = "" if skip_unknown else " Convert them, or pass --skip-unknown to leave them out."
+        _print(f"not taken: {counted(len(missed), 'file')}.{remedy}", "yellow")
         _print_kinds(missed)
     harmless = [each for each in passed_over if each.reason in _HARMLESS]
     if harmless:
@@ -90,7 +92,7 @@ def print_remarks(found: Mapping[str, Mapping[str, Any]]) -> None:
     _print_rest(lacking)
     guessed = {name: known for name, known in found.items() if "encoding_confidence" in known}
     if guessed:
-        _print("encoding guessed. If letters are wrong, pass --encoding:")
+        _print("encoding guessed. If letters are wrong, ingest the file alone with --encoding:")
     for name, known in [*guessed.items()][:_LINES]:
         _print(f"  {name}: {known['encoding']}, confidence {known['encoding_confidence']:.2f}")
     _print_rest(guessed)

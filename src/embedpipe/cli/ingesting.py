@@ -111,7 +111,7 @@ def ingest_files(
         print_failures(reading.unread)  # the other failures are in the log
         print_passed_over(found.passed_over, skip_unknown=skip_unknown)
         print_remarks(reading.remarks)
-    return not stats.failures and (skip_unknown or not not_taken(found.passed_over))
+    return not stats.failures and not not_taken(found.passed_over, skip_unknown=skip_unknown)
 
 
 def _remove_lost_records(service: SemanticSearchService, reading: Reading, stats: ProcessingStats) -> None:

@@ -111,8 +111,12 @@ def progress_bar(*columns: ProgressColumn, transient: bool = False) -> Progress:
 
 def _place(metadata: Mapping[str, Any]) -> str:
     """Return where a chunk is in its file, as a person says it: " p. 12", " sheet Prices, row 40"."""
-    named = {"page": "p.", "slide": "slide", "sheet": "sheet", "row": "row"}
-    found = [f"{word} {metadata[key]}" for key, word in named.items() if metadata.get(key) is not None]
+    named = {"page": ("p.", "pp."), "slide": ("slide", "slides"), "sheet": ("sheet", ""), "row": ("row", "rows")}
+    found = []
+    for key, (word, several) in named.items():
+        value, end = metadata.get(key), metadata.get(f"{key}_end")
+        if value is not None:
+            found.append(f"{word} {value}" if end is None else f"{several} {value}–{end}")
     return f" {', '.join(found)}" if found else ""
 
 

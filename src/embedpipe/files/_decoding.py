@@ -71,6 +71,17 @@ _MAX_SAMPLED = 10_000
 _MAX_WHOLE = 100_000
 
 
+def refuse_other_formats(data: bytes, name: str) -> None:
+    """Refuse content that begins as a PDF, an archive, a picture or another format that is no text.
+
+    Raises:
+        InputError: If it does. The message names the format.
+    """
+    for beginning, kind, remedy in BEGINNINGS:
+        if data.startswith(beginning):
+            raise InputError(f"{name} is no text, but {kind}. {remedy}")
+
+
 def decode(data: bytes, name: str, encoding: str | None = None) -> Parsed:
     """Decode a file's content.
 
@@ -87,9 +98,7 @@ def decode(data: bytes, name: str, encoding: str | None = None) -> Parsed:
         InputError: If this is no text, or its encoding cannot be told.
         ConfigurationError: If no encoding has the name `encoding`.
     """
-    for beginning, kind, remedy in BEGINNINGS:
-        if data.startswith(beginning):
-            raise InputError(f"{name} is no text, but {kind}. {remedy}")
+    refuse_other_formats(data, name)
     if encoding is not None:
         return _in_given(data, name, encoding)
     codec, text = _known(data, name)

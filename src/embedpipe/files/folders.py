@@ -43,7 +43,7 @@ class FoundFiles:
         return len(self.files)
 
 
-def found_files(paths: Iterable[Path], *, reader: str | None = None) -> FoundFiles:
+def found_files(paths: Path | str | Iterable[Path | str], *, reader: str | None = None) -> FoundFiles:
     """Find each file named, and all files of a known format below each folder.
 
     A file that is named is taken whatever its suffix. Below a folder, these are passed over: files of unknown suffix,
@@ -51,7 +51,7 @@ def found_files(paths: Iterable[Path], *, reader: str | None = None) -> FoundFil
     devices.
 
     Args:
-        paths: Files and folders.
+        paths: A file or folder, or several.
         reader: "docling" if the files will be read by docling, which knows more formats.
 
     Returns:
@@ -61,14 +61,15 @@ def found_files(paths: Iterable[Path], *, reader: str | None = None) -> FoundFil
         InputError: If a path is not there, or a folder cannot be read: its files would seem to be gone.
     """
     found, folders = FoundFiles(), []
-    for path in paths:
+    for path in [Path(paths)] if isinstance(paths, str | Path) else map(Path, paths):
         if path.is_dir():
             below = [*_below(path, set(known_suffixes(reader)))]
             found.files += sorted(each for each, reason in below if reason is None)
             found.passed_over += sorted(PassedOver(each, reason) for each, reason in below if reason is not None)
             folders.append(path.resolve())
         elif _status(path) is None:
-            raise InputError(f"{path} is not there. Name a file or a folder.")
+            fault = "is a link that leads nowhere" if path.is_symlink() else "is not there"
+            raise InputError(f"{path} {fault}. Name a file or a folder.")
         else:
             found.files.append(path)
     found.passed_over = [each for each in dict.fromkeys(found.passed_over) if not _leads_into(each, folders)]

@@ -39,6 +39,9 @@ def parse(data: bytes, name: str, options: ReadOptions) -> Parsed:
     except ImportError:
         fields = {}
         left_out.append("front matter, which needs PyYAML (pip install 'embedpipe[files]')")
+    except _BrokenError:
+        left_out.append("fields of the front matter: it cannot be read, and stands in the text")
+        return Parsed(decoded.text, decoded.metadata, decoded.locations, left_out)
     if fields is None:
         return decoded
     metadata = {
@@ -47,15 +50,19 @@ def parse(data: bytes, name: str, options: ReadOptions) -> Parsed:
     return Parsed(body, {**metadata, **decoded.metadata}, decoded.locations, left_out)
 
 
-def _toml(matter: str) -> Mapping[str, Any] | None:
+class _BrokenError(Exception):
+    """Front matter that is no YAML or TOML, or holds aliases."""
+
+
+def _toml(matter: str) -> Mapping[str, Any]:
     try:
         return tomllib.loads(matter[3:-3])
-    except (tomllib.TOMLDecodeError, RecursionError):
-        return None
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
+        raise _BrokenError from error
 
 
 def _yaml(matter: str) -> Mapping[str, Any] | None:
-    """Return the fields, None if this is no YAML. Aliases are refused: a few lines of them make gigabytes."""
+    """Return the fields, None if there are none. Aliases are refused: a few lines of them make gigabytes."""
     import yaml  # of the extra "files". Markdown without YAML needs none.
 
     class Loader(yaml.SafeLoader):
@@ -67,8 +74,8 @@ def _yaml(matter: str) -> Mapping[str, Any] | None:
     lines = matter.splitlines()[1:-1]
     try:
         fields = yaml.load("\n".join(lines), Loader)  # noqa: S506 - a SafeLoader
-    except (yaml.YAMLError, ValueError, RecursionError):
-        return None
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        raise _BrokenError from error
     return {str(key): value for key, value in fields.items()} if isinstance(fields, dict) else None
 
 

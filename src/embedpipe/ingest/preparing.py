@@ -6,7 +6,7 @@ import copy
 import hashlib
 import operator
 import re
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -159,20 +159,42 @@ def _located(document: Document, what: str) -> list[str]:
 
 
 def _with_locations(chunks: Sequence[Chunk], locations: Sequence[Location]) -> list[Chunk]:
-    """Add to each chunk's metadata those of the location of its first visible character."""
+    """Add to each chunk's metadata those of the location of its first visible character, and where they end."""
     starts = [location.start for location in locations]
-    places = [bisect_right(starts, beginning) - 1 for beginning in _beginnings(chunks)]
-    return [
-        chunk._replace(metadata={**chunk.metadata, **locations[place].metadata}) if place >= 0 else chunk
-        for chunk, place in zip(chunks, places, strict=True)
-    ]
+    located = []
+    for chunk, beginning in zip(chunks, _beginnings(chunks), strict=True):
+        first, end = bisect_right(starts, beginning) - 1, bisect_left(starts, chunk.end_index)
+        if first >= 0:
+            chunk = chunk._replace(metadata={**chunk.metadata, **_spanned(locations[first:end])})
+        located.append(chunk)
+    return located
+
+
+def _spanned(locations: Sequence[Location]) -> dict[str, Any]:
+    """Return the metadata of the first location, with the last number of what is counted, as in `row_end`.
+
+    A location of another kind, such as another sheet, ends the count.
+    """
+    first = locations[0].metadata
+    spanned, ends = dict(first), dict[str, int]()
+    for _, metadata in locations[1:]:
+        counted = {key: value for key, value in metadata.items() if type(value) is int}
+        if any(value != first.get(key) for key, value in metadata.items() if key not in counted):
+            break
+        for key, value in counted.items():
+            spanned.setdefault(key, value)
+            if spanned[key] != value:
+                ends[f"{key}_end"] = value
+    return {**spanned, **ends}
 
 
 def _with_pages(text: str, chunks: Sequence[Chunk]) -> list[Chunk]:
-    """Add to each chunk's metadata the `page` of its first visible character."""
+    """Add to each chunk's metadata the `page` of its first visible character, and `page_end` if it ends on another."""
     pages = pages_at(text, _beginnings(chunks))
+    last = pages_at(text, (chunk.start_index + len(chunk.text.rstrip()) for chunk in chunks))
     return [
-        chunk._replace(metadata={**chunk.metadata, "page": page}) for chunk, page in zip(chunks, pages, strict=True)
+        chunk._replace(metadata={**chunk.metadata, "page": page} | ({"page_end": end} if end > page else {}))
+        for chunk, page, end in zip(chunks, pages, last, strict=True)
     ]
 
 

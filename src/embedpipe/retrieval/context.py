@@ -11,6 +11,7 @@ from typing import Literal, Protocol
 from embedpipe._checks import MOST_COUNT, Bounds, check_fields, checked_items, checked_kind
 from embedpipe.errors import ConfigurationError
 from embedpipe.retrieval.neighbors import check_neighbors
+from embedpipe.text import PAGE_BREAK
 from embedpipe.types import Metadata, Parent, SearchResult
 
 _MAX_GAP = 8
@@ -57,9 +58,17 @@ class Passage:
         return self.start_index + start, self.start_index + end
 
     def metadata_at(self, start: int) -> Metadata:
-        """Return the metadata, such as the page, of the last chunk that begins at or before `text[start]`."""
+        """Return the metadata of the last chunk that begins at or before `text[start]`, with the page at `start`."""
         starts = [result.chunk.start_index - self.start_index for result in self.results]
-        return self.results[max(bisect_right(starts, start) - 1, 0)].metadata
+        position = max(bisect_right(starts, start) - 1, 0)
+        metadata = self.results[position].metadata
+        if "page_end" not in metadata:
+            return metadata
+        before = self.text[max(starts[position], 0) : start].lstrip()
+        turned = before.count(PAGE_BREAK)
+        labels = () if not turned else ("page_label",)  # of the chunk's first page
+        known = {key: value for key, value in metadata.items() if key not in ("page_end", *labels)}
+        return known | {"page": known["page"] + turned}
 
     @property
     def stretches(self) -> list[tuple[int, int]]:

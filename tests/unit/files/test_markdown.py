@@ -63,9 +63,6 @@ def test_toml_becomes_metadata() -> None:
         "---\n\nA rule above.\n\n---\n\nText.\n",  # rules
         "---\nSome text\n---\nMore.\n",  # a heading below a rule
         "---\ntitle: never closed\n\nText.\n",
-        "---\ntitle: [broken\n---\nText.\n",
-        "---\na: &a [1]\nb: [*a, *a]\n---\nText.\n",
-        "+++\ntitle = broken\n+++\nText.\n",
         "---\ntitle: no text\n---\n",
         "Text.\n\n---\ntitle: later\n---\n",
         "---\na: " + "x" * 70_000 + "\n---\nText.\n",
@@ -75,6 +72,21 @@ def test_what_is_no_front_matter_stays_text(text: str) -> None:
     document = document_of(text.encode(), name="tea.md")
     assert document.text == text
     assert set(document.metadata) == {"name", "suffix"}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "---\ntitle: [broken\n---\nText.\n",
+        "---\ntitle: Tea: green\n---\nText.\n",
+        "---\na: &a [1]\nb: [*a, *a]\n---\nText.\n",
+        "+++\ntitle = broken\n+++\nText.\n",
+    ],
+)
+def test_front_matter_that_cannot_be_read_stays_text_and_is_told(text: str) -> None:
+    document = document_of(text.encode(), name="tea.md")
+    assert document.text == text
+    assert document.metadata["left_out"] == ["fields of the front matter: it cannot be read, and stands in the text"]
 
 
 @pytest.mark.parametrize("ends", ["\n", "\r\n", "\r"])

@@ -12,16 +12,19 @@ from embedpipe.files.parsed import Parsed, joined
 from embedpipe.ingest import DocumentPreparer, IngestSettings
 from embedpipe.storage.write import Known
 from embedpipe.testing import FakeEmbeddingModel
-from embedpipe.types import Chunk, Location
+from embedpipe.retrieval.context import ContextSettings, build_context
+from embedpipe.types import Chunk, Location, SearchResult
 
 GENERATOR = EmbeddingGenerator(FakeEmbeddingModel(dimensions=8))
 PREPARER = DocumentPreparer(IngestSettings(chunker=RecursiveChunker(chunk_size=12)), GENERATOR.model, GENERATOR.spec)
 TEXT = "Green tea.\n\nBlack tea.\n\nWhite tea."
 
 
-def chunks_of(document: Document) -> Sequence[Chunk]:
+def chunks_of(document: Document, *, size: int = 12) -> Sequence[Chunk]:
+    settings = IngestSettings(chunker=RecursiveChunker(chunk_size=size))
+    preparer = DocumentPreparer(settings, GENERATOR.model, GENERATOR.spec)
     failures: dict[str, EmbedPipeError] = {}
-    prepared = PREPARER.prepare(PREPARER.rows([document], failures), Known({}, set()), failures)
+    prepared = preparer.prepare(preparer.rows([document], failures), Known({}, set()), failures)
     assert not failures
     return prepared[0].chunks
 
@@ -33,6 +36,32 @@ def test_a_chunk_gets_the_metadata_of_the_location_that_it_begins_in() -> None:
         {"title": "all"},
         {"title": "own", "slide": 2},
         {"title": "all", "slide": 3},
+    ]
+
+
+def test_a_chunk_says_where_it_ends_too() -> None:
+    locations = [
+        Location(0, {"sheet": "Tea"}),
+        Location(0, {"sheet": "Tea", "row": 2}),
+        Location(12, {"sheet": "Tea", "row": 3}),
+        Location(24, {"sheet": "Prices", "row": 9}),
+    ]
+    (chunk,) = chunks_of(Document(id="a", text=TEXT, locations=locations), size=100)
+    assert chunk.metadata == {"sheet": "Tea", "row": 2, "row_end": 3}
+    (chunk,) = chunks_of(Document(id="a", text=TEXT.replace("\n\n", "\n\f")), size=100)
+    assert chunk.metadata == {"page": 1, "page_end": 3}
+
+
+def test_a_citation_has_the_page_of_its_quotation() -> None:
+    text = "Green tea.\n\fBlack tea.\n\fWhite tea."
+    (chunk,) = chunks_of(Document(id="a", text=text, metadata={"page_label": "iv"}), size=100)
+    ((passage, *_), _) = build_context([SearchResult(chunk=chunk, score=1.0)], ContextSettings(max_tokens=None))
+    pages = [passage.metadata_at(text.index(word)) for word in ("Green", "tea", "Black", "White")]
+    assert [(page["page"], page.get("page_label"), "page_end" in page) for page in pages] == [
+        (1, "iv", False),
+        (1, "iv", False),
+        (2, None, False),
+        (3, None, False),
     ]
 
 

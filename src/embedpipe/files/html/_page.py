@@ -11,7 +11,7 @@ from typing import Any
 
 from embedpipe._optional import require
 from embedpipe.errors import InputError
-from embedpipe.files._decoding import codec_of, decode
+from embedpipe.files._decoding import codec_of, decode, refuse_other_formats
 from embedpipe.files.html._formulas import linear
 from embedpipe.files.html._limits import check_nesting
 from embedpipe.files.html._writer import ATTRIBUTED, MarkdownWriter
@@ -59,6 +59,7 @@ def parse(data: bytes, name: str, options: ReadOptions) -> Parsed:
     """
     if len(data) > MAX_BYTES:
         raise InputError(f"{name} is over {MAX_BYTES >> 20} MB of HTML. Cut it into several files.")
+    refuse_other_formats(data, name)
     page = decoded(data, name, options.encoding)
     found = markdown(page.text)
     if options.main_content:

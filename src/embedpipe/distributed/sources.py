@@ -31,7 +31,7 @@ class Columns:
         metadata: A column of mappings, or of JSON objects as text. It may be missing in the dataset.
         keys: Columns that become metadata keys of the same names. Numbers, strings, booleans, lists and mappings are
             taken as they are.
-        locations: A column of each document's locations, as JSON. It may be missing in the dataset.
+        locations: A column of each document's locations, as the datasets of this module have it. It may be missing.
         error: A column with the reason why a document could not be read. It may be missing in the dataset.
     """
 
@@ -39,7 +39,7 @@ class Columns:
     text: str = "text"
     metadata: str | None = "metadata"
     keys: Sequence[str] = ()
-    locations: str | None = "locations"
+    locations: str | None = "_locations"
     error: str | None = "error"
 
     def __post_init__(self) -> None:
@@ -84,7 +84,8 @@ class Columns:
         Raises:
             InputError: If an id is not a str, a text is not a str or None, or metadata is no mapping.
         """
-        names = dict.fromkeys([self.id, self.text, *self.keys, *filter(None, [self.metadata, self.locations])])
+        located = self.locations if self.locations in table.column_names else None
+        names = dict.fromkeys([self.id, self.text, *self.keys, *filter(None, [self.metadata, located])])
         return [self._document(row) for row in table.select(list(names)).to_pylist()]
 
     def _document(self, row: Mapping[str, Any]) -> Document:
@@ -97,8 +98,8 @@ class Columns:
             raise InputError(f"The column {self.text!r} holds {text!r:.100}, which is no text. Cast the column.")
         keyed = {key: row[key] for key in self.keys}
         metadata = _mapping(row[self.metadata], row[self.id]) if self.metadata else {}
-        located = json.loads(row[self.locations] or "[]") if self.locations else []
-        locations = [Location(start, values) for start, values in located]
+        located = row.get(self.locations) if self.locations else None
+        locations = tuple(Location(start, values) for start, values in json.loads(located or "[]"))
         return Document(id=row[self.id], text=text or "", metadata={**metadata, **keyed}, locations=locations)
 
 
@@ -154,7 +155,7 @@ def _rows(row: Mapping[str, Any], options: ReadOptions) -> list[dict[str, Any]]:
     try:
         documents = documents_of(row["bytes"], name=path, options=options)
     except InputError as error:
-        return [{"id": path, "text": "", "metadata": "{}", "locations": "[]", "error": str(error)}]
+        return [{"id": path, "text": "", "metadata": "{}", "_locations": "[]", "error": str(error)}]
     return [{**_row(document), "error": None} for document in documents]
 
 
@@ -163,5 +164,5 @@ def _row(document: Document) -> dict[str, Any]:
         "id": document.id,
         "text": document.text,
         "metadata": json.dumps(dict(document.metadata)),
-        "locations": json.dumps(list(document.locations)),
+        "_locations": json.dumps(list(document.locations)),
     }

@@ -74,7 +74,7 @@ def _request(data: bytes, *, suffix: str, name: str, options: ReadOptions) -> li
 
 
 def _parsed(record: dict[str, Any]) -> Parsed:
-    locations = [Location(start, metadata) for start, metadata in record["locations"]]
+    locations = tuple(Location(start, metadata) for start, metadata in record["locations"])
     return Parsed(record["text"], record["metadata"], locations, record["left_out"], record["id"])
 
 

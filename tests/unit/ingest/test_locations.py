@@ -10,9 +10,9 @@ from embedpipe import Document, EmbeddingGenerator, RecursiveChunker
 from embedpipe.errors import EmbedPipeError
 from embedpipe.files.parsed import Parsed, joined
 from embedpipe.ingest import DocumentPreparer, IngestSettings
+from embedpipe.retrieval.context import ContextSettings, build_context
 from embedpipe.storage.write import Known
 from embedpipe.testing import FakeEmbeddingModel
-from embedpipe.retrieval.context import ContextSettings, build_context
 from embedpipe.types import Chunk, Location, SearchResult
 
 GENERATOR = EmbeddingGenerator(FakeEmbeddingModel(dimensions=8))

@@ -55,7 +55,7 @@ def read_url(url: str) -> DatabaseURL:
     pooled = parsed.query.get("pgbouncer")
     if pooled not in (None, "true", "false"):
         raise ConfigurationError(
-            "pgbouncer in the database URL is neither true nor false. Write pgbouncer=true or pgbouncer=false."
+            "pgbouncer in the database URL is neither true nor false. Write pgbouncer=true or false."
         )
     secrets = Secrets({name: value for name, value in parsed.query.items() if name in SECRET_OPTIONS})
     password = secrets.pop("password", None)

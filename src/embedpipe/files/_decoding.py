@@ -51,7 +51,9 @@ cp949 euc_kr koi8-r koi8-u iso8859-2 iso8859-5 iso8859-7 iso8859-15 cp437 cp850 
 _OF_SEVERAL_BYTES = ("cp932", "euc_jis_2004", "gb18030", "big5hkscs", "cp949", "euc_kr")
 
 _NOT_LATIN = "cp1251 koi8-r koi8-u cp866 iso8859-5 cp1253 iso8859-7 cp1255 cp1256 cp874".split()  # noqa: SIM905
-_MIXED = re.compile(r"(?<=[A-Za-z])[\u0370-\u06ff\u0e00-\u0e7f]+|[\u0370-\u06ff\u0e00-\u0e7f]+(?=[A-Za-z])")
+_FOREIGN = r"[\u0370-\u06ff\u0e00-\u0e7f]"
+_MIXED = re.compile(rf"(?<=[A-Za-z]){_FOREIGN}+|(?<!{_FOREIGN}){_FOREIGN}+(?=[A-Za-z])")
+"""Each run is looked at once, from its beginning."""
 _NOT_ASCII = re.compile(r"[^\x00-\x7f]+")
 
 _XML = re.compile(rb"""\s*<\?xml[^>]{0,200}?\sencoding\s*=\s*["']([A-Za-z][\w.:-]{0,40})["']""")

@@ -17,7 +17,7 @@ from embedpipe.types import Location
 
 MAX_BYTES = 32 * 2**20
 
-_DECLARATION = re.compile(r"\s*<\?xml[^>]*\?>")
+_DECLARATION = re.compile(r"<\?xml[^>]*\?>")
 _ENTITY = re.compile(r"&([A-Za-z][A-Za-z0-9]{1,30};)")
 _OF_XML = frozenset(("amp;", "lt;", "gt;", "quot;", "apos;"))
 _XHTML = "{http://www.w3.org/1999/xhtml}html"
@@ -42,7 +42,9 @@ def parse(data: bytes, name: str, options: ReadOptions) -> Parsed:
     if len(data) > MAX_BYTES:
         raise InputError(f"{name} is over {MAX_BYTES >> 20} MB of XML. Cut it into several files.")
     source = decode(data, name, options.encoding)
-    text = _DECLARATION.sub("", source.text, count=1).lstrip()
+    text = source.text.lstrip()
+    declared = _DECLARATION.match(text)
+    text = text[declared.end() :].lstrip() if declared else text
     try:
         root = _office.xml(_ENTITY.sub(_character, text).encode("utf-8", "replace"))
     except SyntaxError as error:

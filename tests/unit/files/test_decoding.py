@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import builtins
+import contextlib
 import random
 import re
 from typing import Any
@@ -179,3 +180,9 @@ def test_without_chardet_the_message_names_the_extra(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(builtins, "__import__", without)
     with pytest.raises(InputError, match=r"a\.txt is not UTF-8 text \(byte 2\).*pip install 'embedpipe\[files\]'"):
         decode(GERMAN.encode("cp1252"), "a.txt")
+
+
+@pytest.mark.parametrize("unit", [b"\xe4", b"a\xe4", b"\xa4 ", b"5 \xa4", b"\x81\x82"])
+def test_the_guess_takes_steps_as_the_text_grows(unit: bytes) -> None:
+    with contextlib.suppress(InputError):  # in steps that grow with the square, this would take hours
+        decode(unit * 300_000, "a.txt")

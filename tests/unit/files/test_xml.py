@@ -116,3 +116,8 @@ def test_no_external_entity_is_read(tmp_path: object) -> None:
     except InputError as error:
         text = str(error)
     assert "root:" not in text
+
+
+@pytest.mark.parametrize("source", [" " * 1_000_000 + "<a>x</a>", "<a>x" + " " * 1_000_000 + "</a>"])
+def test_blanks_take_steps_as_they_grow(source: str) -> None:  # with the square, the parser would be ended
+    assert document_of(source.encode(), name="a.xml").text == "a\nx\n"

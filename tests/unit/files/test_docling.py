@@ -80,7 +80,7 @@ def docling(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 )
 def test_what_docling_knows_is_read_by_docling(name: str, text: str, locations: list[Location]) -> None:
     document = document_of(b"tea_time|two" if locations else b"tea_time", name=name, options=DOCLING)
-    assert (document.text, document.locations) == (text, locations)
+    assert (document.text, list(document.locations)) == (text, locations)
     assert [value for key, value in document.metadata.items() if key in ("pages", "slides", "sheets")] == (
         [2] if locations else []
     )

@@ -92,7 +92,7 @@ def inline(spans: Iterable[Span], *, plain: bool = False) -> str:
         text = span.text
         if span.script and (words := text.strip()):
             following = joined[place + 1] if place + 1 < len(joined) else Span("")
-            after = "" if following.script else following.text[:2]
+            after = ("", "^", "_")[following.script] + following.text[:2]
             text = text.replace(words, raised(SUP if span.script > 0 else SUB, words, before, after))
         if not span.script and not plain and span.text.strip():
             marks = "~~" * span.struck + "**" * span.bold + "*" * span.italic

@@ -20,7 +20,7 @@ _WORD = re.compile(
 )
 """A word, in place of a unit, a variable or a function."""
 _IN_PARENTHESES = re.compile(r"\(([^()]*)\)$")
-_ELEMENT = re.compile(r"[A-Z][a-z]?(?![a-z])")
+_ELEMENT = re.compile(r"_?[A-Z][a-z]?(?![a-z])|_\d")
 
 
 def raised(kind: str, text: str, before: str, after: str) -> str:

@@ -52,6 +52,7 @@ def test_pages_are_read_as_browsers_do(page: str, text: str) -> None:
         ("SO<sub>4</sub><sup>2−</sup>", "SO_4^2−"),
         ("x<sub>i</sub><sup>2</sup>", "x_i^2"),
         ("<sup>14</sup>C", "^14C"),
+        ("<sup>235</sup><sub>92</sub>U", "^235_92U"),
         ("1<sup>1</sup>/<sub>2</sub> cups", "1 1/2 cups"),
         ("sin<sup>2</sup> x", "sin^2 x"),
         ('<a href="/x">10<sup>6</sup></a>', "10^6"),

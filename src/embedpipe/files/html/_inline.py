@@ -116,7 +116,9 @@ class Inline:
                 text = f" {text}" if before[-1:].isdigit() else text
             elif piece.kind in (SUP, SUB, NOTE):
                 following = self.pieces[place + 1] if place + 1 < len(self.pieces) else None
-                after = following.text[:2] if following and following.kind not in (SUP, SUB) else ""
+                after = following.text[:2] if following else ""
+                if following and following.kind in (SUP, SUB):
+                    after = f"{'^' if following.kind == SUP else '_'}{after}"
                 text = raised(piece.kind, text, before, after)
             resolved.append(Piece(BREAK if piece.kind == BREAK else "", text, piece.style))
             before = (before + text[-60:])[-60:]

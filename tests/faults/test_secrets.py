@@ -325,10 +325,10 @@ def test_a_databases_password_shows_nowhere(
 
 
 @pytest.mark.parametrize("place", ["{}@127.0.0.1", "127.0.0.1:{}", "127.0.0.1"])
-@pytest.mark.parametrize("secret", ["zQ9?$: *fhs4PVa=fE7x", "ab?cdefgh=ijkl", "x?port=y7Zq&k=v"])
+@pytest.mark.parametrize("secret", ["zQ9?$: *fhs4PVa=fE7x", "ab?cdefgh=ijkl", "x?yzzy=y7Zq&k=v"])
 def test_a_password_with_a_question_mark_is_not_quoted(place: str, secret: str) -> None:
     out = raised(lambda: Database(f"postgresql://app:{place.format(secret)}/db"))
-    assert not any(part in out for part in re.split(r"[?=&]", secret) if len(part) > 3 and part != "port")
+    assert not any(part in out for part in re.split(r"[?=&]", secret) if len(part) > 3)
 
 
 def test_a_misspelt_option_of_a_database_url_is_told() -> None:

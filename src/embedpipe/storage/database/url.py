@@ -71,15 +71,19 @@ def _check_options(url: URL) -> None:
     known = {option.keyword.decode() for option in Conninfo.get_defaults()}
     for name, value in url.query.items():
         if name not in known | _OF_THE_DRIVER:
-            # It is not quoted: it may be the rest of a password with a "?" in it.
             near = get_close_matches(name, sorted(known), n=1, cutoff=0.75)
-            hint = f" Did you mean {near[0]}?" if near else ""
-            raise ConfigurationError(
-                f"The database URL has an option that PostgreSQL does not have.{hint} Correct it or leave it out. "
-                "If the password holds a ?, write %3F."
+            if near:
+                raise ConfigurationError(
+                    f"The database URL has an unknown option {name!r:.50}. Did you mean {near[0]}?"
+                )
+            raise ConfigurationError(  # it is not quoted: it may be the rest of a password with a "?" in it
+                "The database URL has an option that PostgreSQL does not have. Correct it or leave it out. If the "
+                "password holds a ?, write %3F."
             )
         if (name in network.PARAMETERS or name == "port") and not _NUMBERS.fullmatch(str(value)):
-            raise ConfigurationError(f"{name} in the database URL is not a whole number. Correct it or leave it out.")
+            raise ConfigurationError(
+                f"{name}={value!r:.100} in the database URL is not a whole number. Correct it or leave it out."
+            )
 
 
 def _parsed(url: str) -> URL:

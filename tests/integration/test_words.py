@@ -243,9 +243,10 @@ LETTERS = {
     "arabic": "ب",
     "hindi": "हि",
     "korean": "한",
-    "thai": "กขคง",
-    "han": "汉字协议",
-    "kana": "カタ",
+    # PostgreSQL keeps 255 places of a word at most, so no pair of letters may come more often.
+    "thai": "".join(chr(0x0E01 + place * place % 46) for place in range(2048)),
+    "han": "".join(chr(0x4E00 + 17 * place % 9001) for place in range(2048)),
+    "kana": "".join(chr(0x30A1 + place * place % 83) for place in range(2048)),
     "digits": "7",
     "letters and digits": "a1",
     "four bytes": "𐐀",

@@ -14,7 +14,7 @@ from reportlab.pdfgen.canvas import Canvas
 
 from embedpipe.errors import InputError
 from embedpipe.files import ReadOptions, document_of
-from embedpipe.files._hyphens import join_divided_words
+from embedpipe.files.pdf._hyphens import join_divided_words
 from embedpipe.types import Document
 from office import SCAN, pdf
 

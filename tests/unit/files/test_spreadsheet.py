@@ -17,7 +17,7 @@ from openpyxl.comments import Comment
 
 from embedpipe.errors import InputError
 from embedpipe.files import document_of
-from embedpipe.files._workbook import form_of
+from embedpipe.files.spreadsheet._workbook import form_of
 from office import part, with_part
 
 OLE_ENCRYPTED = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + b"\0" * 600 + "EncryptedPackage".encode("utf-16-le")

@@ -9,11 +9,11 @@ import re
 from collections import Counter
 from typing import Any
 
-from embedpipe.files import _rst_tables
 from embedpipe.files._blocks import left_out as counted
 from embedpipe.files._decoding import decode
-from embedpipe.files._rst_inline import Inline
 from embedpipe.files.parsed import Parsed, ReadOptions
+from embedpipe.files.rst import _tables
+from embedpipe.files.rst._inline import Inline
 
 _MAX_DEPTH = 20
 _LINE = re.compile(r"([!-/:-@\[-`{-~])\1+\s*")
@@ -118,7 +118,7 @@ class _Converter:
             elif heading := self._heading(lines, at):
                 text, at = heading
                 found.append(text)
-            elif _GRID.fullmatch(line[indent:]) or _rst_tables.is_simple_border(line):
+            elif _GRID.fullmatch(line[indent:]) or _tables.is_simple_border(line):
                 text, at = self._table(lines, at, indent)
                 found.append(text)
             else:
@@ -160,12 +160,12 @@ class _Converter:
                 end += 1
         else:
             while end < len(lines) and not (
-                _rst_tables.is_simple_border(lines[end]) and (end + 1 == len(lines) or not lines[end + 1])
+                _tables.is_simple_border(lines[end]) and (end + 1 == len(lines) or not lines[end + 1])
             ):
                 end += 1
             end += 1
         table = [line[indent:] for line in lines[at:end]]
-        text = _rst_tables.grid(table) if table[0][0] == "+" else _rst_tables.simple(table)
+        text = _tables.grid(table) if table[0][0] == "+" else _tables.simple(table)
         shown = _fenced(table) if text is None else self._inline.markdown(text)
         return _indented(shown, indent), min(end, len(lines))
 
@@ -231,10 +231,10 @@ class _Converter:
             self.left_out["part of another file"] += 1
             return [argument]
         if kind == "csv-table":
-            table = _rst_tables.of_csv(content, options.get("header", ""), options.get("delim", ","))
+            table = _tables.of_csv(content, options.get("header", ""), options.get("delim", ","))
             return [argument, self._inline.markdown(table)]
         if kind == "list-table":
-            return [argument, self._inline.markdown(_rst_tables.of_list(content))]
+            return [argument, self._inline.markdown(_tables.of_list(content))]
         if kind in _SINCE:  # the version is one word, what follows is content
             version, _, rest = argument.partition(" ")
             return [f"**{_SINCE[kind]} {version}:** {rest}".strip(), *self.blocks(content, depth + 1)]

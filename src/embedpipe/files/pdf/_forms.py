@@ -7,7 +7,7 @@ import re
 from itertools import islice
 from typing import Any
 
-from embedpipe.files._pdf_page import Edit, PageText
+from embedpipe.files.pdf._page import Edit, PageText
 
 _COMMENTED = {1: "Note", 3: "", 9: "Highlight", 10: "Underline", 11: "Underline", 12: "Strikeout", 13: "Stamp"}
 """What stands before an annotation's words, by FPDF_ANNOT_ type. Free text (3) is shown on the page as it is."""

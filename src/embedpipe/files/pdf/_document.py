@@ -11,12 +11,12 @@ from typing import Any
 from embedpipe._forking import Lock
 from embedpipe._optional import require
 from embedpipe.errors import InputError
-from embedpipe.files._hyphens import join_divided_words
-from embedpipe.files._ocr import engine, recognized
-from embedpipe.files._pdf_forms import Forms, signatures
-from embedpipe.files._pdf_metadata import describe, mark_headings, outline, page_labels
-from embedpipe.files._pdf_page import PageText, edited, line_ends, lowered_ends, raised_numbers
 from embedpipe.files.parsed import Parsed, ReadOptions
+from embedpipe.files.pdf._forms import Forms, signatures
+from embedpipe.files.pdf._hyphens import join_divided_words
+from embedpipe.files.pdf._metadata import describe, mark_headings, outline, page_labels
+from embedpipe.files.pdf._ocr import engine, recognized
+from embedpipe.files.pdf._page import PageText, edited, line_ends, lowered_ends, raised_numbers
 from embedpipe.text import PAGE_BREAK
 from embedpipe.types import Location
 

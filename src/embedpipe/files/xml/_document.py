@@ -9,10 +9,10 @@ from typing import Any
 from embedpipe.errors import InputError
 from embedpipe.files import _office
 from embedpipe.files._decoding import decode
-from embedpipe.files._xml_data import lines
-from embedpipe.files._xml_prose import is_prose, prose
 from embedpipe.files.html import markdown
 from embedpipe.files.parsed import Parsed, ReadOptions
+from embedpipe.files.xml._data import lines
+from embedpipe.files.xml._prose import is_prose, prose
 from embedpipe.types import Location
 
 MAX_BYTES = 32 * 2**20

@@ -20,9 +20,9 @@ from embedpipe.files._blocks import left_out
 from embedpipe.files._decoding import printable
 from embedpipe.files._not_read import OLE
 from embedpipe.files._office import refusal
-from embedpipe.files._sheet_tables import tables
-from embedpipe.files._workbook import MAX_BYTES, SheetDetails, Workbook
 from embedpipe.files.parsed import Parsed, ReadOptions
+from embedpipe.files.spreadsheet._tables import tables
+from embedpipe.files.spreadsheet._workbook import MAX_BYTES, SheetDetails, Workbook
 from embedpipe.types import Location
 
 _Area: TypeAlias = "tuple[tuple[int, int], tuple[int, int]]"

@@ -1,0 +1,5 @@
+"""reStructuredText as Markdown."""
+
+from embedpipe.files.rst._document import parse
+
+__all__ = ["parse"]

@@ -219,8 +219,11 @@ def test_what_a_folder_holds_and_is_not_taken_is_named_and_counted(command: Comm
     assert len(report["not_taken"]) == 15
     assert {"path": f"{notes}/11.png", "reason": "unknown suffix"} in report["not_taken"]
     assert [each["reason"] for each in report["skipped"]] == ["hidden", "hidden", "empty"]
+    lost = command("ingest", notes, "--skip-unknown")
+    assert (lost.code, "1 broken link" in lost.err, "png" in lost.err) == (1, True, False)
+    (notes / "lost.md").unlink()
     quiet = command("ingest", notes, "--skip-unknown")
-    assert (quiet.code, "15 files not taken" in quiet.out, "png" in quiet.err) == (0, True, False)
+    assert (quiet.code, "14 files not taken" in quiet.out, "png" in quiet.err) == (0, True, False)
 
 
 def test_a_folder_of_unknown_files_alone_is_an_error_that_names_them(command: Command, tmp_path: Path) -> None:
@@ -306,7 +309,7 @@ def test_office_files_and_what_is_wrong_with_some(command: Command, tmp_path: Pa
     [hit] = command("search", "black tea", "-k", 1, "--filter", '{"suffix": ".pdf"}', "--json").json["results"]
     dates = dict.fromkeys(("created", "modified"), "2000-01-01T00:00:00+00:00")
     assert hit["metadata"] == {"name": "manual.pdf", "suffix": ".pdf", "pages": 2, "page": 1, "page_end": 2, **dates}
-    assert "] p. 1" in command("search", "black tea", "-k", 1, "--filter", '{"suffix": ".pdf"}').out
+    assert "] pp. 1–2" in command("search", "black tea", "-k", 1, "--filter", '{"suffix": ".pdf"}').out
     shown = command("ingest", tmp_path / "scan.pdf")
     assert "nothing was ingested, 1 failed" in shown.out
     assert "scan.pdf holds only images" in " ".join(shown.err.split())

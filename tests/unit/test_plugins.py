@@ -14,6 +14,8 @@ from embedpipe.embedding import CohereModel, OpenAIModel
 from embedpipe.errors import ConfigurationError, UnknownModelError
 from embedpipe.reranking import CohereReranker, as_reranker
 
+OWN = "openai, embedpipe, gemini, jina, mistral, ollama, voyage, cohere, local"
+
 MODULE = """
 from embedpipe.testing import FakeEmbeddingModel
 
@@ -78,7 +80,7 @@ def test_a_package_adds_a_reranker(install: Install) -> None:
 
 def test_an_unknown_provider_is_an_error_that_lists_all(install: Install) -> None:
     install("acme_listed", "[embedpipe.embedding_providers]\nacme = acme_listed:model\n")
-    with pytest.raises(UnknownModelError, match=r"no provider 'emca'.*There are: openai, .*, local, acme"):
+    with pytest.raises(UnknownModelError, match=f"no provider 'emca'.*There are: {OWN}, acme"):
         EmbeddingGenerator("emca:tiny")
     assert isinstance(EmbeddingGenerator("llama3:8b", base_url="http://localhost/v1").model, OpenAIModel)
     assert "acme_listed" not in sys.modules
@@ -99,7 +101,7 @@ def test_no_package_replaces_a_provider_of_our_own(install: Install) -> None:
 @pytest.mark.parametrize("name", ["Acme", "ac me", "../acme", "acme.corp", "1acme"])
 def test_a_name_that_is_none_is_never_loaded(install: Install, name: str) -> None:
     install("odd_names", f"[embedpipe.embedding_providers]\n{name} = odd_names:model\n", "raise SystemExit")
-    with pytest.raises(UnknownModelError, match=r"There are: openai, .*, local\."):
+    with pytest.raises(UnknownModelError, match=rf"There are: {OWN}\."):
         EmbeddingGenerator(f"{name}:tiny")
 
 

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
+from embedpipe.files._readings import joined_reading, listed_readings
 from embedpipe.files._scripts import SUB, SUP, raised
 
 _NO_TEXT = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\xad\ufeff\ufffe\uffff\ud800-\udfff]")
@@ -19,13 +20,17 @@ make a file of one megabyte a text of gigabytes."""
 
 
 class Span(NamedTuple):
-    """Text of one format within a paragraph. `script` is 1 for superscript, -1 for subscript."""
+    """Text of one format within a paragraph.
+
+    `script` is 1 for superscript, -1 for subscript. `reading` says how to pronounce the text. It stands above it.
+    """
 
     text: str
     bold: bool = False
     italic: bool = False
     struck: bool = False
     script: int = 0
+    reading: str = ""
 
 
 @dataclass(slots=True)
@@ -75,10 +80,10 @@ def clean(text: str) -> str:
     return _NO_TEXT.sub("", text)
 
 
-def inline(spans: Iterable[Span], *, plain: bool = False) -> str:
+def inline(spans: Sequence[Span], *, plain: bool = False) -> str:
     """Return a paragraph's spans as Markdown.
 
-    Emphasis within a word is left out, because it would divide the word for every search.
+    Emphasis within a word is left out, because it would divide the word for every search. Readings follow the text.
 
     Args:
         spans: In order.
@@ -107,13 +112,27 @@ def inline(spans: Iterable[Span], *, plain: bool = False) -> str:
         left = texts[place - 1][1][-1:] if place else ""
         right = texts[place + 1][1][:1] if place + 1 < len(texts) else ""
         written.append(_emphasised(text, marks, left, right) if marks else text)
-    return clean("".join(written))
+    return clean("".join([*written, listed_readings(_readings(spans))]))
 
 
-def _joined(spans: Iterable[Span]) -> list[Span]:
+def _readings(spans: Sequence[Span]) -> list[tuple[str, str]]:
+    """Return the words that have a reading, each with it. Neighbours are one word: programs divide it anywhere."""
+    found: list[tuple[list[str], list[str]]] = []
+    before = ""
+    for span in spans:
+        if span.reading:
+            if not before:
+                found.append(([], []))
+            found[-1][0].append(span.text)
+            found[-1][1].append(span.reading)
+        before = span.reading
+    return [("".join(texts), joined_reading(readings)) for texts, readings in found]
+
+
+def _joined(spans: Sequence[Span]) -> list[Span]:
     """Return the spans with neighbours of one format as one: programs divide text into runs anywhere."""
     found: list[tuple[tuple[bool, bool, bool, int], list[str]]] = []
-    for text, *formats in spans:
+    for text, *formats, _ in spans:
         if found and list(found[-1][0]) == formats:
             found[-1][1].append(text)
         elif text:

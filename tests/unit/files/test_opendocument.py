@@ -95,7 +95,7 @@ def items(*content: str, attributes: str = 'text:style-name="L"') -> str:
         (p("soft\u00adhyphen"), "softhyphen"),
         (
             p("<text:ruby><text:ruby-base>仮名</text:ruby-base><text:ruby-text>かな</text:ruby-text></text:ruby>"),
-            "仮名",
+            "仮名 〔仮名（かな）〕",
         ),
         (p("<text:a xlink:href='http://x.org'>link</text:a>"), "link"),
         (p("Tea", "Title"), "# Tea"),

@@ -134,7 +134,7 @@ def test_raised_and_lowered_text(runs: tuple[str, ...], text: str) -> None:
         ('<w:rPr><w:rFonts w:ascii="Symbol"/></w:rPr><w:t>m</w:t>', "aμb"),
         (
             "<w:ruby><w:rt><w:r><w:t>かな</w:t></w:r></w:rt><w:rubyBase><w:r><w:t>仮名</w:t></w:r></w:rubyBase></w:ruby>",
-            "a仮名b",
+            "a仮名b 〔仮名（かな）〕",
         ),
         ("<w:rPr><w:b/></w:rPr><w:t>x</w:t>", "axb"),
     ],

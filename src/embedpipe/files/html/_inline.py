@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from typing import NamedTuple
 
+from embedpipe.files._readings import joined_reading, listed_readings
 from embedpipe.files._scripts import NOTE, SUB, SUP, raised
 
 BOLD, ITALIC, STRUCK, CODE = 1, 2, 4, 8
@@ -26,6 +28,15 @@ class Piece(NamedTuple):
     style: int = 0
 
 
+@dataclass(slots=True)
+class _Reading:
+    """What stands above the pieces from one place to another, and says how to pronounce them."""
+
+    start: int
+    end: int
+    texts: list[str]
+
+
 class Inline:
     """Collects the pieces of a paragraph. Blank characters count as HTML says: any number of them is one space."""
 
@@ -35,6 +46,7 @@ class Inline:
         self._divided = False
         self._ended = -1  # how many pieces there were when an element ended last
         self._ended_link = False
+        self._readings: list[_Reading] = []
 
     def add(self, text: str, style: int = 0) -> None:
         """Add words."""
@@ -79,13 +91,22 @@ class Inline:
             self.pieces.append(Piece(kind, text.strip(), style))
             self._blank = False
 
+    def add_reading(self, start: int, readings: list[str]) -> None:
+        """Add the readings that stand above the pieces from the place `start` on."""
+        if self._readings and self._readings[-1].end == start:  # a word whose characters are elements of their own
+            self._readings[-1].texts += readings
+            self._readings[-1].end = len(self.pieces)
+        else:
+            self._readings.append(_Reading(start, len(self.pieces), readings))
+
     def is_blank(self) -> bool:
         """Return whether there are no words yet."""
         return not any(piece.text.strip() for piece in self.pieces)
 
     def plain(self) -> str:
         """Return the words without emphasis and in one line."""
-        return "".join(piece.text for piece in self._resolved()).replace("\n", " ").strip()
+        text = "".join(piece.text for piece in self._resolved()).replace("\n", " ").strip()
+        return text + self._listed_readings()
 
     def markdown(self, *, without: int = 0) -> str:
         """Return the words with emphasis and code as Markdown, without the styles `without`. Breaks are line ends."""
@@ -98,7 +119,18 @@ class Inline:
         for order, style in enumerate((BOLD, ITALIC, STRUCK, CODE)):
             if style & used & ~without:
                 inserted += _markers(pieces, text, style, order)
-        return _with_insertions(text, inserted).strip()
+        return _with_insertions(text, inserted).strip() + self._listed_readings()
+
+    def _listed_readings(self) -> str:
+        return listed_readings(
+            [
+                (
+                    "".join(piece.text for piece in self.pieces[above.start : above.end]).strip(),
+                    joined_reading(above.texts),
+                )
+                for above in self._readings
+            ]
+        )
 
     def _resolved(self) -> list[Piece]:
         """Return the pieces with exponents, indices and notes as words."""

@@ -17,7 +17,7 @@ from embedpipe.files.html._inline import BOLD, CODE, ITALIC, STRUCK, Inline
 Attributes: TypeAlias = Mapping[str, str | None]
 End: TypeAlias = Callable[[], None]
 
-_SKIPPED = frozenset("head title script style template nav iframe object embed noframes rp rt rtc math".split())  # noqa: SIM905
+_SKIPPED = frozenset("head title script style template nav iframe object embed noframes rp math".split())  # noqa: SIM905
 """Elements whose content is no text of the page."""
 
 ATTRIBUTED = frozenset("a code dl img input li ol optgroup option pre sup sub table td th ul listing".split())  # noqa: SIM905
@@ -87,6 +87,8 @@ class MarkdownWriter:
         self._is_note = False
         self._link_start = -1  # how many pieces the paragraph had where the open link began
         self._muted: list[bool] = [False]
+        self._ruby_start = -1  # how many pieces the paragraph had where the open <ruby> began
+        self._readings: list[str] = []
 
     def markdown(self) -> str:
         """Return the text. Call it after the last element."""
@@ -375,6 +377,33 @@ class MarkdownWriter:
         else:
             self._inline.add_mark(NOTE, text, self._style)
 
+    # Readings above words
+
+    def _ruby(self, tag: str, attributes: Attributes) -> End:
+        if self._verbatim is not None or self._ruby_start >= 0:
+            return self._nothing
+        self._ruby_start, self._readings = len(self._inline.pieces), []
+        return self._end_ruby
+
+    def _end_ruby(self) -> None:
+        self._inline.add_reading(self._ruby_start, self._readings)
+        self._ruby_start = -1
+
+    def _reading(self, tag: str, attributes: Attributes) -> End:
+        if self._verbatim is not None:
+            self._verbatim.append("（")
+            return self._end_verbatim_reading
+        if self._ruby_start < 0:
+            return self._nothing
+        self._apart()
+        return self._end_reading
+
+    def _end_verbatim_reading(self) -> None:
+        self.text("）")
+
+    def _end_reading(self) -> None:
+        self._readings.append(self._joined().plain())
+
     def _image(self, tag: str, attributes: Attributes) -> End:
         self.text(attributes.get("alt") or attributes.get("title") or "")
         return self._nothing
@@ -500,6 +529,9 @@ class MarkdownWriter:
         "optgroup": _group,
         "option": _option,
         "q": _quote,
+        "rt": _reading,
+        "rtc": _reading,
+        "ruby": _ruby,
         "select": _select,
         "svg": _drawing,
         "table": _table,

@@ -30,10 +30,7 @@ _BLANK = re.compile(r"[ \t\r\n]+")
 _NUMBER = re.compile(r"-?[0-9]{1,9}(?:\.[0-9]{1,9})?")
 _NOT_TEXT = frozenset(
     [f"{TEXT}tracked-changes", f"{OFFICE}forms", f"{OFFICE}annotation-end", f"{OFFICE}scripts", f"{TEXT}script"]
-    + [
-        TEXT + name
-        for name in ("sequence-decls", "variable-decls", "user-field-decls", "dde-connection-decls", "ruby-text")
-    ]
+    + [TEXT + name for name in ("sequence-decls", "variable-decls", "user-field-decls", "dde-connection-decls")]
 )
 
 
@@ -194,6 +191,8 @@ class Text:
                 self._inline(child, line, style.within(shown))
             elif tag == f"{TEXT}note":
                 self._note(child, line)
+            elif tag == f"{TEXT}ruby":
+                self._ruby(child, line, shown)
             elif tag == f"{OFFICE}annotation":
                 self._comment(child)
             elif tag.startswith(DRAW) or tag == _MATH:
@@ -207,6 +206,18 @@ class Text:
             self.left_out["run of hidden text"] += 1
         elif text:
             line.spans.append(Span(_BLANK.sub(" ", text), *shown[:4]))
+
+    def _ruby(self, element: Any, line: _Line, shown: Format) -> None:
+        """Write the words with the reading that stands above them."""
+        words, reading = _Line(), _Line()
+        for part, name in ((words, "ruby-base"), (reading, "ruby-text")):
+            found = element.find(f"{TEXT}{name}")
+            if found is not None:
+                self._inline(found, part, shown)
+        line.blocks += words.blocks
+        if words.spans:
+            text, above = ("".join(span.text for span in part.spans) for part in (words, reading))
+            line.spans.append(words.spans[0]._replace(text=text, reading=above.strip()))
 
     def _note(self, element: Any, line: _Line) -> None:
         mark = "".join(element.findtext(f"{TEXT}note-citation") or "").strip() or "*"

@@ -279,10 +279,16 @@ class Text:
             self._write(f"[^{self._marks[kind, name]}]", line, PLAIN)
 
     def _ruby(self, element: Any, line: _Line, shown: RunFormat) -> None:
-        """Write the words. Their reading stands above them, and would divide the sentence for every search."""
-        base = element.find(f"{W}rubyBase")
-        if base is not None:
-            self._inline(base, line)
+        """Write the words with the reading that stands above them."""
+        words, reading = _Line(), _Line()
+        for part, name in ((words, "rubyBase"), (reading, "rt")):
+            found = element.find(f"{W}{name}")
+            if found is not None:
+                self._inline(found, part)
+        line.blocks += words.blocks
+        if words.spans:
+            text, above = ("".join(span.text for span in part.spans) for part in (words, reading))
+            line.spans.append(words.spans[0]._replace(text=text, reading=above.strip()))
 
     def _alternate(self, element: Any, line: _Line, shown: RunFormat) -> None:
         self._content(chosen(element), line, shown)

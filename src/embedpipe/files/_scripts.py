@@ -19,6 +19,14 @@ _WORD = re.compile(
     r"(?:[^\W\d_]{4,}|(?<![^\W\d_])(?!(?:sin|cos|tan|cot|sec|csc|log|exp|det|mol|rad|yds)$)[^\W\d_]{3})$"
 )
 """A word, in place of a unit, a variable or a function."""
+_UNIT = re.compile(
+    r"""(?:\d|\b(?:per|pro|par|por|in|en)\b|[/·×*([]|^)[\s-]*
+    (?:(?:kilo|hecto|deca|deci|centi|milli|micro|nano|hekto|deka|dezi|zenti|mikro|déca|déci|quilo|kiló|centí|milí)?
+    (?:met(?:er|re)s?|m[èe]tres?|met(?:ro|ri|ros)|sec(?:ond)?s?|secondes?|sekunden?|segundos?)
+    |feet|foot|inch(?:es)?|yards?|miles?|zoll|fu(?:ß|ss)|meilen?|pieds?|pouces?|pies?|pulgadas?|piedi|pixels?)\Z""",
+    re.IGNORECASE | re.VERBOSE,
+)
+"""A unit whose square or cube is one, written out, and what may stand before it. "On my feet" ends in none."""
 _IN_PARENTHESES = re.compile(r"\(([^()]*)\)$")
 _ELEMENT = re.compile(r"_?[A-Z][a-z]?(?![a-z])|_\d")
 
@@ -44,6 +52,11 @@ def raised(kind: str, text: str, before: str, after: str) -> str:
     return sign + text if simple else f"{sign}({text})"
 
 
+def is_unit(before: str, number: str) -> bool:
+    """Return whether a raised number behind this text makes a square or cube of a unit written out: "10 feet2"."""
+    return number in ("2", "3") and _UNIT.search(before) is not None
+
+
 def _is_note(text: str, before: str, after: str) -> bool:
     """Return whether raised signs without a link are a footnote's mark: that of "tea1", not "m2", "106", "(a+b)2"."""
     if _SIGNS.fullmatch(text):
@@ -57,4 +70,4 @@ def _is_note(text: str, before: str, after: str) -> bool:
     if before.endswith(")"):
         enclosed = _IN_PARENTHESES.search(before)
         return enclosed is None or re.search(r"[^\W\d_]{4,}", enclosed[1]) is not None
-    return before[-1] in ".,;:!?\"'”’»%" or _WORD.search(before) is not None
+    return before[-1] in ".,;:!?\"'”’»%" or (_WORD.search(before) is not None and not is_unit(before, text))

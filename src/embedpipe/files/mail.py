@@ -31,11 +31,11 @@ _SPACE = re.compile(r"\s+")
 
 
 class _Policy(Compat32):
-    """Cuts headers at 32 KB: the standard library takes quadratic time to take them apart."""
+    """Cuts headers behind 32 KB: the standard library takes quadratic time to take them apart."""
 
     def header_source_parse(self, sourcelines: list[str]) -> tuple[str, str]:
         name, value = super().header_source_parse(sourcelines)
-        return name, value[:_MAX_HEADER]
+        return name, value[: _MAX_HEADER + 1]  # one more tells that something is cut
 
 
 _POLICY = _Policy()
@@ -89,7 +89,8 @@ def _parsed(message: _Message, name: str, options: ReadOptions) -> Parsed:
     body.add(message)
     blocks = [_head(metadata), *body.blocks]
     text = "\n\n".join(block.strip("\n") for block in blocks if block.strip())
-    return Parsed(printable(text) + "\n", metadata, left_out=body.left_out, id=metadata.get("message_id"))
+    left_out = [*_cut_headers(message), *body.left_out]
+    return Parsed(printable(text) + "\n", metadata, left_out=left_out, id=metadata.get("message_id"))
 
 
 def _head(metadata: dict[str, Any]) -> str:
@@ -115,6 +116,12 @@ def _metadata(message: _Message) -> dict[str, Any]:
     found["date"] = sent.isoformat() if sent else date
     found["message_id"] = _header(message, "Message-ID").strip("<> ")
     return {key: value for key, value in found.items() if value}
+
+
+def _cut_headers(message: _Message) -> list[str]:
+    """Return what is left out of the headers that are read."""
+    lengths = {key: sum(map(len, _raw(message, key))) for key in ("Subject", "From", "To", "Cc", "Date", "Message-ID")}
+    return [f"of the header {key}, what is beyond 32 KB" for key, length in lengths.items() if length > _MAX_HEADER]
 
 
 def _header(message: _Message, key: str) -> str:
@@ -171,6 +178,7 @@ class _Body:
             self._add_best(payload)
         elif kind == "message/rfc822" and isinstance(payload, list) and payload:
             self.blocks.append(_head(_metadata(payload[0])))
+            self.left_out += _cut_headers(payload[0])
             self.add(payload[0])
         elif isinstance(payload, list):
             for within in payload:

@@ -166,6 +166,23 @@ def test_a_header_that_is_hard_to_read_is_cut(header: str) -> None:
     assert document_of(content.encode(), name="a.eml").text.endswith("words\n")
 
 
+@pytest.mark.parametrize(
+    ("key", "header", "left_out"),
+    [
+        ("To", ", ".join(f"Ann {number} <ann{number}@tea.example>" for number in range(2000)), True),
+        ("Subject", "tea " * 9000, True),
+        ("Subject", "t" * 32 * 2**10, False),
+        ("X-Other", "tea " * 9000, False),
+    ],
+)
+def test_what_is_cut_from_a_header_is_told(key: str, header: str, left_out: bool) -> None:
+    told = [f"of the header {key}, what is beyond 32 KB"] if left_out else None
+    mail = f"From: a@b.example\n{key}: {header}\n\nwords\n"
+    assert document_of(mail.encode(), name="a.eml").metadata.get("left_out") == told
+    forwarded = f"From: c@d.example\nContent-Type: message/rfc822\n\n{mail}"
+    assert document_of(forwarded.encode(), name="a.eml").metadata.get("left_out") == told
+
+
 def test_parts_within_parts_have_an_end() -> None:
     parts = "".join(f'Content-Type: multipart/mixed; boundary="b{n}"\n\n--b{n}\n' for n in range(3000))
     with pytest.raises(InputError, match="nests its elements too deep"):

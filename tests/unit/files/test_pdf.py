@@ -162,6 +162,7 @@ def raised(before: str, number: str, behind: str) -> Callable[[Canvas], None]:
     ("before", "number", "behind", "text"),
     [
         ("about 10", "6", " cells", "about 10^6 cells"),
+        ("about 10 feet", "2", " wide", "about 10 feet^2 wide"),
         ("about 10", "-3", " mol", "about 10^-3 mol"),
         ("an area of 5 m", "2", " or so", "an area of 5 m^2 or so"),
         ("an area of 5 km", "2", ", or so", "an area of 5 km^2, or so"),
@@ -383,3 +384,23 @@ def test_titles_of_the_outline_become_headings() -> None:
             canvas.drawString(72, 700 - 15 * place, line)
 
     assert drawn(chapter).text == "# Green tea\nIt needs water.\n## Water\nTwice\nTwice"
+
+
+@pytest.mark.parametrize(("count", "left_out"), [(3, None), (103, ["signatures: 3 more"])])
+def test_signatures_are_named_up_to_a_hundred(count: int, left_out: list[str] | None) -> None:
+    fields = " ".join(f"{10 + 2 * number} 0 R" for number in range(count))
+    signed = "".join(
+        f"{10 + 2 * number} 0 obj <</FT /Sig /T (s{number}) /V {11 + 2 * number} 0 R>> endobj\n"
+        f"{11 + 2 * number} 0 obj <</Type /Sig /Name (Ann {number}) /ByteRange [0 1 2 3] /Contents <00>>> endobj\n"
+        for number in range(count)
+    )
+    content = (
+        f"%PDF-1.7\n1 0 obj <</Type /Catalog /Pages 2 0 R /AcroForm <</Fields [{fields}] /SigFlags 3>>>> endobj\n"
+        "2 0 obj <</Type /Pages /Kids [3 0 R] /Count 1>> endobj\n"
+        "3 0 obj <</Type /Page /Parent 2 0 R /MediaBox [0 0 9 9]>> endobj\n"
+        f"{signed}trailer <</Root 1 0 R>>\n"
+    )
+    document = document_of(content.encode(), name="a.pdf")
+    lines = [f"Signed by Ann {number}" for number in range(min(count, 100))]
+    assert document.text.strip().split("\n") == lines
+    assert document.metadata.get("left_out") == left_out

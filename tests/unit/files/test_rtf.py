@@ -126,6 +126,21 @@ def test_what_cannot_be_read_is_told() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("behind", "left_out"),
+    [
+        ("", None),
+        ("\r\n\0\0", None),
+        (r"} and more\par}", ["8 characters behind the end of the document"]),
+        (r"{\rtf1 \'e4b c}", ["4 characters behind the end of the document"]),
+    ],
+)
+def test_what_follows_the_last_brace_is_told(behind: str, left_out: list[str] | None) -> None:
+    document = document_of(rtf("Tea") + behind.encode(), name="x.rtf")
+    assert document.text == "Tea\n"
+    assert document.metadata.get("left_out") == left_out
+
+
 def test_metadata() -> None:
     info = r"{\info{\title Tea}{\author Ana}{\creatim\yr2024\mo2\dy3}{\revtim\yr2025\mo0\dy3}{\company X}}text"
     document = document_of(rtf(info), name="x.rtf")

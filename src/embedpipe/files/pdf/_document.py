@@ -77,13 +77,13 @@ class _Reader:
         self._by_ocr: list[int] = []
         self._lost: list[int] = []
         self._broken: list[int] = []
-        self._unknown = 0
+        self._unknown = self._unread_signatures = 0
 
     def read(self, data: bytes) -> Parsed:
         document, raw = self._document, self._raw
         count, headings = len(document), outline(document)
         texts = [mark_headings(self._page(number), headings.get(number, [])) for number in range(1, count + 1)]
-        signed = signatures(document, raw, data)
+        signed, self._unread_signatures = signatures(document, raw, data)
         if signed:
             texts[-1] = "\n".join([texts[-1], *signed])
         if len(self._broken) == count:
@@ -159,6 +159,8 @@ class _Reader:
         if self._document.get_formtype() in xfa and not self._forms.fields:
             left_out.append("an XFA form (print it to a PDF in Adobe Acrobat)")
         left_out += self._forms.left_out
+        if self._unread_signatures:
+            left_out.append(f"signatures: {self._unread_signatures} more")
         attached = self._document.count_attachments()
         if attached:
             left_out.append(f"{attached} attached file{'s' * (attached > 1)}")

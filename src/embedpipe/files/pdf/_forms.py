@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ctypes
 import re
-from itertools import islice
 from typing import Any
 
 from embedpipe.files.pdf._page import Edit, PageText
@@ -26,7 +25,7 @@ _ASKED, _LOOKUPS, _OPTIONS = 10_000, 10**8, 10**5
 many characters are looked at to find labels. How many options are looked at to find the chosen ones."""
 _SIGNATURE = re.compile(rb"/ByteRange\b")
 _SIGNED, _SIGNATURE_BYTES = 100, 2**18
-"""With how many signatures they are named, and how far the parts of one may be apart."""
+"""How many signatures are read, and how far the parts of one may be apart."""
 _HEX_CONTENTS = re.compile(rb"/Contents\s*<[0-9A-Fa-f\s]*>")
 _INNER = re.compile(rb"<<[^<>]*>>")
 _SIGNER = re.compile(rb"/Name\s*\(((?:[^\\()]|\\.)*)\)", re.DOTALL)
@@ -180,24 +179,25 @@ def _added(page: PageText, place: int, words: str) -> Edit:
     return Edit(place, place, f" {words} " if page.text[place : place + 1].strip() else f" {words}")
 
 
-def signatures(document: Any, raw: Any, data: bytes) -> list[str]:
-    """Return a line for each signature: who signed, when and why, as far as the file says it outside the certificate.
+def signatures(document: Any, raw: Any, data: bytes) -> tuple[list[str], int]:
+    """Return a line for each signature: who signed and why, as far as the file says it outside the certificate.
+
+    Only the first hundred are read: PDFium looks at all of them for each. The number of the others is returned, too.
 
     PDFium does not know the name. A signature is never packed, since it covers the bytes around it, so that the name is
     read from the file.
     """
     count = raw.FPDF_GetSignatureCount(document)
-    if not 0 < count <= _SIGNED:
-        return []
+    read = min(max(count, 0), _SIGNED)
     is_encrypted = raw.FPDF_GetSecurityHandlerRevision(document) != -1
-    places = [] if is_encrypted else [match.start() for match in islice(_SIGNATURE.finditer(data), _SIGNED)]
+    found = [] if is_encrypted or not read else [match.start() for match in _SIGNATURE.finditer(data)]
     lines = []
-    for index in range(count):
+    for index in range(read):
         signature = raw.FPDF_GetSignatureObject(document, index)
-        name = _signer(data, places[index]) if len(places) == count else ""
+        name = _signer(data, found[index]) if len(found) == count else ""
         reason = _words(raw.FPDFSignatureObj_GetReason, signature)
         lines.append("Signed" + (f" by {name}" if name else "") + (f": {reason}" if reason else ""))
-    return lines
+    return lines, max(count, 0) - read
 
 
 def _signer(data: bytes, place: int) -> str:

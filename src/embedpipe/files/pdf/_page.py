@@ -9,6 +9,8 @@ from collections.abc import Iterable
 from operator import itemgetter
 from typing import Any, NamedTuple
 
+from embedpipe.files._scripts import is_unit
+
 
 class Edit(NamedTuple):
     """Replaces what stands from `start` to `end` in a page's text."""
@@ -244,6 +246,8 @@ def _is_power(before: str, number: str) -> bool:
         return not _YEAR.search(before)
     if base in ")]":
         return not _BRACKETED_WORDS.search(before)
+    if is_unit(before, number):
+        return True
     word = _LETTERS.search(before)[0]  # type: ignore[index] # it matches an empty end
     return len(word) == 1 or word in _TERMS or (len(word) == 2 and not _VOWEL.search(word))  # "mc" is a product
 

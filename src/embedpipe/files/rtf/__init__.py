@@ -27,9 +27,12 @@ def parse(data: bytes, name: str, options: ReadOptions) -> Parsed:
     """
     if not data.lstrip()[:5].startswith(b"{\\rtf"):
         raise InputError(f"{name} is no RTF. Check its suffix.")
-    reader = Reader()
-    for token in tokens(data.decode("latin-1")):
+    reader, found = Reader(), tokens(data.decode("latin-1"))
+    for token in found:
         if not reader.read(token):
             break
-    blocks = reader.end()
-    return Parsed(markdown(blocks), reader.metadata, left_out=left_out(reader.left_out))
+    blocks, report = reader.end(), left_out(reader.left_out)
+    behind = sum(len(token.text.strip()) for token in found if token.kind in ("text", "byte"))
+    if behind:
+        report.append(f"{behind} characters behind the end of the document")
+    return Parsed(markdown(blocks), reader.metadata, left_out=report)

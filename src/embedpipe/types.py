@@ -57,13 +57,17 @@ TABLE_HEADER = "table_header"
 """The metadata key of a framework's document that holds the header row of the table that its text goes on with."""
 
 
+LOCATIONS = "locations"
+"""The key of a chunk's payload that lists the locations within the chunk, each as [offset in the text, metadata]."""
+
+
 class Chunk(NamedTuple):
     """A span of a text. A stored chunk has an id, too.
 
     `text` is `source[start_index:end_index]` in code points. `payload` is a framework's own record of the chunk, which
-    the core stores and returns untouched. `header` is embedded and indexed before the text: the document's title and
-    headings, and the header row of the table whose rows the text holds. It is a tuple, since chunks are made by the
-    million.
+    the core stores and returns untouched, or lists the locations within the chunk. `header` is embedded and indexed
+    before the text: the document's title and headings, and the header row of the table whose rows the text holds. It is
+    a tuple, since chunks are made by the million.
     """
 
     text: str

@@ -53,7 +53,10 @@ def parse(data: bytes, name: str, options: ReadOptions) -> Parsed | list[Parsed]
 
 
 def parse_lines(data: bytes, name: str, options: ReadOptions) -> list[Parsed]:
-    """Return the text of each line of a JSONL file that is not blank. The metadata hold the number of the `line`.
+    """Return the text of each line of a JSONL file that is not blank.
+
+    The metadata hold the number of the `line`, unless the record has an id of its own: a record that only moved to
+    another line is unchanged.
 
     Raises:
         InputError: If a line is no JSON, or lacks a field that the options name.
@@ -71,7 +74,7 @@ def parse_lines(data: bytes, name: str, options: ReadOptions) -> list[Parsed]:
             raise InputError(
                 f"{place}, is no JSON ({error.msg}: column {error.colno}). Repair or remove the line."
             ) from error
-        records.append(_parsed(value, place, options, decoded, {"line": number}))
+        records.append(_parsed(value, place, options, decoded, {} if options.id_field else {"line": number}))
     return _with_own_ids(records, name)
 
 

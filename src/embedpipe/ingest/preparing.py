@@ -18,9 +18,11 @@ from embedpipe.ingest.source import SourceBatch
 from embedpipe.storage.types import dumps, dumps_value, order_record, storable_text
 from embedpipe.storage.write import ChunkRows, DocumentRow, Known, check_size, checked_id, checked_rows
 from embedpipe.text import PAGE_BREAK, clean_text, pages_at
-from embedpipe.types import Chunk, Document, EmbeddingModel, Location, ModelSpec
+from embedpipe.types import LOCATIONS, Chunk, Document, EmbeddingModel, Location, Metadata, ModelSpec
 
 _REFUSED = re.compile(r"[\x00\ud800-\udfff]")
+_MOST_LISTED = 500
+"""How many further locations of a chunk are listed at most. Its citations have the range of a chunk with more."""
 
 
 class PreparedDocument(NamedTuple):
@@ -104,10 +106,12 @@ class DocumentPreparer:
             raise
         except Exception as error:
             raise InputError(f"the chunker failed with {type(error).__name__}: {error}") from error
-        if document.locations:
-            chunks = _with_locations(chunks, document.locations)
-        elif PAGE_BREAK in text and "page" not in document.metadata:  # a loader's page may end with a form feed
+        known = {key for _, metadata in document.locations for key in metadata}
+        # A loader's page may end with a form feed. Of a PDF, only the labels of its pages are locations.
+        if PAGE_BREAK in text and "page" not in document.metadata and known <= {"page_label"}:
             chunks = _with_pages(text, chunks)
+        if document.locations:
+            chunks = _with_locations(chunks, document)
         if self._settings.clean_text:
             chunks = _cleaned(chunks)
         return self._headers.add(document, chunks) if self._headers else chunks
@@ -158,16 +162,33 @@ def _located(document: Document, what: str) -> list[str]:
     return [dumps_value([list(pair) for pair in located], what=f"{what}, locations")]
 
 
-def _with_locations(chunks: Sequence[Chunk], locations: Sequence[Location]) -> list[Chunk]:
-    """Add to each chunk's metadata those of the location of its first visible character, and where they end."""
+def _with_locations(chunks: Sequence[Chunk], document: Document) -> list[Chunk]:
+    """Add to each chunk's metadata those of the location of its first visible character, and where they end.
+
+    The payload of a chunk that goes on into further locations lists them, so that a citation has its own. Each is an
+    offset in the document, and the metadata that differ from the chunk's. None stands for a key that is not there.
+    """
+    locations = document.locations
     starts = [location.start for location in locations]
     located = []
     for chunk, beginning in zip(chunks, _beginnings(chunks), strict=True):
         first, end = bisect_right(starts, beginning) - 1, bisect_left(starts, chunk.end_index)
         if first >= 0:
             chunk = chunk._replace(metadata={**chunk.metadata, **_spanned(locations[first:end])})
+        if 0 < end - first - 1 <= _MOST_LISTED:
+            begun = locations[first].metadata if first >= 0 else {}
+            further = [
+                [start, _changes(begun, metadata, document.metadata)] for start, metadata in locations[first + 1 : end]
+            ]
+            chunk = chunk._replace(payload={LOCATIONS: further})
         located.append(chunk)
     return located
+
+
+def _changes(begun: Metadata, metadata: Metadata, of_document: Metadata) -> dict[str, Any]:
+    """Return what metadata change from one location to another."""
+    known = {key: metadata.get(key, of_document.get(key)) for key in (*begun, *metadata)}
+    return {key: value for key, value in known.items() if key not in begun or begun[key] != value}
 
 
 def _spanned(locations: Sequence[Location]) -> dict[str, Any]:

@@ -6,13 +6,14 @@ import logging
 from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import Literal, Protocol
 
 from embedpipe._checks import MOST_COUNT, Bounds, check_fields, checked_items, checked_kind
 from embedpipe.errors import ConfigurationError
 from embedpipe.retrieval.neighbors import check_neighbors
 from embedpipe.text import PAGE_BREAK
-from embedpipe.types import Metadata, Parent, SearchResult
+from embedpipe.types import LOCATIONS, Metadata, Parent, SearchResult
 
 _MAX_GAP = 8
 _LOG = logging.getLogger(__name__)
@@ -58,15 +59,17 @@ class Passage:
         return self.start_index + start, self.start_index + end
 
     def metadata_at(self, start: int) -> Metadata:
-        """Return the metadata of the last chunk that begins at or before `text[start]`, with the page at `start`."""
+        """Return the metadata of the last chunk that begins at or before `text[start]`, with its location there."""
         starts = [result.chunk.start_index - self.start_index for result in self.results]
         position = max(bisect_right(starts, start) - 1, 0)
-        metadata = self.results[position].metadata
+        chunk = self.results[position].chunk
+        within = [] if self.cleaned or chunk.payload is None else chunk.payload.get(LOCATIONS, [])
+        metadata = _at_location(chunk.metadata, within, self.start_index + start)
         if "page_end" not in metadata:
             return metadata
         before = self.text[max(starts[position], 0) : start].lstrip()
         turned = before.count(PAGE_BREAK)
-        labels = () if not turned else ("page_label",)  # of the chunk's first page
+        labels = () if not turned or within else ("page_label",)  # of the chunk's first page
         known = {key: value for key, value in metadata.items() if key not in ("page_end", *labels)}
         return known | {"page": known["page"] + turned}
 
@@ -88,6 +91,23 @@ class Passage:
     @property
     def score(self) -> float:
         return max(result.score for result in self.results)
+
+
+def _at_location(metadata: Metadata, within: Sequence[tuple[int, Metadata]], offset: int) -> Metadata:
+    """Return a chunk's metadata with those of the location at an offset in its document.
+
+    Args:
+        metadata: The chunk's, which say where it begins, and where it ends as in `row_end`.
+        within: The further locations in the chunk. See `LOCATIONS`.
+        offset: The offset.
+    """
+    if not within:
+        return metadata
+    place = bisect_right(within, offset, key=itemgetter(0)) - 1
+    changes = within[place][1] if place >= 0 else {}
+    gone = {f"{key}_end" for _, changed in within for key in changed}
+    gone.update(key for key, value in changes.items() if value is None)
+    return {key: value for key, value in {**metadata, **changes}.items() if key not in gone}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

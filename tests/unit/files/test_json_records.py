@@ -57,6 +57,13 @@ def test_a_record_is_a_document(name: str) -> None:
     assert [location.start for location in joined.locations] == [0, 10]
 
 
+def test_a_record_with_an_id_is_the_same_on_another_line() -> None:
+    options = ReadOptions(text_fields=["t"], id_field="id")
+    before = documents_of(b'{"id": 1, "t": "Green"}\n', name="a.jsonl", options=options)
+    after = documents_of(b'{"id": 2, "t": "Black"}\n\n{"id": 1, "t": "Green"}\n', name="a.jsonl", options=options)
+    assert after[1] == before[0]
+
+
 @pytest.mark.parametrize(
     ("number", "kept"),
     [("1", 1), ("-1", -1), ("1.50", 1.5), ("1e999", "1e999"), ("NaN", "NaN"), ("9" * 9999, "9" * 9999)],

@@ -10,7 +10,7 @@ from embedpipe import Document, EmbeddingGenerator, RecursiveChunker
 from embedpipe.errors import EmbedPipeError
 from embedpipe.files.parsed import Parsed, joined
 from embedpipe.ingest import DocumentPreparer, IngestSettings
-from embedpipe.retrieval.context import ContextSettings, build_context
+from embedpipe.retrieval.context import ContextSettings, Passage, build_context
 from embedpipe.storage.write import Known
 from embedpipe.testing import FakeEmbeddingModel
 from embedpipe.types import Chunk, Location, SearchResult
@@ -62,6 +62,46 @@ def test_a_citation_has_the_page_of_its_quotation() -> None:
         (1, "iv", False),
         (2, None, False),
         (3, None, False),
+    ]
+
+
+def passage_of(document: Document) -> Passage:
+    chunks = [SearchResult(chunk=chunk, score=1.0) for chunk in chunks_of(document, size=23)]
+    ((passage, *others), _) = build_context(chunks, ContextSettings(max_tokens=None))
+    assert not others
+    return passage
+
+
+def test_a_citation_has_the_location_of_its_quotation() -> None:
+    locations = [
+        Location(0, {"sheet": "Tea", "row": 2, "note": "x"}),
+        Location(12, {"sheet": "Tea", "row": 7}),
+        Location(24, {"sheet": "Prices", "row": 1, "title": "own"}),
+        Location(31, {"sheet": "Prices", "row": 3}),
+    ]
+    passage = passage_of(Document(id="a", text=TEXT, metadata={"title": "all"}, locations=locations))
+    assert [passage.metadata_at(TEXT.index(word)) for word in ("tea", "Black", "White", "tea.")] == [
+        {"title": "all", "sheet": "Tea", "row": 2, "note": "x"},
+        {"title": "all", "sheet": "Tea", "row": 7},
+        {"title": "own", "sheet": "Prices", "row": 1},
+        {"title": "all", "sheet": "Tea", "row": 2, "note": "x"},
+    ]
+    assert passage.metadata_at(len(TEXT) - 1) == {"title": "all", "sheet": "Prices", "row": 3}
+
+
+def test_a_location_that_begins_within_a_chunk_holds_from_there_on() -> None:
+    passage = passage_of(Document(id="a", text=TEXT, locations=[Location(12, {"slide": 2})]))
+    assert [passage.metadata_at(TEXT.index(word)) for word in ("Green", "Black")] == [{}, {"slide": 2}]
+
+
+def test_pages_with_labels_have_numbers_too() -> None:
+    text = TEXT.replace("\n\n", "\n\f")
+    locations = [Location(0, {"page_label": "iv"}), Location(12, {}), Location(24, {"page_label": "2"})]
+    passage = passage_of(Document(id="a", text=text, locations=locations))
+    assert [passage.metadata_at(text.index(word)) for word in ("Green", "Black", "White")] == [
+        {"page": 1, "page_label": "iv"},
+        {"page": 2},
+        {"page": 3, "page_label": "2"},
     ]
 
 

@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from embedpipe.chunking import RecursiveChunker
     from embedpipe.embedding import EmbeddingBatch, EmbeddingGenerator, EmbeddingResult
     from embedpipe.errors import EmbedPipeError
-    from embedpipe.ingest import AsyncBatchProcessor, ProcessedDocument, ProcessingStats
+    from embedpipe.ingest import AsyncBatchProcessor, ContextualHeader, ProcessedDocument, ProcessingStats
     from embedpipe.rag import RAGPipeline, RAGResponse
     from embedpipe.service import SemanticSearchService
     from embedpipe.storage import AsyncPgVectorStore, Database, Field, PgVectorStore
@@ -20,6 +20,7 @@ __all__ = [
     "AsyncBatchProcessor",
     "AsyncPgVectorStore",
     "Chunk",
+    "ContextualHeader",
     "Database",
     "Document",
     "EmbedPipeError",
@@ -44,7 +45,7 @@ _HOMES = {
     "embedpipe.chunking": ["RecursiveChunker"],
     "embedpipe.embedding": ["EmbeddingBatch", "EmbeddingGenerator", "EmbeddingResult"],
     "embedpipe.errors": ["EmbedPipeError"],
-    "embedpipe.ingest": ["AsyncBatchProcessor", "ProcessedDocument", "ProcessingStats"],
+    "embedpipe.ingest": ["AsyncBatchProcessor", "ContextualHeader", "ProcessedDocument", "ProcessingStats"],
     "embedpipe.rag": ["RAGPipeline", "RAGResponse"],
     "embedpipe.service": ["SemanticSearchService"],
     "embedpipe.storage": ["AsyncPgVectorStore", "Database", "Field", "PgVectorStore"],

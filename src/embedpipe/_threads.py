@@ -71,13 +71,21 @@ async def _ended(work: asyncio.Future[T], cancel: Callable[[], object]) -> T:
     raise cancelled
 
 
+def stop_with(stop: threading.Event) -> None:
+    """Have `check_stopped` end the work of the present context once `stop` is set."""
+    _STOP.set(stop)
+
+
 def is_stoppable() -> bool:
     """Return whether a task waits for this thread, and so may be cancelled meanwhile."""
     return _STOP.get() is not None
 
 
 def check_stopped() -> None:
-    """End this thread's work if the task that waits for it was cancelled. Call it between two steps."""
+    """End this thread's work if the task that waits for it was cancelled, or its program interrupted.
+
+    Call it between two steps.
+    """
     stop = _STOP.get()
     if stop is not None and stop.is_set():
         raise Stopped

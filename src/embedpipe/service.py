@@ -14,6 +14,7 @@ from embedpipe.embedding import EmbeddingGenerator, RemoteModel
 from embedpipe.errors import CollectionNotFoundError, EmbedPipeError, InputError
 from embedpipe.ingest import (
     AnyDocument,
+    ContextualHeader,
     Documents,
     Ingestor,
     IngestSettings,
@@ -88,6 +89,7 @@ class SemanticSearchService:
             metrics=metrics,
         )
         self.metrics = metrics
+        self._chunker = chunker
         settings = IngestSettings(chunker=chunker, headers=headers, clean_text=clean_text)
         self.settings = settings.fitted(self.generator.model)
         self.reranker = None if reranker is None else as_reranker(reranker)
@@ -98,7 +100,12 @@ class SemanticSearchService:
         return f"SemanticSearchService(model={self.generator.spec.name!r}, collection={self.store.name!r})"
 
     def ingest(
-        self, documents: Iterable[AnyDocument], *, prune: bool = False, on_progress: Progress | None = None
+        self,
+        documents: Iterable[AnyDocument],
+        *,
+        context: ContextualHeader | None = None,
+        prune: bool = False,
+        on_progress: Progress | None = None,
     ) -> ProcessingStats:
         """Bring documents into the collection. Only new chunks are embedded. Chunks that a document lost are removed.
 
@@ -110,6 +117,9 @@ class SemanticSearchService:
             documents: Any iterable. It is read as batches become free, never all at once. Documents of LangChain and
                 LlamaIndex are taken as they are. Without an id, they get one from their source and page, else from a
                 hash of source and text.
+            context: Writes a sentence or two about each chunk's place in its document, by a chat model. They are
+                embedded and indexed before the chunk's text, and are not stored as text. Pass it at each ingest:
+                without it, documents that come again are embedded again without these headers.
             prune: Whether documents that were ingested before and did not come now are removed.
             on_progress: Called after each batch with the report so far.
 
@@ -124,19 +134,32 @@ class SemanticSearchService:
         """
         prune, accumulator = checked_flag("prune", prune), StatsAccumulator(on_progress)
         with span("ingest", to=self.metrics, collection=self.store.name):
-            Ingestor(self.generator, self.settings).ingest(documents, self.store, accumulator, prune=prune)
+            ingestor = Ingestor(self.generator, self.ingest_settings(context))
+            ingestor.ingest(documents, self.store, accumulator, prune=prune)
             after_ingest(self.store, accumulator.stats)
         return accumulator.stats
 
     async def aingest(
-        self, documents: Documents, *, prune: bool = False, on_progress: Progress | None = None
+        self,
+        documents: Documents,
+        *,
+        context: ContextualHeader | None = None,
+        prune: bool = False,
+        on_progress: Progress | None = None,
     ) -> ProcessingStats:
         """Do the same as `ingest`, on the running event loop. `documents` may be an async iterable, too."""
         prune, accumulator = checked_flag("prune", prune), StatsAccumulator(on_progress)
         with span("ingest", to=self.metrics, collection=self.store.name):
-            await Ingestor(self.generator, self.settings).aingest(documents, self.async_store, accumulator, prune=prune)
+            ingestor = Ingestor(self.generator, self.ingest_settings(context))
+            await ingestor.aingest(documents, self.async_store, accumulator, prune=prune)
             await aafter_ingest(self.async_store, accumulator.stats)
         return accumulator.stats
+
+    def ingest_settings(self, context: ContextualHeader | None = None) -> IngestSettings:
+        """Return the settings of an ingest. With headers, chunks are smaller where they are to fit the model."""
+        if context is None:
+            return self.settings
+        return replace(self.settings, chunker=self._chunker, context=context).fitted(self.generator.model)
 
     def search(
         self,

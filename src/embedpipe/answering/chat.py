@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Generator, Iterator, Sequence
+import json
+from collections.abc import AsyncGenerator, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
@@ -24,10 +25,18 @@ from embedpipe.errors import AuthenticationError, ConfigurationError, EmbedPipeE
 
 
 class Message(NamedTuple):
-    """A message to a chat model. `role` is "system" or "user"."""
+    """A message to a chat model.
+
+    Attributes:
+        role: "system" or "user".
+        content: The text.
+        shared: How many characters at the beginning of `content` other requests will repeat, after the same messages.
+            A provider that caches prompts only where it is asked to is asked to cache up to there.
+    """
 
     role: str
     content: str
+    shared: int = 0
 
 
 class ChatReply(NamedTuple):
@@ -65,6 +74,19 @@ class ChatModel(Protocol):
     async def acomplete(self, messages: Sequence[Message]) -> ChatReply: ...
 
     def astream(self, messages: Sequence[Message]) -> AsyncGenerator[ChatReply, None]: ...
+
+
+@runtime_checkable
+class BatchingChat(Protocol):
+    """A language model that also answers many requests in one job, later and cheaper."""
+
+    def submit_batch(self, requests: Mapping[str, Sequence[Message]]) -> str:
+        """Begin a job for requests, each under a name of its own, and return the job's id."""
+        ...
+
+    def batch_replies(self, job: str) -> Mapping[str, ChatReply | GenerationError] | None:
+        """Return the replies by their requests' names, None while the job runs. One that got no reply is missing."""
+        ...
 
 
 class OpenAIChat:
@@ -165,6 +187,75 @@ class OpenAIChat:
                         progress.resume()
             self._check_finished(progress.finished)
 
+    def submit_batch(self, requests: Mapping[str, Sequence[Message]]) -> str:
+        """Begin a job of the Batch interface, which answers within a day for half the price, and return its id.
+
+        Args:
+            requests: The messages of each request, under a name of its own.
+
+        Raises:
+            GenerationError: If the job cannot be begun.
+        """
+        lines = [
+            {"custom_id": name, "method": "POST", "url": f"/v1{_ENDPOINT}", "body": self._request(messages)}
+            for name, messages in requests.items()
+        ]
+        data = "\n".join(json.dumps(line) for line in lines).encode()
+        client = self._opened.get(self._connection.client)
+        attempts = SdkAttempts(self._max_retries)
+        for attempt in attempts:
+            with attempt, self._translated(attempts), allowing(self._batch_allowance()):
+                file = client.files.create(file=("requests.jsonl", data), purpose="batch")
+        # Not retried: if a reply was lost, a second job would be paid, too.
+        with self._translated(), allowing(self._allowance()):
+            job: str = client.batches.create(
+                input_file_id=file.id, endpoint=f"/v1{_ENDPOINT}", completion_window="24h"
+            ).id
+        return job
+
+    def batch_replies(self, job: str) -> Mapping[str, ChatReply | GenerationError] | None:
+        """Return the replies of a job by their requests' names, None while it runs.
+
+        A request without a reply is missing, such as those of a job that expired, or that is not known any more.
+
+        Raises:
+            GenerationError: If the provider does not answer.
+        """
+        import openai
+
+        client = self._opened.get(self._connection.client)
+        attempts = SdkAttempts(self._max_retries)
+        for attempt in attempts:
+            with attempt, self._translated(attempts), allowing(self._batch_allowance()):
+                try:
+                    batch = client.batches.retrieve(job)
+                except openai.NotFoundError:
+                    return {}
+                if batch.status not in _ENDED:
+                    return None
+                files = [file for file in (batch.output_file_id, batch.error_file_id) if file]
+                lines = [line for file in files for line in client.files.content(file).content.splitlines() if line]
+        return dict(map(self._batch_reply, lines))
+
+    def _batch_reply(self, line: bytes) -> tuple[str, ChatReply | GenerationError]:
+        from openai.types.chat import ChatCompletion
+
+        with self._translated():
+            reply = json.loads(line)
+            name: str = reply["custom_id"]
+            response = reply.get("response") or {}
+        if response.get("status_code") != 200:
+            told = words(reply.get("error") or response.get("body"), secrets=self._connection.secrets)
+            return name, GenerationError(f"{self._model}: the request failed within its job: {told}")
+        try:
+            with self._translated():
+                return name, self._reply(ChatCompletion.construct(**response["body"]))
+        except GenerationError as error:
+            return name, error
+
+    def _batch_allowance(self) -> Allowance:
+        return Allowance(max(self._connection.timeout_s, _BATCH_S), _BATCH_BYTES)
+
     def _allowance(self) -> Allowance:
         return Allowance(self._connection.timeout_s, _FLOOR_BYTES + _TOKEN_BYTES * self._max_tokens)
 
@@ -235,6 +326,9 @@ class OpenAIChat:
 
 _HEADERS = ("extra_headers", "extra_query")
 """Options of the openai client that often hold a key."""
+_ENDPOINT = "/chat/completions"
+_ENDED = ("completed", "failed", "expired", "cancelled")
+_BATCH_S, _BATCH_BYTES = 600.0, 1 << 30  # a file may have 200 MB, and the replies' is as long
 _STREAM = {"stream": True, "stream_options": {"include_usage": True}}
 _FLOOR_BYTES = 16 << 20  # reasoning may be longer than the answer
 _TOKEN_BYTES = 4096  # an event for each token, with the probabilities of twenty others

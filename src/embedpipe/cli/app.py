@@ -124,6 +124,17 @@ def ingest(
     headers: Annotated[
         bool, typer.Option("--headers", help="Embed and index each chunk with its title and headings.")
     ] = False,
+    context: Annotated[
+        str | None,
+        typer.Option(
+            help="Embed and index each chunk with a sentence on its place in the document, by this chat model of an "
+            "OpenAI-compatible endpoint. Its key is OPENAI_API_KEY."
+        ),
+    ] = None,
+    context_url: Annotated[str | None, typer.Option(help="The endpoint's URL, if it is not OpenAI.")] = None,
+    context_requests: Annotated[
+        int | None, typer.Option(min=1, help="The most requests to the chat model. Further documents fail.")
+    ] = None,
     skip_unknown: Annotated[
         bool, typer.Option("--skip-unknown", help="Leave out files below a folder that cannot be read, without error.")
     ] = False,
@@ -148,7 +159,7 @@ def ingest(
     as_json: Json = False,
 ) -> None:
     """Store files: text, Markdown, PDF, Word, HTML and many more. Unchanged chunks are not embedded again."""
-    from embedpipe.cli.choices import chunker_named
+    from embedpipe.cli.choices import chunker_named, contextual_header
     from embedpipe.cli.ingesting import ingest_files
     from embedpipe.embedding import EmbeddingGenerator
     from embedpipe.files import ReadOptions
@@ -161,11 +172,20 @@ def ingest(
         reader=reader,
         ocr=ocr,
     )
+    if context is None and (context_url is not None or context_requests is not None):
+        raise typer.BadParameter("--context-url and --context-requests need --context, the name of the model.")
+    writer = contextual_header(context, url=context_url, max_requests=context_requests) if context else None
     generator = EmbeddingGenerator(model)
     cutter = chunker_named(chunker, generator, size=chunk_size, overlap=chunk_overlap)
     with _opened(generator, database, collection, chunker=cutter, headers=headers) as service:
         complete = ingest_files(
-            service, paths, options=options, prune=prune, skip_unknown=skip_unknown, as_json=as_json
+            service,
+            paths,
+            options=options,
+            context=writer,
+            prune=prune,
+            skip_unknown=skip_unknown,
+            as_json=as_json,
         )
     raise typer.Exit(0 if complete else 1)
 

@@ -1,4 +1,4 @@
-"""Chunkers and rerankers by their names on the command line."""
+"""Chunkers, rerankers and writers of headers by their names on the command line."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from embedpipe.reranking import as_reranker
 
 if TYPE_CHECKING:
     from embedpipe.embedding import EmbeddingGenerator
+    from embedpipe.ingest import ContextualHeader
     from embedpipe.types import Chunker, Reranker
 
 
@@ -56,6 +57,14 @@ def reranker_named(text: str) -> Reranker:
         raise
     except ConfigurationError as error:
         raise typer.BadParameter(str(error), param_hint="--rerank") from error
+
+
+def contextual_header(name: str, *, url: str | None, max_requests: int | None) -> ContextualHeader:
+    """Return the writer of headers by this chat model."""
+    from embedpipe.answering.chat import OpenAIChat
+    from embedpipe.ingest import ContextualHeader
+
+    return ContextualHeader(OpenAIChat(name, base_url=url), max_requests=max_requests)
 
 
 def _size(text: str) -> Size:

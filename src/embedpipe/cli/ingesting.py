@@ -27,7 +27,7 @@ from embedpipe.files import PassedOver, ReadOptions, found_files, read_documents
 from embedpipe.types import Document
 
 if TYPE_CHECKING:
-    from embedpipe.ingest import ProcessingStats
+    from embedpipe.ingest import ContextualHeader, ProcessingStats
     from embedpipe.service import SemanticSearchService
 
 
@@ -78,6 +78,7 @@ def ingest_files(
     paths: Sequence[Path],
     *,
     options: ReadOptions,
+    context: ContextualHeader | None = None,
     prune: bool,
     skip_unknown: bool,
     as_json: bool,
@@ -99,15 +100,21 @@ def ingest_files(
             "--prune would remove the documents of files that cannot be read now: "
             + " ".join(map(str, reading.unread.values()))
         )
-    stats = ingest_with_progress(service, documents, prune=prune)
+    stats = ingest_with_progress(service, documents, context=context, prune=prune)
     _remove_lost_records(service, reading, stats)
     stats.failures = reading.unread | {reading.name_of(name): error for name, error in stats.failures.items()}
     if as_json:
         failures = {name: str(error) for name, error in stats.failures.items()}
-        told = {"failures": failures, "remarks": reading.remarks}
+        told: dict[str, Any] = {"failures": failures, "remarks": reading.remarks}
+        if context is not None:
+            told["context"] = context.spent._asdict()
         write_json(stats_json(stats) | passed_over_json(found.passed_over) | told)
     else:
         console.print(summary(stats, found.passed_over))
+        if context is not None and context.spent.requests:
+            console.print(
+                f"headers by {context.name}: {context.spent.requests} requests, {context.spent.tokens} tokens"
+            )
         print_failures(reading.unread)  # the other failures are in the log
         print_passed_over(found.passed_over, skip_unknown=skip_unknown)
         print_remarks(reading.remarks)
@@ -128,7 +135,11 @@ def _remove_lost_records(service: SemanticSearchService, reading: Reading, stats
 
 
 def ingest_with_progress(
-    service: SemanticSearchService, documents: Sequence[Document] | Reading, *, prune: bool = False
+    service: SemanticSearchService,
+    documents: Sequence[Document] | Reading,
+    *,
+    context: ContextualHeader | None = None,
+    prune: bool = False,
 ) -> ProcessingStats:
     """Ingest with a progress bar on stderr."""
     with progress_bar() as progress:
@@ -138,7 +149,7 @@ def ingest_with_progress(
             progress.update(task, completed=stats.documents, total=len(documents))
 
         with _ended_at_once_by_a_second_interrupt():
-            return service.ingest(documents, prune=prune, on_progress=report)
+            return service.ingest(documents, context=context, prune=prune, on_progress=report)
 
 
 @contextmanager

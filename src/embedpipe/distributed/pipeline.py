@@ -15,7 +15,7 @@ from embedpipe.distributed.sources import Columns
 from embedpipe.distributed.stages import CutStage, EmbedStage, Plan, WriteStage
 from embedpipe.embedding import RateLimiter, RemoteModel
 from embedpipe.errors import ConfigurationError, EmbedPipeError, InputError
-from embedpipe.ingest import ProcessingStats, Progress, StatsAccumulator, after_ingest
+from embedpipe.ingest import ContextualHeader, IngestSettings, ProcessingStats, Progress, StatsAccumulator, after_ingest
 from embedpipe.metrics import span
 from embedpipe.service import SemanticSearchService
 from embedpipe.storage.admin import made_at
@@ -65,6 +65,7 @@ def ingest(
     *,
     columns: Columns = _COLUMNS,
     workers: Workers | None = None,
+    context: ContextualHeader | None = None,
     prune: bool = False,
     on_progress: Progress | None = None,
 ) -> ProcessingStats:
@@ -79,6 +80,8 @@ def ingest(
         service: Its database must be named by EMBEDPIPE_DATABASE_URL on every node. All its parts must pickle.
         columns: Which columns make a document.
         workers: How many processes do each step. None to fit the cluster.
+        context: See `SemanticSearchService.ingest`. Each process that cuts documents has its budget, its concurrency
+            and, without `cache`, a folder of headers of its own.
         prune: Whether documents that did not come are removed at the end. All ids are then held in memory.
         on_progress: Called after each batch with the report so far.
 
@@ -98,7 +101,7 @@ def ingest(
         raise InputError(
             f"documents is a {type(documents).__name__}, no dataset of Ray Data. Make one with from_documents."
         )
-    plan = _plan(ray, service, columns.fitted(documents))
+    plan = _plan(ray, service, service.ingest_settings(context), columns.fitted(documents))
     _check_travels(ray, plan)
     remote = isinstance(service.generator.model, RemoteModel)
     resources = ray.cluster_resources()
@@ -112,14 +115,14 @@ def ingest(
     return accumulator.stats
 
 
-def _plan(ray: Any, service: SemanticSearchService, columns: Columns) -> Plan:
+def _plan(ray: Any, service: SemanticSearchService, settings: IngestSettings, columns: Columns) -> Plan:
     store, generator = service.store, service.generator
     store.create()  # here, before several workers ask for it
     origin = store.database.read(made_at, store.database.schema, store.name)
     limiter = None
     if isinstance(generator.model, RemoteModel):
         limiter = _here(ray, RateLimiter).remote(generator.limits)
-    return Plan(generator, service.settings, store, origin, columns, _here(ray, Claims).remote(), limiter)
+    return Plan(generator, settings, store, origin, columns, _here(ray, Claims).remote(), limiter)
 
 
 def _here(ray: Any, actor: type) -> Any:

@@ -8,7 +8,15 @@ name, `catalogue` lists published models. A provider is a module with the name o
 from embedpipe._providers import Retry
 from embedpipe.embedding import catalogue
 from embedpipe.embedding.backend import EmbeddingResponse, LimitedModel, Limits, RemoteModel
-from embedpipe.embedding.cache import ByteStoreCache, CacheLike, CacheStats, FileCache, RedisCache, VectorCache
+from embedpipe.embedding.cache import (
+    ByteStoreCache,
+    CacheLike,
+    CacheStats,
+    FileCache,
+    RedisCache,
+    TextCache,
+    VectorCache,
+)
 from embedpipe.embedding.catalogue import recommend
 from embedpipe.embedding.checking import Finding, check_model
 from embedpipe.embedding.cohere import CohereModel
@@ -42,6 +50,7 @@ __all__ = [
     "RedisCache",
     "RemoteModel",
     "Retry",
+    "TextCache",
     "TokenCountingModel",
     "VectorCache",
     "WrappedModel",

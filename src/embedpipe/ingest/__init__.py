@@ -5,6 +5,7 @@
 
 from embedpipe.ingest.batch_loop import run_batch
 from embedpipe.ingest.batch_work import BatchWork
+from embedpipe.ingest.contextual_header import ContextualHeader, Spent
 from embedpipe.ingest.framework_documents import AnyDocument
 from embedpipe.ingest.headers import Headers
 from embedpipe.ingest.ingest_settings import IngestSettings
@@ -20,6 +21,7 @@ __all__ = [
     "AsyncBatchProcessor",
     "BatchWork",
     "Collector",
+    "ContextualHeader",
     "DocumentPreparer",
     "Documents",
     "Headers",
@@ -32,6 +34,7 @@ __all__ = [
     "ProgressBar",
     "SeenIds",
     "SourceBatch",
+    "Spent",
     "StatsAccumulator",
     "aafter_ingest",
     "after_ingest",

@@ -12,6 +12,7 @@ from types import TracebackType
 from typing import Any, Generic, Self, TypeVar, TypeVarTuple
 
 from embedpipe._forking import SameProcess
+from embedpipe._threads import stop_with
 from embedpipe.ingest.source import AsyncBatches, SourceBatch
 
 T = TypeVar("T")
@@ -34,6 +35,7 @@ def in_threads(
         for batch in batches:
             process.check()
             context: Any = copy_context()  # a batch's stage belongs to the stage that runs here
+            context.run(stop_with, stopped)
             running.append(pool.submit(context.run, work, batch, stopped, *args))
             while running and (len(running) == at_once or running[0].done()):
                 yield running.popleft().result()

@@ -30,7 +30,7 @@ class Headers:
     @classmethod
     def of(cls, model: EmbeddingModel) -> Headers:
         """Make headers whose length is counted by the model's tokenizer. Without one, tokens are estimated."""
-        return cls(model.counter if isinstance(model, TokenCountingModel) else EstimatedCounter(model.spec.name))
+        return cls(model_counter(model))
 
     def add(self, document: Document, chunks: Sequence[Chunk]) -> list[Chunk]:
         """Return the chunks with their headers, None for a chunk that has no title, heading or row of a table."""
@@ -55,6 +55,11 @@ class Headers:
     def _fits(self, header: str) -> bool:
         most = HEADER_TOKENS - 2  # a line break may be a token, and may part another in two
         return len(header.encode()) <= most or self.counter.count(header) <= most
+
+
+def model_counter(model: EmbeddingModel) -> TokenCounter:
+    """Return the model's own counter, else an estimate."""
+    return model.counter if isinstance(model, TokenCountingModel) else EstimatedCounter(model.spec.name)
 
 
 def _parts(title: object, path: object) -> tuple[str, ...]:

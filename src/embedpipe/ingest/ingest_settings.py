@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 
 from embedpipe._checks import check_fields
 from embedpipe.chunking import for_model
+from embedpipe.ingest.contextual_header import ContextualHeader
 from embedpipe.ingest.headers import HEADER_TOKENS
 from embedpipe.types import Chunker, EmbeddingModel
 
@@ -18,6 +19,7 @@ class IngestSettings:
         chunker: Cuts a document into chunks. None makes each document one chunk.
         headers: Whether the document's title and the chunk's headings are embedded and indexed before its text. The
             text that is stored stays as it is.
+        context: Writes a header for each chunk by a chat model. None for none.
         clean_text: Whether each chunk's text is cleaned. Its offsets still point into the text that was given.
         batch_documents: How many documents a batch holds at most.
         batch_characters: A batch ends with the document that brings it to this many characters.
@@ -27,6 +29,7 @@ class IngestSettings:
 
     chunker: Chunker | None
     headers: bool = False
+    context: ContextualHeader | None = None
     clean_text: bool = False
     batch_documents: int = 256
     batch_characters: int = 200_000
@@ -36,6 +39,15 @@ class IngestSettings:
         check_fields(self)
 
     def fitted(self, model: EmbeddingModel) -> IngestSettings:
-        """Return the settings with the model's limit, less a header's tokens, in place of `chunk_size="model"`."""
-        chunker = for_model(self.chunker, model, reserved=HEADER_TOKENS if self.headers else 0)
-        return replace(self, chunker=chunker)
+        """Return the settings with the model's limit, less a header's tokens, in place of `chunk_size="model"`.
+
+        With headers of the Batch interface, batches are ten times as large: each waits for a job.
+        """
+        reserved = HEADER_TOKENS if self.headers else 0
+        settings = self
+        if self.context is not None:
+            reserved += self.context.max_header_tokens
+            if self.context.batch:
+                documents, characters = max(self.batch_documents, 2560), max(self.batch_characters, 2_000_000)
+                settings = replace(settings, batch_documents=documents, batch_characters=characters)
+        return replace(settings, chunker=for_model(self.chunker, model, reserved=reserved))

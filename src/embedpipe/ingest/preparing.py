@@ -12,7 +12,8 @@ from typing import Any, NamedTuple
 
 from embedpipe._threads import check_stopped
 from embedpipe.errors import EmbeddingError, EmbedPipeError, InputError
-from embedpipe.ingest.headers import Headers
+from embedpipe.ingest.contextual_header import ContextualHeader
+from embedpipe.ingest.headers import Headers, model_counter
 from embedpipe.ingest.ingest_settings import IngestSettings
 from embedpipe.ingest.source import SourceBatch
 from embedpipe.storage.types import dumps, dumps_value, order_record, storable_text
@@ -57,9 +58,12 @@ class DocumentPreparer:
         self.spec = spec
         self._settings = settings
         self._headers = Headers.of(model) if settings.headers else None
+        self._model = model
         self._recipe = f"{spec.fingerprint} {settings.chunker!r} {settings.clean_text}"
         if settings.headers:
             self._recipe += " headers"
+        if settings.context is not None:
+            self._recipe += f" context {settings.context.recipe}"
 
     def rows(
         self, documents: Sequence[Document], failures: dict[str, EmbedPipeError]
@@ -87,16 +91,41 @@ class DocumentPreparer:
         self, stored: Sequence[tuple[Document, DocumentRow]], known: Known, failures: dict[str, EmbedPipeError]
     ) -> list[PreparedDocument]:
         """Cut the documents that are new or changed into chunks. The errors of those that fail go to `failures`."""
-        prepared = []
+        cut = []
         for document, row in stored:
             check_stopped()
             if known.hashes.get(row.id) == row.hash or row.id in failures:
                 continue
             try:
-                prepared.append(PreparedDocument(row, checked_rows(_identified(document, self._chunks(document)))))
+                cut.append((document, row, self._chunks(document)))
+            except EmbedPipeError as error:
+                failures[row.id] = about(row.id, error)
+        if self._settings.context is not None:
+            cut = self._with_context(self._settings.context, cut, failures)
+        prepared = []
+        for document, row, chunks in cut:
+            headed = self._headers.add(document, chunks) if self._headers else chunks
+            try:
+                prepared.append(PreparedDocument(row, checked_rows(_identified(document, headed))))
             except EmbedPipeError as error:
                 failures[row.id] = about(row.id, error)
         return prepared
+
+    def _with_context(
+        self,
+        context: ContextualHeader,
+        cut: Sequence[tuple[Document, DocumentRow, Sequence[Chunk]]],
+        failures: dict[str, EmbedPipeError],
+    ) -> list[tuple[Document, DocumentRow, Sequence[Chunk]]]:
+        """Return the documents with a header for each chunk. The errors of those that get none go to `failures`."""
+        written = context.add([(document, chunks) for document, _, chunks in cut], model_counter(self._model))
+        headed = []
+        for (document, row, _), chunks in zip(cut, written, strict=True):
+            if isinstance(chunks, EmbedPipeError):
+                failures[row.id] = about(row.id, chunks)
+            else:
+                headed.append((document, row, chunks))
+        return headed
 
     def _chunks(self, document: Document) -> Sequence[Chunk]:
         chunker, text = self._settings.chunker, document.text
@@ -114,7 +143,7 @@ class DocumentPreparer:
             chunks = _with_locations(chunks, document)
         if self._settings.clean_text:
             chunks = _cleaned(chunks)
-        return self._headers.add(document, chunks) if self._headers else chunks
+        return chunks
 
 
 def about(document_id: str, error: EmbedPipeError) -> EmbedPipeError:

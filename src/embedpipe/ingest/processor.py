@@ -9,6 +9,7 @@ from typing import Protocol
 from embedpipe.chunking import RecursiveChunker
 from embedpipe.embedding import EmbeddingGenerator
 from embedpipe.errors import InputError
+from embedpipe.ingest.contextual_header import ContextualHeader
 from embedpipe.ingest.ingest_settings import IngestSettings
 from embedpipe.ingest.ingestor import Ingestor
 from embedpipe.ingest.source import Documents
@@ -33,7 +34,8 @@ class AsyncBatchProcessor:
     Args:
         model: A model's name, a backend or an `EmbeddingGenerator`. With a generator that has a cache, a second run
             costs nothing.
-        chunker: See `IngestSettings`, also for `headers`, `clean_text`, `batch_documents` and `batch_characters`.
+        chunker: See `IngestSettings`, also for `headers`, `context`, `clean_text`, `batch_documents` and
+            `batch_characters`.
         concurrency: How many batches are under way. None for the number of requests that the model takes, plus two.
         metrics: An observer of `embedpipe.metrics`, or several.
     """
@@ -44,6 +46,7 @@ class AsyncBatchProcessor:
         *,
         chunker: Chunker | None = RecursiveChunker(),  # noqa: B008 - frozen
         headers: bool = False,
+        context: ContextualHeader | None = None,
         clean_text: bool = False,
         concurrency: int | None = None,
         batch_documents: int = 256,
@@ -54,6 +57,7 @@ class AsyncBatchProcessor:
         self.settings = IngestSettings(
             chunker=chunker,
             headers=headers,
+            context=context,
             clean_text=clean_text,
             concurrency=concurrency,
             batch_documents=batch_documents,

@@ -4,6 +4,7 @@ from embedpipe.embedding.cache.caches import ByteStoreCache, CacheLike, open_cac
 from embedpipe.embedding.cache.entries import KeyMaker, Precision, Treatment, VectorCache, decode, encode, rounded
 from embedpipe.embedding.cache.file_cache import CacheStats, FileCache
 from embedpipe.embedding.cache.redis_cache import RedisCache
+from embedpipe.embedding.cache.text_cache import TextCache
 
 __all__ = [
     "ByteStoreCache",
@@ -13,6 +14,7 @@ __all__ = [
     "KeyMaker",
     "Precision",
     "RedisCache",
+    "TextCache",
     "Treatment",
     "VectorCache",
     "decode",

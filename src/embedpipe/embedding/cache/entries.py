@@ -20,7 +20,7 @@ Treatment: TypeAlias = Literal["whole", "split", "truncate"]
 Precision: TypeAlias = Literal["float32", "float16", "int8"]
 
 KEY_SIZE = 32
-_HEADER = struct.Struct("<IBBHI")  # checksum of the rest, dtype, treatment, length of the model's name, tokens
+HEADER = struct.Struct("<IBBHI")  # checksum of the rest, dtype, treatment, length of the model's name, tokens
 _CHECKED_FROM = 4
 _CODES: dict[Precision, int] = {"float32": 1, "float16": 2, "int8": 3}
 _TREATMENTS: tuple[Treatment, ...] = ("whole", "split", "truncate")
@@ -97,7 +97,7 @@ def encode(
     rows = _stored(vectors, precision)
     entries = []
     for key, row, count, treatment in zip(keys, rows, tokens, treatments, strict=True):
-        body = _HEADER.pack(0, code, _TREATMENTS.index(treatment), len(name), count)[_CHECKED_FROM:]
+        body = HEADER.pack(0, code, _TREATMENTS.index(treatment), len(name), count)[_CHECKED_FROM:]
         body += name + row.tobytes()
         entries.append((key, zlib.crc32(body, zlib.crc32(key)).to_bytes(4, "little") + body))
     return entries
@@ -173,5 +173,5 @@ def _bytes(dimensions: int) -> np.dtype[np.void]:
 
 def model_of(value: bytes) -> str:
     """Return the name of the model whose vector the entry holds."""
-    size = _HEADER.unpack_from(value)[3]
-    return value[_HEADER.size : _HEADER.size + size].decode(errors="replace")
+    size = HEADER.unpack_from(value)[3]
+    return value[HEADER.size : HEADER.size + size].decode(errors="replace")

@@ -82,7 +82,7 @@ class Chunk(NamedTuple):
 
     @property
     def embedded_text(self) -> str:
-        """Return the text that is embedded and indexed: the header, if there is one, on a line before the text."""
+        """Return the text that is embedded, indexed and reranked: the header, if any, on a line before the text."""
         return self.text if self.header is None else f"{self.header}\n{self.text}"
 
     @classmethod

@@ -8,7 +8,7 @@ from llama_index.core.schema import Document as LlamaDocument
 from llama_index.core.schema import MetadataMode
 
 from embedpipe.embedding import EmbeddingGenerator
-from embedpipe.langchain import EmbedPipeEmbeddings, EmbedPipeVectorStore
+from embedpipe.langchain import EmbedPipeEmbeddings, EmbedPipeReranker, EmbedPipeVectorStore
 from embedpipe.langchain.text_splitters import ChunkerTextSplitter, MarkdownTextSplitter, RecursiveTextSplitter
 from embedpipe.llama_index import EmbedPipeVectorStore as LlamaVectorStore
 from embedpipe.llama_index.node_parsers import ChunkerNodeParser, MarkdownNodeParser, RecursiveNodeParser
@@ -37,6 +37,16 @@ def test_langchain(splitter: ChunkerTextSplitter, database: Database) -> None:
     [piece] = made.get_by_ids([str(pieces[-1].id)])
     assert piece == pieces[-1]
     assert made.store.search(text="price +17", mode="lexical")[0].text.find("hinge 17") > 0
+
+
+def test_the_reranker_of_langchain_reads_the_header() -> None:
+    pieces = [
+        Document(page_content="| cup | 5 |"),
+        Document(page_content="| pot | 4 |", metadata={"table_header": "price"}),
+    ]
+    reranker = EmbedPipeReranker(reranker=lambda query, texts: [float("price" in text) for text in texts])
+    best, _ = reranker.compress_documents(pieces, "price?")
+    assert best.page_content == "| pot | 4 |"
 
 
 @pytest.mark.parametrize(

@@ -61,16 +61,16 @@ class Prompt:
 
 
 def fenced(sources: Sequence[Passage], fence: str) -> str:
-    """Return the sources' texts with their numbers from 1, each between two fence lines."""
+    """Return the sources' texts below their headers, with their numbers from 1, each between two fence lines."""
     blocks = (
-        f"<<< source [{number}] {fence}\n{source.text}\nsource [{number}] {fence} >>>"
+        f"<<< source [{number}] {fence}\n{source.headed_text}\nsource [{number}] {fence} >>>"
         for number, source in enumerate(sources, 1)
     )
     return "\n\n".join(blocks)
 
 
 def _fence(question: str, sources: Sequence[Passage]) -> str:
-    texts = "\0".join([question, *(source.text for source in sources)])
+    texts = "\0".join([question, *(source.headed_text for source in sources)])
     return hashlib.sha256(texts.encode("utf-8", "surrogatepass")).hexdigest()[:16]
 
 

@@ -11,7 +11,7 @@ from pydantic import ConfigDict, Field, SkipValidation, field_validator
 from embedpipe._checks import checked_items
 from embedpipe._threads import in_thread
 from embedpipe.reranking import as_reranker
-from embedpipe.types import Chunk, Reranker, SearchResult
+from embedpipe.types import TABLE_HEADER, Chunk, Reranker, SearchResult
 
 
 class EmbedPipeReranker(BaseDocumentCompressor):
@@ -62,6 +62,9 @@ class EmbedPipeReranker(BaseDocumentCompressor):
 def _result(place: int, document: Document) -> SearchResult:
     """Return the document as a result. Its id is its position, and earlier documents score higher."""
     chunk = Chunk.whole(document.page_content, id=str(place), metadata=document.metadata)
+    header = document.metadata.get(TABLE_HEADER)
+    if isinstance(header, str) and header:
+        chunk = chunk._replace(header=header)
     return SearchResult(chunk=chunk, score=1 / (1 + place))  # documents have no score, only their order
 
 

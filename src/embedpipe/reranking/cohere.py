@@ -70,7 +70,7 @@ class CohereReranker:
         query, results = checked_request(query, results)
         if not results:
             return []
-        ranked = self._request(query, [result.text for result in results])
+        ranked = self._request(query, [result.chunk.embedded_text for result in results])
         scores = dict(ranked)
         if len(ranked) != len(results) or set(scores) != set(range(len(results))):
             raise RerankError(f"{self._name} gave {len(scores)} scores for {len(results)} results.")

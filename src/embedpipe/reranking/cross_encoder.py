@@ -48,7 +48,7 @@ class CrossEncoderReranker:
         if not results:
             return []
         require("sentence_transformers", extra="local")
-        pairs = [(query, result.text) for result in results]
+        pairs = [(query, result.chunk.embedded_text) for result in results]
         try:
             with self._lock:  # PyTorch runs one batch on all cores already
                 model = self._loaded.get(self._load) if self._given is None else self._given.thing

@@ -23,7 +23,7 @@ class CallableReranker:
 
     def rerank(self, query: str, results: Sequence[SearchResult]) -> list[SearchResult]:
         with component_errors(self._name, self._score, RerankError):
-            scores = self._score(query, [result.text for result in results])
+            scores = self._score(query, [result.chunk.embedded_text for result in results])
         return reordered(results, scores, by=self._name)
 
 
@@ -40,7 +40,9 @@ class CompressorReranker:
     def rerank(self, query: str, results: Sequence[SearchResult]) -> list[SearchResult]:
         documents = require("langchain_core.documents", extra="langchain")
         texts = [
-            documents.Document(page_content=result.text, metadata={**result.metadata, _POSITION: position})
+            documents.Document(
+                page_content=result.chunk.embedded_text, metadata={**result.metadata, _POSITION: position}
+            )
             for position, result in enumerate(results)
         ]
         name = type(self._compressor).__name__
@@ -64,7 +66,9 @@ class PostprocessorReranker:
         schema = require("llama_index.core.schema", extra="llama-index")
         nodes = [
             schema.NodeWithScore(
-                node=schema.TextNode(id_=str(position), text=result.text, metadata=dict(result.metadata)),
+                node=schema.TextNode(
+                    id_=str(position), text=result.chunk.embedded_text, metadata=dict(result.metadata)
+                ),
                 score=result.score,
             )
             for position, result in enumerate(results)

@@ -61,7 +61,7 @@ class LateInteractionReranker:
         try:
             with self._lock:  # PyTorch runs one batch on all cores already
                 model = self._loaded.get(self._load) if self._given is None else self._given.thing
-                asked, *texts = self._token_vectors(model, [query, *(result.text for result in results)])
+                asked, *texts = self._token_vectors(model, [query, *(result.chunk.embedded_text for result in results)])
         except (RuntimeError, ValueError, OSError) as error:
             raise RerankError(f"The model {self._name} failed: {error}") from error
         firsts = unit_range([result.score for result in results])

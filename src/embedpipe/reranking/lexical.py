@@ -51,10 +51,10 @@ class LexicalReranker:
         held: list[set[Any]]
         if any(result.lexical_score is not None for result in results):
             firsts = unit_range([result.score for result in results])
-            asked, held, worth = _pairs(query), [_pairs(result.text) for result in results], 0.5
+            asked, held, worth = _pairs(query), [_pairs(result.chunk.embedded_text) for result in results], 0.5
         else:
             firsts = [result.similarity or 0.0 for result in results]
-            asked, held, worth = set(words(query)), [set(words(result.text)) for result in results], 1.0
+            asked, held, worth = set(words(query)), [set(words(result.chunk.embedded_text)) for result in results], 1.0
         shares = [worth * len(asked & each) / len(asked) if asked else 0.0 for each in held]
         scores = [
             self.similarity_weight * first + self.overlap_weight * share

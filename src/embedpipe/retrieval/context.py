@@ -43,6 +43,12 @@ class Passage:
     gaps: tuple[tuple[int, int], ...] = ()
 
     @property
+    def headed_text(self) -> str:
+        """Return the text as a model reads it: below the header of the first chunk, as the columns of its table."""
+        header = self.results[0].chunk.header
+        return self.text if header is None else f"{header}\n{self.text}"
+
+    @property
     def end_index(self) -> int:
         return self.results[0].chunk.end_index if self.cleaned else self.start_index + len(self.text)
 
@@ -176,7 +182,7 @@ def _within_budget(
         return list(results), []
     if counter is None:
         raise ConfigurationError("`max_tokens` needs a token counter. Pass one, or max_tokens=None.")
-    counts = counter.count_many([result.text for result in results])
+    counts = counter.count_many([result.chunk.embedded_text for result in results])
     kept: list[SearchResult] = []
     left_out: list[SearchResult] = []
     for result, count in zip(results, counts, strict=True):

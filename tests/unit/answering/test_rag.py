@@ -6,6 +6,7 @@ import pickle
 import re
 from collections.abc import AsyncGenerator, Generator
 from contextlib import aclosing, closing
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -314,6 +315,16 @@ def test_no_source_can_forge_the_fence() -> None:
     (code,) = re.findall(r"the code (\w{16})", first[0])
     assert code not in attack
     assert first[1].count(code) == 4
+
+
+def test_the_model_reads_the_columns_of_a_tables_later_rows() -> None:
+    rows = "| cup | 5 |\n"
+    hit = result(0, len(rows), document=rows)
+    headed = replace(hit, chunk=hit.chunk._replace(header="part | price"))
+    with running() as server:
+        response = RAGPipeline(HandedOut([headed]), chat(server.base_url)).query("What does a cup cost?")
+        assert "part | price\n| cup | 5 |\n" in server.requests[0]["messages"][1]["content"]
+    assert (response.sources[0].text, response.sources[0].end_index) == (rows, len(rows))
 
 
 def test_html_shows_the_marks_and_escapes_everything() -> None:

@@ -133,6 +133,14 @@ def test_cross_encoder_scores_as_its_model_does(cross_encoder: Any, tmp_path: Pa
     assert ids(loaded.rerank(QUERY, results())) == ids(found)
 
 
+def test_a_model_reads_the_header_too(cross_encoder: Any, sentence_model: Any) -> None:
+    headed = [replace(each, chunk=each.chunk._replace(header="part | price")) for each in results()]
+    whole = results([f"part | price\n{text}" for text in TEXTS])
+    for reranker in (CrossEncoderReranker(cross_encoder), LateInteractionReranker(sentence_model)):
+        scores = [[each.rerank_score for each in reranker.rerank(QUERY, found)] for found in (headed, whole)]
+        assert scores[0] == pytest.approx(scores[1])
+
+
 def test_cross_encoder_that_cannot_be_loaded_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(RerankError, match="cannot-be-found"):
         CrossEncoderReranker(str(tmp_path / "cannot-be-found")).rerank(QUERY, results())
@@ -198,6 +206,36 @@ def test_everything_that_reranks_can_be_wrapped(reranker: object, expected: list
     assert all(score is not None for score in scores)
     assert [r.score for r in found] == scores == sorted(scores, key=lambda s: -(s or 0))
     assert wrapped.rerank(QUERY, []) == []
+
+
+class PriceFirst(BaseDocumentCompressor):
+    """Puts first what holds the word "price"."""
+
+    def compress_documents(self, documents: Sequence[Document], query: str, callbacks: Any = None) -> list[Document]:
+        return sorted(documents, key=lambda document: "price" not in document.page_content)
+
+
+class PriceNodesFirst(BaseNodePostprocessor):
+    def _postprocess_nodes(
+        self, nodes: list[NodeWithScore], query_bundle: QueryBundle | None = None
+    ) -> list[NodeWithScore]:
+        return sorted(nodes, key=lambda node: "price" not in node.node.get_content())
+
+
+@pytest.mark.parametrize(
+    "reranker",
+    [
+        lambda query, texts: [float("price" in text) for text in texts],
+        LexicalReranker(similarity_weight=0),
+        PriceFirst(),
+        PriceNodesFirst(),
+    ],
+)
+def test_rerankers_read_the_header_of_a_tables_later_chunk(reranker: object) -> None:
+    first, *others, last = results(["| tea | 3 |", "| pot | 4 |", "| cup | 5 |"])
+    headed = replace(last, chunk=last.chunk._replace(header="part | price"))
+    found = as_reranker(reranker).rerank("price?", [first, *others, headed])[0]
+    assert (found.document_id, found.text) == ("d2", "| cup | 5 |")
 
 
 def test_what_cannot_rerank_is_refused() -> None:
@@ -286,6 +324,10 @@ def test_cohere(cohere_url: str) -> None:
     assert found[0].document_id == "d1"
     assert found[0].rerank_score == pytest.approx(2 / 3)
     assert reranker.rerank("nothing", []) == []
+    headed = [
+        replace(each, chunk=each.chunk._replace(header=f"column {place}")) for place, each in enumerate(results())
+    ]
+    assert reranker.rerank("column 2", headed)[0].document_id == "d2"
     assert "co-secret" not in repr(reranker)
     assert b"co-secret" not in pickle.dumps(reranker)
 

@@ -12,6 +12,7 @@ from embedpipe.langchain import EmbedPipeEmbeddings, EmbedPipeReranker, EmbedPip
 from embedpipe.langchain.text_splitters import ChunkerTextSplitter, MarkdownTextSplitter, RecursiveTextSplitter
 from embedpipe.llama_index import EmbedPipeVectorStore as LlamaVectorStore
 from embedpipe.llama_index.node_parsers import ChunkerNodeParser, MarkdownNodeParser, RecursiveNodeParser
+from embedpipe.reranking import as_reranker
 from embedpipe.storage import Database, PgVectorStore
 from embedpipe.testing import FakeEmbeddingModel
 
@@ -44,7 +45,7 @@ def test_the_reranker_of_langchain_reads_the_header() -> None:
         Document(page_content="| cup | 5 |"),
         Document(page_content="| pot | 4 |", metadata={"table_header": "price"}),
     ]
-    reranker = EmbedPipeReranker(reranker=lambda query, texts: [float("price" in text) for text in texts])
+    reranker = EmbedPipeReranker(reranker=as_reranker(lambda query, texts: [float("price" in text) for text in texts]))
     best, _ = reranker.compress_documents(pieces, "price?")
     assert best.page_content == "| pot | 4 |"
 

@@ -10,6 +10,7 @@ from functools import lru_cache
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any, TypeAlias
 
+from embedpipe._checks import shown
 from embedpipe.errors import ConfigurationError
 
 Factory: TypeAlias = Callable[..., Any]
@@ -52,7 +53,7 @@ class Registry:
         points = self._offered().get(name, [])
         if not points:
             raise ConfigurationError(
-                f"There is no {name!r:.100} in {self._group}. There are: {', '.join(self.names())}."
+                f"There is no {shown(name)} in {self._group}. There are: {', '.join(self.names())}."
             )
         if len(points) > 1:
             packages = ", ".join(point.dist.name if point.dist else point.value for point in points)

@@ -136,7 +136,7 @@ def as_separators(given: Sequence[str | Separator]) -> tuple[Separator, ...]:
             does not compile.
     """
     if isinstance(given, str):
-        raise ConfigurationError(f"separators is the string {given!r:.100}. Put it into a tuple.")
+        raise ConfigurationError(f"separators is the string {shown(given)}. Put it into a tuple.")
     if not isinstance(given, Sequence):
         raise ConfigurationError(f"separators={shown(given)} is no list. Pass a tuple of strings.")
     strings = frozenset(item for item in given if isinstance(item, str))

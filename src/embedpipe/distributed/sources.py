@@ -8,7 +8,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
-from embedpipe._checks import check_fields
+from embedpipe._checks import check_fields, shown
 from embedpipe._optional import require
 from embedpipe.errors import EmbedPipeError, InputError
 from embedpipe.files import ReadOptions, documents_of, known_suffixes
@@ -91,11 +91,11 @@ class Columns:
     def _document(self, row: Mapping[str, Any]) -> Document:
         if not isinstance(row[self.id], str):
             raise InputError(
-                f"The id {row[self.id]!r:.100} in the column {self.id!r} is no str. Cast or fill the column."
+                f"The id {shown(row[self.id])} in the column {self.id!r} is no str. Cast or fill the column."
             )
         text = row[self.text]
         if not isinstance(text, str | None):
-            raise InputError(f"The column {self.text!r} holds {text!r:.100}, which is no text. Cast the column.")
+            raise InputError(f"The column {self.text!r} holds {shown(text)}, which is no text. Cast the column.")
         keyed = {key: row[key] for key in self.keys}
         metadata = _mapping(row[self.metadata], row[self.id]) if self.metadata else {}
         located = row.get(self.locations) if self.locations else None
@@ -109,14 +109,14 @@ def _mapping(value: Any, document_id: str) -> dict[str, Any]:
             value = json.loads(value)
         except ValueError as error:
             raise InputError(
-                f"Document {document_id!r:.200}: the metadata is {value!r:.100}. Pass a JSON object."
+                f"Document {shown(document_id)}: the metadata is {shown(value)}. Pass a JSON object."
             ) from error
     if value is None:
         return {}
     if isinstance(value, list) and all(isinstance(pair, tuple) for pair in value):  # a map, as Arrow gives it
         value = dict(value)
     if not isinstance(value, dict):
-        raise InputError(f"Document {document_id!r:.200}: the metadata is {value!r:.100}. Pass a mapping.")
+        raise InputError(f"Document {shown(document_id)}: the metadata is {shown(value)}. Pass a mapping.")
     return value
 
 

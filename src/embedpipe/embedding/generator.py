@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import fields, replace
 from typing import Any
 
-from embedpipe._checks import checked_count, checked_kind
+from embedpipe._checks import checked_count, checked_kind, shown
 from embedpipe._forking import Given
 from embedpipe._providers import Endpoint, Retry
 from embedpipe.embedding.backend import LimitedModel, Limits
@@ -188,7 +188,7 @@ def checked_generator(value: object) -> EmbeddingGenerator:
         ConfigurationError: If it is anything else, such as a model's name.
     """
     if not isinstance(value, EmbeddingGenerator):
-        raise ConfigurationError(f"{value!r:.100} is not an EmbeddingGenerator. Pass EmbeddingGenerator(model).")
+        raise ConfigurationError(f"{shown(value)} is not an EmbeddingGenerator. Pass EmbeddingGenerator(model).")
     return value
 
 

@@ -10,6 +10,7 @@ from dataclasses import replace
 from functools import lru_cache
 from typing import Any, TypeAlias, get_args
 
+from embedpipe._checks import shown
 from embedpipe.errors import ConfigurationError
 from embedpipe.types import Kind, ModelSpec
 
@@ -40,7 +41,7 @@ def checked_prompts(*, query_prompt: object, document_prompt: object) -> Prompts
     given: dict[Kind, object] = {"query": query_prompt, "document": document_prompt}
     for kind, prompt in given.items():
         if prompt is not None and not isinstance(prompt, str):
-            raise ConfigurationError(f"{kind}_prompt={prompt!r:.100} is no text. Pass a str, or '' for no prompt.")
+            raise ConfigurationError(f"{kind}_prompt={shown(prompt)} is no text. Pass a str, or '' for no prompt.")
     return {kind: prompt for kind, prompt in given.items() if isinstance(prompt, str)}
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import cast
 
+from embedpipe._checks import shown
 from embedpipe._plugins import Registry
 from embedpipe.errors import ConfigurationError
 from embedpipe.files.docling import SUFFIXES as DOCLING_SUFFIXES
@@ -58,7 +59,7 @@ _TEXT_SUFFIXES = """
 def check_reader(reader: str | None) -> None:
     """Raise `ConfigurationError` for a reader that there is not."""
     if reader not in (None, "docling"):
-        raise ConfigurationError(f"There is no reader {reader!r:.100}. Pass 'docling', or None for embedpipe's own.")
+        raise ConfigurationError(f"There is no reader {shown(reader)}. Pass 'docling', or None for embedpipe's own.")
 
 
 def is_by_docling(suffix: str, reader: str | None) -> bool:

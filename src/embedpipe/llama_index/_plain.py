@@ -9,6 +9,7 @@ from typing import Any
 
 from pydantic_core import PydanticSerializationError, to_jsonable_python
 
+from embedpipe._checks import shown
 from embedpipe.errors import InputError
 
 _JSON = (str, int, float, bool, type(None))
@@ -28,7 +29,7 @@ def plain(value: Any, what: str) -> Any:
     if isinstance(value, Mapping):
         made = {_key(key): plain(item, what) for key, item in value.items()}
         if len(made) != len(value):
-            raise InputError(f"{what}: two keys are the same as text, among {list(value)!r:.200}. Rename one.")
+            raise InputError(f"{what}: two keys are the same as text, among {shown(list(value))}. Rename one.")
         return made
     if isinstance(value, list | tuple | set | frozenset):
         return [plain(item, what) for item in value]

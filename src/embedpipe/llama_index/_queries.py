@@ -60,7 +60,7 @@ def checked_query(query: VectorStoreQuery, options: dict[str, Any]) -> tuple[Vec
         raise InputError("mmr_prefetch_factor and mmr_prefetch_k exclude each other. Pass one of them.")
     factor = options.get("mmr_prefetch_factor", _MMR_PREFETCH_FACTOR)
     if type(factor) not in (int, float) or not 0 < factor <= MAX_K:
-        raise InputError(f"mmr_prefetch_factor is {factor!r:.100}. Pass a positive number, at most {MAX_K}.")
+        raise InputError(f"mmr_prefetch_factor is {shown(factor)}. Pass a positive number, at most {MAX_K}.")
     candidates = options.get("mmr_prefetch_k", int(query.similarity_top_k * factor))
     checked_count("mmr_prefetch_k", candidates)
     threshold = options.get("mmr_threshold", query.mmr_threshold)

@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 
 from llama_index.core.vector_stores import FilterCondition, FilterOperator, MetadataFilter, MetadataFilters
 
+from embedpipe._checks import shown
 from embedpipe.errors import InputError
 from embedpipe.storage import Field, Filter
 from embedpipe.storage.filters import And, Or, parse_filter
@@ -61,7 +62,7 @@ def _member(kind: type[E], value: object) -> E:
         return kind(value)
     except ValueError:
         known = ", ".join(str(member.value) for member in kind)
-        raise InputError(f"There is no {kind.__name__} {value!r:.100}. Use one of: {known}.") from None
+        raise InputError(f"There is no {kind.__name__} {shown(value)}. Use one of: {known}.") from None
 
 
 def _equals(part: MetadataFilter) -> Filter:
@@ -120,13 +121,13 @@ def _has(field: Field, value: Any) -> Filter:
 
 def _listed(part: MetadataFilter) -> list[Any]:
     if not isinstance(part.value, list):
-        raise InputError(f"Filter {part.key!r}: {part.operator.value} takes a list, not {part.value!r:.100}.")
+        raise InputError(f"Filter {part.key!r}: {part.operator.value} takes a list, not {shown(part.value)}.")
     return part.value
 
 
 def _text(part: MetadataFilter) -> str:
     if not isinstance(part.value, str):
-        raise InputError(f"Filter {part.key!r}: {part.operator.value} takes a str, not {part.value!r:.100}.")
+        raise InputError(f"Filter {part.key!r}: {part.operator.value} takes a str, not {shown(part.value)}.")
     return part.value
 
 

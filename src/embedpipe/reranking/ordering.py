@@ -62,7 +62,7 @@ def numbers(scores: Iterable[Any], *, expected: int, by: str) -> list[float]:
             values.append(_number(score))
     except (TypeError, ValueError, OverflowError):
         raise RerankError(
-            f"{by} gave a score that is not a number: {score!r:.100}. A reranker gives one number for each text."
+            f"{by} gave a score that is not a number: {shown(score)}. A reranker gives one number for each text."
         ) from None
     if len(values) != expected:
         count = f"{len(values)}" if len(values) < expected else f"over {expected}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 
+from embedpipe._checks import shown
 from embedpipe._plugins import Registry
 from embedpipe.errors import ConfigurationError
 from embedpipe.reranking.frameworks import CallableReranker, CompressorReranker, PostprocessorReranker
@@ -55,7 +56,7 @@ def _reranker_named(name: str) -> Reranker:
     kind, _, model = name.partition(":")
     if kind not in RERANKERS:
         raise ConfigurationError(
-            f"There is no reranker {kind!r:.100}. There are: {', '.join(RERANKERS.names())}. A model's name stands "
+            f"There is no reranker {shown(kind)}. There are: {', '.join(RERANKERS.names())}. A model's name stands "
             "behind it, as in 'cohere:rerank-v3.5'. A package adds a reranker by an entry point in embedpipe.rerankers."
         )
     factory = RERANKERS.load(kind)

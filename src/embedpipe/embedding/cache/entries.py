@@ -12,6 +12,7 @@ from typing import Any, Literal, Protocol, TypeAlias, runtime_checkable
 import numpy as np
 import numpy.typing as npt
 
+from embedpipe._checks import shown
 from embedpipe.errors import ConfigurationError
 from embedpipe.types import Kind, ModelSpec, Vectors
 
@@ -50,7 +51,7 @@ def checked_precision(precision: Precision) -> Precision:
         ConfigurationError: If there is no such precision.
     """
     if precision not in _CODES:
-        raise ConfigurationError(f"precision={precision!r:.100} is not known. Pass 'float32', 'float16' or 'int8'.")
+        raise ConfigurationError(f"precision={shown(precision)} is not known. Pass 'float32', 'float16' or 'int8'.")
     return precision
 
 

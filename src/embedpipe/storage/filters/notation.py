@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sized
 from itertools import islice
 from typing import Any, TypeAlias
 
+from embedpipe._checks import shown
 from embedpipe._threads import in_thread
 from embedpipe.errors import InputError
 from embedpipe.storage.filters.conditions import And, Filter, Not, Or
@@ -91,7 +92,7 @@ def _parse_part(part: Any) -> Filter:
 
 def _parse_entry(path: tuple[str, ...], key: Any, operand: Any) -> Filter:
     if not isinstance(key, str):
-        raise InputError(f"The filter has the key {key!r:.100}. Keys must be strings.")
+        raise InputError(f"The filter has the key {shown(key)}. Keys must be strings.")
     if key.startswith("$"):
         return _parse_operator(path, key, operand) if path else _parse_joint(key, operand)
     if isinstance(operand, Mapping) and operand:
@@ -130,7 +131,7 @@ def _parse_operator(path: tuple[str, ...], key: str, operand: Any) -> Filter:
     if key == "$not":
         if not isinstance(operand, Mapping) or not operand:
             raise InputError(
-                f"filter {path[-1]!r}: `$not` is {operand!r:.100}. Pass a dict of operators, or use $ne for a value."
+                f"filter {path[-1]!r}: `$not` is {shown(operand)}. Pass a dict of operators, or use $ne for a value."
             )
         return Not(And(tuple(_parse_operator(path, inner, value) for inner, value in operand.items())))
     if key not in NOTATION:

@@ -236,7 +236,7 @@ class Field:
         operand = OPERATORS[operator].operand
         if not operand.takes(value):
             raise InputError(
-                f"Filter {self.path[-1]!r:.100}: `{operator}` cannot compare with a {type(value).__name__}. "
+                f"Filter {shown(self.path[-1])}: `{operator}` cannot compare with a {type(value).__name__}. "
                 f"Pass {operand.name}."
             )
         if isinstance(value, str):
@@ -255,7 +255,7 @@ def as_sequence(values: Any, operator: str) -> Sequence[Any]:
 
 def _exists_if(field: Field, exists: Any) -> Filter:
     if not isinstance(exists, bool):
-        raise InputError(f"filter {field.path[-1]!r}: `$exists` is {exists!r:.100}. Pass True or False.")
+        raise InputError(f"filter {field.path[-1]!r}: `$exists` is {shown(exists)}. Pass True or False.")
     return field.exists() if exists else ~field.exists()
 
 

@@ -40,7 +40,7 @@ class StoredVectors(NamedTuple):
 def checked_ids(ids: Sequence[str], what: str) -> list[str]:
     """Return the ids as a list. Raise `InputError` for one str, and for what cannot be an id."""
     if isinstance(ids, str):
-        raise InputError(f"{what} is one str, {ids!r:.100}. Put it into a list.")
+        raise InputError(f"{what} is one str, {shown(ids)}. Put it into a list.")
     if not isinstance(ids, Iterable):
         raise InputError(f"{what}={shown(ids)} is no list. Pass a list of str.")
     return [storable_text(value, what) for value in ids]

@@ -15,6 +15,7 @@ from typing import Any
 from sqlalchemy import Column, Connection, Table, Text, text
 from sqlalchemy.sql.base import Executable
 
+from embedpipe._checks import shown
 from embedpipe.errors import ConfigurationError, InputError
 from embedpipe.storage.tables.ddl import ddl
 from embedpipe.storage.types import storable_text
@@ -41,7 +42,7 @@ def checked_tenant(tenant: str) -> str:
         InputError: If it is no str, empty or too long.
     """
     if not storable_text(tenant, "tenant") or len(tenant.encode()) > _MAX_BYTES:
-        raise InputError(f"The tenant is {tenant!r:.100}. Pass a text of 1 to {_MAX_BYTES} bytes.")
+        raise InputError(f"The tenant is {shown(tenant)}. Pass a text of 1 to {_MAX_BYTES} bytes.")
     return tenant
 
 

@@ -8,6 +8,7 @@ from decimal import Decimal
 from math import isfinite
 from typing import Any
 
+from embedpipe._checks import shown
 from embedpipe.errors import InputError
 
 _quote = json.encoder.encode_basestring
@@ -41,7 +42,7 @@ def dumps_value(value: Any, *, what: str) -> str:
         raise InputError(f"{what}: {fault.message()}") from None
     except RecursionError:
         key = next(iter(value), "")
-        raise InputError(f"{what}: a value is nested too deeply to be stored, perhaps under {key!r:.200}.") from None
+        raise InputError(f"{what}: a value is nested too deeply to be stored, perhaps under {shown(key)}.") from None
 
 
 class _UnstorableError(Exception):
@@ -127,7 +128,7 @@ def _object(value: Mapping[str, Any]) -> str:
     parts = []
     for key, item in value.items():
         if type(key) is not str:
-            raise _UnstorableError(f"the key {key!r:.200}", f"is a {type(key).__name__}. Keys must be str.")
+            raise _UnstorableError(f"the key {shown(key)}", f"is a {type(key).__name__}. Keys must be str.")
         try:
             parts.append(f"{_string(key)}: {_encode(item)}")
         except _UnstorableError as fault:

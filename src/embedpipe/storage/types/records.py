@@ -7,6 +7,7 @@ from dataclasses import fields
 from types import UnionType
 from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
+from embedpipe._checks import shown
 from embedpipe.errors import SchemaError
 
 T = TypeVar("T")
@@ -24,13 +25,13 @@ def from_record(kind: type[T], record: Mapping[str, Any], *, what: str) -> T:
         SchemaError: If the record has a field, or a value, that this version does not know.
     """
     if not isinstance(record, Mapping):
-        raise newer(what, f"it is {record!r:.100}")
+        raise newer(what, f"it is {shown(record)}")
     unknown = sorted(record.keys() - {field.name for field in fields(kind)})  # type: ignore[arg-type]  # always a dataclass
     if unknown:
         raise newer(what, f"it has {', '.join(unknown)}")
     for name, expected in get_type_hints(kind).items():
         if name in record and not _fits(record[name], expected):
-            raise newer(what, f"{name} is {record[name]!r:.100}")
+            raise newer(what, f"{name} is {shown(record[name])}")
     try:
         return kind(**record)
     except (TypeError, ValueError) as error:  # a field is missing, or the settings refuse a value

@@ -416,7 +416,7 @@ def test_documents_are_removed_once_they_are_named(
     monkeypatch.chdir(notes)
     assert command("delete", "tides.txt", "--yes", "--json").json == {"documents": 1, "chunks": 1}
     assert command("delete", "not there", "--yes").code == 1
-    assert "removed 1 chunks" in command("delete", "--filter", '{"suffix": ".py"}', "-y").out
+    assert "removed 1 chunk of 1 document" in command("delete", "--filter", '{"suffix": ".py"}', "-y").out
     assert command("delete").code == 1
 
     assert command("ingest", notes, "--json").json["added"] == 2

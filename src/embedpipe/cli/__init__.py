@@ -11,12 +11,25 @@ from embedpipe._optional import require
 from embedpipe.errors import EmbedPipeError
 
 
+class _OneLine(logging.Formatter):
+    """Formats records in one line. A retry's record has its words in fields, which are none of the message."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        fields = vars(record)
+        if record.name == "stamina" and "stamina.caused_by" in fields:
+            wait, cause = fields["stamina.wait_for"], fields["stamina.caused_by"]
+            return f"{record.levelname}: retry {fields['stamina.retry_num']} in {wait} s, after {cause}"
+        return super().format(record)
+
+
 def main() -> None:
     """Run the command line. Errors print one message on stderr and exit with 1, wrong usage exits with 2."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # a terminal that cannot show a character shows another one
-    logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s")
+    handler = logging.StreamHandler()
+    handler.setFormatter(_OneLine("%(levelname)s: %(message)s"))
+    logging.basicConfig(level=logging.WARNING, handlers=[handler])
     try:
         require("typer", extra="cli")
         require("rich", extra="cli")

@@ -14,7 +14,7 @@ import typer
 from rich.text import Text
 
 from embedpipe.cli.commands import check_exists, confirm
-from embedpipe.cli.render import console, errors, states_table, write_json
+from embedpipe.cli.render import console, counted, errors, states_table, write_json
 from embedpipe.errors import InputError
 from embedpipe.storage import CollectionSettings, Database, PgVectorStore, admin
 from embedpipe.storage.transfer import document_ids, in_snapshot
@@ -86,12 +86,12 @@ def delete_documents(
         found = store.find(condition, document_ids=ids)
         names = {chunk.document_id for chunk in found}
         if found and not yes:
-            confirm(f"Remove {len(found)} chunks of {len(names)} documents from {collection!r}?")
+            confirm(f"Remove {counted(len(found), 'chunk')} of {counted(len(names), 'document')} from {collection!r}?")
         removed = store.delete(filter=condition, document_ids=ids) if found else 0
     if as_json:
         write_json({"documents": len(names), "chunks": removed})
     else:
-        typer.echo(f"removed {removed} chunks of {len(names)} documents")
+        typer.echo(f"removed {counted(removed, 'chunk')} of {counted(len(names), 'document')}")
     return not absent
 
 
@@ -117,13 +117,13 @@ def drop_collection(url: str | None, collection: str, *, yes: bool, as_json: boo
         check_exists(collection, database)
         [held] = [info for info in database.collections() if info.name == collection]
         if not yes:
-            size = f"{held.chunks} chunks, {held.bytes / 1e6:.1f} MB"
+            size = f"{counted(held.chunks, 'chunk')}, {held.bytes / 1e6:.1f} MB"
             confirm(f"Remove the collection {collection!r} ({size})?")
         PgVectorStore(database, collection=collection).drop()
     if as_json:
         write_json({"collection": collection, "chunks": held.chunks})
     else:
-        typer.echo(f"removed {collection} with {held.chunks} chunks")
+        typer.echo(f"removed {collection} with {counted(held.chunks, 'chunk')}")
 
 
 def examine(url: str | None, *, as_json: bool) -> bool:

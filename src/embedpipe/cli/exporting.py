@@ -7,7 +7,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from embedpipe.cli.commands import check_exists
-from embedpipe.cli.render import console, progress_bar, write_json
+from embedpipe.cli.render import console, counted, progress_bar, write_json
 from embedpipe.export import Stored, export_collection
 from embedpipe.storage import Database, PgVectorStore
 
@@ -25,9 +25,9 @@ def export(url: str | None, collection: str, folder: Path, *, vectors: Stored, a
     if as_json:
         write_json({**asdict(report), "folder": str(folder)})
     else:
+        documents, chunks = counted(report.documents, "document"), counted(report.chunks, "chunk")
         console.print(
-            f"{report.documents} documents and {report.chunks} chunks of {collection}, vectors in {vectors}: "
-            f"{report.bytes / 1e6:.1f} MB in {folder}",
+            f"{documents} and {chunks} of {collection}, vectors in {vectors}: {report.bytes / 1e6:.1f} MB in {folder}",
             highlight=False,
             markup=False,
         )

@@ -7,7 +7,7 @@ from typing import Any
 
 from rich.text import Text
 
-from embedpipe.cli.render import errors, legible
+from embedpipe.cli.render import counted, errors, legible
 from embedpipe.errors import EmbedPipeError
 from embedpipe.files import PassedOver
 from embedpipe.types import Document
@@ -64,10 +64,6 @@ def _print_kinds(passed_over: Sequence[PassedOver]) -> None:
         suffixes = ", ".join(sorted({_kind(each) for each in group}))
         advice = "" if kind == suffixes else f" ({kind.rstrip('.')})"
         _print(f"  {len(group)} {suffixes}{advice}: {_some([str(each.path) for each in group])}")
-
-
-def counted(number: int, thing: str) -> str:
-    return f"{number} {thing}" if number == 1 else f"{number} {thing}s"
 
 
 def _kind(passed_over: PassedOver) -> str:

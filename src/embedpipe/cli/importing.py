@@ -9,7 +9,7 @@ from typing import Literal
 from rich.progress import SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
-from embedpipe.cli.render import console, errors, progress_bar, write_json
+from embedpipe.cli.render import console, counted, errors, progress_bar, write_json
 from embedpipe.embedding import EmbeddingGenerator
 from embedpipe.storage import Database, PgVectorStore
 from embedpipe.storage.transfer import ImportReport
@@ -41,7 +41,7 @@ def import_stored(
     if as_json:
         write_json({"rows": report.rows, "failures": failures})
         return not failures
-    console.print(f"{report.rows} rows imported into {collection}", highlight=False)
+    console.print(f"{counted(report.rows, 'row')} imported into {collection}", highlight=False)
     for message in failures.values():
         errors.print(Text(f"not imported: {message}", style="red"))
     return not failures

@@ -13,7 +13,6 @@ from rich.text import Text
 
 from embedpipe.cli.administration import stored_below
 from embedpipe.cli.file_report import (
-    counted,
     not_taken,
     passed_over_json,
     print_failures,
@@ -21,8 +20,8 @@ from embedpipe.cli.file_report import (
     print_remarks,
     remarks,
 )
-from embedpipe.cli.render import console, errors, progress_bar, write_json
-from embedpipe.errors import ConfigurationError, EmbedPipeError, InputError
+from embedpipe.cli.render import console, counted, errors, progress_bar, write_json
+from embedpipe.errors import ConfigurationError, EmbedPipeError, InputError, MissingExtraError
 from embedpipe.files import PassedOver, ReadOptions, found_files, read_documents
 from embedpipe.types import Document
 
@@ -53,6 +52,8 @@ class Reading:
             try:
                 documents = read_documents(file, self.options)
             except (InputError, ConfigurationError) as error:
+                if isinstance(error, MissingExtraError) and self.options.reader:
+                    raise  # the reader that was asked for lacks, so every file would fail alike
                 self.unread[str(file)] = error
                 continue
             if [document.id for document in documents] != [place]:
@@ -197,12 +198,12 @@ def _outcome(stats: ProcessingStats) -> str:
     if stats.documents == len(stats.failures) and not stats.removed:
         return "nothing was ingested" + (f", {stats.documents} failed" if stats.failures else "")
     if stats.documents == stats.kept and not stats.removed:
-        return f"{stats.kept} documents unchanged: nothing was embedded again ({stats.seconds:.2f} s)"
+        kept = counted(stats.kept, "document")
+        return f"{kept} unchanged: nothing was embedded again ({stats.seconds:.2f} s)"
     parts = [f"{count} {name}" for name, count in _counts(stats) if count]
-    return (
-        f"{', '.join(parts)} documents; {stats.chunks_embedded} chunks embedded "
-        f"({stats.tokens} tokens) in {stats.seconds:.1f} s"
-    )
+    documents = "document" if parts[-1].startswith("1 ") else "documents"
+    chunks, tokens = counted(stats.chunks_embedded, "chunk"), counted(stats.tokens, "token")
+    return f"{', '.join(parts)} {documents}; {chunks} embedded ({tokens}) in {stats.seconds:.1f} s"
 
 
 def _counts(stats: ProcessingStats) -> list[tuple[str, int]]:

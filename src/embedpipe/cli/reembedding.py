@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import closing
 
 from embedpipe.cli.commands import check_exists
-from embedpipe.cli.render import console, progress_bar, write_json
+from embedpipe.cli.render import console, counted, progress_bar, write_json
 from embedpipe.embedding import EmbeddingGenerator
 from embedpipe.storage import Database, PgVectorStore
 
@@ -27,4 +27,6 @@ def reembed_collection(url: str | None, collection: str, model: str, *, drop: bo
     if as_json:
         write_json({"collection": collection, "model": generator.spec.name, "chunks": chunks, "sets_dropped": dropped})
     else:
-        console.print(f"{chunks} chunks of {collection} now have the vectors of {generator.spec.name}", markup=False)
+        have = "has" if chunks == 1 else "have"
+        sentence = f"{counted(chunks, 'chunk')} of {collection} now {have} the vectors of {generator.spec.name}"
+        console.print(sentence, markup=False)

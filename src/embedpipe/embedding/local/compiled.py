@@ -15,10 +15,14 @@ from embedpipe.embedding.local.bert_graph import graph_mark, write_graph
 from embedpipe.embedding.local.exported import Runtime, calibration_mark, made_once
 from embedpipe.embedding.local.length_batches import length_batches
 from embedpipe.embedding.local.model_files import check_weights
+from embedpipe.errors import ConfigurationError
 from embedpipe.types import ModelSpec, Vectors
 
 Ids: TypeAlias = npt.NDArray[np.int64]
 Run: TypeAlias = Callable[[Ids, Ids], Vectors]
+
+_openvino_process: int | None = None
+"""The process in which OpenVINO was first used. A forked child inherits the number."""
 
 _OVERHEAD = 16
 """The cost of a pass beside that of its tokens, counted in tokens."""
@@ -88,6 +92,15 @@ def _openvino(
     calibration: Sequence[str] | None,
     passes: Callable[[Sequence[str]], Iterator[tuple[list[int], Ids, Ids]]],
 ) -> Run:
+    global _openvino_process
+    if _openvino_process not in (None, os.getpid()):
+        # Its threads do not survive a fork, and it waits for them: in 11 of 30 children of a parent that was computing,
+        # and in 4 of 60 where no call of ours was within OpenVINO at the fork (2026.4).
+        raise ConfigurationError(
+            "OpenVINO was used before this process forked, and would wait for the parent's threads. Load the model in "
+            "the child only, start the workers by spawn, or pass runtime='onnx'."
+        )
+    _openvino_process = os.getpid()
     core = require("openvino", extra="openvino").Core()
     graph = _graph(folder, spec, fused=False)
     if calibration is not None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import socket
 import threading
@@ -13,12 +12,38 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
-from embedpipe.answering.chat import Message, OpenAIChat
-from embedpipe.embedding import CohereModel, EmbeddingGenerator, OpenAIModel, Retry
-from embedpipe.reranking import CohereReranker
-from embedpipe.types import Chunk, SearchResult
-
 BOMB = 256 << 20
+
+
+@dataclass(frozen=True, kw_only=True)
+class Habit:
+    """How a provider answers when all is well, as its published interface says.
+
+    Args:
+        answer: The JSON for a request's body and its texts.
+        opening: A stream's events before the first piece.
+        piece: The event of a piece of text.
+        thought: The event of a piece of reasoning.
+        silent: Events with neither.
+        ending: A stream's events behind the last piece.
+        broken: Streams, or their beginnings, that are none.
+    """
+
+    answer: Callable[[dict[str, Any], list[str]], Any]
+    opening: bytes = b""
+    piece: Callable[[str], bytes] = bytes
+    thought: Callable[[str], bytes] = bytes
+    silent: tuple[bytes, ...] = ()
+    ending: bytes = b""
+    broken: Mapping[str, bytes] = field(default_factory=dict)
+
+    def stream(self, *pieces: str) -> bytes:
+        """The stream of a whole answer."""
+        return self.opening + b"".join(map(self.piece, pieces)) + self.ending
+
+
+def _as_openai(body: dict[str, Any], texts: list[str]) -> Any:
+    return {"data": [{"index": n, "embedding": [1.0, 2.0, float(len(text))]} for n, text in enumerate(texts)]}
 
 
 @dataclass
@@ -26,6 +51,7 @@ class Provider:
     """What was asked, and how to answer: `reply` gets the request's handler, its body and its texts."""
 
     reply: Callable[[Handler, dict[str, Any], list[str]], None]
+    habit: Habit = field(default_factory=lambda: Habit(answer=_as_openai))
     requests: list[dict[str, Any]] = field(default_factory=list)
     headers: list[dict[str, str]] = field(default_factory=list)
     paths: list[str] = field(default_factory=list)
@@ -54,6 +80,8 @@ class Handler(BaseHTTPRequestHandler):
         self.provider.headers.append({name.lower(): value for name, value in self.headers.items()})
         self.provider.paths.append(self.path)
         texts = body.get("input") or body.get("texts") or body.get("documents") or []
+        texts = [each["content"]["parts"][0]["text"] for each in body.get("requests", [])] or texts
+        texts = [body["inputText"]] if "inputText" in body else texts
         try:
             self.provider.reply(self, body, texts)
         except OSError:  # the client went away, as it should
@@ -95,41 +123,17 @@ def serving(reply: Callable[[Handler, dict[str, Any], list[str]], None]) -> Iter
         server.server_close()
 
 
-def answer(body: dict[str, Any], texts: list[str]) -> dict[str, Any]:
-    """What a good provider answers: vectors of three numbers, scores, or an answer."""
-    if "messages" in body:
-        message = {"role": "assistant", "content": "An answer."}
-        return {
-            "id": "1",
-            "object": "chat.completion",
-            "created": 1,
-            "model": "m",
-            "choices": [{"index": 0, "message": message, "finish_reason": "stop"}],
-            "usage": {"prompt_tokens": 1, "completion_tokens": 2, "total_tokens": 3},
-        }
-    if "documents" in body:
-        return {"id": "1", "results": [{"index": n, "relevance_score": 0.5} for n in range(len(texts))], "meta": {}}
-    vectors = [[1.0, 2.0, float(len(text))] for text in texts]
-    if "texts" in body:
-        return {"id": "1", "embeddings": {"float": vectors}, "texts": texts}
-    return {"data": [{"index": n, "embedding": vector} for n, vector in enumerate(vectors)]}
+def is_stream(handler: Handler, body: dict[str, Any]) -> bool:
+    """Whether the request asks for a stream."""
+    return bool(body.get("stream")) or "streamGenerateContent" in handler.provider.paths[0]
 
 
 def good(handler: Handler, body: dict[str, Any], texts: list[str]) -> None:
-    if body.get("stream"):
-        handler.send(events("An ", "answer."), headers={"Content-Type": "text/event-stream"})
+    habit = handler.provider.habit
+    if is_stream(handler, body):
+        handler.send(habit.stream("An ", "answer."), headers={"Content-Type": "text/event-stream"})
     else:
-        handler.send_json(answer(body, texts))
-
-
-def event(delta: Mapping[str, Any], finish: str | None = None) -> bytes:
-    choice = {"index": 0, "delta": delta, "finish_reason": finish}
-    base = {"id": "1", "object": "chat.completion.chunk", "created": 1, "model": "m"}
-    return f"data: {json.dumps(base | {'choices': [choice]})}\n\n".encode()
-
-
-def events(*pieces: str) -> bytes:
-    return b"".join(event({"content": piece}) for piece in pieces) + event({}, "stop") + b"data: [DONE]\n\n"
+        handler.send_json(habit.answer(body, texts))
 
 
 def dripping(data: bytes, *, head: bool) -> Callable[[Handler, dict[str, Any], list[str]], None]:
@@ -138,7 +142,7 @@ def dripping(data: bytes, *, head: bool) -> Callable[[Handler, dict[str, Any], l
     def reply(handler: Handler, body: dict[str, Any], texts: list[str]) -> None:
         if not head:
             handler.send_response(200)
-            handler.send_header("Content-Type", "text/event-stream" if body.get("stream") else "application/json")
+            handler.send_header("Content-Type", "text/event-stream" if is_stream(handler, body) else "application/json")
             handler.end_headers()
             handler.close_connection = True
         handler.connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -170,7 +174,7 @@ def packed(coding: str = "gzip") -> Callable[[Handler, dict[str, Any], list[str]
     bomb = b"".join([packer.compress(b"["), *(packer.compress(piece) for _ in range(BOMB >> 20)), packer.flush()])
 
     def reply(handler: Handler, body: dict[str, Any], texts: list[str]) -> None:
-        kind = "text/event-stream" if body.get("stream") else "application/json"
+        kind = "text/event-stream" if is_stream(handler, body) else "application/json"
         handler.send(bomb, headers={"Content-Encoding": coding, "Content-Type": kind})
 
     return reply
@@ -181,72 +185,3 @@ def redirecting(status: int, location: str) -> Callable[[Handler, dict[str, Any]
         handler.send_json({"moved": True}, status=status, headers={"Location": location})
 
     return reply
-
-
-KEY = "sk-0123456789-do-not-show"
-TEXT = "a text that nobody else may read"
-ONCE = Retry(attempts=1)
-
-Ask = Callable[[Provider, float], Any]
-
-
-def _embed(model: Any) -> Any:
-    return EmbeddingGenerator(model, retry=ONCE).generate(TEXT)
-
-
-async def _aembed(model: Any) -> Any:
-    return await EmbeddingGenerator(model, retry=ONCE).agenerate(TEXT)
-
-
-def openai_model(provider: Provider, timeout_s: float) -> OpenAIModel:
-    return OpenAIModel("m", api_key=KEY, base_url=f"{provider.origin}/v1", dimensions=3, timeout_s=timeout_s)
-
-
-def azure_model(provider: Provider, timeout_s: float) -> OpenAIModel:
-    return OpenAIModel(
-        "m", api_key=KEY, base_url=provider.origin, api_version="2024-10-21", dimensions=3, timeout_s=timeout_s
-    )
-
-
-def cohere_model(provider: Provider, timeout_s: float) -> CohereModel:
-    return CohereModel("own-model", api_key=KEY, base_url=provider.origin, timeout_s=timeout_s)
-
-
-def chat_model(provider: Provider, timeout_s: float) -> OpenAIChat:
-    return OpenAIChat("m", api_key=KEY, base_url=f"{provider.origin}/v1", timeout_s=timeout_s, max_retries=0)
-
-
-def messages() -> list[Message]:
-    return [Message("user", TEXT)]
-
-
-async def astreamed(chat: OpenAIChat) -> str:
-    return "".join([piece.text async for piece in chat.astream(messages())])
-
-
-def reranked(provider: Provider, timeout_s: float) -> list[SearchResult]:
-    reranker = CohereReranker(api_key=KEY, base_url=provider.origin, timeout_s=timeout_s, max_retries=0)
-    return reranker.rerank("question", [result("a"), result("b")])
-
-
-def result(id: str) -> SearchResult:
-    return SearchResult(chunk=Chunk.whole(TEXT, id=id), score=1.0)
-
-
-def streamed(chat: OpenAIChat) -> str:
-    return "".join(piece.text for piece in chat.stream(messages()))
-
-
-CLIENTS: dict[str, Ask] = {
-    "embeddings": lambda p, t: _embed(openai_model(p, t)),
-    "async embeddings": lambda p, t: asyncio.run(_aembed(openai_model(p, t))),
-    "azure": lambda p, t: _embed(azure_model(p, t)),
-    "async azure": lambda p, t: asyncio.run(_aembed(azure_model(p, t))),
-    "cohere": lambda p, t: _embed(cohere_model(p, t)),
-    "async cohere": lambda p, t: asyncio.run(_aembed(cohere_model(p, t))),
-    "chat": lambda p, t: chat_model(p, t).complete(messages()),
-    "async chat": lambda p, t: asyncio.run(chat_model(p, t).acomplete(messages())),
-    "chat stream": lambda p, t: streamed(chat_model(p, t)),
-    "async chat stream": lambda p, t: asyncio.run(astreamed(chat_model(p, t))),
-    "rerank": reranked,
-}

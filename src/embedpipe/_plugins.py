@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import importlib
 import re
 import sys
@@ -31,14 +32,18 @@ class Registry:
 
     def __init__(self, group: str, own: Mapping[str, str]) -> None:
         self._group = group
-        self._own = own
+        self.own = own
 
     def names(self) -> list[str]:
         """Return the names of all components, embedpipe's own first."""
-        return [*self._own, *sorted(self._offered().keys() - self._own.keys())]
+        return [*self.own, *sorted(self._offered().keys() - self.own.keys())]
 
     def __contains__(self, name: str) -> bool:
-        return name in self._own or (_NAME.fullmatch(name) is not None and name in self._offered())
+        return name in self.own or (_NAME.fullmatch(name) is not None and name in self._offered())
+
+    def misspelt(self, name: str) -> str:
+        """Return the name of the component that was meant, if `name` differs from it by a letter; "" otherwise."""
+        return next(iter(difflib.get_close_matches(name, self.names(), n=1, cutoff=0.88)), "")
 
     def load(self, name: str) -> Factory:
         """Import the component of that name, and return it.
@@ -46,8 +51,8 @@ class Registry:
         Raises:
             ConfigurationError: If there is none, if two packages offer it, or if its package cannot be imported.
         """
-        if name in self._own:  # first, so that no package takes the place of one that gets a key
-            module, _, attribute = self._own[name].partition(":")
+        if name in self.own:  # first, so that no package takes the place of one that gets a key
+            module, _, attribute = self.own[name].partition(":")
             factory: Factory = getattr(importlib.import_module(module), attribute)
             return factory
         points = self._offered().get(name, [])

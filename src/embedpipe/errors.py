@@ -187,8 +187,24 @@ class ModelMismatchError(StorageError, ValueError):
 
 
 class RerankError(EmbedPipeError):
-    """A reranker failed."""
+    """A reranker failed.
+
+    Attributes:
+        status: The HTTP status of a service's refusal. None for any other failure.
+    """
+
+    def __init__(self, message: str, *, status: int | None = None) -> None:
+        super().__init__(message)
+        self.status = status
 
 
 class GenerationError(EmbedPipeError):
-    """A language model failed."""
+    """A language model failed.
+
+    Attributes:
+        status: The HTTP status of a service's refusal. None for any other failure.
+    """
+
+    def __init__(self, message: str, *, status: int | None = None) -> None:
+        super().__init__(message)
+        self.status = status

@@ -9,14 +9,15 @@ from contextlib import aclosing, closing
 from contextvars import copy_context
 from dataclasses import dataclass, replace
 from functools import partial
+from itertools import accumulate
 from typing import Any, Protocol
 
 from embedpipe._checks import checked_count, checked_function, checked_kind, shown
 from embedpipe._forking import Given
-from embedpipe.answering.chat import ChatReply, Message, OpenAIChat
+from embedpipe.answering.chat import ChatReply, CitingChat, Message, NativeCitation, OpenAIChat
 from embedpipe.answering.citations import Citation, Statement, checked_statements
 from embedpipe.answering.extractive import ExtractiveAnswerer, answer_text
-from embedpipe.answering.prompt import Prompt, PromptBuilder
+from embedpipe.answering.prompt import Prompt, PromptBuilder, citing_messages
 from embedpipe.answering.response import RAGResponse
 from embedpipe.answering.streams import AnswerStream, AsyncAnswerStream, Event, Tell
 from embedpipe.answering.thoughts import ThoughtFilter, without_thoughts
@@ -97,7 +98,8 @@ class RAGPipeline:
 
         Args:
             service: The search service, such as `SemanticSearchService`.
-            llm: An `OpenAIChat`, a LangChain chat model, a LlamaIndex LLM or any `ChatModel`. None quotes sentences.
+            llm: A name such as "anthropic:claude-sonnet-4-5", an `OpenAIChat`, a LangChain chat model, a LlamaIndex LLM
+                or any `ChatModel`. None quotes sentences.
             k: How many chunks a question searches for.
             prompt: A `Prompt` with other templates, or any callable (question, sources) -> messages.
             context: How results become sources. Its token budget only applies with a language model.
@@ -249,7 +251,14 @@ class RAGPipeline:
         sources, left_out = build_context(results, settings, self._counter)
         return _Prepared(question, sources, left_out, started, searched)
 
+    @property
+    def _cites_natively(self) -> bool:
+        """Return whether the model cites by itself. A prompt of the user's own asks for marks."""
+        return isinstance(self._llm, CitingChat) and self._llm.cites and self._prompt == Prompt()
+
     def _messages(self, prepared: _Prepared) -> list[Message]:
+        if self._cites_natively:
+            return citing_messages(prepared.question, prepared.sources)
         return list(self._prompt(prepared.question, prepared.sources))
 
     def _asked(self, question: str) -> Span:
@@ -269,7 +278,9 @@ class RAGPipeline:
 
     def _finish(self, prepared: _Prepared, replies: Sequence[ChatReply], answering: Span) -> RAGResponse:
         assert self._llm is not None  # noqa: S101 - there is a reply, so there is a model
-        answer = without_thoughts("".join(reply.text for reply in replies))
+        text = "".join(reply.text for reply in replies)
+        answer = without_thoughts(text)
+        native = _native(replies) if answer == text else []
         used = next((reply.tokens_used for reply in reversed(replies) if reply.tokens_used), None)
         written = next((reply.output_tokens for reply in reversed(replies) if reply.output_tokens), None) or 0
         answering.details.update(tokens=max((used or 0) - written, 0), output_tokens=written, content=(answer,))
@@ -278,11 +289,21 @@ class RAGPipeline:
         return _response(
             prepared,
             answer=answer,
-            statements=checked_statements(answer, prepared.sources),
+            statements=checked_statements(answer, prepared.sources, native),
             model=self._llm.name,
             tokens_used=used,
             truncated=any(reply.truncated for reply in replies),
         )
+
+
+def _native(replies: Sequence[ChatReply]) -> list[NativeCitation]:
+    """Return the citations that the model made by itself, with the places of their marks in the whole answer."""
+    starts = accumulate((len(reply.text) for reply in replies), initial=0)
+    return [
+        citation._replace(at=start + citation.at)
+        for start, reply in zip(starts, replies, strict=False)
+        for citation in reply.citations
+    ]
 
 
 def _start(question: object) -> float:

@@ -18,24 +18,9 @@ import numpy as np
 import pytest
 
 import bad_provider as habits
-from bad_provider import (
-    BOMB,
-    CLIENTS,
-    KEY,
-    TEXT,
-    Ask,
-    Handler,
-    chat_model,
-    cohere_model,
-    messages,
-    openai_model,
-    reranked,
-    result,
-    serving,
-)
+from bad_provider import BOMB, Handler, serving
 from embedpipe import Database, Document, SemanticSearchService
 from embedpipe._providers import retry_after
-from embedpipe.answering.chat import OpenAIChat
 from embedpipe.embedding import EmbeddingGenerator, Limits, OpenAIModel, RateLimiter, Retry
 from embedpipe.embedding.cache import KeyMaker, decode, encode
 from embedpipe.errors import (
@@ -49,18 +34,35 @@ from embedpipe.errors import (
     RateLimitError,
     RerankError,
 )
-from embedpipe.reranking import CohereReranker, as_reranker
+from embedpipe.reranking import as_reranker
 from embedpipe.types import ModelSpec
+from provider_habits import CHATS, CLIENTS, DEEP, EMBEDDINGS, KEY, RERANKS, TEXT, Client, Recorded, result
 from soaking import scaled
 
 QUICK = Retry(attempts=2, initial_s=0.01, max_s=0.02)
 LONG_S, SHORT_S = 30.0, 0.3
 
 every_client = pytest.mark.parametrize("ask", CLIENTS.values(), ids=CLIENTS)
+every_stream = pytest.mark.parametrize(
+    "ask", [client for name, client in CLIENTS.items() if "stream" in name], ids=lambda client: client.name
+)
+
+
+def openai_model(provider: habits.Provider, timeout_s: float) -> Any:
+    return _model(EMBEDDINGS["openai"], provider, timeout_s)
+
+
+def cohere_model(provider: habits.Provider, timeout_s: float) -> Any:
+    return _model(EMBEDDINGS["cohere"], provider, timeout_s)
+
+
+def _model(recorded: Recorded, provider: habits.Provider, timeout_s: float) -> Any:
+    provider.habit = recorded.habit
+    return recorded.make(provider.origin, api_key=KEY, timeout_s=timeout_s)
 
 
 @every_client
-def test_a_good_provider_is_understood_through_the_bounded_clients(ask: Ask) -> None:
+def test_a_good_provider_is_understood_through_the_bounded_clients(ask: Client) -> None:
     with serving(habits.good) as provider:
         ask(provider, LONG_S)
         assert TEXT in provider.seen
@@ -69,7 +71,7 @@ def test_a_good_provider_is_understood_through_the_bounded_clients(ask: Ask) -> 
 
 @every_client
 @pytest.mark.parametrize("status", scaled([302, 307], [301, 302, 303, 307, 308]))
-def test_nothing_follows_a_redirect_to_another_origin(ask: Ask, status: int) -> None:
+def test_nothing_follows_a_redirect_to_another_origin(ask: Client, status: int) -> None:
     with serving(habits.good) as other:
         with serving(habits.redirecting(status, f"{other.origin}/v1/elsewhere?a=b")) as provider:
             with pytest.raises(EmbedPipeError) as caught:
@@ -86,14 +88,14 @@ NOWHERE = ["http://[", "https://user:pw@127.0.0.1:1/x", "", "//", "file:///etc/p
 
 @every_client
 @pytest.mark.parametrize("location", scaled(NOWHERE[:2], NOWHERE))
-def test_a_redirect_to_nowhere_is_an_error_of_ours(ask: Ask, location: str) -> None:
+def test_a_redirect_to_nowhere_is_an_error_of_ours(ask: Client, location: str) -> None:
     with serving(habits.redirecting(307, location)) as provider, pytest.raises(EmbedPipeError) as caught:
         ask(provider, LONG_S)
     assert "user:pw" not in str(caught.value)
 
 
 @every_client
-def test_a_redirect_to_another_path_of_the_same_origin_is_followed(ask: Ask) -> None:
+def test_a_redirect_to_another_path_of_the_same_origin_is_followed(ask: Client) -> None:
     def reply(handler: Handler, body: dict[str, Any], texts: list[str]) -> None:
         if handler.path.endswith("/here"):
             habits.good(handler, body, texts)
@@ -117,7 +119,7 @@ def test_a_redirect_ends_a_call_at_once() -> None:
 
 @every_client
 @pytest.mark.parametrize("head", [True, False], ids=["head", "body"])
-def test_a_byte_now_and_then_does_not_outlast_the_time_of_a_request(ask: Ask, head: bool) -> None:
+def test_a_byte_now_and_then_does_not_outlast_the_time_of_a_request(ask: Client, head: bool) -> None:
     data = b": waiting\n\n" * 1000
     with (
         serving(habits.dripping(data, head=head)) as provider,
@@ -126,34 +128,39 @@ def test_a_byte_now_and_then_does_not_outlast_the_time_of_a_request(ask: Ask, he
         ask(provider, SHORT_S)
 
 
-@pytest.mark.parametrize("ask", [CLIENTS["chat stream"], CLIENTS["async chat stream"]], ids=["sync", "async"])
-@pytest.mark.parametrize("delta", [{}, {"role": "assistant"}, {"content": ""}, {"content": None}], ids=str)
-def test_events_without_text_do_not_outlast_the_time_of_a_stream(ask: Ask, delta: dict[str, Any]) -> None:
+@every_stream
+@pytest.mark.parametrize("place", range(4))
+def test_events_without_text_do_not_outlast_the_time_of_a_stream(ask: Client, place: int) -> None:
+    silent = ask.recorded.habit.silent
+    if place >= len(silent):
+        pytest.skip("the provider has no further event without text")
+
     def reply(handler: Handler, body: dict[str, Any], texts: list[str]) -> None:
         handler.send_response(200)
         handler.send_header("Content-Type", "text/event-stream")
         handler.end_headers()
         handler.close_connection = True
         while not handler.provider.stopping.wait(0.02):
-            handler.wfile.write(habits.event(delta))
+            handler.wfile.write(silent[place])
 
     with serving(reply) as provider, pytest.raises(GenerationError):
         ask(provider, SHORT_S)
 
 
-@pytest.mark.parametrize("ask", [CLIENTS["chat stream"], CLIENTS["async chat stream"]], ids=["sync", "async"])
-def test_a_stream_that_gets_on_may_take_longer_than_its_time(ask: Ask) -> None:
-    pieces = ["piece "] * 10
+@every_stream
+def test_a_stream_that_gets_on_may_take_longer_than_its_time(ask: Client) -> None:
+    pieces, habit = ["piece "] * 10, ask.recorded.habit
 
     def reply(handler: Handler, body: dict[str, Any], texts: list[str]) -> None:
         handler.send_response(200)
         handler.send_header("Content-Type", "text/event-stream")
         handler.end_headers()
         handler.close_connection = True
+        handler.wfile.write(habit.opening)
         for place, piece in enumerate(pieces):
             handler.provider.stopping.wait(0.3)
-            handler.wfile.write(habits.event({"content": piece} if place % 2 else {"reasoning_content": piece}))
-        handler.wfile.write(habits.events("end"))
+            handler.wfile.write(habit.piece(piece) if place % 2 else habit.thought(piece))
+        handler.wfile.write(habit.piece("end") + habit.ending)
 
     with serving(reply) as provider:
         assert ask(provider, 2.0) == "piece " * 5 + "end"
@@ -161,7 +168,7 @@ def test_a_stream_that_gets_on_may_take_longer_than_its_time(ask: Ask) -> None:
 
 @every_client
 @pytest.mark.parametrize("coding", scaled(["br"], ["br", "zstd", "gzip, gzip", "nonsense"]))
-def test_a_reply_that_is_packed_in_another_way_is_refused(ask: Ask, coding: str) -> None:
+def test_a_reply_that_is_packed_in_another_way_is_refused(ask: Client, coding: str) -> None:
     def reply(handler: Handler, body: dict[str, Any], texts: list[str]) -> None:
         handler.send(b"\x00" * 64, headers={"Content-Encoding": coding})
 
@@ -176,8 +183,8 @@ def _within_memory(ask: str, reply: str, megabytes: int) -> str:
     code = textwrap.dedent(f"""
         import asyncio, resource, sys
         import bad_provider as habits
-        from bad_provider import CLIENTS
         from embedpipe.errors import EmbedPipeError
+        from provider_habits import CLIENTS
 
         ask = CLIENTS[{ask!r}]
         with habits.serving(habits.good) as provider:
@@ -210,7 +217,7 @@ def _environment() -> dict[str, str]:
     return dict(os.environ)
 
 
-BOMBED = scaled(["embeddings", "async chat stream"], list(CLIENTS))
+BOMBED = scaled(["openai embeddings", "openai async chat stream", "anthropic chat stream"], list(CLIENTS))
 
 
 @pytest.mark.parametrize("ask", BOMBED)
@@ -219,15 +226,19 @@ def test_a_bomb_takes_no_memory(ask: str) -> None:
 
 
 ENDLESS = {
-    "embeddings": ("b' ' * 65536", "application/json"),
-    "async chat": ("b' ' * 65536", "application/json"),
-    "chat stream": ("b'data: ' + b'x' * 65536", "text/event-stream"),
-    "async chat stream": ("habits.event({'content': 'more '})", "text/event-stream"),
-    "rerank": ("b' ' * 65536", "application/json"),
+    "openai embeddings": ("b' ' * 65536", "application/json"),
+    "openai async chat": ("b' ' * 65536", "application/json"),
+    "openai chat stream": ("b'data: ' + b'x' * 65536", "text/event-stream"),
+    "openai async chat stream": ("ask.recorded.habit.piece('more ')", "text/event-stream"),
+    "anthropic async chat": ("b' ' * 65536", "application/json"),
+    "anthropic chat stream": ("b'x' * 65536", "text/event-stream"),
+    "anthropic async chat stream": ("ask.recorded.habit.piece('more ')", "text/event-stream"),
+    "cohere rerank": ("b' ' * 65536", "application/json"),
+    "voyage rerank": ("b' ' * 65536", "application/json"),
 }
 
 
-@pytest.mark.parametrize("ask", scaled(["chat stream"], list(ENDLESS)))
+@pytest.mark.parametrize("ask", scaled(["openai chat stream", "anthropic chat stream"], list(ENDLESS)))
 def test_a_reply_without_end_ends(ask: str) -> None:
     piece, kind = ENDLESS[ask]
     assert "over" in _within_memory(ask, f"habits.endless({piece}, {kind!r})", 200)
@@ -246,7 +257,6 @@ def test_the_room_of_a_reply_follows_what_was_asked_for() -> None:
         assert EmbeddingGenerator(model).generate_batch([str(n) for n in range(60)]).vectors.shape == (60, 1536)
 
 
-DEEP = "[" * 100_000
 BAD_ROWS: dict[str, Any] = {
     "null": None,
     "empty": [],
@@ -269,7 +279,7 @@ BAD_ROWS: dict[str, Any] = {
 
 def _spoiling(row: Any) -> Callable[[Handler, dict[str, Any], list[str]], None]:
     def reply(handler: Handler, body: dict[str, Any], texts: list[str]) -> None:
-        given = habits.answer(body, texts)
+        given = handler.provider.habit.answer(body, texts)
         rows = given["embeddings"]["float"] if "texts" in body else None
         for place, text in enumerate(texts):
             if "bad" in text and rows is not None:
@@ -374,47 +384,57 @@ CHAT_REPLIES = {
     "the message is null": b'{"choices": [{"message": null}]}',
     "content is a number": b'{"choices": [{"message": {"content": 5}, "finish_reason": "stop"}]}',
     "content is a list": b'{"choices": [{"message": {"content": ["a"]}, "finish_reason": "stop"}]}',
+    "content is null": b'{"content": null, "stop_reason": "end_turn"}',
+    "content of numbers": b'{"content": [5]}',
+    "text is null": b'{"content": [{"type": "text", "text": null}]}',
+    "no text": b'{"content": [{"type": "thinking", "thinking": "a"}], "stop_reason": "max_tokens"}',
+    "a citation is null": b'{"content": [{"type": "text", "text": "a", "citations": [null]}]}',
+    "a citation of nothing": b'{"content": [{"type": "text", "text": "a", "citations": [{"document_index": "0"}]}]}',
+    "candidates are null": b'{"candidates": null}',
+    "a candidate is null": b'{"candidates": [null]}',
+    "a part is null": b'{"candidates": [{"content": {"parts": [null]}, "finishReason": "STOP"}]}',
+    "a part is a number": b'{"candidates": [{"content": {"parts": [{"text": 5}]}, "finishReason": "STOP"}]}',
+    "no parts": b'{"candidates": [{"finishReason": "MAX_TOKENS"}]}',
+    "no reason": b'{"candidates": [{"content": {"parts": [{"text": "cut"}]}}]}',
+    "blocked": b'{"promptFeedback": {"blockReason": "SAFETY"}}',
 }
 
 
-@pytest.mark.parametrize("ask", [CLIENTS["chat"], CLIENTS["async chat"]], ids=["sync", "async"])
+@pytest.mark.parametrize(
+    "ask", [client for name, client in CLIENTS.items() if name.endswith(" chat")], ids=lambda client: client.name
+)
 @pytest.mark.parametrize("reply", CHAT_REPLIES.values(), ids=CHAT_REPLIES)
-def test_an_answer_that_is_none_is_an_error_of_ours(reply: bytes, ask: Ask) -> None:
+def test_an_answer_that_is_none_is_an_error_of_ours(reply: bytes, ask: Client) -> None:
     with serving(lambda handler, body, texts: handler.send(reply)) as provider, pytest.raises(GenerationError):
         ask(provider, LONG_S)
 
 
-def test_tokens_that_are_no_numbers_are_not_counted() -> None:
+@pytest.mark.parametrize("name", CHATS)
+def test_tokens_that_are_no_numbers_are_not_counted(name: str) -> None:
     def reply(handler: Handler, body: dict[str, Any], texts: list[str]) -> None:
-        usage = {"total_tokens": "many", "completion_tokens": -1, "prompt_tokens": 1e400}
-        handler.send_json(habits.answer(body, texts) | {"usage": usage})
+        bad: dict[str, Any] = {"total_tokens": "many", "completion_tokens": -1, "prompt_tokens": 1e400}
+        bad |= {"input_tokens": "many", "output_tokens": -1, "totalTokenCount": 1e400, "candidatesTokenCount": True}
+        handler.send_json(handler.provider.habit.answer(body, texts) | {"usage": bad, "usageMetadata": bad})
 
     with serving(reply) as provider:
-        answer = chat_model(provider, LONG_S).complete(messages())
+        answer = CLIENTS[f"{name} chat"](provider)
     assert (answer.text, answer.tokens_used, answer.output_tokens) == ("An answer.", None, None)
 
 
-STREAMS = {
-    "no JSON": b"data: <html>\n\n",
-    "nested": b"data: " + DEEP.encode() + b"\n\n",
-    "null": b"data: null\n\n",
-    "text": b'data: "abc"\n\n',
-    "choices of null": b'data: {"choices": [null]}\n\n',
-    "content is a number": b'data: {"choices": [{"delta": {"content": 5}}]}\n\n',
-    "cut": habits.event({"content": "An "}),
-    "an error": b'data: {"error": {"message": "out of memory"}}\n\n',
-    "nothing": b"",
-}
+STREAMS = [
+    (client, broken) for name, client in CLIENTS.items() if "stream" in name for broken in client.recorded.habit.broken
+]
 
 
-@pytest.mark.parametrize("ask", [CLIENTS["chat stream"], CLIENTS["async chat stream"]], ids=["sync", "async"])
-@pytest.mark.parametrize("stream", STREAMS.values(), ids=STREAMS)
-def test_a_stream_that_is_none_is_an_error_of_ours(stream: bytes, ask: Ask) -> None:
+@pytest.mark.parametrize(("ask", "broken"), STREAMS, ids=lambda each: each if isinstance(each, str) else each.name)
+def test_a_stream_that_is_none_is_an_error_of_ours(ask: Client, broken: str) -> None:
+    habit = ask.recorded.habit
+
     def reply(handler: Handler, body: dict[str, Any], texts: list[str]) -> None:
-        handler.send(stream, headers={"Content-Type": "text/event-stream"})
+        handler.send(habit.opening + habit.broken[broken], headers={"Content-Type": "text/event-stream"})
 
     with serving(reply) as provider, pytest.raises(GenerationError):
-        ask(provider, LONG_S)
+        ask(provider)
 
 
 RANKINGS = {
@@ -434,10 +454,15 @@ RANKINGS = {
 }
 
 
+@pytest.mark.parametrize("name", RERANKS)
 @pytest.mark.parametrize("reply", RANKINGS.values(), ids=RANKINGS)
-def test_a_ranking_that_is_none_is_an_error_of_ours(reply: bytes) -> None:
+def test_a_ranking_that_is_none_is_an_error_of_ours(reply: bytes, name: str) -> None:
+    if name == "voyage":
+        reply = reply.replace(b'"results"', b'"data"')
+    if name == "tei" and reply.startswith(b'{"results": '):
+        reply = reply.removeprefix(b'{"results": ').removesuffix(b"}").replace(b"relevance_score", b"score")
     with serving(lambda handler, body, texts: handler.send(reply)) as provider, pytest.raises(RerankError):
-        reranked(provider, LONG_S)
+        CLIENTS[f"{name} rerank"](provider)
 
 
 def _endless_scores(query: str, texts: list[str]) -> Any:
@@ -537,23 +562,14 @@ def test_what_a_wrapped_model_makes_up_costs_its_own_text(rows: Any) -> None:
     assert KEY not in str(attempt.errors[2])
 
 
-def _chat(provider: habits.Provider) -> OpenAIChat:
-    return OpenAIChat("m", api_key=KEY, base_url=f"{provider.origin}/v1", max_retries=1)
-
-
-RETRYING: dict[str, Callable[[habits.Provider], Any]] = {
-    "chat": lambda p: _chat(p).complete(messages()),
-    "async chat": lambda p: asyncio.run(_chat(p).acomplete(messages())),
-    "chat stream": lambda p: habits.streamed(_chat(p)),
-    "async chat stream": lambda p: asyncio.run(habits.astreamed(_chat(p))),
-    "rerank": lambda p: CohereReranker(api_key=KEY, base_url=p.origin, max_retries=1).rerank("question", [result("a")]),
-}
-every_retrying = pytest.mark.parametrize("ask", RETRYING.values(), ids=RETRYING)
+every_retrying = pytest.mark.parametrize(
+    "ask", [client for client in CLIENTS.values() if client.kind != "embeddings"], ids=lambda client: client.name
+)
 
 
 @every_retrying
 @pytest.mark.parametrize("fault", [429, 503, None])
-def test_chat_and_rerank_retry_what_may_pass(ask: Callable[[habits.Provider], Any], fault: int | None) -> None:
+def test_chat_and_rerank_retry_what_may_pass(ask: Client, fault: int | None) -> None:
     def reply(handler: Handler, body: dict[str, Any], texts: list[str]) -> None:
         if len(handler.provider.requests) > 1:
             habits.good(handler, body, texts)
@@ -563,21 +579,23 @@ def test_chat_and_rerank_retry_what_may_pass(ask: Callable[[habits.Provider], An
             handler.send_json({"error": "planned"}, status=fault, headers={"Retry-After": "0.01"})
 
     with serving(reply) as provider:
-        assert ask(provider)
+        assert ask(provider, retries=1)
         assert len(provider.requests) == 2
 
 
 @every_retrying
 @pytest.mark.parametrize(("status", "wait"), [(400, "0"), (401, "0"), (429, "3600"), (200, "0")])
-def test_chat_and_rerank_do_not_retry_the_rest(ask: Callable[[habits.Provider], Any], status: int, wait: str) -> None:
+def test_chat_and_rerank_do_not_retry_the_rest(ask: Client, status: int, wait: str) -> None:
     """Refusals, a wait that is longer than all waits may take, and a reply that cannot be read."""
 
     def reply(handler: Handler, body: dict[str, Any], texts: list[str]) -> None:
         handler.send_json([], status=status, headers={"Retry-After": wait})
 
     with serving(reply) as provider:
+        asked = ask.made(provider.origin, retries=1)
         with pytest.raises((GenerationError, RerankError)):
-            ask(provider)
+            # Of several texts, a half would be sent, too.
+            asked.rerank("question", [result("a")]) if ask.kind == "rerank" else ask.ask(asked)
         assert len(provider.requests) == 1
 
 
@@ -699,7 +717,7 @@ def test_what_a_broken_cache_says_costs_a_request_alone(values: Any) -> None:
 
 @every_client
 @pytest.mark.parametrize("status", scaled([400], [400, 422, 500]))
-def test_a_providers_own_words_come_through_bounded_and_without_the_key(ask: Ask, status: int) -> None:
+def test_a_providers_own_words_come_through_bounded_and_without_the_key(ask: Client, status: int) -> None:
     def reply(handler: Handler, body: dict[str, Any], texts: list[str]) -> None:
         said = f"model m is not loaded for {KEY}\x1b[31m " + "x" * 100_000
         handler.send_json({"detail": [{"loc": ["body"], "msg": said}]}, status=status)
@@ -722,13 +740,26 @@ ERRORS = {
 
 
 @pytest.mark.parametrize(
-    "name", scaled(["async embeddings", "cohere", "chat", "async chat stream", "rerank"], list(CLIENTS))
+    "name",
+    scaled(
+        [
+            "openai async embeddings",
+            "cohere embeddings",
+            "openai chat",
+            "openai async chat stream",
+            "anthropic async chat",
+            "gemini chat stream",
+            "cohere rerank",
+            "tei rerank",
+        ],
+        list(CLIENTS),
+    ),
 )
 @pytest.mark.parametrize("body", ERRORS.values(), ids=ERRORS)
 def test_an_error_that_is_none_keeps_its_status(name: str, body: bytes) -> None:
     failing = serving(lambda handler, _, texts: handler.send(body, status=418))
     # Cohere's client fails at these by itself, before it says the status.
-    unread = ("cohere" in name or name == "rerank") and body in (ERRORS["nested"], ERRORS["not UTF-8"])
+    unread = "cohere" in name and body in (ERRORS["nested"], ERRORS["not UTF-8"])
     with failing as provider, pytest.raises(EmbedPipeError, match=None if unread else "418"):
         CLIENTS[name](provider, LONG_S)
 

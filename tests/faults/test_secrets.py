@@ -26,7 +26,7 @@ import pytest
 from sqlalchemy import make_url
 
 import bad_provider as habits
-from bad_provider import Handler, messages, result, serving
+from bad_provider import Handler, serving
 from embedpipe import Database, EmbeddingGenerator
 from embedpipe._private import harmless_environment
 from embedpipe._providers import Endpoint, Secret, hidden, words
@@ -34,9 +34,9 @@ from embedpipe.answering.chat import OpenAIChat
 from embedpipe.embedding import CohereModel, FileCache, Limits, OpenAIModel, RateLimiter, RedisCache, Retry
 from embedpipe.errors import ConfigurationError, EmbedPipeError, StorageError
 from embedpipe.metrics import EmbeddingMetrics
-from embedpipe.reranking import CohereReranker
 from embedpipe.storage.admin import pg_dump
 from embedpipe.storage.embedded.server import embedded_url, stop_embedded
+from provider_habits import CLIENTS, Client, messages
 from soaking import scaled
 
 ROUNDS = scaled(4, 80)
@@ -112,41 +112,7 @@ def _generator(url: str | None, key: str, **settings: Any) -> EmbeddingGenerator
     return EmbeddingGenerator(OpenAIModel("m", base_url=url, api_key=key, dimensions=3, **settings), retry=ONCE)
 
 
-CLIENTS: dict[str, tuple[Callable[..., Any], Callable[[Any], Any]]] = {
-    "embeddings": (
-        lambda url, key: EmbeddingGenerator(
-            OpenAIModel("m", base_url=f"{url}/v1", api_key=key, dimensions=3), retry=ONCE
-        ),
-        lambda generator: generator.generate("a text"),
-    ),
-    "async embeddings": (
-        lambda url, key: EmbeddingGenerator(
-            OpenAIModel("m", base_url=f"{url}/v1", api_key=key, dimensions=3), retry=ONCE
-        ),
-        lambda generator: asyncio.run(generator.agenerate("a text")),
-    ),
-    "azure": (
-        lambda url, key: _generator(url, key, api_version="2024-10-21"),
-        lambda generator: generator.generate("a text"),
-    ),
-    "cohere": (
-        lambda url, key: EmbeddingGenerator(CohereModel("embed-v4.0", base_url=url, api_key=key), retry=ONCE),
-        lambda generator: generator.generate("a text"),
-    ),
-    "chat": (
-        lambda url, key: OpenAIChat("m", base_url=f"{url}/v1", api_key=key, max_retries=0),
-        lambda chat: chat.complete(messages()),
-    ),
-    "chat stream": (
-        lambda url, key: OpenAIChat("m", base_url=f"{url}/v1", api_key=key, max_retries=0),
-        lambda chat: list(chat.stream(messages())),
-    ),
-    "rerank": (
-        lambda url, key: CohereReranker(base_url=url, api_key=key, max_retries=0),
-        lambda reranker: reranker.rerank("question", [result("a")]),
-    ),
-}
-every_client = pytest.mark.parametrize("client", CLIENTS)
+every_client = pytest.mark.parametrize("client", CLIENTS.values(), ids=CLIENTS)
 
 
 def _with_login(origin: str, password: str) -> str:
@@ -154,42 +120,33 @@ def _with_login(origin: str, password: str) -> str:
 
 
 @every_client
-def test_a_key_and_a_login_show_nowhere(client: str, chance: random.Random, caplog: pytest.LogCaptureFixture) -> None:
-    make, ask = CLIENTS[client]
+def test_a_key_and_a_login_show_nowhere(
+    client: Client, chance: random.Random, caplog: pytest.LogCaptureFixture
+) -> None:
     for place in range(ROUNDS):
         key, password = made(chance, marks=MARKS.replace(" ", "")), made(chance)
         with serving(_tell_all) as provider, logged(caplog) as log:
             provider.status = (401, 400, 500, 429, 404, 307)[place % 6]  # type: ignore[attr-defined]
-            thing = make(_with_login(provider.origin, password), key)
-            out = raised(lambda: ask(thing)) + everything_of(thing)  # noqa: B023 - called at once
+            thing = client.made(_with_login(provider.origin, password), key=key)
+            out = raised(lambda: client.ask(thing)) + everything_of(thing)  # noqa: B023 - called at once
             assert out
             login = base64.b64encode(f"app:{password}".encode()).decode()
             assert provider.headers[0]["authorization"] == f"Basic {login}"  # as it was meant
-            dead = make(_with_login("http://127.0.0.1:1", password), key)
-            out += raised(lambda: ask(dead)) + log()  # noqa: B023
+            dead = client.made(_with_login("http://127.0.0.1:1", password), key=key)
+            out += raised(lambda: client.ask(dead)) + log()  # noqa: B023
         for secret in (key, password):
             assert not leaks(out, secret)
 
 
-RETRYING: dict[str, Callable[[str, str], Any]] = {
-    "embeddings": lambda url, key: EmbeddingGenerator(
-        OpenAIModel("m", base_url=f"{url}/v1", api_key=key, dimensions=3), retry=Retry(attempts=2, initial_s=0.01)
-    ),
-    "chat": lambda url, key: OpenAIChat("m", base_url=f"{url}/v1", api_key=key, max_retries=1),
-    "chat stream": lambda url, key: OpenAIChat("m", base_url=f"{url}/v1", api_key=key, max_retries=1),
-    "rerank": lambda url, key: CohereReranker(base_url=url, api_key=key, max_retries=1),
-}
-
-
-@pytest.mark.parametrize("client", RETRYING)
+@every_client
 def test_a_retry_is_logged_without_the_key(
-    client: str, chance: random.Random, caplog: pytest.LogCaptureFixture
+    client: Client, chance: random.Random, caplog: pytest.LogCaptureFixture
 ) -> None:
     key, password = made(chance, marks=MARKS.replace(" ", "")), made(chance)
     with serving(_tell_all) as provider, logged(caplog) as log:
         provider.status = 500  # type: ignore[attr-defined]
-        thing = RETRYING[client](_with_login(provider.origin, password), key)
-        out = raised(lambda: CLIENTS[client][1](thing)) + log()
+        thing = client.made(_with_login(provider.origin, password), key=key, retries=1)
+        out = raised(lambda: client.ask(thing)) + log()
         assert len(provider.requests) == 2
     assert "retry_scheduled" in out
     for secret in (key, password):
@@ -197,9 +154,8 @@ def test_a_retry_is_logged_without_the_key(
 
 
 @every_client
-def test_a_base_url_that_cannot_be_read_is_not_quoted(client: str, chance: random.Random) -> None:
+def test_a_base_url_that_cannot_be_read_is_not_quoted(client: Client, chance: random.Random) -> None:
     """The secret stands in it as it is, so that it ends the host, the path or the port at any place."""
-    make, ask = CLIENTS[client]
     for _ in range(scaled(30, 2000)):
         secret = made(chance)
         for url in (
@@ -207,17 +163,16 @@ def test_a_base_url_that_cannot_be_read_is_not_quoted(client: str, chance: rando
             f"http://{secret}@127.0.0.1:1",
             f"http://127.0.0.1:1/?key={secret}",
         ):
-            out = raised(lambda: whole(make(url, "a-plain-key"), ask))  # noqa: B023
+            out = raised(lambda: whole(client.made(url, key="a-plain-key"), client.ask))  # noqa: B023
             assert not leaks(out, secret)
 
 
 @every_client
 @pytest.mark.parametrize("mark", ["\n", "\r\nX-Other: 1", "\x00", "\u00e9", "\u4e2d", "\x7f"])
-def test_a_key_that_no_header_takes_is_not_quoted(client: str, mark: str, chance: random.Random) -> None:
-    make, ask = CLIENTS[client]
+def test_a_key_that_no_header_takes_is_not_quoted(client: Client, mark: str, chance: random.Random) -> None:
     key = f"{made(chance, marks='-_')}{mark}{made(chance, marks='-_')}"
     with serving(habits.good) as provider:
-        out = raised(lambda: ask(make(provider.origin, key)))
+        out = raised(lambda: client.ask(client.made(provider.origin, key=key)))
         assert not provider.requests
     assert out
     assert not leaks(out, key)

@@ -17,6 +17,7 @@ import pytest
 from sqlalchemy import text
 
 import office
+from bad_provider import Handler, serving
 from chat_server import running
 from embedpipe import Database, Document, PgVectorStore
 from embedpipe.chunking import SentenceChunker
@@ -26,6 +27,7 @@ from embedpipe.embedding import EmbeddingGenerator
 from embedpipe.export import load_export
 from embedpipe.service import SemanticSearchService
 from embedpipe.testing import EmbeddingServer, FakeEmbeddingModel
+from provider_habits import CHATS
 
 MODEL = "all-MiniLM-L6-v2"
 
@@ -163,6 +165,39 @@ def test_ask_with_a_language_model(command: Command, notes: Path) -> None:
         failed = command("ask", "How long do bees live?", "--llm", "gpt-test", "--llm-url", server.base_url)
     assert (failed.code, failed.out.strip()) == (1, "")
     assert "error: gpt-test: the request failed with status 400" in failed.err
+
+
+def test_servers_of_ones_own_are_named_by_options(
+    command: Command, notes: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("ANTHROPIC_API_KEY", raising=False)
+
+    def reply(handler: Handler, body: dict[str, Any], texts: list[str]) -> None:
+        if "query" in body:
+            handler.send_json([{"index": n, "score": len(text) / 1000} for n, text in enumerate(texts)])
+        elif "messages" in body:
+            handler.send(CHATS["anthropic"].habit.stream("An ", "answer."))
+        else:
+            handler.send_json({"data": [{"index": n, "embedding": [1.0, n + 1.0, 2.0]} for n in range(len(texts))]})
+
+    with serving(reply) as server:
+        model = ("--model", "openai:own", "--model-url", server.origin, "--query-prompt", "ask: ")
+        model += ("--document-prompt", "text: ")
+        assert command("ingest", notes, *model).code == 0
+        assert all(text.startswith("text: ") for text in server.requests[-1]["input"])
+        for reranker in (["tei", "--rerank-url", server.origin], [f"tei:{server.origin}"]):
+            found = command("search", "bees", *model, "--rerank", *reranker, "--json").json["results"]
+            assert found[0]["rerank_score"] == max(len(hit["text"]) for hit in found) / 1000
+            assert server.requests[-2]["input"] == ["ask: bees"]
+        chat = ("--llm", "anthropic:claude-test", "--llm-url", server.origin)
+        assert "An answer." in command("ask", "How long do bees live?", *model, *chat).out
+        assert server.paths[-1] == "/v1/messages"
+    dead = command("search", "bees", *model, "--rerank", "tei", "--rerank-url", server.origin)
+    assert dead.code == 1
+    assert "--model-url" in dead.err
+    missing = command("ask", "bees", "--llm", "anthropic:claude-test")
+    assert "base_url" not in dead.err + missing.err
+    assert "api_key" not in dead.err + missing.err
 
 
 def test_a_file_that_cannot_be_read_costs_no_other(command: Command, notes: Path) -> None:
@@ -342,6 +377,15 @@ def test_office_files_and_what_is_wrong_with_some(command: Command, tmp_path: Pa
         (["ingest", "src", "--chunk-overlap", "1000"], 2, "less than chunk_size"),
         (["evaluate", "x", "--model", "a", "--model", "b"], 2, "several models need --chunker"),
         (["ask", "x", "--llm-url", "http://localhost"], 2, "--llm-url needs --llm"),
+        (["search", "x", "--rerank-url", "http://localhost"], 2, "--rerank-url needs --rerank"),
+        (["serve", "--rerank-url", "http://localhost"], 2, "--rerank-url needs --reranker"),
+        (["ask", "x", "--llm", "magic:m"], 2, "--llm: There is no provider 'magic' of chat models"),
+        (["ask", "x", "--llm", "magic:m"], 2, "pass --llm-url and name it 'openai:magic:m'"),
+        (["ask", "x", "--rerank", "lexical", "--rerank-url", "http://x"], 2, "'lexical' takes no --rerank-url"),
+        (["ask", "x", "--rerank", "tei:nowhere"], 2, "--rerank-url cannot be read"),
+        (["search", "x", "--model-url", "http://x", "--model", "opnai:m"], 1, "Did you mean 'openai:m'?"),
+        (["search", "x", "--model", "magic:m"], 1, "pass --model-url."),
+        (["search", "x", "--query-prompt", "a", "--model", "cohere:embed-v4.0"], 1, "takes no --query-prompt"),
         (["search"], 2, "Missing argument"),
         (["search", "x", "-k", "0"], 2, "-k"),
         (["search", "x", "--mode", "magic"], 2, "magic"),

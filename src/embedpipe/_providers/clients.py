@@ -37,19 +37,30 @@ class Connection:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Service:
-    """A service that OpenAI's SDK reaches.
+    """A service, as its clients reach it.
 
     Args:
         key_variable: The environment variable with its key.
         url_variable: The environment variable with another address.
         url: Its address. None for OpenAI's and Azure's own, which the SDK knows.
         needs_key: Whether it always takes a key. A server at an address of your own may take none.
+        key_header: The header with the key. "Authorization" has it as a bearer's token.
+        more_headers: Headers that each request has.
     """
 
     key_variable: str
     url_variable: str
     url: str | None = None
     needs_key: bool = True
+    key_header: str = "Authorization"
+    more_headers: tuple[tuple[str, str], ...] = ()
+
+    def headers(self, key: str | None) -> dict[str, str]:
+        """Return the headers of each request."""
+        own = dict(self.more_headers)
+        if key is None:
+            return own
+        return own | {self.key_header: f"Bearer {key}" if self.key_header == "Authorization" else key}
 
 
 OPENAI = Service(key_variable="OPENAI_API_KEY", url_variable="OPENAI_BASE_URL")

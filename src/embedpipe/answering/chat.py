@@ -5,14 +5,16 @@ from __future__ import annotations
 import json
 from collections.abc import AsyncGenerator, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any, NamedTuple, Protocol, runtime_checkable
+from typing import Any, ClassVar, NamedTuple, Protocol, runtime_checkable
 
 from embedpipe._checks import checked_count, checked_text
 from embedpipe._forking import PerProcess
 from embedpipe._providers import (
+    OPENAI,
     Allowance,
     OpenAIConnection,
     SdkAttempts,
+    Service,
     UnusableReplyError,
     allowing,
     redirect,
@@ -24,6 +26,13 @@ from embedpipe._providers import (
 from embedpipe.errors import AuthenticationError, ConfigurationError, EmbedPipeError, GenerationError
 
 
+class Source(NamedTuple):
+    """A text that a model is to answer from and to cite, and the header above it, which is not cited."""
+
+    text: str
+    header: str | None = None
+
+
 class Message(NamedTuple):
     """A message to a chat model.
 
@@ -32,11 +41,31 @@ class Message(NamedTuple):
         content: The text.
         shared: How many characters at the beginning of `content` other requests will repeat, after the same messages.
             A provider that caches prompts only where it is asked to is asked to cache up to there.
+        sources: What the model is to answer from and to cite. Only for a `CitingChat`.
     """
 
     role: str
     content: str
     shared: int = 0
+    sources: tuple[Source, ...] = ()
+
+
+class NativeCitation(NamedTuple):
+    """A citation that a model made by itself, and not by a mark in its text.
+
+    Attributes:
+        at: Where its mark, such as [1], begins in the reply's text.
+        source: The number of the source, from 1.
+        text: The text that is cited.
+        start: Where that begins in the source, as the model says.
+        end: Where it ends.
+    """
+
+    at: int
+    source: int
+    text: str
+    start: int
+    end: int
 
 
 class ChatReply(NamedTuple):
@@ -48,12 +77,14 @@ class ChatReply(NamedTuple):
             one.
         truncated: Whether the model stopped in mid-answer at its token limit.
         output_tokens: The tokens of the answer alone, None as for `tokens_used`.
+        citations: Those that the model made by itself. The text has a mark for each.
     """
 
     text: str
     tokens_used: int | None = None
     truncated: bool = False
     output_tokens: int | None = None
+    citations: tuple[NativeCitation, ...] = ()
 
 
 @runtime_checkable
@@ -89,6 +120,16 @@ class BatchingChat(Protocol):
         ...
 
 
+@runtime_checkable
+class CitingChat(Protocol):
+    """A language model that takes sources apart from the text, and cites them by itself."""
+
+    @property
+    def cites(self) -> bool:
+        """Whether it shall. Otherwise the sources stand in the text, and the model writes marks."""
+        ...
+
+
 class OpenAIChat:
     """A chat model behind an endpoint with OpenAI's chat completions API.
 
@@ -97,6 +138,7 @@ class OpenAIChat:
     """
 
     provider = "openai"
+    service: ClassVar[Service] = OPENAI
 
     def __init__(
         self,
@@ -123,14 +165,16 @@ class OpenAIChat:
             **options: Passed on with each request, such as temperature or seed.
         """
         self._model = checked_text("model", model, error=ConfigurationError)
-        self._connection = OpenAIConnection(api_key=api_key, base_url=base_url, timeout_s=timeout_s)
+        self._connection = OpenAIConnection(
+            api_key=api_key, base_url=base_url, timeout_s=timeout_s, service=self.service
+        )
         self._max_retries = checked_count("max_retries", max_retries, least=0, error=ConfigurationError)
         self._max_tokens = checked_count("max_tokens", max_tokens, error=ConfigurationError)
         self._options = options
         self._opened: PerProcess[Any] = PerProcess(OpenAIConnection.close)
 
     def __repr__(self) -> str:
-        return f"OpenAIChat({self._model!r})"
+        return f"{type(self).__name__}({self._model!r})"
 
     def __getstate__(self) -> dict[str, Any]:
         options = {name: value for name, value in self._options.items() if name not in _HEADERS}
@@ -257,11 +301,12 @@ class OpenAIChat:
         return Allowance(max(self._connection.timeout_s, _BATCH_S), _BATCH_BYTES)
 
     def _allowance(self) -> Allowance:
-        return Allowance(self._connection.timeout_s, _FLOOR_BYTES + _TOKEN_BYTES * self._max_tokens)
+        return Allowance(self._connection.timeout_s, FLOOR_BYTES + TOKEN_BYTES * self._max_tokens)
 
     def _request(self, messages: Sequence[Message]) -> dict[str, Any]:
         # OpenAI's newer models refuse the first.
-        limit = "max_tokens" if self._connection.endpoint.url else "max_completion_tokens"
+        is_openai = self.service is OPENAI and self._connection.is_own
+        limit = "max_completion_tokens" if is_openai else "max_tokens"
         turns = [{"role": message.role, "content": message.content} for message in messages]
         return {"model": self._model, "messages": turns, limit: self._max_tokens, **self._options}
 
@@ -276,7 +321,7 @@ class OpenAIChat:
             yield
         except AuthenticationError as error:
             raise ConfigurationError(
-                f"OpenAIChat({self._model!r}) needs an API key. Set OPENAI_API_KEY or pass api_key=. "
+                f"{self!r} needs an API key. Set {self._connection.secret.variable} or pass api_key=. "
                 f"For your own endpoint, pass base_url=. {error}"
             ) from None
         except EmbedPipeError:
@@ -301,7 +346,7 @@ class OpenAIChat:
     def _refusal(self, error: Any, secrets: Sequence[str]) -> str:
         status, response = error.status_code, error.response
         if status == 401:
-            return "the provider refused the API key (401). Check OPENAI_API_KEY."
+            return f"the provider refused the API key (401). Check {self._connection.secret.variable}."
         if (onward := redirect(status, response.headers, self._connection.endpoint.url, secrets=secrets)) is not None:
             return f"the provider {onward}"
         return f"the request failed with status {status}: {words(response.content, secrets=secrets)}"
@@ -330,8 +375,8 @@ _ENDPOINT = "/chat/completions"
 _ENDED = ("completed", "failed", "expired", "cancelled")
 _BATCH_S, _BATCH_BYTES = 600.0, 1 << 30  # a file may have 200 MB, and the replies' is as long
 _STREAM = {"stream": True, "stream_options": {"include_usage": True}}
-_FLOOR_BYTES = 16 << 20  # reasoning may be longer than the answer
-_TOKEN_BYTES = 4096  # an event for each token, with the probabilities of twenty others
+FLOOR_BYTES = 16 << 20  # reasoning may be longer than the answer
+TOKEN_BYTES = 4096  # an event for each token, with the probabilities of twenty others
 _UNREADABLE = (ValueError, TypeError, AttributeError, LookupError, RecursionError)
 
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Literal, TypeAlias
 
+from embedpipe.answering.chat import NativeCitation
 from embedpipe.answering.marks import Mark, find_marks, prose
 from embedpipe.retrieval.context import Passage
 from embedpipe.text import SPACED_LETTER, sentence_spans, words
@@ -76,7 +77,9 @@ class Statement:
     citations: tuple[Citation, ...] = ()
 
 
-def checked_statements(answer: str, sources: Sequence[Passage]) -> list[Statement]:
+def checked_statements(
+    answer: str, sources: Sequence[Passage], native: Sequence[NativeCitation] = ()
+) -> list[Statement]:
     """Split an answer into sentences and check the citations of each.
 
     A citation belongs to the sentence that contains it or that it directly follows.
@@ -84,13 +87,23 @@ def checked_statements(answer: str, sources: Sequence[Passage]) -> list[Statemen
     Args:
         answer: The answer, with citations in any form that `embedpipe.answering.marks` knows, such as [1] or [2, 3].
         sources: The sources in the order of their numbers, which count from 1.
+        native: The citations that the model made by itself. They say what their marks in the answer point to.
 
     Returns:
         The sentences in order. A sentence without a citation has no `citations`.
     """
     checked = [_Source(source) for source in sources]
     return [
-        Statement(text=text, start=start, end=end, citations=tuple(_check(text, number, checked) for number in numbers))
+        Statement(
+            text=text,
+            start=start,
+            end=end,
+            citations=tuple(
+                citation
+                for number in numbers
+                for citation in _checked(text, number, checked, [each for each in native if start <= each.at < end])
+            ),
+        )
         for text, start, end, numbers in _cited_sentences(answer, len(sources))
     ]
 
@@ -150,6 +163,36 @@ def _owned(marks: Sequence[Mark], spans: Sequence[tuple[int, int]], answer: str)
         on_line = after > 0 and bisect_right(breaks, at) == bisect_right(breaks, min(spans[after - 1][1], at) - 1)
         owned[after if after < len(spans) and not on_line else after - 1].append(mark)
     return owned
+
+
+def _checked(
+    statement: str, number: int, sources: Sequence[_Source], native: Sequence[NativeCitation]
+) -> Iterator[Citation]:
+    """Check the citations of source `number` after `statement`: those that the model made by itself, or the mark."""
+    own = dict.fromkeys(each._replace(at=0) for each in native if each.source == number)
+    checked = _check(statement, number, sources)
+    if not own or not 1 <= number <= len(sources):
+        yield checked
+        return
+    passage = sources[number - 1].passage
+    for each in own:
+        span = _native_place(each, sources[number - 1])
+        if span is None:
+            yield _citation(number, passage, status="misquoted", span=None, support=checked.support)
+        elif checked.status == "quoted":  # the words that the statement quotes say more
+            yield checked
+        else:
+            yield _citation(number, passage, status=checked.status, span=span, support=checked.support)
+
+
+def _native_place(native: NativeCitation, source: _Source) -> tuple[int, int] | None:
+    """Return where the cited text stands in the source, which need not be where the model says. None if nowhere."""
+    text, cited, first = source.passage.text, native.text.strip(), max(native.start, 0)
+    if not cited:
+        return None
+    said = text[first : max(native.end, 0)]
+    start = first + said.find(cited) if said.strip() == cited else text.find(cited)
+    return (start, start + len(cited)) if start >= 0 else source.plain.find(cited)
 
 
 def _check(statement: str, number: int, sources: Sequence[_Source]) -> Citation:

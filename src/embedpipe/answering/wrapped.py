@@ -1,4 +1,4 @@
-"""Use LangChain chat models and LlamaIndex LLMs as `ChatModel`s. They are recognised by their methods."""
+"""Use names, LangChain chat models and LlamaIndex LLMs as `ChatModel`s. The latter are recognised by their methods."""
 
 from __future__ import annotations
 
@@ -9,17 +9,27 @@ from typing import Any
 from embedpipe._optional import require
 from embedpipe._providers import component_errors
 from embedpipe.answering.chat import ChatModel, ChatReply, Message
+from embedpipe.answering.registry import chat_model_named
 from embedpipe.errors import ConfigurationError, GenerationError
 
 _LONGEST = 16 << 20
 
 
-def as_chat_model(llm: object) -> ChatModel:
-    """Wrap a LangChain chat model or LlamaIndex LLM, and return a `ChatModel` as it is.
+def as_chat_model(llm: object, *, base_url: str | None = None) -> ChatModel:
+    """Return the chat model of a name, wrap a LangChain chat model or LlamaIndex LLM, and return others as they are.
+
+    Args:
+        llm: A `ChatModel`, a LangChain chat model, a LlamaIndex LLM, or a name such as "anthropic:claude-sonnet-4-5".
+            A name without a provider is a model of OpenAI, or of the server at `base_url`.
+        base_url: Where a model that is given by name is reached.
 
     Raises:
-        ConfigurationError: If `llm` is none of the three.
+        ConfigurationError: If `llm` is none of these.
     """
+    if isinstance(llm, str):
+        return as_chat_model(chat_model_named(llm, base_url=base_url))
+    if base_url is not None:
+        raise ConfigurationError("base_url needs a chat model that is given by name. Set it in the model.")
     if isinstance(llm, ChatModel):
         return llm
     if all(hasattr(llm, name) for name in ("invoke", "ainvoke", "stream", "astream")):
@@ -27,8 +37,8 @@ def as_chat_model(llm: object) -> ChatModel:
     if all(hasattr(llm, name) for name in ("chat", "achat", "stream_chat", "astream_chat")):
         return LlamaIndexChat(llm)
     raise ConfigurationError(
-        f"`llm` is a {type(llm).__name__}. Pass an embedpipe ChatModel such as OpenAIChat, a LangChain chat model or a "
-        "LlamaIndex LLM."
+        f"`llm` is a {type(llm).__name__}. Pass a name such as 'openai:gpt-4o-mini', an embedpipe ChatModel such as "
+        "OpenAIChat, a LangChain chat model or a LlamaIndex LLM."
     )
 
 

@@ -41,7 +41,9 @@ def main() -> None:
             if sys.stdout is not None:  # None if the caller closed it
                 sys.stdout.flush()  # now, while an error can still be reported
     except EmbedPipeError as error:
-        sys.exit(f"error: {error}")
+        from embedpipe.cli.wording import told
+
+        sys.exit(f"error: {told(error)}")
     except OSError as error:
         sys.exit(_exit_status(error))
 

@@ -13,7 +13,20 @@ import typer
 
 from embedpipe.cli.database import db
 from embedpipe.cli.models import models
-from embedpipe.cli.options import DEFAULT_MODEL, Collection, DatabaseUrl, Json, Model, Yes
+from embedpipe.cli.options import (
+    DEFAULT_MODEL,
+    Collection,
+    DatabaseUrl,
+    DocumentPrompt,
+    Json,
+    Llm,
+    LlmUrl,
+    Model,
+    ModelUrl,
+    QueryPrompt,
+    RerankUrl,
+    Yes,
+)
 from embedpipe.cli.serving import serve
 
 if TYPE_CHECKING:
@@ -37,7 +50,10 @@ Filter = Annotated[
 Threshold = Annotated[float | None, typer.Option(help="The lowest dense similarity of a hit.")]
 Rerank = Annotated[
     str | None,
-    typer.Option(help="Rerank the best hits: lexical, cross-encoder:MODEL, late-interaction:MODEL or cohere."),
+    typer.Option(
+        help="Rerank the best hits: lexical, cross-encoder:MODEL, late-interaction:MODEL, cohere, voyage, jina, "
+        "infinity:MODEL, tei:URL, or that of a package."
+    ),
 ]
 Candidates = Annotated[int | None, typer.Option(min=1, help="How many hits to rerank; 50 by default.")]
 
@@ -79,13 +95,16 @@ def _opened(
     *,
     must_exist: bool = False,
     rerank: str | None = None,
+    rerank_url: str | None = None,
     **settings: Any,
 ) -> Iterator[SemanticSearchService]:
     from embedpipe.cli.choices import reranker_named
     from embedpipe.cli.commands import check_exists
     from embedpipe.service import SemanticSearchService
 
-    reranker = None if rerank is None else reranker_named(rerank)
+    if rerank is None and rerank_url is not None:
+        raise typer.BadParameter("--rerank-url needs --rerank, the name of the reranker.")
+    reranker = None if rerank is None else reranker_named(rerank, url=rerank_url)
     service = SemanticSearchService(model, database=database, collection=collection, reranker=reranker, **settings)
     service.settings = replace(service.settings, batch_characters=_BATCH_CHARACTERS)
     try:
@@ -127,11 +146,11 @@ def ingest(
     context: Annotated[
         str | None,
         typer.Option(
-            help="Embed and index each chunk with a sentence on its place in the document, by this chat model of an "
-            "OpenAI-compatible endpoint. Its key is OPENAI_API_KEY."
+            help="Embed and index each chunk with a sentence on its place in the document, by this chat model, named "
+            "as in ask --llm."
         ),
     ] = None,
-    context_url: Annotated[str | None, typer.Option(help="The endpoint's URL, if it is not OpenAI.")] = None,
+    context_url: LlmUrl = None,
     context_requests: Annotated[
         int | None, typer.Option(min=1, help="The most requests to the chat model. Further documents fail.")
     ] = None,
@@ -154,14 +173,16 @@ def ingest(
     ] = None,
     ocr: Annotated[bool, typer.Option("--ocr", help="Read scanned pages of PDFs by OCR. Needs the extra ocr.")] = False,
     model: Model = DEFAULT_MODEL,
+    model_url: ModelUrl = None,
+    query_prompt: QueryPrompt = None,
+    document_prompt: DocumentPrompt = None,
     collection: Collection = "default",
     database: DatabaseUrl = None,
     as_json: Json = False,
 ) -> None:
     """Store files: text, Markdown, PDF, Word, HTML and many more. Unchanged chunks are not embedded again."""
-    from embedpipe.cli.choices import chunker_named, contextual_header
+    from embedpipe.cli.choices import chunker_named, contextual_header, generator_named
     from embedpipe.cli.ingesting import ingest_files
-    from embedpipe.embedding import EmbeddingGenerator
     from embedpipe.files import ReadOptions
 
     options = ReadOptions(
@@ -175,7 +196,7 @@ def ingest(
     if context is None and (context_url is not None or context_requests is not None):
         raise typer.BadParameter("--context-url and --context-requests need --context, the name of the model.")
     writer = contextual_header(context, url=context_url, max_requests=context_requests) if context else None
-    generator = EmbeddingGenerator(model)
+    generator = generator_named(model, url=model_url, query_prompt=query_prompt, document_prompt=document_prompt)
     cutter = chunker_named(chunker, generator, size=chunk_size, overlap=chunk_overlap)
     with _opened(generator, database, collection, chunker=cutter, headers=headers) as service:
         complete = ingest_files(
@@ -210,15 +231,20 @@ def delete(
 @app.command()
 def reembed(
     model: Annotated[str, typer.Argument(help="The new embedding model: a name, a folder, or provider:name.")],
+    model_url: ModelUrl = None,
+    query_prompt: QueryPrompt = None,
+    document_prompt: DocumentPrompt = None,
     drop: Annotated[bool, typer.Option("--drop", help="Remove the former models' vectors afterwards.")] = False,
     collection: Collection = "default",
     database: DatabaseUrl = None,
     as_json: Json = False,
 ) -> None:
     """Embed a collection with another model. Searches use the former one until it is done. Run again to continue."""
+    from embedpipe.cli.choices import generator_named
     from embedpipe.cli.reembedding import reembed_collection
 
-    reembed_collection(database, collection, model, drop=drop, as_json=as_json)
+    generator = generator_named(model, url=model_url, query_prompt=query_prompt, document_prompt=document_prompt)
+    reembed_collection(database, collection, generator, drop=drop, as_json=as_json)
 
 
 @app.command("import")
@@ -229,6 +255,9 @@ def import_(
     ],
     name: Annotated[str, typer.Argument(help="The name of the collection or table in its own library.")],
     model: Model,
+    model_url: ModelUrl = None,
+    query_prompt: QueryPrompt = None,
+    document_prompt: DocumentPrompt = None,
     schema: Annotated[str, typer.Option(help="The database schema of the source.")] = "public",
     source: Annotated[str | None, typer.Option("--from", help="The source's database, if it is another one.")] = None,
     collection: Collection = "default",
@@ -236,10 +265,19 @@ def import_(
     as_json: Json = False,
 ) -> None:
     """Import a vector store of LangChain or LlamaIndex with its vectors. --model must be the model of these vectors."""
+    from embedpipe.cli.choices import generator_named
     from embedpipe.cli.importing import import_stored
 
+    generator = generator_named(model, url=model_url, query_prompt=query_prompt, document_prompt=document_prompt)
     complete = import_stored(
-        kind, name, model=model, schema=schema, source=source, collection=collection, url=database, as_json=as_json
+        kind,
+        name,
+        model=generator.spec,
+        schema=schema,
+        source=source,
+        collection=collection,
+        url=database,
+        as_json=as_json,
     )
     raise typer.Exit(0 if complete else 1)
 
@@ -277,19 +315,25 @@ def search(
     filter: Filter = None,
     threshold: Threshold = None,
     rerank: Rerank = None,
+    rerank_url: RerankUrl = None,
     candidates: Candidates = None,
     model: Model = DEFAULT_MODEL,
+    model_url: ModelUrl = None,
+    query_prompt: QueryPrompt = None,
+    document_prompt: DocumentPrompt = None,
     collection: Collection = "default",
     database: DatabaseUrl = None,
     as_json: Json = False,
 ) -> None:
     """Search for passages. Shows their scores and ranks by meaning and by words, and their place in the document."""
+    from embedpipe.cli.choices import generator_named
     from embedpipe.cli.commands import parsed_filter
     from embedpipe.cli.render import console, hits_table, result_json, write_json
 
     _check_candidates(candidates, rerank, k)
     condition = parsed_filter(filter)
-    with _opened(model, database, collection, must_exist=True, rerank=rerank) as service:
+    generator = generator_named(model, url=model_url, query_prompt=query_prompt, document_prompt=document_prompt)
+    with _opened(generator, database, collection, must_exist=True, rerank=rerank, rerank_url=rerank_url) as service:
         results = service.search(query, k, mode=mode, filter=condition, threshold=threshold, candidates=candidates)
     if as_json:
         write_json({"query": query, "results": [result_json(result) for result in results]})
@@ -307,26 +351,28 @@ def ask(
     filter: Filter = None,
     threshold: Threshold = None,
     rerank: Rerank = None,
+    rerank_url: RerankUrl = None,
     candidates: Candidates = None,
-    llm: Annotated[
-        str | None, typer.Option(help="A chat model of an OpenAI-compatible endpoint. Its key is OPENAI_API_KEY.")
-    ] = None,
-    llm_url: Annotated[str | None, typer.Option(help="The endpoint's URL, if it is not OpenAI.")] = None,
+    llm: Llm = None,
+    llm_url: LlmUrl = None,
     model: Model = DEFAULT_MODEL,
+    model_url: ModelUrl = None,
+    query_prompt: QueryPrompt = None,
+    document_prompt: DocumentPrompt = None,
     collection: Collection = "default",
     database: DatabaseUrl = None,
     as_json: Json = False,
 ) -> None:
     """Answer a question with checked citations. Without --llm, quote sentences from the sources."""
+    from embedpipe.cli.choices import chat_model_named, generator_named
     from embedpipe.cli.commands import answer, parsed_filter
-    from embedpipe.rag import OpenAIChat, RAGPipeline
+    from embedpipe.rag import RAGPipeline
 
-    if llm is None and llm_url is not None:
-        raise typer.BadParameter("--llm-url needs --llm, the name of the model.")
+    chat = chat_model_named(llm, url=llm_url)
     _check_candidates(candidates, rerank, k)
-    chat = OpenAIChat(llm, base_url=llm_url) if llm else None
     settings = {"mode": mode, "filter": parsed_filter(filter), "threshold": threshold}
-    with _opened(model, database, collection, must_exist=True, rerank=rerank) as service:
+    generator = generator_named(model, url=model_url, query_prompt=query_prompt, document_prompt=document_prompt)
+    with _opened(generator, database, collection, must_exist=True, rerank=rerank, rerank_url=rerank_url) as service:
         rag = RAGPipeline(service, chat, k=k)
         answer(rag, question, as_json=as_json, candidates=candidates, **settings)
 
@@ -343,6 +389,7 @@ def evaluate(
     rerank: Annotated[
         list[str] | None, typer.Option(help="A reranker as in search. May be repeated. Also runs without one.")
     ] = None,
+    rerank_url: RerankUrl = None,
     chunker: Annotated[
         list[str] | None,
         typer.Option(help="NAME[:SIZE[:OVERLAP]] as in ingest. May be repeated. Each gets a temporary collection."),
@@ -354,6 +401,9 @@ def evaluate(
         list[str] | None,
         typer.Option(help=f"The embedding model. May be repeated with --chunker. Default: {DEFAULT_MODEL}."),
     ] = None,
+    model_url: ModelUrl = None,
+    query_prompt: QueryPrompt = None,
+    document_prompt: DocumentPrompt = None,
     collection: Annotated[
         str | None, typer.Option("--collection", "-c", help="The collection. By default, a BEIR set has its own.")
     ] = None,
@@ -368,6 +418,10 @@ def evaluate(
         rerankers=rerank or [],
         chunkers=chunker or [],
         models=model or [DEFAULT_MODEL],
+        model_url=model_url,
+        query_prompt=query_prompt,
+        document_prompt=document_prompt,
+        rerank_url=rerank_url,
     )
     evaluate_choices(
         path,

@@ -1,4 +1,4 @@
-"""Chunkers, rerankers and writers of headers by their names on the command line."""
+"""Models, chunkers, rerankers and writers of headers by their names on the command line."""
 
 from __future__ import annotations
 
@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING
 import typer
 
 from embedpipe.chunking import CHUNKERS, Size, make_chunker
+from embedpipe.cli.wording import by_option
 from embedpipe.errors import ConfigurationError, MissingExtraError
 from embedpipe.reranking import as_reranker
 
 if TYPE_CHECKING:
+    from embedpipe.answering.chat import ChatModel
     from embedpipe.embedding import EmbeddingGenerator
     from embedpipe.ingest import ContextualHeader
     from embedpipe.types import Chunker, Reranker
@@ -49,22 +51,50 @@ def chunker_of(text: str, generator: EmbeddingGenerator) -> Chunker | None:
     return chunker_named(name, generator, size=rest[0] if rest else None, overlap=overlap)
 
 
-def reranker_named(text: str) -> Reranker:
+def generator_named(
+    name: str, *, url: str | None = None, query_prompt: str | None = None, document_prompt: str | None = None
+) -> EmbeddingGenerator:
+    """Return the generator of an embedding model, at the address `url` if there is one."""
+    from embedpipe.embedding import EmbeddingGenerator
+
+    return EmbeddingGenerator(name, base_url=url, query_prompt=query_prompt, document_prompt=document_prompt)
+
+
+def reranker_named(text: str, *, url: str | None = None) -> Reranker:
     """Return the reranker for KIND or KIND:MODEL. Raise `typer.BadParameter` if there is none."""
     try:
-        return as_reranker(text)
+        return as_reranker(text, base_url=url)
     except MissingExtraError:
         raise
     except ConfigurationError as error:
-        raise typer.BadParameter(str(error), param_hint="--rerank") from error
+        raise typer.BadParameter(by_option(str(error), url="--rerank-url"), param_hint="--rerank") from error
+
+
+def chat_model_named(name: str | None, *, url: str | None = None) -> ChatModel | None:
+    """Return the chat model for PROVIDER:MODEL, None for None. Raise `typer.BadParameter` if there is none."""
+    if name is not None:
+        return _chat_model(name, url=url, option="--llm")
+    if url is not None:
+        raise typer.BadParameter("--llm-url needs --llm, the name of the model.")
+    return None
+
+
+def _chat_model(name: str, *, url: str | None, option: str) -> ChatModel:
+    from embedpipe.answering.wrapped import as_chat_model
+
+    try:
+        return as_chat_model(name, base_url=url)
+    except MissingExtraError:
+        raise
+    except ConfigurationError as error:
+        raise typer.BadParameter(by_option(str(error), url=f"{option}-url"), param_hint=option) from error
 
 
 def contextual_header(name: str, *, url: str | None, max_requests: int | None) -> ContextualHeader:
     """Return the writer of headers by this chat model."""
-    from embedpipe.answering.chat import OpenAIChat
     from embedpipe.ingest import ContextualHeader
 
-    return ContextualHeader(OpenAIChat(name, base_url=url), max_requests=max_requests)
+    return ContextualHeader(_chat_model(name, url=url, option="--context"), max_requests=max_requests)
 
 
 def _size(text: str) -> Size:

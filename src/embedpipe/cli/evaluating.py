@@ -15,7 +15,7 @@ from rich.progress import Progress
 from rich.table import Table
 from rich.text import Text
 
-from embedpipe.cli.choices import chunker_of, reranker_named
+from embedpipe.cli.choices import chunker_of, generator_named, reranker_named
 from embedpipe.cli.commands import check_exists
 from embedpipe.cli.ingesting import ingest_with_progress, summary
 from embedpipe.cli.render import console, errors, new_table, progress_bar, write_json
@@ -75,6 +75,10 @@ class Choices:
     rerankers: Sequence[str]
     chunkers: Sequence[str]
     models: Sequence[str]
+    model_url: str | None = None
+    query_prompt: str | None = None
+    document_prompt: str | None = None
+    rerank_url: str | None = None
 
     def __post_init__(self) -> None:
         if len(self.models) > 1 and not self.chunkers:
@@ -82,8 +86,16 @@ class Choices:
                 "several models need --chunker, since each model gets its own collection. Pass --chunker recursive."
             )
 
+    def generators(self) -> list[EmbeddingGenerator]:
+        return [
+            generator_named(
+                model, url=self.model_url, query_prompt=self.query_prompt, document_prompt=self.document_prompt
+            )
+            for model in self.models
+        ]
+
     def named_rerankers(self) -> dict[str, Reranker | None]:
-        return {"none": None} | {name: reranker_named(name) for name in self.rerankers}
+        return {"none": None} | {name: reranker_named(name, url=self.rerank_url) for name in self.rerankers}
 
 
 def evaluate_choices(
@@ -131,8 +143,7 @@ def evaluate_choices(
 def _collection_runs(dataset: LabelledSet, choices: Choices, database: Database, collection: str) -> list[Run]:
     """Run each mode and reranker on one collection. Ingest the set's documents first if it has any."""
     rerankers = choices.named_rerankers()
-    generator = EmbeddingGenerator(choices.models[0])
-    make = partial(SemanticSearchService, generator, database=database, collection=collection)
+    make = partial(SemanticSearchService, choices.generators()[0], database=database, collection=collection)
     if dataset.documents:
         errors.print(summary(ingest_with_progress(make(), dataset.documents)))
     elif isinstance(dataset, EvaluationSet):
@@ -167,7 +178,7 @@ def _warn_of_absent(dataset: EvaluationSet, store: PgVectorStore) -> None:
 
 
 def _grid_runs(dataset: LabelledSet, choices: Choices, database: Database) -> list[Run]:
-    generators = [EmbeddingGenerator(model) for model in choices.models]
+    generators = choices.generators()
     grid = Grid(
         chunkers={name: chunker_of(name, generators[0]) for name in choices.chunkers},
         models=generators,

@@ -10,9 +10,9 @@ from rich.progress import SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
 from embedpipe.cli.render import console, counted, errors, progress_bar, write_json
-from embedpipe.embedding import EmbeddingGenerator
 from embedpipe.storage import Database, PgVectorStore
 from embedpipe.storage.transfer import ImportReport
+from embedpipe.types import ModelSpec
 
 Kind = Literal["langchain", "langchain-table", "llama-index"]
 
@@ -21,7 +21,7 @@ def import_stored(
     kind: Kind,
     name: str,
     *,
-    model: str,
+    model: ModelSpec,
     schema: str,
     source: str | None,
     collection: str,
@@ -29,11 +29,10 @@ def import_stored(
     as_json: bool,
 ) -> bool:
     """Import a vector store. Return whether all rows were imported. Failures go to stderr and into the JSON."""
-    spec = EmbeddingGenerator(model).spec
     columns = (SpinnerColumn(), TextColumn("{task.completed} rows"), TimeElapsedColumn())
     with closing(Database(url)) as database, progress_bar(*columns, transient=True) as progress:
         task = progress.add_task("rows", total=None)
-        store = PgVectorStore(database, collection=collection, model=spec)
+        store = PgVectorStore(database, collection=collection, model=model)
         report = _imported(
             store, kind, name, schema, source, lambda so_far: progress.update(task, completed=so_far.rows)
         )

@@ -7,23 +7,22 @@ from typing import Annotated, Any
 
 import typer
 
-from embedpipe.cli.options import Json
+from embedpipe.cli.options import Json, ModelUrl
 
 Words = Annotated[
     list[str] | None,
     typer.Argument(metavar="[check] [NAME]", help="NAME shows one model. check NAME tries it."),
 ]
-BaseUrl = Annotated[str | None, typer.Option(help="For check: a server with OpenAI's interface that has the model.")]
 
 
-def models(words: Words = None, base_url: BaseUrl = None, as_json: Json = False) -> None:
+def models(words: Words = None, model_url: ModelUrl = None, as_json: Json = False) -> None:
     """List the embedding models known by name, show one of them, or try one.
 
     check sends about 80 short texts and a long one. It prints the price of that where the catalogue has one.
     """
     words = words or []
     if words[:1] == ["check"] and len(words) == 2:
-        _check(words[1], base_url=base_url, as_json=as_json)
+        _check(words[1], url=model_url, as_json=as_json)
     elif len(words) == 1 and words != ["check"]:
         _show(words[0], as_json=as_json)
     elif not words:
@@ -54,13 +53,13 @@ def _show(name: str, *, as_json: bool) -> None:
         console.print(model_lines(row))
 
 
-def _check(name: str, *, base_url: str | None, as_json: bool) -> None:
+def _check(name: str, *, url: str | None, as_json: bool) -> None:
     """Print each finding as it comes. End with 1 if one is wrong."""
     from embedpipe.cli.render import console, finding_line, write_json
     from embedpipe.embedding import EmbeddingGenerator, check_model
 
     findings: list[dict[str, Any]] = []
-    for finding in check_model(EmbeddingGenerator(name, base_url=base_url)):
+    for finding in check_model(EmbeddingGenerator(name, base_url=url)):
         findings.append(asdict(finding))
         if not as_json:
             console.print(finding_line(finding.check, finding.found, is_good=finding.is_good))

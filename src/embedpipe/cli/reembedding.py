@@ -10,11 +10,12 @@ from embedpipe.embedding import EmbeddingGenerator
 from embedpipe.storage import Database, PgVectorStore
 
 
-def reembed_collection(url: str | None, collection: str, model: str, *, drop: bool, as_json: bool) -> None:
+def reembed_collection(
+    url: str | None, collection: str, generator: EmbeddingGenerator, *, drop: bool, as_json: bool
+) -> None:
     """Embed a collection with another model, with a progress bar on stderr."""
     with closing(Database(url)) as database:
         check_exists(collection, database)
-        generator = EmbeddingGenerator(model)
         with progress_bar() as progress:
             task = progress.add_task("chunks", total=None)
             store = PgVectorStore(database, collection=collection).reembed(

@@ -8,11 +8,26 @@ import os
 import sys
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from embedpipe.cli.options import DEFAULT_MODEL, Collection, DatabaseUrl, Json, Model
+from embedpipe.cli.options import (
+    DEFAULT_MODEL,
+    Collection,
+    DatabaseUrl,
+    DocumentPrompt,
+    Json,
+    Llm,
+    LlmUrl,
+    Model,
+    ModelUrl,
+    QueryPrompt,
+    RerankUrl,
+)
+
+if TYPE_CHECKING:
+    from embedpipe.types import Reranker
 
 KeyFile = Annotated[
     Path | None,
@@ -36,40 +51,46 @@ def serve(
     ] = None,
     alias: Annotated[list[str] | None, typer.Option(help="A further name for the model. May be repeated.")] = None,
     reranker: Annotated[
-        str | None, typer.Option(help="A cross-encoder: a name on the hub or a folder. Default: words and similarity.")
+        str | None,
+        typer.Option(
+            help="A reranker as in search, or a cross-encoder: a name on the hub or a folder. Default: words and "
+            "similarity."
+        ),
     ] = None,
-    llm: Annotated[
-        str | None, typer.Option(help="A chat model of an OpenAI-compatible endpoint. Its key is OPENAI_API_KEY.")
-    ] = None,
-    llm_url: Annotated[str | None, typer.Option(help="The endpoint's URL, if it is not OpenAI.")] = None,
+    rerank_url: RerankUrl = None,
+    llm: Llm = None,
+    llm_url: LlmUrl = None,
     cache: Annotated[str | None, typer.Option(help="A folder or redis:// URL to cache vectors.")] = None,
     max_requests: Annotated[int, typer.Option(min=1, help="The most requests at once. Others get 429.")] = 256,
     timeout: Annotated[float, typer.Option(min=0.1, help="Seconds until an answer begins.")] = 60.0,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Log each request.")] = False,
     model: Model = DEFAULT_MODEL,
+    model_url: ModelUrl = None,
+    query_prompt: QueryPrompt = None,
+    document_prompt: DocumentPrompt = None,
     collection: Collection = "default",
     database: DatabaseUrl = None,
     as_json: Json = False,
 ) -> None:
     """Serve embeddings, search, ingest and answers over HTTP, with a search page at / and the API at /docs."""
-    if llm is None and llm_url is not None:
-        raise typer.BadParameter("--llm-url needs --llm, the name of the model.")
     from embedpipe import server
+    from embedpipe.cli.choices import chat_model_named, generator_named
 
+    chat = chat_model_named(llm, url=llm_url)
     server.spare_machine()
     keys = server.ApiKeys.from_environment()
     if api_key_file is not None:
         keys += server.ApiKeys.from_file(api_key_file)
     server.check_address(host, keys, insecure=insecure)
     app = server.create_app(
-        model,
+        generator_named(model, url=model_url, query_prompt=query_prompt, document_prompt=document_prompt).model,
         database=database,
         collection=collection,
         keys=keys,
         settings=server.ServerSettings(max_requests=max_requests, request_timeout_s=timeout, aliases=alias or ()),
         cache=cache,
-        reranker=_reranker(reranker),
-        llm=_chat(llm, llm_url),
+        reranker=_reranker(reranker, rerank_url),
+        llm=chat,
         any_host=insecure,
         hosts=allow_host or (),
     )
@@ -81,16 +102,16 @@ def serve(
         server.run(app, listener, timeout_s=timeout, on_ready=lambda: _say(start, as_json=as_json))
 
 
-def _reranker(name: str | None) -> object | None:
-    from embedpipe.reranking import CrossEncoderReranker
+def _reranker(name: str | None, url: str | None) -> Reranker | None:
+    """Return the reranker: one of embedpipe or of a package by its name, else a cross-encoder."""
+    from embedpipe.cli.choices import reranker_named
+    from embedpipe.reranking import RERANKERS, CrossEncoderReranker
 
-    return None if name is None else CrossEncoderReranker(name)
-
-
-def _chat(name: str | None, url: str | None) -> object | None:
-    from embedpipe.rag import OpenAIChat
-
-    return None if name is None else OpenAIChat(name, base_url=url)
+    if name is None:
+        if url is not None:
+            raise typer.BadParameter("--rerank-url needs --reranker, the name of the reranker.")
+        return None
+    return reranker_named(name, url=url) if name.partition(":")[0] in RERANKERS else CrossEncoderReranker(name)
 
 
 def _say(start: dict[str, Any], *, as_json: bool) -> None:

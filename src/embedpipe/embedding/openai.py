@@ -228,6 +228,12 @@ class OpenAIModel(ProviderModel):
             headers=response.headers if response is not None else {},
         )
 
+    @property
+    def _about_name(self) -> str:
+        """What may be wrong with a name that has a prefix: an unknown provider is not told from a server's model."""
+        prefix, colon, _ = self._name.partition(":")
+        return f" {prefix!r:.100} is no provider, and was sent as a part of the model's name." if colon else ""
+
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self._name!r}, dimensions={self._dimensions})"
 

@@ -4,13 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
 
-from embedpipe._checks import checked_count, checked_text
-from embedpipe._forking import PerProcess
 from embedpipe._optional import require
 from embedpipe._providers import (
-    Allowance,
     CohereConnection,
     SdkAttempts,
     UnusableReplyError,
@@ -20,13 +16,10 @@ from embedpipe._providers import (
     words,
 )
 from embedpipe.errors import AuthenticationError, ConfigurationError, EmbedPipeError, RerankError
-from embedpipe.reranking.ordering import checked_request, reordered
-from embedpipe.types import SearchResult
-
-_FLOOR_BYTES = 1 << 20
+from embedpipe.reranking.remote import RemoteReranker
 
 
-class CohereReranker:
+class CohereReranker(RemoteReranker):
     """Scores by Cohere's relevance, from 0 to 1, in one request.
 
     The key, and a login in `base_url`, appear in no repr and no pickle. A redirect to another origin is an error.
@@ -49,42 +42,16 @@ class CohereReranker:
         timeout_s: float = 30.0,
         max_retries: int = 2,
     ) -> None:
-        self._name = checked_text("model", model, error=ConfigurationError)
-        self._connection = CohereConnection(api_key=api_key, base_url=base_url, timeout_s=timeout_s)
-        self._max_retries = checked_count("max_retries", max_retries, least=0, error=ConfigurationError)
-        self._opened: PerProcess[Any] = PerProcess(CohereConnection.close)
+        connection = CohereConnection(api_key=api_key, base_url=base_url, timeout_s=timeout_s)
+        super().__init__(model, connection, max_retries=max_retries)
 
-    def __repr__(self) -> str:
-        return f"CohereReranker({self._name!r})"
-
-    def __getstate__(self) -> dict[str, Any]:
-        return self.__dict__ | {"_connection": self._connection.bare}
-
-    def rerank(self, query: str, results: Sequence[SearchResult]) -> list[SearchResult]:
-        """Return the results, best first, each with its `rerank_score`.
-
-        Raises:
-            RerankError: If the request fails, or the reply is not one score for each result.
-            ConfigurationError: If there is no key.
-        """
-        query, results = checked_request(query, results)
-        if not results:
-            return []
-        ranked = self._request(query, [result.chunk.embedded_text for result in results])
-        scores = dict(ranked)
-        if len(ranked) != len(results) or set(scores) != set(range(len(results))):
-            raise RerankError(f"{self._name} gave {len(scores)} scores for {len(results)} results.")
-        return reordered(results, [scores[position] for position in range(len(results))], by=self._name)
-
-    def _request(self, query: str, texts: Sequence[str]) -> list[tuple[int, float]]:
-        """Return a (position, score) for each text, in the provider's order."""
-        size = _FLOOR_BYTES + 1024 * len(texts) + 6 * sum(map(len, texts))
+    def _request(self, query: str, texts: Sequence[str]) -> list[float]:
         attempts = SdkAttempts(self._max_retries)
         for attempt in attempts:
-            with attempt, self._translated(attempts), allowing(Allowance(self._connection.timeout_s, size)):
+            with attempt, self._translated(attempts), allowing(self._allowance(texts)):
                 client = self._opened.get(self._connection.client)
                 ranked = client.rerank(model=self._name, query=query, documents=texts).results
-                scores = [(item.index, item.relevance_score) for item in ranked]
+                scores = self._in_order([(item.index, item.relevance_score) for item in ranked], len(texts))
         return scores
 
     @contextmanager
@@ -106,7 +73,7 @@ class CohereReranker:
                 attempts.note(error.status_code, headers)
             onward = redirect(error.status_code, headers, self._connection.endpoint.url, secrets=secrets)
             said = onward or f"refused the request ({error.status_code}): {words(error.body, secrets=secrets)}"
-            raise RerankError(f"{self._name}: Cohere {said}") from safe_cause(error, secrets)
+            raise RerankError(f"{self._name}: Cohere {said}", status=error.status_code) from safe_cause(error, secrets)
         except (httpx.HTTPError, UnusableReplyError) as error:
             if isinstance(error, httpx.TransportError):
                 attempts.note(None, {})

@@ -16,25 +16,33 @@ RERANKERS = Registry(
         "lexical": "embedpipe.reranking.lexical:LexicalReranker",
         "cross-encoder": "embedpipe.reranking.cross_encoder:CrossEncoderReranker",
         "cohere": "embedpipe.reranking.cohere:CohereReranker",
+        "infinity": "embedpipe.reranking.infinity:InfinityReranker",
+        "jina": "embedpipe.reranking.jina:JinaReranker",
+        "tei": "embedpipe.reranking.tei:TEIReranker",
+        "voyage": "embedpipe.reranking.voyage:VoyageReranker",
         "late-interaction": "embedpipe.reranking.late_interaction:LateInteractionReranker",
     },
 )
-"""Each is called with the model's name, if one was given. What it returns is taken as by `as_reranker`."""
+"""Each is called with the model's name, if one was given, and with the options that were given."""
 
 
-def as_reranker(reranker: object) -> Reranker:
+def as_reranker(reranker: object, *, base_url: str | None = None) -> Reranker:
     """Return a `Reranker` as it is, and wrap or make one from anything else.
 
     Args:
         reranker: A `Reranker`, a LangChain `BaseDocumentCompressor`, a LlamaIndex `BaseNodePostprocessor`, or a
-            callable (query, texts) -> one score for each text. Or a name: "lexical", "cross-encoder", "cohere",
-            "late-interaction", the name of an installed package's, each with ":MODEL" behind it if it takes a model.
+            callable (query, texts) -> one score for each text. Or a name: one of `RERANKERS`, such as "lexical", or
+            the name of an installed package's, each with ":MODEL" behind it if it takes a model, as in
+            "voyage:rerank-2.5". TEI has its address there: "tei:http://localhost:8080".
+        base_url: Where a service that is given by name is reached.
 
     Raises:
-        ConfigurationError: If it is none of these.
+        ConfigurationError: If it is none of these, or takes no `base_url`.
     """
     if isinstance(reranker, str):
-        return _reranker_named(reranker)
+        return _reranker_named(reranker, base_url)
+    if base_url is not None:
+        raise ConfigurationError("base_url needs a reranker that is given by name. Set it in the reranker.")
     if isinstance(reranker, type):
         raise ConfigurationError(f"The reranker is the class {reranker.__name__}. Pass an instance of it.")
     if isinstance(reranker, Reranker):
@@ -51,7 +59,7 @@ def as_reranker(reranker: object) -> Reranker:
     )
 
 
-def _reranker_named(name: str) -> Reranker:
+def _reranker_named(name: str, base_url: str | None) -> Reranker:
     """Make the reranker of "KIND" or "KIND:MODEL"."""
     kind, _, model = name.partition(":")
     if kind not in RERANKERS:
@@ -60,9 +68,18 @@ def _reranker_named(name: str) -> Reranker:
             "behind it, as in 'cohere:rerank-v3.5'. A package adds a reranker by an entry point in embedpipe.rerankers."
         )
     factory = RERANKERS.load(kind)
-    if not model:
-        return as_reranker(factory())
-    kinds = {parameter.kind for parameter in inspect.signature(factory).parameters.values()}
-    if not kinds - {inspect.Parameter.KEYWORD_ONLY, inspect.Parameter.VAR_KEYWORD}:
+    parameters = inspect.signature(factory).parameters
+    kinds = {parameter.kind for parameter in parameters.values()}
+    if model and not kinds - {inspect.Parameter.KEYWORD_ONLY, inspect.Parameter.VAR_KEYWORD}:
         raise ConfigurationError(f"The reranker {kind!r} takes no model. Name it {kind!r} alone.")
-    return as_reranker(factory(model))
+    if not model and any(
+        parameter.default is parameter.empty and parameter.kind is parameter.POSITIONAL_OR_KEYWORD
+        for parameter in parameters.values()
+    ):
+        raise ConfigurationError(f"The reranker {kind!r} needs a model's name behind it. Name it '{kind}:MODEL'.")
+    options = {} if base_url is None else {"base_url": base_url}
+    if options and not ("base_url" in parameters or inspect.Parameter.VAR_KEYWORD in kinds):
+        raise ConfigurationError(f"The reranker {kind!r} takes no base_url. Leave it out.")
+    if options and model and next(iter(parameters)) == "base_url":
+        raise ConfigurationError(f"The address of the reranker {kind!r} is given twice. Leave base_url out.")
+    return as_reranker(factory(model, **options) if model else factory(**options))

@@ -277,8 +277,8 @@ async def test_a_wrapped_model_that_fails_is_an_error(service: HandedOut) -> Non
 
 
 def test_what_is_no_model_is_refused() -> None:
-    with pytest.raises(ConfigurationError, match="is a str"):
-        as_chat_model("gpt-4o")
+    with pytest.raises(ConfigurationError, match="is a int"):
+        as_chat_model(4)
 
 
 def test_a_prompt_of_ones_own(service: HandedOut) -> None:

@@ -80,6 +80,11 @@ def _provider(name: str, *, has_url: bool) -> tuple[str, str]:
         return prefix, rest
     known = catalogue.find(name)
     if has_url and not (known and known.provider == "cohere"):
+        if colon and known is None and (meant := PROVIDERS.misspelt(prefix)):
+            raise UnknownModelError(
+                f"There is no provider {prefix!r}. Did you mean '{meant}:{rest:.100}'? If the server at base_url has a "
+                f"model of this name, name it 'openai:{name:.100}'."
+            )
         return "openai", name  # also "llama3:8b", which a server may have
     if known:
         return known.provider, known.name

@@ -124,9 +124,14 @@ class ProviderModel(ABC):
             )
         return ProviderError(
             f"The embeddings provider answered with HTTP {status}: {reason}. If the status is below 500, check "
-            "the texts, the model's name and dimensions=.",
+            f"the texts, the model's name and dimensions=.{self._about_name}",
             status=status,
         )
+
+    @property
+    def _about_name(self) -> str:
+        """What else may be wrong with the model's name, for an error."""
+        return ""
 
 
 def _most_bytes(texts: Sequence[str], dimensions: int | None) -> int:

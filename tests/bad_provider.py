@@ -31,8 +31,8 @@ class Habit:
 
     answer: Callable[[dict[str, Any], list[str]], Any]
     opening: bytes = b""
-    piece: Callable[[str], bytes] = bytes
-    thought: Callable[[str], bytes] = bytes
+    piece: Callable[[str], bytes] = str.encode
+    thought: Callable[[str], bytes] = str.encode
     silent: tuple[bytes, ...] = ()
     ending: bytes = b""
     broken: Mapping[str, bytes] = field(default_factory=dict)

@@ -170,7 +170,7 @@ OPENAI_CHAT = Habit(
     answer=_openai_answer,
     piece=lambda text: event({"content": text}),
     thought=lambda text: event({"reasoning_content": text}),
-    silent=tuple(map(event, ({}, {"role": "assistant"}, {"content": ""}, {"content": None}))),
+    silent=(event({}), event({"role": "assistant"}), event({"content": ""}), event({"content": None})),
     ending=event({}, "stop") + b"data: [DONE]\n\n",
     broken={
         **BROKEN_STREAMS,

@@ -181,8 +181,8 @@ def test_servers_of_ones_own_are_named_by_options(
             handler.send_json({"data": [{"index": n, "embedding": [1.0, n + 1.0, 2.0]} for n in range(len(texts))]})
 
     with serving(reply) as server:
-        model = ("--model", "openai:own", "--model-url", server.origin, "--query-prompt", "ask: ")
-        model += ("--document-prompt", "text: ")
+        model = ["--model", "openai:own", "--model-url", server.origin]
+        model += ["--query-prompt", "ask: ", "--document-prompt", "text: "]
         assert command("ingest", notes, *model).code == 0
         assert all(text.startswith("text: ") for text in server.requests[-1]["input"])
         for reranker in (["tei", "--rerank-url", server.origin], [f"tei:{server.origin}"]):
@@ -413,7 +413,9 @@ def test_a_collection_that_is_not_there_is_named_and_not_made(command: Command) 
 
 def test_models_and_db(command: Command, server_url: str) -> None:
     assert MODEL in [row["name"] for row in command("models", "--json").json]
-    assert MODEL in command("models").out
+    listed = command("models").out.splitlines()
+    assert next(line for line in listed if MODEL in line).split()[-1] == "free"
+    assert next(line for line in listed if "voyage-4-lite" in line).split()[-1] == "unknown"
     url = server_url.replace("postgres@", "embedpipe@")
     assert command("db", "url", "--json").json == {"url": url}
     assert command("db", "url").out.strip() == url

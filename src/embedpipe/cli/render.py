@@ -179,15 +179,21 @@ def models_table(rows: Iterable[Mapping[str, Any]]) -> Table:
     numbers = ("dimensions", "max_tokens", "USD per 1M tokens")
     table = new_table("model", "provider", *numbers, right=numbers)
     for row in rows:
-        price = row["price_per_million"]
         table.add_row(
             row["name"],
             row["provider"],
             str(row["dimensions"]),
             str(row["max_tokens"]),
-            f"{price:.2f}" if price else "",
+            _price(row["price_per_million"]),
         )
     return table
+
+
+def _price(dollars: float | None) -> str:
+    """Return a price. Weights that are open cost nothing, which is not the same as a price that is not known."""
+    if dollars is None:
+        return "unknown"
+    return f"{dollars:.2f}" if dollars else "free"
 
 
 def finding_line(check: str, found: str, *, is_good: bool | None) -> Text:
@@ -206,6 +212,8 @@ def model_lines(row: Mapping[str, Any]) -> Text:
     for field, value in row.items():
         if field.endswith("_prompt"):
             shown = repr(value) if value else "none"
+        elif field == "price_per_million":
+            shown = _price(value)
         elif isinstance(value, list | tuple):
             shown = ", ".join(value) or "-"
         else:

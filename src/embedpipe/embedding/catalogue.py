@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
-from embedpipe.errors import UnknownModelError
+from embedpipe.errors import ConfigurationError, UnknownModelError
 from embedpipe.types import Kind, ModelSpec
 
 Provider: TypeAlias = Literal["openai", "local", "cohere", "voyage", "gemini", "mistral", "jina"]
@@ -265,6 +265,25 @@ def published(name: str) -> CatalogueModel:
         hint = f" Did you mean {' or '.join(near)}?" if near else ""
         raise UnknownModelError(f"{name!r:.200} is not in the catalogue.{hint} `embedpipe models` lists all.")
     return model
+
+
+def check_dimensions(dimensions: int, known: CatalogueModel | None, name: str) -> None:
+    """Check that a model has vectors of these dimensions, as far as is known.
+
+    Raises:
+        ConfigurationError: If it has none.
+    """
+    longest = (known.max_dimensions or known.dimensions) if known else dimensions
+    if known and known.min_dimensions is None and dimensions != longest:
+        raise ConfigurationError(
+            f"dimensions={dimensions} is not possible: {name} has {longest} dimensions and cannot be shortened. "
+            "Leave dimensions out, or use text-embedding-3-small or -large."
+        )
+    least = (known.min_dimensions if known else None) or 1
+    if not least <= dimensions <= longest:
+        raise ConfigurationError(
+            f"dimensions={dimensions} is not possible: for {name} it is between {least} and {longest}."
+        )
 
 
 def of_weights(sha256: str) -> CatalogueModel | None:

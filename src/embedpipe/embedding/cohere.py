@@ -7,7 +7,7 @@ from dataclasses import replace
 from functools import cached_property
 from typing import Any
 
-from embedpipe._checks import checked_text
+from embedpipe._checks import checked_count, checked_text
 from embedpipe._providers import CohereConnection, unusable
 from embedpipe.embedding import catalogue
 from embedpipe.embedding.backend import EmbeddingResponse, Limits
@@ -30,6 +30,7 @@ class CohereModel(ProviderModel):
         name: The model's name.
         api_key: By default it is read from CO_API_KEY.
         base_url: Another address of the interface. By default CO_API_URL, else Cohere's own.
+        dimensions: Ask Cohere for vectors of this dimension. embed-v4.0 has 256, 512, 1024 and 1536.
         timeout_s: Seconds for a whole request, from connecting to the last byte of the reply.
     """
 
@@ -41,9 +42,14 @@ class CohereModel(ProviderModel):
         *,
         api_key: str | None = None,
         base_url: str | None = None,
+        dimensions: int | None = None,
         timeout_s: float = 60.0,
     ) -> None:
-        checked_text("name", name, error=ConfigurationError)
+        known = catalogue.find(checked_text("name", name, error=ConfigurationError))
+        if dimensions is not None:
+            dimensions = checked_count("dimensions", dimensions, error=ConfigurationError)
+            catalogue.check_dimensions(dimensions, known, name)
+        self._dimensions = dimensions
         super().__init__(name, CohereConnection(api_key=api_key, base_url=base_url, timeout_s=timeout_s))
 
     @cached_property
@@ -55,7 +61,9 @@ class CohereModel(ProviderModel):
                 f"{self._name} is a model of {known.provider}, not of Cohere. Name it '{known.provider}:{self._name}'."
             )
         if known:
-            spec = known.spec
+            spec = replace(known.spec, dimensions=self._dimensions or known.dimensions)
+        elif self._dimensions:
+            spec = ModelSpec(name=self._name, dimensions=self._dimensions)
         else:
             spec = ModelSpec(name=self._name, dimensions=self.fetch(["dimension"], "document").vectors.shape[1])
         return replace(spec, query_prompt=_INPUT_TYPES["query"], document_prompt=_INPUT_TYPES["document"])
@@ -68,7 +76,7 @@ class CohereModel(ProviderModel):
     @property
     def _known_dimensions(self) -> int | None:
         known = catalogue.find(self._name)
-        return known.dimensions if known else None
+        return self._dimensions or (known.dimensions if known else None)
 
     def _call(self, client: Any, texts: Sequence[str], kind: Kind) -> Any:
         return client.embed(
@@ -77,6 +85,7 @@ class CohereModel(ProviderModel):
             input_type=_INPUT_TYPES[kind],
             embedding_types=["float"],
             truncate="NONE",
+            **({"output_dimension": self._dimensions} if self._dimensions else {}),
         )
 
     def _read(self, reply: Any, expected: int) -> EmbeddingResponse:
@@ -108,11 +117,16 @@ class CohereModel(ProviderModel):
         )
 
     def __repr__(self) -> str:
-        return f"CohereModel({self._name!r})"
+        return f"CohereModel({self._name!r}, dimensions={self._dimensions})"
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _rebuild, (self._name, self._connection.endpoint.url, self._connection.timeout_s)
+        return _rebuild, (
+            self._name,
+            self._connection.endpoint.url,
+            self._dimensions,
+            self._connection.timeout_s,
+        )
 
 
-def _rebuild(name: str, base_url: str | None, timeout_s: float) -> CohereModel:
-    return CohereModel(name, base_url=base_url, timeout_s=timeout_s)
+def _rebuild(name: str, base_url: str | None, dimensions: int | None, timeout_s: float) -> CohereModel:
+    return CohereModel(name, base_url=base_url, dimensions=dimensions, timeout_s=timeout_s)

@@ -86,7 +86,7 @@ class OpenAIModel(ProviderModel):
             checked_text("api_version", api_version, error=ConfigurationError)
         if dimensions is not None:
             dimensions = checked_count("dimensions", dimensions, error=ConfigurationError)
-            _check_dimensions(dimensions, self._known, name)
+            catalogue.check_dimensions(dimensions, self._known, name)
         self._dimensions = dimensions
         self._extra = checked_extra_body(extra_body)
         self._prompts = checked_prompts(query_prompt=query_prompt, document_prompt=document_prompt)
@@ -252,20 +252,6 @@ def _asking_for(form: Form) -> Iterator[None]:
 
 def _rebuild(kind: type[OpenAIModel], name: str, base_url: str | None, settings: dict[str, Any]) -> OpenAIModel:
     return kind(name, base_url=base_url, **settings)
-
-
-def _check_dimensions(dimensions: int, known: catalogue.CatalogueModel | None, name: str) -> None:
-    longest = (known.max_dimensions or known.dimensions) if known else dimensions
-    if known and known.min_dimensions is None and dimensions != longest:
-        raise ConfigurationError(
-            f"dimensions={dimensions} is not possible: {name} has {longest} dimensions and cannot be shortened. "
-            "Leave dimensions out, or use text-embedding-3-small or -large."
-        )
-    least = (known.min_dimensions if known else None) or 1
-    if not least <= dimensions <= longest:
-        raise ConfigurationError(
-            f"dimensions={dimensions} is not possible: for {name} it is between {least} and {longest}."
-        )
 
 
 @cache

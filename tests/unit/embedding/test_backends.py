@@ -398,6 +398,22 @@ def test_cohere_tells_documents_from_queries() -> None:
         assert {request.path for request in server.requests} == {"/v2/embed"}
 
 
+def test_cohere_is_asked_for_shorter_vectors() -> None:
+    with EmbeddingServer(FakeEmbeddingModel(256)) as server:
+        generator = EmbeddingGenerator("cohere:embed-v4.0", base_url=server.origin, api_key="key", dimensions=256)
+        assert generator.spec.dimensions == 256
+        assert generator.generate("a").embedding.shape == (256,)
+        assert server.requests[-1].body["output_dimension"] == 256
+        copied = pickle.loads(pickle.dumps(generator.model))  # noqa: S301 - made here
+        assert copied.spec.fingerprint == generator.spec.fingerprint
+        assert generator.spec.fingerprint != CohereModel("embed-v4.0").spec.fingerprint
+    with pytest.raises(ConfigurationError, match="between 256 and 1536"):
+        CohereModel("embed-v4.0", dimensions=100)
+    with pytest.raises(ConfigurationError, match="cannot be shortened"):
+        CohereModel("embed-english-v3.0", dimensions=256)
+    assert CohereModel("new-model", dimensions=512).spec.dimensions == 512
+
+
 async def test_cohere_is_natively_async() -> None:
     model = FakeEmbeddingModel(1024)
     with EmbeddingServer(model, api_key="key") as server:

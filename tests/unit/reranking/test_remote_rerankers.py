@@ -92,7 +92,7 @@ def test_a_request_with_too_many_texts_is_divided_and_the_size_is_remembered(nam
         assert [result.id for result in reranker.rerank("which?", results(11))] == ids
         before = len(server.requests)
         assert [result.id for result in reranker.rerank("which?", results(11))] == ids
-        sizes = [len(body.get("documents", body.get("texts"))) for body in server.requests[before:]]
+        sizes = [len(body["texts" if name == "tei" else "documents"]) for body in server.requests[before:]]
         assert max(sizes) <= 4
         assert len(sizes) <= 4
 

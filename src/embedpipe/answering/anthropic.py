@@ -128,7 +128,7 @@ class AnthropicChat(JsonChat):
 
 
 def _blocks(message: Message) -> list[dict[str, Any]]:
-    """Return a message as blocks: its sources as documents, then its text, in two parts if the first is to be cached."""
+    """Return a message as blocks: its sources as documents, then its text, cut behind what is to be cached."""
     documents = [
         {
             "type": "document",

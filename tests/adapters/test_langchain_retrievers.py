@@ -94,6 +94,13 @@ class TestRetriever:
         assert len(lexical.invoke("zebra crossing", mode="dense")) == 5
         assert HybridRetriever(service=service, threshold=0.99).invoke("zebra crossing") == []
 
+    def test_quoted_phrases_are_required_where_asked(self, service: SemanticSearchService) -> None:
+        question = 'a statement with "anonymous functions"'
+        retriever = HybridRetriever(service=service, k=9)
+        assert len(set(topics(retriever.invoke(question)))) > 1
+        assert set(topics(retriever.invoke(question, required_phrases=True))) == {"lambda"}
+        assert set(topics(HybridRetriever(service=service, required_phrases=True).invoke(question))) == {"lambda"}
+
     def test_an_option_that_does_not_exist_is_refused(self, service: SemanticSearchService) -> None:
         with pytest.raises(ValidationError, match="top_k"):
             HybridRetriever(service=service, top_k=3)  # type: ignore[call-arg]  # what is tested

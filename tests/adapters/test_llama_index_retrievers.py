@@ -56,6 +56,11 @@ class TestRetriever:
         with pytest.raises(TypeError, match="top_k"):
             HybridRetriever(service, top_k=3)  # type: ignore[call-arg]  # what is tested
 
+    def test_quoted_phrases_are_required_where_asked(self, service: SemanticSearchService) -> None:
+        question = 'a statement with "anonymous functions"'
+        assert len(set(topics(HybridRetriever(service, k=9).retrieve(question)))) > 1
+        assert set(topics(HybridRetriever(service, k=9, required_phrases=True).retrieve(question))) == {"lambda"}
+
     async def test_a_query_engine_with_a_reranker(self, service: SemanticSearchService) -> None:
         engine = RetrieverQueryEngine.from_args(
             HybridRetriever(service, k=10),

@@ -95,6 +95,11 @@ def test_ingest_search_and_ask(command: Command, notes: Path) -> None:
     assert "bees.md [0:" in table.out
     assert "document [start:end]" in table.out
 
+    phrase = ("search", 'when are "spring tides" highest?', "--required-phrases", "--json")
+    assert [hit["metadata"]["name"] for hit in command(*phrase).json["results"]] == ["tides.txt"]
+    asked = command("ask", 'What says "one queen"?', "--required-phrases", "--json").json
+    assert [source["document_id"].rpartition("/")[2] for source in asked["sources"]] == ["bees.md"]
+
     response = command("ask", "How long do worker bees live?", "--json").json
     text = (notes / "bees.md").read_text()
     cited = [c for s in response["statements"] for c in s["citations"] if c["document_id"].endswith("bees.md")]

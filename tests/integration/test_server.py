@@ -84,6 +84,15 @@ def test_search_takes_filters_thresholds_and_reranking(client: httpx.Client) -> 
     assert len(scores) == 3
 
 
+def test_search_and_answers_require_quoted_phrases_where_asked(client: httpx.Client) -> None:
+    search = {"query": 'sleep "its block"', "k": 3}
+    assert len(ids(client.post("/search", json=search))) == 3
+    assert ids(client.post("/search", json={**search, "required_phrases": True})) == ["with"]
+    question = {"question": 'What closes "its block"?', "k": 3, "required_phrases": True}
+    answer = client.post("/answer", json=question).json()
+    assert {source["document_id"] for source in answer["sources"]} == {"with"}
+
+
 def test_reranking_orders_texts_by_the_query(client: httpx.Client) -> None:
     texts = ["The weather is fine.", "Cats sleep all day.", "A cat naps."]
     answer = client.post("/rerank", json={"query": "sleeping cats", "documents": texts, "return_documents": True})

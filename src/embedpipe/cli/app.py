@@ -48,6 +48,9 @@ Filter = Annotated[
     str | None, typer.Option(help='Conditions on metadata in JSON, such as \'{"year": {"$gte": 2020}}\'.')
 ]
 Threshold = Annotated[float | None, typer.Option(help="The lowest dense similarity of a hit.")]
+RequiredPhrases = Annotated[
+    bool, typer.Option("--required-phrases", help="Find only what holds the quoted phrases of the query.")
+]
 Rerank = Annotated[
     str | None,
     typer.Option(
@@ -314,6 +317,7 @@ def search(
     mode: Mode = "hybrid",
     filter: Filter = None,
     threshold: Threshold = None,
+    required_phrases: RequiredPhrases = False,
     rerank: Rerank = None,
     rerank_url: RerankUrl = None,
     candidates: Candidates = None,
@@ -334,7 +338,15 @@ def search(
     condition = parsed_filter(filter)
     generator = generator_named(model, url=model_url, query_prompt=query_prompt, document_prompt=document_prompt)
     with _opened(generator, database, collection, must_exist=True, rerank=rerank, rerank_url=rerank_url) as service:
-        results = service.search(query, k, mode=mode, filter=condition, threshold=threshold, candidates=candidates)
+        results = service.search(
+            query,
+            k,
+            mode=mode,
+            filter=condition,
+            threshold=threshold,
+            candidates=candidates,
+            required_phrases=required_phrases,
+        )
     if as_json:
         write_json({"query": query, "results": [result_json(result) for result in results]})
     elif results:
@@ -350,6 +362,7 @@ def ask(
     mode: Mode = "hybrid",
     filter: Filter = None,
     threshold: Threshold = None,
+    required_phrases: RequiredPhrases = False,
     rerank: Rerank = None,
     rerank_url: RerankUrl = None,
     candidates: Candidates = None,
@@ -370,7 +383,12 @@ def ask(
 
     chat = chat_model_named(llm, url=llm_url)
     _check_candidates(candidates, rerank, k)
-    settings = {"mode": mode, "filter": parsed_filter(filter), "threshold": threshold}
+    settings = {
+        "mode": mode,
+        "filter": parsed_filter(filter),
+        "threshold": threshold,
+        "required_phrases": required_phrases,
+    }
     generator = generator_named(model, url=model_url, query_prompt=query_prompt, document_prompt=document_prompt)
     with _opened(generator, database, collection, must_exist=True, rerank=rerank, rerank_url=rerank_url) as service:
         rag = RAGPipeline(service, chat, k=k)

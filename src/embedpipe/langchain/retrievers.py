@@ -14,7 +14,7 @@ from embedpipe.service import SemanticSearchService
 from embedpipe.storage import Filter
 from embedpipe.types import SearchMode
 
-_OPTIONS = ("k", "mode", "filter", "threshold", "candidates")
+_OPTIONS = ("k", "mode", "filter", "threshold", "required_phrases", "candidates")
 
 
 class HybridRetriever(BaseRetriever):
@@ -29,6 +29,8 @@ class HybridRetriever(BaseRetriever):
         mode: "dense", "lexical" or "hybrid".
         filter: Conditions on the metadata: a dictionary or a `Filter`.
         threshold: The lowest cosine similarity to the query.
+        required_phrases: Whether only chunks are found that hold the query's quoted phrases. Otherwise phrases add to
+            the score. A lexical search always requires them.
         candidates: How many results the service's reranker chooses from.
         source_key: A metadata key for `document_id`, `start_index`, `end_index`, `score`, `similarity`,
             `lexical_score` and `rerank_score` of each document. If a document has this key already, `InputError`
@@ -42,6 +44,7 @@ class HybridRetriever(BaseRetriever):
     mode: SearchMode = "hybrid"
     filter: dict[str, Any] | Filter | None = None
     threshold: float | None = Field(default=None, ge=-1, le=1)
+    required_phrases: bool = False
     candidates: int | None = Field(default=None, ge=1)
     source_key: str | None = None
 

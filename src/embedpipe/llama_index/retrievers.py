@@ -31,6 +31,7 @@ class HybridRetriever(BaseRetriever):
         mode: SearchMode = "hybrid",
         filters: MetadataFilters | Filter | Mapping[str, Any] | None = None,
         threshold: float | None = None,
+        required_phrases: bool = False,
         candidates: int | None = None,
         callback_manager: CallbackManager | None = None,
         verbose: bool = False,
@@ -43,6 +44,8 @@ class HybridRetriever(BaseRetriever):
             mode: "dense", "lexical" or "hybrid".
             filters: LlamaIndex's `MetadataFilters`, a `Filter` or a dictionary.
             threshold: The lowest cosine similarity to the query.
+            required_phrases: Whether only nodes are found that hold the query's quoted phrases. Otherwise phrases add
+                to the score. A lexical search always requires them.
             candidates: How many results the service's reranker chooses from.
             callback_manager: LlamaIndex's callbacks.
             verbose: As for LlamaIndex's `BaseRetriever`.
@@ -57,6 +60,7 @@ class HybridRetriever(BaseRetriever):
             "mode": mode,
             "filter": to_condition(filters),
             "threshold": threshold,
+            "required_phrases": required_phrases,
             "candidates": candidates,
         }
 

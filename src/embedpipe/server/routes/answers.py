@@ -53,6 +53,7 @@ async def answer(body: AnswerRequest, request: Request) -> Response:
         "mode": body.mode,
         "filter": body.filter,
         "threshold": body.threshold,
+        "required_phrases": body.required_phrases,
         "rerank": body.rerank,
     }
     if not body.stream:

@@ -37,6 +37,7 @@ async def search(body: SearchRequest, request: Request) -> SearchResponse:
         mode=body.mode,
         filter=body.filter,
         threshold=body.threshold,
+        required_phrases=body.required_phrases,
         rerank=body.rerank,
         candidates=body.candidates,
     )

@@ -6,7 +6,17 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from embedpipe.server.schemas.common import Collection, Filter, K, Mode, RequestModel, ResponseModel, Text, Threshold
+from embedpipe.server.schemas.common import (
+    Collection,
+    Filter,
+    K,
+    Mode,
+    RequestModel,
+    RequiredPhrases,
+    ResponseModel,
+    Text,
+    Threshold,
+)
 
 
 class AnswerRequest(RequestModel):
@@ -17,6 +27,7 @@ class AnswerRequest(RequestModel):
     mode: Mode = "hybrid"
     filter: Filter = None
     threshold: Threshold = None
+    required_phrases: RequiredPhrases = False
     rerank: bool = False
     collection: Collection = None
     stream: Annotated[bool, Field(description="Whether to send the answer in pieces, as server-sent events.")] = False

@@ -81,6 +81,13 @@ Threshold = Annotated[
         ge=-1.0, le=1.0, allow_inf_nan=False, description="The lowest cosine similarity to the query, in every mode."
     ),
 ]
+RequiredPhrases = Annotated[
+    bool,
+    Field(
+        description="Whether only chunks are found that hold the quoted phrases of the query. Otherwise phrases add to "
+        "the score. Lexical searches always require them."
+    ),
+]
 
 
 class ErrorDetail(ResponseModel):

@@ -12,6 +12,7 @@ from embedpipe.server.schemas.common import (
     K,
     Mode,
     RequestModel,
+    RequiredPhrases,
     ResponseModel,
     Several,
     Text,
@@ -28,6 +29,7 @@ class SearchRequest(RequestModel):
     mode: Mode = "hybrid"
     filter: Filter = None
     threshold: Threshold = None
+    required_phrases: RequiredPhrases = False
     rerank: Annotated[bool, Field(description="Whether the reranker orders the candidates.")] = False
     candidates: Annotated[
         int | None, Field(ge=1, description="How many results the reranker chooses from; 50 by default.")

@@ -107,6 +107,8 @@ class SearchResult:
         dense_weight: The weight that a hybrid search gave the similarity, 0 to 1. The BM25 score had the rest.
         phrase_boost: What quoted phrases that the chunk holds add to its score. None if the query has none, and in
             lexical searches, which require them.
+        neighbor_boost: What its neighbors in its document add to its score. None unless `Fusion(neighbor_weight=)` is
+            set.
         rerank_score: The reranker's score.
         vector: The chunk's vector, (d,) float32, if the search was asked for it.
     """
@@ -119,6 +121,7 @@ class SearchResult:
     lexical_rank: int | None = None
     dense_weight: float | None = None
     phrase_boost: float | None = None
+    neighbor_boost: float | None = None
     rerank_score: float | None = None
     vector: Vectors | None = field(default=None, repr=False, compare=False)
 
@@ -157,6 +160,8 @@ class SearchResult:
             lines.append(f"  fused: {self.dense_weight:.2f} by meaning, {1 - self.dense_weight:.2f} by words")
         if self.phrase_boost is not None:
             lines.append(f"  by quoted phrases: {self.phrase_boost:+.4f}")
+        if self.neighbor_boost is not None:
+            lines.append(f"  by its neighbors in the document: {self.neighbor_boost:+.4f}")
         if self.rerank_score is not None:
             lines.append(f"  by the reranker: {self.rerank_score:.4f}")
         return "\n".join(lines)

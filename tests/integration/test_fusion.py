@@ -9,10 +9,11 @@ import pytest
 from sqlalchemy import event, text
 
 from conftest import opened_as_ordinary
+from embedpipe.errors import ConfigurationError
 from embedpipe.storage import Database, Fusion, PgVectorStore
 from embedpipe.storage.search import cosine_sample
 from embedpipe.storage.search.cosine_sample import LEAST_CHUNKS, CosineSample
-from embedpipe.storage.search.fusion import KNOWN, LEAST_WEIGHT, MOST_WEIGHT, UNKNOWN, UNSAMPLED_WEIGHT
+from embedpipe.storage.search.fusion import KNOWN, LEAST_WEIGHT, MOST_WEIGHT, NEIGHBORS, UNKNOWN, UNSAMPLED_WEIGHT
 from embedpipe.types import Chunk, ModelSpec, SearchResult, Vectors
 
 D = 32
@@ -76,6 +77,62 @@ def test_zscores_are_those_of_the_formula(database: Database, near: float, weigh
     assert [hit.dense_weight for hit in found] == pytest.approx([used] * count)
     if weight is None and near != 0.3:
         assert used == (MOST_WEIGHT if near else LEAST_WEIGHT)
+
+
+def test_neighbors_in_the_document_add_a_share_of_their_mean_z(database: Database) -> None:
+    count, of_document = 150, 14
+    store = PgVectorStore(database, model=SPEC)
+    placed = [
+        chunk._replace(document_id=None if i < 10 else f"d{i // of_document}", chunk_index=i % of_document)
+        for i, chunk in enumerate(chunks(count))
+    ]
+    store.upsert(placed, vectors(count))
+    store.refresh_statistics()
+    [(mean, spread, _)] = samples(database)
+    query = (vectors(1, seed=3)[0], "green tea")
+    fusion = Fusion(neighbor_weight=0.3)
+    found = {hit.id: hit for hit in store.search(*query, k=count, mode="hybrid", fusion=fusion)}
+    alone = {hit.id: hit for hit in store.search(*query, k=count, mode="hybrid")}
+    weight = alone["00000"].dense_weight
+    assert weight is not None
+    words = max(np.std([hit.lexical_score for hit in alone.values()]), 1)
+
+    def z(hit: SearchResult) -> float:
+        assert hit.similarity is not None
+        assert hit.lexical_score is not None
+        return float(weight * (hit.similarity - mean) / spread + (1 - weight) * hit.lexical_score / words)
+
+    for chunk in placed:
+        near = [
+            z(alone[other.id])
+            for other in placed
+            if other.document_id == chunk.document_id is not None
+            and 0 < abs(other.chunk_index - chunk.chunk_index) <= NEIGHBORS
+        ]
+        total = z(alone[chunk.id]) + 0.3 * (np.mean(near) if near else 0)
+        assert found[chunk.id].score == pytest.approx((1 + total / (1 + abs(total))) / 2)
+        gained = found[chunk.id].score - alone[chunk.id].score
+        assert found[chunk.id].neighbor_boost == pytest.approx(gained, abs=1e-12)
+        assert alone[chunk.id].neighbor_boost is None
+    assert f"by its neighbors in the document: {found['00020'].neighbor_boost:+.4f}" in found["00020"].explain()
+
+
+def test_of_chunks_without_a_place_in_their_document_ten_count(database: Database) -> None:
+    store = PgVectorStore(database, model=SPEC)
+    store.upsert([chunk._replace(document_id="d") for chunk in chunks(30)], vectors(30))
+    store.refresh_statistics()
+    fusion = Fusion(neighbor_weight=1, dense_weight=1)
+    found = {hit.id: hit for hit in store.search(vectors(1)[0], "tea", k=30, mode="hybrid", fusion=fusion)}
+    cosine = np.array([found[f"{i:05}"].similarity for i in range(30)], dtype=float)
+    standard = (cosine - cosine.mean()) / cosine.std()
+    total = standard[20] + standard[:10].mean()
+    assert found["00020"].score == pytest.approx((1 + total / (1 + abs(total))) / 2)
+
+
+@pytest.mark.parametrize("method", ["scores", "ranks"])
+def test_neighbors_need_standardised_scores(method: Any) -> None:
+    with pytest.raises(ConfigurationError, match=rf"neighbor_weight needs standardised scores, .*{method}"):
+        Fusion(method=method, neighbor_weight=0.3)
 
 
 def test_a_small_collection_goes_by_its_candidates(database: Database) -> None:

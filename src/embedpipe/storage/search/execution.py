@@ -42,6 +42,7 @@ def search(connection: Connection, collection: Collection, options: Search) -> S
         "dense_weight": options.fusion.weight,
         "rrf_k": options.fusion.rrf_k,
         "phrase_boost": options.fusion.phrase_boost,
+        "neighbor_weight": options.fusion.neighbor_weight,
     }
     if options.vector is not None:
         dimensions, precision, owner = (
@@ -85,7 +86,7 @@ def _rows(connection: Connection, collection: Collection, options: Search, value
 def _results(rows: Sequence[Any], options: Search, precision: Precision) -> list[SearchResult]:
     """Make rows results: a chunk's columns, the scores of the mode, the packed vector where it was asked for."""
     results = []
-    has_phrases = options.has_phrases
+    has_phrases, has_neighbors = options.has_phrases, options.has_neighbors
     for place, row in enumerate(rows, 1):
         chunk_id, document_id, chunk_index, content, start, end, metadata, payload, header, key_order, *scores = row
         vector = unpack_vector(scores.pop(), precision) if options.with_vectors else None
@@ -111,6 +112,7 @@ def _results(rows: Sequence[Any], options: Search, precision: Precision) -> list
                 lexical_rank=lexical_rank,
                 dense_weight=dense_weight,
                 phrase_boost=row.phrase_boost if has_phrases else None,
+                neighbor_boost=row.neighbor_boost if has_neighbors else None,
                 vector=vector,
             )
         )

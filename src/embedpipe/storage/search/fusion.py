@@ -24,9 +24,9 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import aggregate_order_by
 
 from embedpipe.storage.lexical import bm25
-from embedpipe.storage.search import cosine_sample
+from embedpipe.storage.search import cosine_sample, dense
 from embedpipe.storage.search.options import FusionMethod
-from embedpipe.storage.tables import Catalogue, Collection
+from embedpipe.storage.tables import Catalogue, Collection, lexical_tables
 
 LEAST_WEIGHT, MOST_WEIGHT = 0.4, 0.7
 UNKNOWN, KNOWN = 1.5, 3.5
@@ -47,10 +47,49 @@ LEAST_COSINE_SPREAD, LEAST_BM25_SPREAD = 0.001, 1.0
 """Below these a spread is noise: of float32, and of words that nearly every candidate has."""
 
 
+NEIGHBORS = 5
+"""How many chunks before a chunk, and how many after it, add to its score (`neighbor_weight`)."""
+
+
 def ranked(leg: Subquery, by: str, name: str) -> CTE:
     """Number a leg's candidates. Those that tie share a rank, so that it follows from what they hold, not from luck."""
     order = leg.c[by] if by == "distance" else leg.c[by].desc()
     return select(leg, func.rank().over(order_by=order).label("rank")).cte(name)
+
+
+def with_neighbors(both: CTE, collection: Collection) -> CTE:
+    """Add the mean similarity and BM25 score of each candidate's neighbors in its document. NULL if it has none.
+
+    They are read by the index on the document and the place in it, so a long document costs no more than a short one.
+    """
+    chunks, vectors, words = collection.chunks, collection.vectors, lexical_tables(collection).index
+    of_candidate = select(both, chunks.c.document_id, chunks.c.chunk_index)
+    placed = of_candidate.join_from(both, chunks, chunks.c.key == both.c.key).cte("placed").prefix_with("MATERIALIZED")
+    # Chunks that were given no place all have the same one. Of these, ten count.
+    reach = literal(NEIGHBORS)
+    keys = (
+        select(chunks.c.key)
+        .where(chunks.c.document_id == placed.c.document_id, chunks.c.key != placed.c.key)
+        .where(chunks.c.chunk_index.between(placed.c.chunk_index - reach, placed.c.chunk_index + reach))
+        .order_by(chunks.c.id)
+        .limit(2 * NEIGHBORS)
+        .correlate(placed)
+        .subquery("beside")
+    )
+    score = func.coalesce(bm25.score(collection), 0.0).label("lexical_score")
+    each = (
+        select(dense.similarity(collection).label("similarity"), score)
+        .join_from(keys, vectors, vectors.c.key == keys.c.key)
+        .outerjoin(words, words.c.key == keys.c.key)
+        .subquery("neighbor")
+    )
+    # In the order of their values, as in `_standards`.
+    means = [func.avg(aggregate_order_by(column, column)) for column in (each.c.similarity, each.c.lexical_score)]
+    named = [mean.label(f"neighbor_{column.name}") for mean, column in zip(means, each.c, strict=True)]
+    around = select(*named).select_from(each).lateral("neighbors")
+    columns = [placed.c[column.name] for column in both.c]
+    rows = select(*columns, *around.c).select_from(placed.join(around, true()))
+    return rows.cte("both_and_neighbors").prefix_with("MATERIALIZED")
 
 
 def fused(both: CTE, collection: Collection, method: FusionMethod) -> Select[Any]:
@@ -59,6 +98,7 @@ def fused(both: CTE, collection: Collection, method: FusionMethod) -> Select[Any
     The bound `dense_weight` is w. For zscores it may be NULL, and w then follows from the query.
 
     zscores   (1 + z / (1 + |z|)) / 2  of  z = w * (similarity - mean) / spread + (1 - w) * bm25 / spread of bm25
+              and `neighbor_weight` times the z of the neighbors' mean similarity and bm25, if both have been added
     scores    w * (similarity + 1) / (greatest similarity + 1) + (1 - w) * bm25 / greatest bm25
     ranks     w / (rrf_k + dense rank) + (1 - w) / (rrf_k + lexical rank), 0 for a leg that does not have the chunk
     """
@@ -83,12 +123,26 @@ def _by_zscores(both: CTE, collection: Collection) -> Select[Any]:
     lexical_part = both.c.lexical_score / of.bm25_spread
     weight = func.coalesce(bound("dense_weight"), of.dense_weight, type_=Float())
     mean = _weighted_mean(weight, dense_part, lexical_part)
+    has_neighbors = "neighbor_similarity" in both.c
     rows = select(both, weight.label("dense_weight"), mean.label("z"), of.due).join_from(both, standards, true())
+    if has_neighbors:
+        dense_part = (both.c.neighbor_similarity - of.cosine_mean) / of.cosine_spread
+        around = _weighted_mean(weight, dense_part, both.c.neighbor_lexical_score / of.bm25_spread)
+        # A chunk without neighbors has those of an arbitrary chunk, whose z is 0.
+        added = bound("neighbor_weight") * func.coalesce(around, 0.0)
+        rows = rows.add_columns((mean + added).label("z_with_neighbors"))
     each = rows.subquery("standardised").c
-    # To a range from 0 to 1, in the same order. A logistic function would make the largest equal.
-    score = 0.5 + 0.5 * each.z / (1 + func.abs(each.z, type_=Float()))
     columns = [each[name] for name in (*both.c.keys(), "dense_weight", "due")]
-    return select(*columns, cast(score, Float).label("score"))
+    score = _unit_score(each.z)
+    if has_neighbors:
+        alone, score = score, _unit_score(each.z_with_neighbors)
+        columns.append((score - alone).label("neighbor_boost"))
+    return select(*columns, score.label("score"))
+
+
+def _unit_score(z: ColumnElement[Any]) -> ColumnElement[float]:
+    """Bring z to a range from 0 to 1, in the same order. A logistic function would make the largest equal."""
+    return cast(0.5 + 0.5 * z / (1 + func.abs(z, type_=Float())), Float)
 
 
 def _weighted_mean(

@@ -9,7 +9,7 @@ from typing import Literal, Self, TypeAlias, get_args
 import numpy.typing as npt
 
 from embedpipe._checks import Bounds, check_fields, checked_choice
-from embedpipe.errors import InputError
+from embedpipe.errors import ConfigurationError, InputError
 from embedpipe.storage.filters import Filter
 from embedpipe.storage.lexical import ParsedQuery, parse_query
 from embedpipe.types import SearchMode
@@ -39,9 +39,11 @@ class Fusion:
         candidates: How many chunks each leg brings at least, up to 10,000.
         phrase_boost: What a chunk gains that holds all quoted phrases of the query, as a share of the range between the
             least and the greatest score of the candidates, 0 to 1. One that holds some gains that share of it.
+        neighbor_weight: What the neighbors of a chunk in its document add to it, 0 to 1: this share of their mean z.
+            These are up to five chunks before and five after it. Only for zscores.
 
     Raises:
-        ConfigurationError: If a value is out of its range.
+        ConfigurationError: If a value is out of its range, or `neighbor_weight` is set for another method.
     """
 
     method: FusionMethod = "zscores"
@@ -49,6 +51,7 @@ class Fusion:
     rrf_k: int = 60
     candidates: int = 100
     phrase_boost: float = 0.1
+    neighbor_weight: float = 0.0
 
     def __post_init__(self) -> None:
         share = Bounds(0, 1)
@@ -57,10 +60,15 @@ class Fusion:
             {
                 "dense_weight": share,
                 "phrase_boost": share,
+                "neighbor_weight": share,
                 "rrf_k": Bounds(1, _MAX_RRF_K),
                 "candidates": Bounds(1, MAX_K),
             },
         )
+        if self.neighbor_weight and self.method != "zscores":
+            raise ConfigurationError(
+                f"neighbor_weight needs standardised scores, and method is {self.method!r}. Leave method out."
+            )
 
     @property
     def weight(self) -> float | None:
@@ -135,6 +143,11 @@ class Search:
     def has_phrases(self) -> bool:
         """Whether phrases add to the score, and are not required."""
         return self.query is not None and bool(self.query.phrases)
+
+    @property
+    def has_neighbors(self) -> bool:
+        """Whether the neighbors of a chunk add to its score."""
+        return self.mode == "hybrid" and self.fusion.neighbor_weight > 0
 
     @property
     def needs_vector(self) -> bool:

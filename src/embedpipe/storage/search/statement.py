@@ -47,7 +47,7 @@ from sqlalchemy import (
 from embedpipe.storage.filters import Filter, where
 from embedpipe.storage.lexical import bm25
 from embedpipe.storage.search import dense
-from embedpipe.storage.search.fusion import boosted, bound, fused, ranked
+from embedpipe.storage.search.fusion import boosted, bound, fused, ranked, with_neighbors
 from embedpipe.storage.search.lookup import chunk_columns
 from embedpipe.storage.search.options import FusionMethod
 from embedpipe.storage.tables import Collection, lexical_tables
@@ -68,6 +68,7 @@ class Shape:
         ties: Bring all that tie with the last candidate.
         has_constraint: The query has required phrases, or exclusions.
         has_phrases: The query has phrases that are not required.
+        has_neighbors: The neighbors of a chunk in its document add to its score.
         filter_sql: The condition's SQL, of which only the values may differ.
         condition: The condition itself, with its values. None again once the statement is built.
     """
@@ -83,6 +84,7 @@ class Shape:
     ties: bool
     has_constraint: bool
     has_phrases: bool
+    has_neighbors: bool
     filter_sql: str
     condition: Filter | None = field(compare=False, repr=False)
 
@@ -139,6 +141,8 @@ def _hybrid(shape: Shape) -> Rows:
     scores = {**{name: results.c[name] for name in names}, "cut": cut}
     if shape.has_phrases:
         scores["phrase_boost"] = results.c.phrase_boost
+    if shape.has_neighbors:
+        scores["neighbor_boost"] = results.c.neighbor_boost
     rows = _chunk_rows(results, scores, shape, too_few=_too_few(shape, near, of=both))
     return rows.order_by(results.c.score.desc(), shape.collection.chunks.c.id)
 
@@ -178,7 +182,8 @@ def _both_scores(shape: Shape) -> tuple[CTE, CTE, ColumnElement[bool]]:
         .outerjoin(near, near.c.key == pool.c.key)
         .outerjoin(found, found.c.key == pool.c.key)
     )
-    return rows.cte("both").prefix_with("MATERIALIZED"), near, cut
+    both = rows.cte("both").prefix_with("MATERIALIZED")
+    return with_neighbors(both, collection) if shape.has_neighbors else both, near, cut
 
 
 def _too_few(shape: Shape, near: CTE, *, of: CTE) -> ColumnElement[bool] | None:

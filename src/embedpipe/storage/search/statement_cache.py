@@ -24,6 +24,7 @@ _BOUND_LATER = (
     "dense_weight",
     "rrf_k",
     "phrase_boost",
+    "neighbor_weight",
     "words",
     "constraint",
     "required",
@@ -64,6 +65,7 @@ def prepared(
         ties=ties,
         has_constraint=options.query is not None and options.query.constraint is not None,
         has_phrases=options.has_phrases,
+        has_neighbors=options.has_neighbors,
         filter_sql="" if condition is None else str(condition),
         condition=options.filter,
     )

@@ -70,22 +70,38 @@ def pieces(store: PgVectorStore, texts: Iterable[str]) -> list[tuple[set[str], s
         return [(set(names), set(parts)) for names, parts in rows]
 
 
+def ngrams_of(words: Iterable[str]) -> set[str]:
+    """The sequences of four characters of each word between spaces, with another space before each."""
+    spaced = [f" {word} " for word in words if 3 <= len(word) <= 40 and not ("一" <= word[0] <= "鿿")]
+    return {f" {word[at : at + 4]}" for word in spaced for at in range(len(word) - 3)}
+
+
 def bm25(
     store: PgVectorStore, texts: Mapping[str, str], query: str, keep: Callable[[str], bool] = lambda _: True
 ) -> Scores:
     """Every chunk with a word of the query that `keep` lets pass, by Robertson and Zaragoza with Lucene's idf.
 
     A piece of compounds counts once in a chunk, and adds nothing to its length. In a query a part counts a quarter.
+    Neither does a character n-gram add to the length, and in a query it counts .15.
     """
+    weighing = store.collection.lexical or BM25()
     chunks = dict(zip(texts, counted(store, texts.values()), strict=True))
     lengths = {name: chunk.total() for name, chunk in chunks.items()}
+    ngrams = ngrams_of if weighing.character_ngrams else lambda _: set()
+    of_chunks = [ngrams(chunk) for chunk in chunks.values()]
+    for chunk, added in zip(chunks.values(), of_chunks, strict=True):
+        chunk.update(added)
     for chunk, added in zip(chunks.values(), pieces(store, texts.values()), strict=True):
         chunk.update((added[0] | added[1]) - chunk.keys())
     [own], [(names, parts)] = counted(store, [query]), pieces(store, [query])
-    asked = dict.fromkeys(parts, 0.25) | dict.fromkeys(names, 1.0) | {word: float(n) for word, n in own.items()}
+    asked = (
+        dict.fromkeys(ngrams(own), 0.15)
+        | dict.fromkeys(parts, 0.25)
+        | dict.fromkeys(names, 1.0)
+        | {word: float(n) for word, n in own.items()}
+    )
     holding = Counter(word for chunk in chunks.values() for word in chunk)
     average = sum(lengths.values()) / len(chunks)
-    weighing = store.collection.lexical or BM25()
     k1, b = weighing.k1, weighing.b
     scores: Scores = {}
     for name, chunk in chunks.items():
@@ -138,6 +154,44 @@ def test_a_collection_weighs_words_as_it_was_made_to(database: Database, weighin
     for other in (BM25(), False):
         with pytest.raises(ConfigurationError, match="was created with lexical=BM25"):
             _ = PgVectorStore(database, lexical=other).collection
+
+
+def test_character_ngrams_count_beside_words(database: Database) -> None:
+    store = PgVectorStore(database, model=SPEC, language="german", lexical=BM25(character_ngrams=True))
+    drawn = ["Dampfschiff", "Donaudampfschiffe", "Donau", "fahren", "Schiffer", "TCP/IP", "中文字", "ab", "x" * 41]
+    texts = {str(i): " ".join(random.Random(i).choices(drawn, k=6)) for i in range(300)}
+    write(store, texts)
+    refresh(store)
+    for query in ("Dampfschiff", "Schifffahrt auf der Donau", "dampfshiff", "中文", "TCP"):
+        expected = bm25(store, texts, query)
+        assert expected
+        assert_best(search(store, query, 20), expected, 20)
+    store.delete(["1", "2", "3"])
+    for name in ("1", "2", "3"):
+        del texts[name]
+    assert_best(search(store, "dampfshiff", 20), bm25(store, texts, "dampfshiff"), 20)
+
+
+@pytest.mark.parametrize(
+    ("language", "query", "expected"),
+    [("german", "Dampfschiff", "ship"), ("english", "boilng watr", "tea"), ("english", "refrigerater", "fridge")],
+)
+def test_character_ngrams_find_compounds_and_misspelt_words(
+    database: Database, language: str, query: str, expected: str
+) -> None:
+    texts = {
+        "ship": "Die Donaudampfschiffe fahren im Sommer täglich.",
+        "tea": "Black tea takes boiling water.",
+        "fridge": "Keep it in the refrigerator.",
+        "rest": "Nothing of this kind stands here.",
+    }
+    found = []
+    for ngrams in (False, True):
+        weighing = BM25(character_ngrams=ngrams)
+        store = PgVectorStore(database, collection=str(ngrams), model=SPEC, language=language, lexical=weighing)
+        write(store, texts)
+        found.append(next(iter(search(store, query)), None))
+    assert found == [None, expected]
 
 
 @pytest.mark.parametrize("settings", [{"k1": 0}, {"k1": -1}, {"b": 1.5}, {"b": -0.1}])

@@ -128,10 +128,13 @@ class BM25:
     Attributes:
         k1: How much a word that is repeated in a chunk adds, over 0 and up to 10.
         b: How much a long chunk is marked down, from 0 (not at all) to 1.
+        character_ngrams: Whether the sequences of four characters in each word are indexed, too. A query then finds
+            words that share a part with its own: compounds, other forms and misspelt words.
     """
 
     k1: float = 1.2
     b: float = 0.75
+    character_ngrams: bool = False
 
     def __post_init__(self) -> None:
         check_fields(self, {"k1": Bounds(above=0, most=10), "b": Bounds(0, 1)})

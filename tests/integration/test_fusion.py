@@ -93,27 +93,24 @@ def test_neighbors_in_the_document_add_a_share_of_their_mean_z(database: Databas
     fusion = Fusion(neighbor_weight=0.3)
     found = {hit.id: hit for hit in store.search(*query, k=count, mode="hybrid", fusion=fusion)}
     alone = {hit.id: hit for hit in store.search(*query, k=count, mode="hybrid")}
-    weight = alone["00000"].dense_weight
-    assert weight is not None
-    words = max(np.std([hit.lexical_score for hit in alone.values()]), 1)
-
-    def z(hit: SearchResult) -> float:
-        assert hit.similarity is not None
-        assert hit.lexical_score is not None
-        return float(weight * (hit.similarity - mean) / spread + (1 - weight) * hit.lexical_score / words)
-
-    for chunk in placed:
+    cosine, bm25 = (
+        np.array([getattr(alone[f"{i:05}"], name) for i in range(count)], dtype=float)
+        for name in ("similarity", "lexical_score")
+    )
+    weight = float(alone["00000"].dense_weight or 0)
+    z = weight * (cosine - mean) / spread + (1 - weight) * bm25 / max(float(bm25.std()), 1.0)
+    for i, chunk in enumerate(placed):
         near = [
-            z(alone[other.id])
-            for other in placed
+            z[j]
+            for j, other in enumerate(placed)
             if other.document_id == chunk.document_id is not None
             and 0 < abs(other.chunk_index - chunk.chunk_index) <= NEIGHBORS
         ]
-        total = z(alone[chunk.id]) + 0.3 * (np.mean(near) if near else 0)
-        assert found[chunk.id].score == pytest.approx((1 + total / (1 + abs(total))) / 2)
-        gained = found[chunk.id].score - alone[chunk.id].score
-        assert found[chunk.id].neighbor_boost == pytest.approx(gained, abs=1e-12)
-        assert alone[chunk.id].neighbor_boost is None
+        total = float(z[i] + 0.3 * (np.mean(near) if near else 0))
+        hit, plain = found[f"{i:05}"], alone[f"{i:05}"]
+        assert hit.score == pytest.approx((1 + total / (1 + abs(total))) / 2)
+        assert hit.neighbor_boost == pytest.approx(hit.score - plain.score, abs=1e-12)
+        assert plain.neighbor_boost is None
     assert f"by its neighbors in the document: {found['00020'].neighbor_boost:+.4f}" in found["00020"].explain()
 
 

@@ -89,8 +89,8 @@ def bm25(
     lengths = {name: chunk.total() for name, chunk in chunks.items()}
     ngrams = ngrams_of if weighing.character_ngrams else lambda _: set()
     of_chunks = [ngrams(chunk) for chunk in chunks.values()]
-    for chunk, added in zip(chunks.values(), of_chunks, strict=True):
-        chunk.update(added)
+    for chunk, found in zip(chunks.values(), of_chunks, strict=True):
+        chunk.update(found)
     for chunk, added in zip(chunks.values(), pieces(store, texts.values()), strict=True):
         chunk.update((added[0] | added[1]) - chunk.keys())
     [own], [(names, parts)] = counted(store, [query]), pieces(store, [query])
@@ -195,7 +195,7 @@ def test_character_ngrams_find_compounds_and_misspelt_words(
 
 
 @pytest.mark.parametrize("settings", [{"k1": 0}, {"k1": -1}, {"b": 1.5}, {"b": -0.1}])
-def test_words_cannot_be_weighed_that_way(settings: dict[str, float]) -> None:
+def test_words_cannot_be_weighed_that_way(settings: dict[str, Any]) -> None:
     with pytest.raises(ConfigurationError, match=r"(k1|b)=.* is out of range\. Pass a number"):
         BM25(**settings)
 

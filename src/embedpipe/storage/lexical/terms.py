@@ -185,16 +185,14 @@ def _with_ngrams(collection: Collection, vector: ColumnElement[Any], *, ngram: f
     start = func.generate_series(1, letters + 3 - _NGRAM).table_valued("at", name="start").render_derived()
     part = func.substr(func.concat(" ", word.c.lexeme, " "), start.c.at, _NGRAM)
     has_ngrams = and_(letters.between(3, _LONGEST_WORD), word.c.lexeme.op("!~")(f"[{ASIAN}]"))
+    none: ColumnElement[int] = literal_column("0")
     whole = select(
         _term_of(word.c.lexeme).label("term"),
         func.cardinality(word.c.positions).label("n"),
-        literal_column("0").label("least"),
+        none.label("least"),
     )
-    parts = (
-        select(_term_of(func.concat(" ", part)), literal_column("0"), literal_column(str(ngram)))
-        .select_from(start)
-        .where(has_ngrams)
-    )
+    parts: Any = select(_term_of(func.concat(" ", part)), none, literal_column(str(ngram)))
+    parts = parts.select_from(start).where(has_ngrams)
     each = union_all(whole.correlate(word), parts.correlate(word)).lateral("each")
     return select(each.c.term, each.c.n, each.c.least).select_from(word.join(each, true()))
 

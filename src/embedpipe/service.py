@@ -28,7 +28,18 @@ from embedpipe.metrics import Observers, span
 from embedpipe.reranking import as_reranker
 from embedpipe.retrieval.duplicates import NearDuplicate, near_duplicates
 from embedpipe.retrieval.neighbors import with_neighbors
-from embedpipe.storage import MAX_K, AsyncPgVectorStore, Condition, Database, PgVectorStore, ReembedProgress, Search
+from embedpipe.storage import (
+    MAX_K,
+    AsyncPgVectorStore,
+    Condition,
+    Database,
+    Fusion,
+    FusionMethod,
+    PgVectorStore,
+    ReembedProgress,
+    Search,
+    as_fusion,
+)
 from embedpipe.storage.admin import Finding, Health
 from embedpipe.storage.filters import aparse_filter, parse_filter
 from embedpipe.types import Chunker, EmbeddingModel, Parent, Reranker, SearchMode, SearchResult
@@ -171,6 +182,7 @@ class SemanticSearchService:
         threshold: float | None = None,
         candidates: int | None = None,
         required_phrases: bool = False,
+        fusion: Fusion | FusionMethod | None = None,
         exact: bool = False,
     ) -> list[SearchResult]:
         """Find the k best chunks for a query.
@@ -184,6 +196,7 @@ class SemanticSearchService:
             candidates: How many chunks are reranked. None for 50, or k if that is more.
             required_phrases: Whether only chunks are found that hold the query's quoted phrases. Otherwise phrases add
                 to the score. A lexical search always requires them.
+            fusion: How a hybrid search weighs its legs: a `Fusion`, "zscores", "scores" or "ranks".
             exact: Whether the query is compared with every vector, without the index.
 
         Returns:
@@ -206,6 +219,7 @@ class SemanticSearchService:
                 filter=parse_filter(filter),
                 threshold=threshold,
                 required_phrases=required_phrases,
+                fusion=as_fusion(fusion),
                 exact=exact,
             )
             if search.needs_vector:
@@ -226,6 +240,7 @@ class SemanticSearchService:
         threshold: float | None = None,
         candidates: int | None = None,
         required_phrases: bool = False,
+        fusion: Fusion | FusionMethod | None = None,
         exact: bool = False,
     ) -> list[SearchResult]:
         """Do the same as `search`, on the running event loop."""
@@ -240,6 +255,7 @@ class SemanticSearchService:
                 filter=await aparse_filter(filter),
                 threshold=threshold,
                 required_phrases=required_phrases,
+                fusion=as_fusion(fusion),
                 exact=exact,
             )
             if search.needs_vector:

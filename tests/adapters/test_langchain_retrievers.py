@@ -22,7 +22,7 @@ from embedpipe import EmbeddingGenerator, SemanticSearchService
 from embedpipe.errors import InputError, RerankError
 from embedpipe.langchain import EmbedPipeEmbeddings, EmbedPipeReranker, EmbedPipeVectorStore, HybridRetriever
 from embedpipe.reranking import LexicalReranker
-from embedpipe.storage import Field
+from embedpipe.storage import Field, Fusion
 from embedpipe.types import SearchResult
 
 QUESTION = "How do I write a small anonymous function?"
@@ -100,6 +100,16 @@ class TestRetriever:
         assert len(set(topics(retriever.invoke(question)))) > 1
         assert set(topics(retriever.invoke(question, required_phrases=True))) == {"lambda"}
         assert set(topics(HybridRetriever(service=service, required_phrases=True).invoke(question))) == {"lambda"}
+
+    def test_a_fusion_is_passed_on(self, service: SemanticSearchService) -> None:
+        by_words = HybridRetriever(service=service, fusion=Fusion(dense_weight=0.0), source_key="source")
+        expected = service.search(QUESTION, fusion=Fusion(dense_weight=0.0))
+        assert {result.dense_weight for result in expected} == {0}
+        scores = [document.metadata["source"]["score"] for document in by_words.invoke(QUESTION)]
+        assert scores == [result.score for result in expected]
+        assert topics(by_words.invoke(QUESTION, fusion="ranks")) == [
+            result.metadata["topic"] for result in service.search(QUESTION, fusion="ranks")
+        ]
 
     def test_an_option_that_does_not_exist_is_refused(self, service: SemanticSearchService) -> None:
         with pytest.raises(ValidationError, match="top_k"):

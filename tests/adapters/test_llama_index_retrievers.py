@@ -14,7 +14,7 @@ from embedpipe import SemanticSearchService
 from embedpipe.errors import InputError, RerankError
 from embedpipe.llama_index import EmbedPipeReranker, HybridRetriever
 from embedpipe.reranking import LexicalReranker
-from embedpipe.storage import Field
+from embedpipe.storage import Field, Fusion
 from embedpipe.types import SearchResult
 
 QUESTION = "How do I write a small anonymous function?"
@@ -60,6 +60,11 @@ class TestRetriever:
         question = 'a statement with "anonymous functions"'
         assert len(set(topics(HybridRetriever(service, k=9).retrieve(question)))) > 1
         assert set(topics(HybridRetriever(service, k=9, required_phrases=True).retrieve(question))) == {"lambda"}
+
+    def test_a_fusion_is_passed_on(self, service: SemanticSearchService) -> None:
+        by_words = HybridRetriever(service, fusion=Fusion(dense_weight=0.0)).retrieve(QUESTION)
+        expected = service.search(QUESTION, fusion=Fusion(dense_weight=0.0))
+        assert [node.score for node in by_words] == [result.score for result in expected]
 
     async def test_a_query_engine_with_a_reranker(self, service: SemanticSearchService) -> None:
         engine = RetrieverQueryEngine.from_args(

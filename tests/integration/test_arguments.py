@@ -50,7 +50,7 @@ def calls(service: SemanticSearchService, folder: Path) -> dict[str, tuple[Calla
     return {
         "search": (
             service.search,
-            {"query": "tcp", "k": 2, "mode": "hybrid", "candidates": 3, "exact": False, **vectors},
+            {"query": "tcp", "k": 2, "mode": "hybrid", "candidates": 3, "fusion": Fusion(), "exact": False, **vectors},
         ),
         "similar": (service.similar, {"id": one, "k": 2, **vectors}),
         "near_duplicates": (service.near_duplicates, {"threshold": 0.9, "filter": None}),

@@ -72,7 +72,7 @@ def pieces(store: PgVectorStore, texts: Iterable[str]) -> list[tuple[set[str], s
 
 def ngrams_of(words: Iterable[str]) -> set[str]:
     """The sequences of four characters of each word between spaces, with another space before each."""
-    spaced = [f" {word} " for word in words if 3 <= len(word) <= 40 and not ("一" <= word[0] <= "鿿")]
+    spaced = [f" {word} " for word in words if 3 <= len(word) <= 40]
     return {f" {word[at : at + 4]}" for word in spaced for at in range(len(word) - 3)}
 
 
@@ -158,11 +158,11 @@ def test_a_collection_weighs_words_as_it_was_made_to(database: Database, weighin
 
 def test_character_ngrams_count_beside_words(database: Database) -> None:
     store = PgVectorStore(database, model=SPEC, language="german", lexical=BM25(character_ngrams=True))
-    drawn = ["Dampfschiff", "Donaudampfschiffe", "Donau", "fahren", "Schiffer", "TCP/IP", "中文字", "ab", "x" * 41]
+    drawn = ["Dampfschiff", "Donaudampfschiffe", "Donau", "fahren", "Schiffer", "TCP/IP", "ab", "x" * 41]
     texts = {str(i): " ".join(random.Random(i).choices(drawn, k=6)) for i in range(300)}
     write(store, texts)
     refresh(store)
-    for query in ("Dampfschiff", "Schifffahrt auf der Donau", "dampfshiff", "中文", "TCP"):
+    for query in ("Dampfschiff", "Schifffahrt auf der Donau", "dampfshiff", "TCP"):
         expected = bm25(store, texts, query)
         assert expected
         assert_best(search(store, query, 20), expected, 20)

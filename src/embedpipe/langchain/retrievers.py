@@ -11,10 +11,10 @@ from pydantic import ConfigDict, Field
 
 from embedpipe.langchain._documents import checked_options, to_documents
 from embedpipe.service import SemanticSearchService
-from embedpipe.storage import Filter
+from embedpipe.storage import Filter, Fusion, FusionMethod
 from embedpipe.types import SearchMode
 
-_OPTIONS = ("k", "mode", "filter", "threshold", "required_phrases", "candidates")
+_OPTIONS = ("k", "mode", "filter", "threshold", "required_phrases", "fusion", "candidates")
 
 
 class HybridRetriever(BaseRetriever):
@@ -31,6 +31,7 @@ class HybridRetriever(BaseRetriever):
         threshold: The lowest cosine similarity to the query.
         required_phrases: Whether only chunks are found that hold the query's quoted phrases. Otherwise phrases add to
             the score. A lexical search always requires them.
+        fusion: How a hybrid search weighs its legs: a `Fusion`, "zscores", "scores" or "ranks".
         candidates: How many results the service's reranker chooses from.
         source_key: A metadata key for `document_id`, `start_index`, `end_index`, `score`, `similarity`,
             `lexical_score` and `rerank_score` of each document. If a document has this key already, `InputError`
@@ -45,6 +46,7 @@ class HybridRetriever(BaseRetriever):
     filter: dict[str, Any] | Filter | None = None
     threshold: float | None = Field(default=None, ge=-1, le=1)
     required_phrases: bool = False
+    fusion: Fusion | FusionMethod | None = None
     candidates: int | None = Field(default=None, ge=1)
     source_key: str | None = None
 

@@ -13,7 +13,7 @@ from llama_index.core.vector_stores import MetadataFilters
 from embedpipe.llama_index._nodes import with_scores
 from embedpipe.llama_index.filters import to_condition
 from embedpipe.service import SemanticSearchService
-from embedpipe.storage import Filter
+from embedpipe.storage import Filter, Fusion, FusionMethod
 from embedpipe.types import SearchMode
 
 
@@ -32,6 +32,7 @@ class HybridRetriever(BaseRetriever):
         filters: MetadataFilters | Filter | Mapping[str, Any] | None = None,
         threshold: float | None = None,
         required_phrases: bool = False,
+        fusion: Fusion | FusionMethod | None = None,
         candidates: int | None = None,
         callback_manager: CallbackManager | None = None,
         verbose: bool = False,
@@ -46,6 +47,7 @@ class HybridRetriever(BaseRetriever):
             threshold: The lowest cosine similarity to the query.
             required_phrases: Whether only nodes are found that hold the query's quoted phrases. Otherwise phrases add
                 to the score. A lexical search always requires them.
+            fusion: How a hybrid search weighs its legs: a `Fusion`, "zscores", "scores" or "ranks".
             candidates: How many results the service's reranker chooses from.
             callback_manager: LlamaIndex's callbacks.
             verbose: As for LlamaIndex's `BaseRetriever`.
@@ -61,6 +63,7 @@ class HybridRetriever(BaseRetriever):
             "filter": to_condition(filters),
             "threshold": threshold,
             "required_phrases": required_phrases,
+            "fusion": fusion,
             "candidates": candidates,
         }
 

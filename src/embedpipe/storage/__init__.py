@@ -11,7 +11,7 @@ from embedpipe.storage.for_model import store_for_model, store_for_model_if_new
 from embedpipe.storage.indexes import IndexProgress, MetadataIndex
 from embedpipe.storage.lexical import UpgradeProgress
 from embedpipe.storage.reembed import ReembedProgress
-from embedpipe.storage.search import MAX_K, Fusion, Search
+from embedpipe.storage.search import MAX_K, Fusion, FusionMethod, Search, as_fusion
 from embedpipe.storage.store import PgVectorStore
 from embedpipe.storage.tables import BM25, INDEX_FROM, Collection, CollectionSettings, VectorIndex
 
@@ -27,6 +27,7 @@ __all__ = [
     "Field",
     "Filter",
     "Fusion",
+    "FusionMethod",
     "Health",
     "IndexProgress",
     "MetadataIndex",
@@ -35,6 +36,7 @@ __all__ = [
     "Search",
     "UpgradeProgress",
     "VectorIndex",
+    "as_fusion",
     "store_for_model",
     "store_for_model_if_new",
 ]

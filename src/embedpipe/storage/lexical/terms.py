@@ -175,8 +175,8 @@ def _with_ngrams(collection: Collection, vector: ColumnElement[Any], *, ngram: f
     """Select what `lexemes` does, and the character n-grams of the lexemes if the collection has them.
 
     An n-gram never adds to the length of a chunk. It counts `ngram`, however often it occurs. A space stands before
-    and behind each word, and another one before each n-gram, which keeps it apart from the words. Scripts that have
-    no spaces between words are indexed by pairs of characters already.
+    and behind each word, and another one before each n-gram, which keeps it apart from the words. Scripts
+    without spaces between words have none: their words are pairs of characters.
     """
     if not weighing(collection).character_ngrams:
         return lexemes(vector)
@@ -184,7 +184,6 @@ def _with_ngrams(collection: Collection, vector: ColumnElement[Any], *, ngram: f
     letters = func.char_length(word.c.lexeme)
     start = func.generate_series(1, letters + 3 - _NGRAM).table_valued("at", name="start").render_derived()
     part = func.substr(func.concat(" ", word.c.lexeme, " "), start.c.at, _NGRAM)
-    has_ngrams = and_(letters.between(3, _LONGEST_WORD), word.c.lexeme.op("!~")(f"[{ASIAN}]"))
     none: ColumnElement[int] = literal_column("0")
     whole = select(
         _term_of(word.c.lexeme).label("term"),
@@ -192,7 +191,7 @@ def _with_ngrams(collection: Collection, vector: ColumnElement[Any], *, ngram: f
         none.label("least"),
     )
     parts: Any = select(_term_of(func.concat(" ", part)), none, literal_column(str(ngram)))
-    parts = parts.select_from(start).where(has_ngrams)
+    parts = parts.select_from(start).where(letters.between(3, _LONGEST_WORD))
     each = union_all(whole.correlate(word), parts.correlate(word)).lateral("each")
     return select(each.c.term, each.c.n, each.c.least).select_from(word.join(each, true()))
 

@@ -57,7 +57,7 @@ def ranked(leg: Subquery, by: str, name: str) -> CTE:
     return select(leg, func.rank().over(order_by=order).label("rank")).cte(name)
 
 
-def with_neighbors(both: CTE, collection: Collection) -> CTE:
+def with_neighbor_scores(both: CTE, collection: Collection) -> CTE:
     """Add the mean similarity and BM25 score of each candidate's neighbors in its document. NULL if it has none.
 
     They are read by the index on the document and the place in it, so a long document costs no more than a short one.

@@ -47,7 +47,7 @@ from sqlalchemy import (
 from embedpipe.storage.filters import Filter, where
 from embedpipe.storage.lexical import bm25
 from embedpipe.storage.search import dense
-from embedpipe.storage.search.fusion import boosted, bound, fused, ranked, with_neighbors
+from embedpipe.storage.search.fusion import boosted, bound, fused, ranked, with_neighbor_scores
 from embedpipe.storage.search.lookup import chunk_columns
 from embedpipe.storage.search.options import FusionMethod
 from embedpipe.storage.tables import Collection, lexical_tables
@@ -183,7 +183,7 @@ def _both_scores(shape: Shape) -> tuple[CTE, CTE, ColumnElement[bool]]:
         .outerjoin(found, found.c.key == pool.c.key)
     )
     both = rows.cte("both").prefix_with("MATERIALIZED")
-    return with_neighbors(both, collection) if shape.has_neighbors else both, near, cut
+    return with_neighbor_scores(both, collection) if shape.has_neighbors else both, near, cut
 
 
 def _too_few(shape: Shape, near: CTE, *, of: CTE) -> ColumnElement[bool] | None:

@@ -1,8 +1,8 @@
 """The process in which files are parsed: `python -m embedpipe.files._child BYTES`.
 
 It reads requests from standard input and writes replies to standard output, until the input ends. A request is a
-suffix, a name, the options as JSON, and a file's content. A reply is JSON. Each part has its length before it. Nothing
-is pickled: a file that takes over a parser must not reach the process that asked.
+suffix, a name, JSON (the options, and whether records are joined), and a file's content. A reply is JSON. Each part has
+its length before it. Nothing is pickled: a file that takes over a parser must not reach the process that asked.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from typing import Any
 from embedpipe.errors import ConfigurationError, InputError, MissingExtraError
 from embedpipe.files._formats import is_by_docling, is_own, parser_of
 from embedpipe.files._parts import read_part, write_part
-from embedpipe.files.parsed import Parsed, ReadOptions
+from embedpipe.files.parsed import Parsed, ReadOptions, joined
 
 
 class _Messages(logging.Handler):
@@ -61,7 +61,7 @@ class _Memory:
         self._loaded.add((suffix, options.ocr))
         self._limit(None)
         if is_own(suffix):  # our parsers import libraries when they are called
-            _answer(suffix, "", ReadOptions(ocr=options.ocr), b"%PDF-<p>x</p>", messages)
+            _answer(suffix, "", ReadOptions(ocr=options.ocr), b"%PDF-<p>x</p>", messages, join=False)
         else:
             with suppress(ConfigurationError):
                 parser_of(suffix)
@@ -82,13 +82,15 @@ class _Memory:
         self._resource.setrlimit(self._resource.RLIMIT_AS, (soft, hard))
 
 
-def _answer(suffix: str, name: str, options: ReadOptions, data: bytes, messages: _Messages) -> bytes:
-    """Parse a file. Return the reply: its texts with their metadata, or why there are none."""
+def _answer(suffix: str, name: str, options: ReadOptions, data: bytes, messages: _Messages, *, join: bool) -> bytes:
+    """Parse a file. Return the reply: its texts with their metadata, joined to one or not, or why there are none."""
     messages.found.clear()
     try:
         parsed = parser_of(suffix, options.reader)(data, name, options)
-        records = [_as_json(record) for record in ([parsed] if isinstance(parsed, Parsed) else parsed)]
+        if join and not isinstance(parsed, Parsed):
+            parsed = joined(parsed)
         single = isinstance(parsed, Parsed)
+        records = [_as_json(record) for record in ([parsed] if isinstance(parsed, Parsed) else parsed)]
         return json.dumps({"single": single, "records": records, "messages": messages.found}).encode()
     except InputError as error:
         answer = {"refused": str(error)}
@@ -129,9 +131,11 @@ def main() -> None:
         except EOFError:
             return
         try:
-            options = ReadOptions(**json.loads(given))
-            memory.limit_for(asked.decode(), options, messages)
-            answer = _answer(asked.decode(), named.decode("utf-8", "surrogatepass"), options, data, messages)
+            settings = json.loads(given)
+            options, suffix = ReadOptions(**settings["options"]), asked.decode()
+            memory.limit_for(suffix, options, messages)
+            name = named.decode("utf-8", "surrogatepass")
+            answer = _answer(suffix, name, options, data, messages, join=settings["join"])
         except MemoryError:
             answer = b'{"failed": "memory"}'
         write_part(replies, answer)

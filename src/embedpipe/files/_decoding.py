@@ -316,6 +316,6 @@ def _has_controls(text: str) -> bool:
     if text.isprintable():  # of short texts, most
         return False
     data = text.encode("utf-8", "surrogatepass")
-    return len(data.translate(None, _CONTROL_BYTES)) < len(data) or any(
-        pattern.search(data) for pattern in _OTHER_CONTROLS
-    )
+    if len(data.translate(None, _CONTROL_BYTES)) < len(data):
+        return True
+    return not text.isascii() and any(pattern.search(data) for pattern in _OTHER_CONTROLS)

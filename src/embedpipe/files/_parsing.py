@@ -39,11 +39,11 @@ _path: list[str] = []
 """Where the parsing process finds modules."""
 
 
-def parse(data: bytes, *, suffix: str, name: str, options: ReadOptions) -> Parsed | list[Parsed]:
+def parse(data: bytes, *, suffix: str, name: str, options: ReadOptions, join: bool) -> Parsed | list[Parsed]:
     """Parse a file's content by the parser of its suffix, in the parsing process.
 
     Returns:
-        One text, or one for each record if the file is made of records.
+        One text, or one for each record if the file is made of records and they are not to be joined.
 
     Raises:
         InputError: If the parser refuses the file, crashes, or takes too much memory or time.
@@ -54,7 +54,8 @@ def parse(data: bytes, *, suffix: str, name: str, options: ReadOptions) -> Parse
     seconds = _limit("EMBEDPIPE_PARSER_SECONDS", SECONDS)
     with _one_at_a_time:
         kept = _process is not None and _process.poll() is None
-        parts = _request(data, suffix=suffix, name=name, options=options)
+        settings = json.dumps({"options": asdict(options), "join": join})
+        parts = [suffix.encode(), name.encode("utf-8", "surrogatepass"), settings.encode(), data]
         answer = _asked(parts, seconds=seconds)
         if kept and answer.get("failed") in ("memory", "ended"):  # earlier files may have left too little memory
             answer = _asked(parts, seconds=seconds)
@@ -67,10 +68,6 @@ def parse(data: bytes, *, suffix: str, name: str, options: ReadOptions) -> Parse
         raise InputError(_refusal(name, answer["failed"], seconds))
     records = [_parsed(record) for record in answer["records"]]
     return records[0] if answer["single"] else records
-
-
-def _request(data: bytes, *, suffix: str, name: str, options: ReadOptions) -> list[bytes]:
-    return [suffix.encode(), name.encode("utf-8", "surrogatepass"), json.dumps(asdict(options)).encode(), data]
 
 
 def _parsed(record: dict[str, Any]) -> Parsed:

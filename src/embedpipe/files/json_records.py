@@ -37,12 +37,12 @@ def parse(data: bytes, name: str, options: ReadOptions) -> Parsed | list[Parsed]
     """
     decoded = decode(data, name, options.encoding)
     try:
-        value = _loaded(decoded.text)
+        value = _DECODER.decode(decoded.text)
     except json.JSONDecodeError as error:
         if error.msg == "Extra data":  # JSONL under another name
             return parse_lines(data, name, options)
         try:
-            value = _loaded(_without_comments(decoded.text))
+            value = _DECODER.decode(_without_comments(decoded.text))
         except json.JSONDecodeError:
             at = f"line {error.lineno}, column {error.colno}"
             raise InputError(f"{name} is no JSON ({error.msg}: {at}). Repair it, or leave it out.") from error
@@ -69,17 +69,13 @@ def parse_lines(data: bytes, name: str, options: ReadOptions) -> list[Parsed]:
             continue
         place = f"{name}, line {number}"
         try:
-            value = _loaded(line)
+            value = _DECODER.decode(line)
         except json.JSONDecodeError as error:
             raise InputError(
                 f"{place}, is no JSON ({error.msg}: column {error.colno}). Repair or remove the line."
             ) from error
         records.append(_parsed(value, place, options, decoded, {} if options.id_field else {"line": number}))
     return _with_own_ids(records, name)
-
-
-def _loaded(text: str) -> Any:
-    return json.loads(text, object_pairs_hook=_object, parse_int=_Number, parse_float=_Number, parse_constant=_Number)
 
 
 def _without_comments(text: str) -> str:
@@ -100,6 +96,9 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return found
 
 
+_DECODER = json.JSONDecoder(object_pairs_hook=_object, parse_int=_Number, parse_float=_Number, parse_constant=_Number)
+
+
 def _parsed(
     value: Any, place: str, options: ReadOptions, decoded: Parsed, metadata: dict[str, Any] | None = None
 ) -> Parsed:
@@ -111,11 +110,11 @@ def _parsed(
     own_id = None if id_value is None else printable(_shown(id_value))
     if not options.text_fields:
         return Parsed(printable("\n".join(_lines(value, ""))) + "\n", known, left_out=decoded.left_out, id=own_id)
-    texts = [_field(value, field) for field in options.text_fields]
-    if all(text is _MISSING for text in texts):
+    texts = [text for field in options.text_fields if (text := _field(value, field)) is not _MISSING]
+    if not texts:
         wanted = ", ".join(map(repr, options.text_fields))
         raise InputError(f"{place}, has none of the fields {wanted}. Check `text_fields`, or leave it out.")
-    text = "\n\n".join(_paragraph(text) for text in texts if text is not _MISSING and text is not None)
+    text = "\n\n".join([_paragraph(text) for text in texts if text is not None])
     others: dict[str, Any] = {}
     passed_over: list[str] = []
     _collect(value, "", options.text_fields, others, passed_over)
@@ -145,7 +144,7 @@ def _field(value: Any, path: str) -> Any:
 
 
 def _paragraph(value: Any) -> str:
-    return "\n".join(_lines(value, ""))
+    return str(value) if isinstance(value, str) else "\n".join(_lines(value, ""))
 
 
 def _lines(value: Any, path: str) -> Iterator[str]:
@@ -174,10 +173,12 @@ def _collect(value: Any, path: str, texts: Sequence[str], others: dict[str, Any]
     if isinstance(value, dict):
         for key, within in value.items():
             _collect(within, f"{path}.{key}" if path else key, texts, others, passed_over)
-    elif isinstance(value, list) and any(isinstance(within, dict | list) for within in value):
+    elif not isinstance(value, list):
+        others[printable(path)] = _scalar(value)
+    elif any(isinstance(within, dict | list) for within in value):
         passed_over.append(path)
     else:
-        others[printable(path)] = list(map(_scalar, value)) if isinstance(value, list) else _scalar(value)
+        others[printable(path)] = list(map(_scalar, value))
 
 
 def _scalar(value: Any) -> Any:

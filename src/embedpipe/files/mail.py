@@ -19,6 +19,8 @@ from embedpipe.files.html import markdown
 from embedpipe.files.parsed import Parsed, ReadOptions
 
 _Message: TypeAlias = "Message[str, str]"
+_Headers: TypeAlias = dict[str, list[str]]
+"""The values of headers, by their names in small letters."""
 
 _FROM = re.compile(rb"From (?:(?<=\AFrom )|(?<=\n\nFrom )|(?<=\n\r\nFrom ))[^\n]*[0-9]:[0-9][^\n]*\n")
 _ESCAPED_FROM = re.compile(rb"^>(>*From )", re.MULTILINE)
@@ -84,12 +86,13 @@ def parse_mailbox(data: bytes, name: str, options: ReadOptions) -> list[Parsed]:
 
 
 def _parsed(message: _Message, name: str, options: ReadOptions) -> Parsed:
-    metadata = _metadata(message)
+    headers = _headers(message)
+    metadata = _metadata(headers)
     body = _Body(name, options)
     body.add(message)
     blocks = [_head(metadata), *body.blocks]
     text = "\n\n".join(block.strip("\n") for block in blocks if block.strip())
-    left_out = [*_cut_headers(message), *body.left_out]
+    left_out = [*_cut(headers), *body.left_out]
     return Parsed(printable(text) + "\n", metadata, left_out=left_out, id=metadata.get("message_id"))
 
 
@@ -104,33 +107,37 @@ def _head(metadata: dict[str, Any]) -> str:
     return "\n".join([*title, *lines])
 
 
-def _metadata(message: _Message) -> dict[str, Any]:
-    found: dict[str, Any] = {"title": _header(message, "Subject")}
-    found["from"] = ", ".join(_addresses(message, "From"))
-    found |= {key: _addresses(message, key) for key in ("to", "cc")}
-    date = _header(message, "Date")
+def _headers(message: _Message) -> _Headers:
+    """Return the values of the headers that are read, as they are written, bytes that are not ASCII as surrogates."""
+    found: _Headers = {key: [] for key in ("subject", "from", "to", "cc", "date", "message-id")}
+    for name, value in message.raw_items():
+        if (key := name.lower()) in found:
+            found[key].append(value)
+    return found
+
+
+def _metadata(headers: _Headers) -> dict[str, Any]:
+    found: dict[str, Any] = {"title": _first(headers["subject"])}
+    found["from"] = ", ".join(_addresses(headers["from"]))
+    found |= {key: _addresses(headers[key]) for key in ("to", "cc")}
+    date = _first(headers["date"])
     try:
         sent: datetime | None = parsedate_to_datetime(date) if date else None
     except (ValueError, TypeError, IndexError, OverflowError):
         sent = None
     found["date"] = sent.isoformat() if sent else date
-    found["message_id"] = _header(message, "Message-ID").strip("<> ")
+    found["message_id"] = _first(headers["message-id"]).strip("<> ")
     return {key: value for key, value in found.items() if value}
 
 
-def _cut_headers(message: _Message) -> list[str]:
-    """Return what is left out of the headers that are read."""
-    lengths = {key: sum(map(len, _raw(message, key))) for key in ("Subject", "From", "To", "Cc", "Date", "Message-ID")}
-    return [f"of the header {key}, what is beyond 32 KB" for key, length in lengths.items() if length > _MAX_HEADER]
+def _cut(headers: _Headers) -> list[str]:
+    """Return what is left out of the headers."""
+    cut = (key for key, values in headers.items() if sum(map(len, values)) > _MAX_HEADER)
+    return [f"of the header {key.title().replace('Id', 'ID')}, what is beyond 32 KB" for key in cut]
 
 
-def _header(message: _Message, key: str) -> str:
-    return _decoded(next(iter(_raw(message, key)), ""))
-
-
-def _raw(message: _Message, key: str) -> list[str]:
-    """Return the values of a header as they are written, with bytes that are not ASCII as surrogates."""
-    return [value for name, value in message.raw_items() if name.lower() == key.lower()]
+def _first(values: list[str]) -> str:
+    return _decoded(values[0]) if values else ""
 
 
 def _decoded(raw: str) -> str:
@@ -149,9 +156,9 @@ def _decoded(raw: str) -> str:
     return printable(_SPACE.sub(" ", "".join(words))).strip()
 
 
-def _addresses(message: _Message, key: str) -> list[str]:
+def _addresses(values: list[str]) -> list[str]:
     """Return each address as "Name <address>". Names are decoded last: they may hold commas."""
-    raw = ", ".join(_raw(message, key))[:_MAX_HEADER]
+    raw = ", ".join(values)[:_MAX_HEADER]
     if not raw:
         return []
     try:
@@ -177,8 +184,9 @@ class _Body:
         if kind == "multipart/alternative" and isinstance(payload, list):
             self._add_best(payload)
         elif kind == "message/rfc822" and isinstance(payload, list) and payload:
-            self.blocks.append(_head(_metadata(payload[0])))
-            self.left_out += _cut_headers(payload[0])
+            headers = _headers(payload[0])
+            self.blocks.append(_head(_metadata(headers)))
+            self.left_out += _cut(headers)
             self.add(payload[0])
         elif isinstance(payload, list):
             for within in payload:

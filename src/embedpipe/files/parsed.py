@@ -70,7 +70,8 @@ def joined(records: Sequence[Parsed]) -> Parsed:
     for number, record in enumerate(records, 1):
         known = {"record": number, **record.metadata}
         locations.append(Location(start, known))
-        locations += (Location(start + offset, {**known, **metadata}) for offset, metadata in record.locations)
+        for offset, metadata in record.locations:
+            locations.append(Location(start + offset, {**known, **metadata}))
         texts.append(record.text.rstrip("\n"))
         start += len(texts[-1]) + 2
     return Parsed("\n\n".join(texts) + "\n", {"records": len(records)}, locations, _all_left_out(records))

@@ -12,7 +12,7 @@ from embedpipe.files._decoding import decode
 from embedpipe.files._formats import check_reader, has_parser, known_suffixes, parsed_suffixes
 from embedpipe.files._not_read import NOT_READ
 from embedpipe.files._parsing import parse
-from embedpipe.files.parsed import Parsed, ReadOptions, joined
+from embedpipe.files.parsed import Parsed, ReadOptions
 from embedpipe.types import Document
 
 MAX_FILE_BYTES = 256 * 2**20
@@ -83,13 +83,14 @@ def document_of(data: bytes, *, name: str, id: str | None = None, options: ReadO
         id: The document's id. None for the name.
         options: How it is read.
     """
-    parsed = _parsed(data, name, options)
-    return _document(parsed if isinstance(parsed, Parsed) else joined(parsed), name=name, id=name if id is None else id)
+    parsed = _parsed(data, name, options, join=True)
+    assert isinstance(parsed, Parsed)  # noqa: S101 - records are joined
+    return _document(parsed, name=name, id=name if id is None else id)
 
 
 def documents_of(data: bytes, *, name: str, id: str | None = None, options: ReadOptions = DEFAULT) -> list[Document]:
     """Do the same as `read_documents` for a file's content. See `document_of` for the arguments."""
-    parsed, of_file = _parsed(data, name, options), name if id is None else id
+    parsed, of_file = _parsed(data, name, options, join=False), name if id is None else id
     if isinstance(parsed, Parsed):
         return [_document(parsed, name=name, id=of_file)]
     return [
@@ -98,7 +99,7 @@ def documents_of(data: bytes, *, name: str, id: str | None = None, options: Read
     ]
 
 
-def _parsed(data: bytes, name: str, options: ReadOptions) -> Parsed | list[Parsed]:
+def _parsed(data: bytes, name: str, options: ReadOptions, *, join: bool) -> Parsed | list[Parsed]:
     if not data:
         raise InputError(f"{name} is empty (0 bytes). Write it anew, or leave it out.")
     if len(data) > MAX_FILE_BYTES:
@@ -106,7 +107,7 @@ def _parsed(data: bytes, name: str, options: ReadOptions) -> Parsed | list[Parse
     suffix = _suffix(name)
     check_reader(options.reader)
     if has_parser(suffix, options.reader):
-        parsed = parse(data, suffix=suffix, name=name, options=options)
+        parsed = parse(data, suffix=suffix, name=name, options=options, join=join)
     elif suffix in NOT_READ:
         raise InputError(f"{name} is {NOT_READ[suffix]}")
     else:

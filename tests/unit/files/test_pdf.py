@@ -49,6 +49,11 @@ KEPT = [
     ("a rule-\nbased method", "rule-based"),
     ("a (pre)-\nview of", "(pre)-view"),
     ("an e-\nmail came", "e-mail"),
+    ("his ex-\nwife came", "ex-wife"),
+    ("two ex-\nministers came", "ex-ministers"),
+    ("the add-\nons of it", "add-ons"),
+    ("a plug-\nin for it", "plug-in"),
+    ("an all-\ninclusive stay", "all-inclusive"),
     ("the PDF-\nfile is", "PDF-file"),
     ("die Online-\nShops sind", "Online-Shops"),
     ("by Jean-\nPaul himself", "Jean-Paul"),
@@ -112,6 +117,8 @@ def test_a_header_of_the_next_page_is_no_part_of_a_divided_word() -> None:
         ("the Trace-\nMonkey. A TraceMonkey", "the TraceMonkey. A TraceMonkey"),
         ("an au-\nthorship.[8] and", "an authorship.[8] and"),
         ("each ver-\nsion/edition is", "each version/edition is"),
+        ("an ex-\nample of", "an example of"),
+        ("die all-\ngemeine Freun-\ndin", "die allgemeine Freundin"),
     ],
 )
 def test_line_ends_in_any_script(lines: str, joined: str) -> None:

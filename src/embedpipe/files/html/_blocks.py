@@ -69,7 +69,8 @@ def paragraphs(text: str, box: Box | None) -> list[Block]:
     """Return the paragraphs of a text whose lines end with "\\n". An empty line divides paragraphs."""
     if "\n" not in text:
         text = text.strip()
-        return [Block("paragraph", _MEANT_AS_TEXT.sub(r"\\", text), box, text)] if text else []
+        written = f"\\{text}" if _MEANT_AS_TEXT.match(text) else text
+        return [Block("paragraph", written, box, text)] if text else []
     found = (part.strip() for part in re.split(r" ?\n ?\n[ \n]*", text))
     return [
         Block("paragraph", _MEANT_AS_TEXT.sub(r"\\", re.sub(" ?\n ?", "  \n", part)), box, part.replace("\n", " "))

@@ -38,8 +38,8 @@ _WITHIN = frozenset(
 
 _FIRST = frozenset(
     """
-    well ill best self high higher low lower long longer short shorter half full real open single double two three four
-    five six seven eight nine ten twenty thirty forty fifty sixty seventy eighty ninety one non ever much wide
+    well ill best self high higher low lower long longer short shorter half full real open single double two three
+    four five six seven eight nine ten twenty thirty forty fifty sixty seventy eighty ninety one non ever much wide
     old older new newly large larger small smaller fast slow hard soft deep cold hot late early middle quasi pseudo
     user type third zero few vice end client server data state time cross good free peer object model event left right
     peut rendez celui celle ceux celles ci là demi grand quelques vingt trente quarante cinquante soixante
@@ -71,6 +71,24 @@ _ENDINGS = frozenset(
     """.split()  # noqa: SIM905
 )
 """What a word of `_FIRST` is joined with to a longer word: "high-light", "self-ish", "some-time"."""
+
+_BEHIND = {
+    "ex": "wife wives husband boyfriend girlfriend partner spouse lover fiancé fiancée minister president chancellor "
+    "governor senator mayor king queen officer soldier convict prisoner slave employee employer manager director "
+    "chairman player champion pupil student teacher colleague member communist policeman",
+    "all": "inclusive purpose star night weather powerful knowing important encompassing embracing",
+}
+"""What follows these in a compound. No divided word goes on so, as "ex-ample" and "all-gemein" do."""
+_BEFORE = {
+    "in": "plug sign check built drop opt stand cave phone walk lead sit tie trade buy fade drive live weigh write",
+    "on": "add carry hands head clip bolt snap follow walk come roll stick log sign try hanger",
+    "out": "opt sell far spaced worn time check log carve cash buy fade",
+}
+"""What these follow in a compound. Behind others, they end a divided word: "Freun-din", "avi-on"."""
+_PAIRS = frozenset(
+    [(stem, head) for stem, heads in _BEHIND.items() for head in heads.split()]
+    + [(stem, head) for head, stems in _BEFORE.items() for stem in stems.split()]
+)
 
 _PREFIXES = frozenset(
     "un re pre dis mis in im over under out up sub be de en for fore inter trans con com with some any every".split()  # noqa: SIM905
@@ -215,6 +233,7 @@ def _by_words(line_end: _LineEnd, counts: Counter[str], keeps: bool) -> _Verdict
         or (goes_on and ("/" in line_end.left or head in _WITHIN))
         or (stem in _FIRST and head not in _ENDINGS and head.removesuffix("s") not in _ENDINGS)
         or (head in _SECOND and stem not in _PREFIXES)
+        or (stem, head.removesuffix("s")) in _PAIRS
         or (min(len(stem), len(head)) > 3 and stem not in _PREFIXES and counts[stem] > 0 and counts[head] > 0)
     )
     return _Verdict.PART if is_compound else _Verdict.DIVIDED

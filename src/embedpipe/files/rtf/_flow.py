@@ -112,6 +112,23 @@ class Flow:
         return self._blocks
 
 
+@dataclass(slots=True)
+class State:
+    """What holds within a group, until it ends."""
+
+    flow: Flow
+    destination: str = ""  # the nearest one that says where text goes; "skipped" for nowhere
+    captured: list[str] | None = None
+    bold: bool = False
+    italic: bool = False
+    struck: bool = False
+    hidden: bool = False
+    deleted: bool = False
+    script: int = 0
+    font: int | None = None
+    fallback: int = 1  # characters after \u for programs without Unicode
+
+
 def _distinct(edges: Sequence[int]) -> list[int]:
     found: list[int] = []
     for edge in sorted(set(edges)):

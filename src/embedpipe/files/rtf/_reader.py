@@ -4,87 +4,15 @@ from __future__ import annotations
 
 from collections import Counter
 from copy import copy
-from dataclasses import dataclass
 from typing import Any
 
 from embedpipe.files._blocks import Block, Span, flat
 from embedpipe.files._symbols import FONTS, symbol
-from embedpipe.files.rtf._flow import Flow, Paragraph
+from embedpipe.files.rtf import _words
+from embedpipe.files.rtf._flow import Flow, Paragraph, State
 from embedpipe.files.rtf._tokens import SYMBOL_CHARSET, Token, code_page, encoding_of
 
 _DEEPEST = 1000
-_CHARACTERS = {
-    "emdash": "—",
-    "endash": "–",
-    "bullet": "•",
-    "lquote": "‘",
-    "rquote": "’",
-    "ldblquote": "“",
-    "rdblquote": "”",
-    "tab": "\t",
-    "line": "  \n",
-    "emspace": " ",
-    "enspace": " ",
-    "qmspace": " ",
-    "page": " ",
-    "column": " ",
-    "~": "\u00a0",
-    "_": "-",
-    "-": "",
-    "{": "{",
-    "}": "}",
-    "\\": "\\",
-    "nestcell": ", ",
-    "nestrow": "; ",
-}
-_FLOWS = {
-    **dict.fromkeys(("header", "headerl", "headerr", "headerf"), "header"),
-    **dict.fromkeys(("footer", "footerl", "footerr", "footerf"), "footer"),
-    "footnote": "footnote",
-    "annotation": "annotation",
-    "shptxt": "box",
-}
-_CAPTURED = frozenset(
-    """
-    title author subject keywords listtext pntext atnauthor sn sv fonttbl stylesheet
-    """.split()  # noqa: SIM905 - read as a list of words
-)
-_SKIPPED = frozenset(
-    """
-    colortbl pict objdata fldinst filetbl revtbl nonshppict shprslt xe tc private template themedata
-    colorschememapping datastore latentstyles listtable listoverridetable rsidtbl generator info upr ftnsep ftnsepc
-    ftncn aftnsep aftnsepc aftncn datafield formfield operator company comment doccomm category manager hlinkbase
-    mmathPict falt panose nonesttables
-    """.split()  # noqa: SIM905
-)
-_AGAIN = ("nonshppict", "shprslt", "nonesttables")
-"""What says the same again, for older programs."""
-
-_READ_AGAIN = frozenset(("ud", "moMath", "shpinst", "result"))
-_DATES = {"creatim": "created", "revtim": "modified"}
-_NO_DESTINATIONS = ("shppict", "picprop", "sp", "field", "fldrslt", "shp", "mmath")
-_DESTINATIONS = frozenset((*_FLOWS, *_CAPTURED, *_SKIPPED, *_READ_AGAIN, *_DATES, *_NO_DESTINATIONS, "object"))
-_TOGGLES = {"b": "bold", "i": "italic", "strike": "struck", "striked": "struck", "v": "hidden", "deleted": "deleted"}
-_STRUCTURE = ("par", "sect", "cell", "row", "trowd", "cellx", "clvmrg", "clmrg")
-_FILE = ("uc", "deff", "ansicpg", "mac", "pc", "pca")
-_SCRIPTS = {"super": 1, "sub": -1, "nosupersub": 0}
-
-
-@dataclass(slots=True)
-class _State:
-    """What holds within a group, until it ends."""
-
-    flow: Flow
-    destination: str = ""  # the nearest one that says where text goes; "skipped" for nowhere
-    captured: list[str] | None = None
-    bold: bool = False
-    italic: bool = False
-    struck: bool = False
-    hidden: bool = False
-    deleted: bool = False
-    script: int = 0
-    font: int | None = None
-    fallback: int = 1  # characters after \u for programs without Unicode
 
 
 class Reader:
@@ -99,8 +27,8 @@ class Reader:
         self.metadata: dict[str, Any] = {}
         self.left_out: Counter[str] = Counter()
         self._body = Flow("body")
-        self._state = _State(self._body)
-        self._stack: list[_State] = []
+        self._state = State(self._body)
+        self._stack: list[State] = []
         self._paragraph = Paragraph()
         self._notes: list[Block] = []
         self._endnotes: list[Block] = []
@@ -206,23 +134,23 @@ class Reader:
         """Let the present group be a destination. Return whether the word names one."""
         state = self._state
         ignored = state.destination == "ignored"
-        if word in _FLOWS and not ignored:
-            state.flow, state.captured, state.destination = Flow(_FLOWS[word]), None, word
+        if word in _words.FLOWS and not ignored:
+            state.flow, state.captured, state.destination = Flow(_words.FLOWS[word]), None, word
             state.bold = state.italic = state.struck = state.hidden = False
             state.script = 0
-        elif word in _CAPTURED:
+        elif word in _words.CAPTURED:
             state.captured, state.destination = [], word
-        elif word in _DATES:
+        elif word in _words.DATES:
             state.destination = word
             self._named.clear()
-        elif word in _READ_AGAIN and not ignored:
+        elif word in _words.READ_AGAIN and not ignored:
             state.destination, state.captured = ("skipped" if word == "shpinst" else word), None
             self.left_out["equation without its structure"] += word == "moMath"
-        elif word in _SKIPPED or (self._starred and word not in _NO_DESTINATIONS):
+        elif word in _words.SKIPPED or (self._starred and word not in _words.NO_DESTINATIONS):
             state.captured, state.destination = None, "skipped"
             if word == "pict" and not ignored:
                 self.left_out["picture without a description"] += 1
-            if ignored or word in _AGAIN:
+            if ignored or word in _words.AGAIN:
                 state.destination = "ignored"
             elif word == "formfield":
                 state.destination = word
@@ -230,7 +158,7 @@ class Reader:
         elif word == "object":
             self.left_out["embedded object"] += 1
         else:
-            return word in _NO_DESTINATIONS
+            return word in _words.NO_DESTINATIONS
         return True
 
     def _end_group(self) -> None:
@@ -240,10 +168,10 @@ class Reader:
         self._state = self._stack.pop()
         if ended.flow is not self._state.flow:
             self._end_flow(ended)
-        elif ended.destination in _DATES and self._state.destination != ended.destination:
+        elif ended.destination in _words.DATES and self._state.destination != ended.destination:
             year, month, day = (self._named.get(name, 0) for name in ("yr", "mo", "dy"))
             if year and 0 < month < 13 and 0 < day < 32:
-                self.metadata[_DATES[ended.destination]] = f"{year:04}-{month:02}-{day:02}"
+                self.metadata[_words.DATES[ended.destination]] = f"{year:04}-{month:02}-{day:02}"
         elif ended.destination == "formfield" and self._state.destination != "formfield":
             if self._named.get("fftype") == 1:
                 value = self._named.get("ffres", 25)
@@ -283,7 +211,7 @@ class Reader:
             self._styles[self._named.get("s", 0)] = 1 if name.lower() == "title" else (level + 1) % 10
         self._named.clear()
 
-    def _end_flow(self, ended: _State) -> None:
+    def _end_flow(self, ended: State) -> None:
         flow = ended.flow
         if flow.spans:
             flow.end_paragraph(Paragraph(), 0)
@@ -309,16 +237,16 @@ class Reader:
 
     def _word(self, word: str, number: int | None) -> None:
         state = self._state
-        if (self._starred or word in _DESTINATIONS) and self._begin(word):
+        if (self._starred or word in _words.DESTINATIONS) and self._begin(word):
             return
-        if word in _CHARACTERS:
-            self._write(_CHARACTERS[word])
-        elif word in _STRUCTURE:
+        if word in _words.CHARACTERS:
+            self._write(_words.CHARACTERS[word])
+        elif word in _words.STRUCTURE:
             if state.captured is None and state.destination not in ("skipped", "ignored"):
                 self._structure(word, number or 0)
-        elif word in _FILE:
+        elif word in _words.FILE:
             self._file_word(word, number)
-        elif state.captured is not None or state.destination in (*_DATES, "formfield"):
+        elif state.captured is not None or state.destination in (*_words.DATES, "formfield"):
             self._named[word] = number or 0
         elif not self._character_word(word, number):
             self._paragraph_word(word, number or 0)
@@ -334,16 +262,16 @@ class Reader:
     def _character_word(self, word: str, number: int | None) -> bool:
         """Change the format of the characters that follow. Return whether the word does that."""
         state = self._state
-        if word in _TOGGLES:
-            setattr(state, _TOGGLES[word], number != 0)
-        elif word in _SCRIPTS:
-            state.script = _SCRIPTS[word]
+        if word in _words.TOGGLES:
+            setattr(state, _words.TOGGLES[word], number != 0)
+        elif word in _words.SCRIPTS:
+            state.script = _words.SCRIPTS[word]
         elif word == "plain":
             state.bold = state.italic = state.struck = state.hidden = state.deleted = False
             state.script, state.font = 0, None
         elif word == "f":
             state.font = number
-        return word in _TOGGLES or word in _SCRIPTS or word in ("plain", "f")
+        return word in _words.TOGGLES or word in _words.SCRIPTS or word in ("plain", "f")
 
     def _paragraph_word(self, word: str, number: int) -> None:
         paragraph = self._paragraph

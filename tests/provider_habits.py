@@ -85,6 +85,14 @@ EMBEDDINGS: dict[str, Recorded] = {
         make=_at("gemini", "m", behind="/v1beta", dimensions=3),
         habit=Habit(answer=lambda body, texts: {"embeddings": [{"values": row} for row in _rows(texts)]}),
     ),
+    "bedrock": Recorded(
+        make=_at("bedrock", "cohere.embed-new", dimensions=3, region="us-east-1"),
+        habit=Habit(answer=lambda body, texts: {"id": "1", "embeddings": {"float": _rows(texts)}, "texts": texts}),
+    ),
+    "bedrock titan": Recorded(
+        make=_at("bedrock", "amazon.titan-embed-new", region="us-east-1"),
+        habit=Habit(answer=lambda body, texts: {"embedding": _rows(texts)[0], "inputTextTokenCount": 1}),
+    ),
     "cohere": Recorded(
         make=_at("cohere", "own-model"),
         habit=Habit(answer=lambda body, texts: {"id": "1", "embeddings": {"float": _rows(texts)}, "texts": texts}),

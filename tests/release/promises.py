@@ -133,6 +133,13 @@ def cohere() -> None:
     assert CohereModel("embed-english-v3.0").spec.dimensions == 1024
 
 
+def bedrock() -> None:
+    os.environ |= {"AWS_ACCESS_KEY_ID": "none", "AWS_SECRET_ACCESS_KEY": "none"}
+    from embedpipe._providers import BedrockConnection
+
+    BedrockConnection(api_key=None, base_url=None, region="eu-west-1", timeout_s=1.0).client().close()
+
+
 def notebook() -> None:
     from embedpipe.ingest import ProgressBar
 
@@ -173,6 +180,7 @@ def export() -> None:
 
 
 PROMISES: dict[str, Callable[[], None]] = {
+    "bedrock": bedrock,
     "binary": binary,
     "cache": cache,
     "cli": cli,

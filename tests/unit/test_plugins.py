@@ -14,7 +14,7 @@ from embedpipe.embedding import CohereModel, OpenAIModel
 from embedpipe.errors import ConfigurationError, UnknownModelError
 from embedpipe.reranking import CohereReranker, as_reranker
 
-OWN = "openai, embedpipe, gemini, jina, mistral, ollama, voyage, cohere, local"
+OWN = "openai, embedpipe, bedrock, gemini, jina, mistral, ollama, voyage, cohere, local"
 
 MODULE = """
 from embedpipe.testing import FakeEmbeddingModel

@@ -1,5 +1,6 @@
 """What the clients of embeddings, chat and rerank providers share: bounded HTTP, retries, secrets, error texts."""
 
+from embedpipe._providers.bedrock import BedrockConnection
 from embedpipe._providers.clients import OPENAI, CohereConnection, OpenAIConnection, Service
 from embedpipe._providers.http import (
     Allowance,
@@ -29,6 +30,7 @@ __all__ = [
     "UNREADABLE",
     "Allowance",
     "Attempts",
+    "BedrockConnection",
     "CohereConnection",
     "Endpoint",
     "EventReader",

@@ -17,6 +17,7 @@ from embedpipe.embedding import EmbeddingGenerator, Retry
 from embedpipe.embedding.providers.registry import PROVIDERS
 from embedpipe.errors import AuthenticationError, ConfigurationError, EmbeddingError, InvalidVectorsError
 from embedpipe.types import Kind
+from provider_habits import EMBEDDINGS
 
 KINDS: tuple[Kind, Kind] = ("query", "document")
 KEY = "key-0123456789"
@@ -79,7 +80,11 @@ NAMES: dict[str, tuple[str, int, Callable[[Mapping[str, Any], int], object], dic
 
 
 def test_every_provider_over_http_is_tested_here() -> None:
-    assert set(PROVIDERS.names()) - {"openai", "cohere", "local"} == set(NAMES)
+    assert set(PROVIDERS.own) - {"openai", "cohere", "bedrock", "local"} == set(NAMES)
+
+
+def test_every_provider_over_http_has_its_habits_on_record() -> None:
+    assert set(PROVIDERS.own) - {"local"} <= set(EMBEDDINGS)
 
 
 @pytest.mark.parametrize("mode", ["sync", "async"])

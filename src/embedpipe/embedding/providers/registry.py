@@ -18,6 +18,7 @@ PROVIDERS = Registry(
     {
         "openai": "embedpipe.embedding.openai:OpenAIModel",
         "embedpipe": "embedpipe.embedding.embedpipe_server:EmbedPipeServerModel",
+        "bedrock": "embedpipe.embedding.bedrock:BedrockModel",
         "gemini": "embedpipe.embedding.gemini:GeminiModel",
         "jina": "embedpipe.embedding.jina:JinaModel",
         "mistral": "embedpipe.embedding.mistral:MistralModel",

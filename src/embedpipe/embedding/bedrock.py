@@ -116,11 +116,8 @@ class BedrockModel(ProviderModel):
 
     def _read(self, reply: Any, expected: int) -> EmbeddingResponse:
         answer = as_json(reply)
-        if self._is_titan:
-            rows = [answer["embedding"]]
-        else:
-            rows = answer["embeddings"]
-            rows = rows["float"] if isinstance(rows, dict) else rows
+        rows: Any = [answer["embedding"]] if self._is_titan else answer["embeddings"]
+        rows = rows["float"] if isinstance(rows, dict) else rows
         if not isinstance(rows, list) or len(rows) != expected:
             raise InvalidVectorsError(
                 f"Bedrock's reply has {len(rows) if isinstance(rows, list) else 'no'} vectors for {expected} texts. "

@@ -13,6 +13,7 @@ from embedpipe._forking import PerProcess
 from embedpipe._providers import (
     Allowance,
     CohereConnection,
+    JsonConnection,
     OpenAIConnection,
     UnusableReplyError,
     allowing,
@@ -33,7 +34,7 @@ class ProviderModel(ABC):
     A provider says how its SDK is called, how its reply is read, and how its errors become ours.
     """
 
-    def __init__(self, name: str, connection: OpenAIConnection | CohereConnection) -> None:
+    def __init__(self, name: str, connection: OpenAIConnection | CohereConnection | JsonConnection) -> None:
         self._name = name
         self._connection = connection
         self._clients: PerProcess[Any] = PerProcess(connection.close)
@@ -146,7 +147,7 @@ def _most_bytes(texts: Sequence[str], dimensions: int | None) -> int:
 class _LoopClients:
     """A client for each event loop, closed when its loop ends: its connections cannot outlive that."""
 
-    def __init__(self, connection: OpenAIConnection | CohereConnection, *, owner: object) -> None:
+    def __init__(self, connection: OpenAIConnection | CohereConnection | JsonConnection, *, owner: object) -> None:
         self._connection = connection
         # A cycle, so that the garbage collector ends the model, and not the return of the function that made it. With
         # that, the loop often ends as well, and cancels the closing of connections that has just begun.

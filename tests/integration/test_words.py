@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import itertools
 import random
+from importlib import resources
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,6 +19,24 @@ from embedpipe.testing import FakeEmbeddingModel
 from embedpipe.types import Chunk, ModelSpec
 
 SPEC = ModelSpec(name="unit-test", dimensions=2)
+DOCS = Path(__file__).parents[2] / "docs"
+MIGRATIONS = resources.files("embedpipe.storage.tables") / "migrations"
+COMPARED = r"""
+SELECT t FROM unnest(CAST(%(texts)s AS text[])) AS t
+CROSS JOIN LATERAL (SELECT first.word_pieces(t) AS before, embedpipe.word_pieces(t) AS now OFFSET 0) AS pieces
+CROSS JOIN LATERAL (
+    SELECT tsvector_to_array(to_tsvector('simple', t)) AS own,
+        tsvector_to_array(to_tsvector('simple', split_part(before, E'\n', 1))) AS names_before,
+        tsvector_to_array(to_tsvector('simple', split_part(before, E'\n', 2))) AS parts_before,
+        tsvector_to_array(to_tsvector('simple', split_part(now, E'\n', 1))) AS names_now,
+        tsvector_to_array(to_tsvector('simple', split_part(now, E'\n', 2))) AS parts_now
+    OFFSET 0
+) AS words
+WHERE NOT (names_before <@ (own || names_now) AND names_now <@ (own || names_before)
+    AND parts_before <@ (own || names_now || parts_now) AND parts_now <@ (own || names_before || parts_before)
+    AND first.word_pieces(t, true) = embedpipe.word_pieces(t, true))
+"""
+"""The texts of which both functions add different words: as names or as parts, apart from the text's own."""
 
 # A text with a compound, the compound, parts and other spellings that find it, and a text that is nearly the same.
 KINDS = {
@@ -224,10 +244,10 @@ def test_a_query_has_no_word_that_the_same_text_does_not_have(database: Database
     with database.engine.connect() as connection:
         for _ in range(150):
             given = random_text(draw)
-            text = literal(given)
-            indexed = terms(connection, occurrences(collection, text))
-            assert terms(connection, query_occurrences(collection, text)) == indexed, given
-            assert terms(connection, lexemes(tsvector(collection, text))) <= indexed, given  # what phrases require
+            bound = literal(given)
+            indexed = terms(connection, occurrences(collection, bound))
+            assert terms(connection, query_occurrences(collection, bound)) == indexed, given
+            assert terms(connection, lexemes(tsvector(collection, bound))) <= indexed, given  # what phrases require
 
 
 def terms(connection: Connection, rows: Any) -> set[int]:
@@ -269,3 +289,19 @@ def test_long_words_are_found_excluded_and_quoted_at_every_length(store: PgVecto
         assert key in found(store, f'"common {around[key].format(word)} end"'), key
         assert key not in found(store, f"common -{word}"), key
         assert set(found(store, f'common -"{word}"')) <= others, key
+
+
+def test_the_faster_function_adds_the_words_of_the_first_one(database: Database) -> None:
+    first = (MIGRATIONS / "0006_word_pieces.sql").read_text(encoding="utf-8")
+    function = first[first.index("CREATE FUNCTION word_pieces") : first.index("END $function$;") + 15]
+    draw = random.Random(11)
+    random_texts = [random_text(draw) for _ in range(300)]
+    pages = [page.read_text(encoding="utf-8") for page in sorted(DOCS.rglob("*.md"))[:12]]
+    real_texts = [page[start : start + 600] for page in pages for start in range(0, 6000, 600)]
+    # PostgreSQL's parser took some of the first one's pieces for tags, and skipped what seemed to be in these.
+    texts = [given.replace("<", " ") for given in random_texts + real_texts]
+    PgVectorStore(database, model=SPEC).create()
+    with database.engine.begin() as connection:
+        connection.exec_driver_sql("CREATE SCHEMA first")
+        connection.exec_driver_sql(function.replace("CREATE FUNCTION ", "CREATE FUNCTION first.").replace("%", "%%"))
+        assert connection.exec_driver_sql(COMPARED, {"texts": texts}).all() == []

@@ -9,15 +9,19 @@ FROM (SELECT embedpipe.c1_vectors_1.key AS key, embedpipe.c1_vectors_1.embedding
 FROM embedpipe.c1_vectors_1 ORDER BY embedpipe.c1_vectors_1.embedding <=> %(vector)s
  FETCH FIRST (101) ROWS ONLY) AS near_by_index ORDER BY distance
  FETCH FIRST (101) ROWS ONLY) AS dense), 
+lexical_text AS MATERIALIZED 
+(SELECT CASE WHEN (char_length(%(words)s::VARCHAR) > 450 AND %(words)s::VARCHAR ~ '\S{100}') THEN regexp_replace(regexp_replace(%(words)s::VARCHAR, '([^\s  -​　!-/:-@\u005b-\u0060{-~¡-©«-´¶-¹»-¿‐-⁞←-⯿⸀-⹿、-〿！-／：-＠🀀-🫿฀-໿က-႟ក-៿぀-ヿㇰ-ㇿ㐀-䶿一-鿿豈-﫿ｦ-ﾟ𠀀-𿿿]{250}[^\s  -​　!-/:-@\u005b-\u0060{-~¡-©«-´¶-¹»-¿‐-⁞←-⯿⸀-⹿、-〿！-／：-＠🀀-🫿฀-໿က-႟ក-៿぀-ヿㇰ-ㇿ㐀-䶿一-鿿豈-﫿ｦ-ﾟ𠀀-𿿿]{250})', '\1 ', 'g'), '([^\s  -​　]{225}[^\s  -​　]{225}[^\s  -​　!-/:-@\u005b-\u0060{-~¡-©«-´¶-¹»-¿‐-⁞←-⯿⸀-⹿、-〿！-／：-＠🀀-🫿]*[!-/:-@\u005b-\u0060{-~¡-©«-´¶-¹»-¿‐-⁞←-⯿⸀-⹿、-〿！-／：-＠🀀-🫿])', '\1 ', 'g') ELSE %(words)s::VARCHAR END AS text), 
 lexical_pieces AS MATERIALIZED 
-(SELECT embedpipe.word_pieces(CASE WHEN (char_length(%(words)s::VARCHAR) > 450 AND %(words)s::VARCHAR ~ '\S{100}') THEN regexp_replace(regexp_replace(%(words)s::VARCHAR, '([^\s  -​　!-/:-@\u005b-\u0060{-~¡-©«-´¶-¹»-¿‐-⁞←-⯿⸀-⹿、-〿！-／：-＠🀀-🫿฀-໿က-႟ក-៿぀-ヿㇰ-ㇿ㐀-䶿一-鿿豈-﫿ｦ-ﾟ𠀀-𿿿]{250}[^\s  -​　!-/:-@\u005b-\u0060{-~¡-©«-´¶-¹»-¿‐-⁞←-⯿⸀-⹿、-〿！-／：-＠🀀-🫿฀-໿က-႟ក-៿぀-ヿㇰ-ㇿ㐀-䶿一-鿿豈-﫿ｦ-ﾟ𠀀-𿿿]{250})', '\1 ', 'g'), '([^\s  -​　]{225}[^\s  -​　]{225}[^\s  -​　!-/:-@\u005b-\u0060{-~¡-©«-´¶-¹»-¿‐-⁞←-⯿⸀-⹿、-〿！-／：-＠🀀-🫿]*[!-/:-@\u005b-\u0060{-~¡-©«-´¶-¹»-¿‐-⁞←-⯿⸀-⹿、-〿！-／：-＠🀀-🫿])', '\1 ', 'g') ELSE %(words)s::VARCHAR END) AS word_pieces_1), 
+(SELECT embedpipe.word_pieces(lexical_text.text) AS text 
+FROM lexical_text), 
 lexical_words AS MATERIALIZED 
-(SELECT anon_3.term AS term, greatest(sum(anon_3.n), max(anon_3.least)) AS count, sum(anon_3.n) AS length 
-FROM (SELECT (hashtext(lexemes.lexeme) & 536870911) + 1 AS term, cardinality(lexemes.positions) AS n, 0 AS least 
-FROM unnest(to_tsvector(CAST('english' AS REGCONFIG), CASE WHEN (char_length(CASE WHEN (char_length(%(words)s::VARCHAR) > 450 AND %(words)s::VARCHAR ~ '\S{100}') THEN regexp_replace(regexp_replace(%(words)s::VARCHAR, '([^\s  -​　!-/:-@\u005b-\u0060{-~¡-©«-´¶-¹»-¿‐-⁞←-⯿⸀-⹿、-〿！-／：-＠🀀-🫿฀-໿က-႟ក-៿぀-ヿㇰ-ㇿ㐀-䶿一-鿿豈-﫿ｦ-ﾟ𠀀-𿿿]{250}[^\s  -​　!-/:-@\u005b-\u0060{-~¡-©«-´¶-¹»-¿‐-⁞←-⯿⸀-⹿、-〿！-／：-＠🀀-🫿฀-໿က-႟ក-៿぀-ヿㇰ-ㇿ㐀-䶿一-鿿豈-﫿ｦ-ﾟ𠀀-𿿿]{250})', '\1 ', 'g'), '([^\s  -​　]{225}[^\s  -​　]{225}[^\s  -​　!-/:-@\u005b-\u0060{-~¡-©«-´¶-¹»-¿‐-⁞←-⯿⸀-⹿、-〿！-／：-＠🀀-🫿]*[!-/:-@\u005b-\u0060{-~¡-©«-´¶-¹»-¿‐-⁞←-⯿⸀-⹿、-〿！-／：-＠🀀-🫿])', '\1 ', 'g') ELSE %(words)s::VARCHAR END) = octet_length(CASE WHEN (char_length(%(words)s::VARCHAR) > 450 AND %(words)s::VARCHAR ~ '\S{100}') THEN regexp_replace(regexp_replace(%(words)s::VARCHAR, '([^\s  -​　!-/:-@\u005b-\u0060{-~¡-©«-´¶-¹»-¿‐-⁞←-⯿⸀-⹿、-〿！-／：-＠🀀-🫿฀-໿က-႟ក-៿぀-ヿㇰ-ㇿ㐀-䶿一-鿿豈-﫿ｦ-ﾟ𠀀-𿿿]{250}[^\s  -​　!-/:-@\u005b-\u0060{-~¡-©«-´¶-¹»-¿‐-⁞←-⯿⸀-⹿、-〿！-／：-＠🀀-🫿฀-໿က-႟ក-៿぀-ヿㇰ-ㇿ㐀-䶿一-鿿豈-﫿ｦ-ﾟ𠀀-𿿿]{250})', '\1 ', 'g'), '([^\s  -​　]{225}[^\s  -​　]{225}[^\s  -​　!-/:-@\u005b-\u0060{-~¡-©«-´¶-¹»-¿‐-⁞←-⯿⸀-⹿、-〿！-／：-＠🀀-🫿]*[!-/:-@\u005b-\u0060{-~¡-©«-´¶-¹»-¿‐-⁞←-⯿⸀-⹿、-〿！-／：-＠🀀-🫿])', '\1 ', 'g') ELSE %(words)s::VARCHAR END)) THEN CASE WHEN (char_length(%(words)s::VARCHAR) > 450 AND %(words)s::VARCHAR ~ '\S{100}') THEN regexp_replace(regexp_replace(%(words)s::VARCHAR, '([^\s  -​　!-/:-@\u005b-\u0060{-~¡-©«-´¶-¹»-¿‐-⁞←-⯿⸀-⹿、-〿！-／：-＠🀀-🫿฀-໿က-႟ក-៿぀-ヿㇰ-ㇿ㐀-䶿一-鿿豈-﫿ｦ-ﾟ𠀀-𿿿]{250}[^\s  -​　!-/:-@\u005b-\u0060{-~¡-©«-´¶-¹»-¿‐-⁞←-⯿⸀-⹿、-〿！-／：-＠🀀-🫿฀-໿က-႟ក-៿぀-ヿㇰ-ㇿ㐀-䶿一-鿿豈-﫿ｦ-ﾟ𠀀-𿿿]{250})', '\1 ', 'g'), '([^\s  -​　]{225}[^\s  -​　]{225}[^\s  -​　!-/:-@\u005b-\u0060{-~¡-©«-´¶-¹»-¿‐-⁞←-⯿⸀-⹿、-〿！-／：-＠🀀-🫿]*[!-/:-@\u005b-\u0060{-~¡-©«-´¶-¹»-¿‐-⁞←-⯿⸀-⹿、-〿！-／：-＠🀀-🫿])', '\1 ', 'g') ELSE %(words)s::VARCHAR END ELSE regexp_replace(regexp_replace(CASE WHEN (char_length(%(words)s::VARCHAR) > 450 AND %(words)s::VARCHAR ~ '\S{100}') THEN regexp_replace(regexp_replace(%(words)s::VARCHAR, '([^\s  -​　!-/:-@\u005b-\u0060{-~¡-©«-´¶-¹»-¿‐-⁞←-⯿⸀-⹿、-〿！-／：-＠🀀-🫿฀-໿က-႟ក-៿぀-ヿㇰ-ㇿ㐀-䶿一-鿿豈-﫿ｦ-ﾟ𠀀-𿿿]{250}[^\s  -​　!-/:-@\u005b-\u0060{-~¡-©«-´¶-¹»-¿‐-⁞←-⯿⸀-⹿、-〿！-／：-＠🀀-🫿฀-໿က-႟ក-៿぀-ヿㇰ-ㇿ㐀-䶿一-鿿豈-﫿ｦ-ﾟ𠀀-𿿿]{250})', '\1 ', 'g'), '([^\s  -​　]{225}[^\s  -​　]{225}[^\s  -​　!-/:-@\u005b-\u0060{-~¡-©«-´¶-¹»-¿‐-⁞←-⯿⸀-⹿、-〿！-／：-＠🀀-🫿]*[!-/:-@\u005b-\u0060{-~¡-©«-´¶-¹»-¿‐-⁞←-⯿⸀-⹿、-〿！-／：-＠🀀-🫿])', '\1 ', 'g') ELSE %(words)s::VARCHAR END, '([฀-໿က-႟ក-៿぀-ヿㇰ-ㇿ㐀-䶿一-鿿豈-﫿ｦ-ﾟ𠀀-𿿿]+)', ' \1 ', 'g'), '(?<=[฀-໿က-႟ក-៿぀-ヿㇰ-ㇿ㐀-䶿一-鿿豈-﫿ｦ-ﾟ𠀀-𿿿])([฀-໿က-႟ក-៿぀-ヿㇰ-ㇿ㐀-䶿一-鿿豈-﫿ｦ-ﾟ𠀀-𿿿])(?=[฀-໿က-႟ក-៿぀-ヿㇰ-ㇿ㐀-䶿一-鿿豈-﫿ｦ-ﾟ𠀀-𿿿])', '\1 \1', 'g') END)) AS lexemes UNION ALL SELECT (hashtext(lexemes.lexeme) & 536870911) + 1 AS term, 0 AS n, 1 AS least 
-FROM unnest(to_tsvector(CAST('english' AS REGCONFIG), split_part((SELECT lexical_pieces.word_pieces_1 
+(SELECT anon_3.term AS term, greatest(sum(anon_3.n), max(anon_3.least)) AS count 
+FROM (SELECT (hashtext(lexemes.lexeme) & 536870911) + 1 AS term, coalesce(cardinality(lexemes.positions), 0) AS n, 0 AS least 
+FROM unnest(to_tsvector(CAST('english' AS REGCONFIG), (SELECT CASE WHEN (char_length(lexical_text.text) = octet_length(lexical_text.text)) THEN lexical_text.text ELSE regexp_replace(regexp_replace(lexical_text.text, '([฀-໿က-႟ក-៿぀-ヿㇰ-ㇿ㐀-䶿一-鿿豈-﫿ｦ-ﾟ𠀀-𿿿]+)', ' \1 ', 'g'), '(?<=[฀-໿က-႟ក-៿぀-ヿㇰ-ㇿ㐀-䶿一-鿿豈-﫿ｦ-ﾟ𠀀-𿿿])([฀-໿က-႟ក-៿぀-ヿㇰ-ㇿ㐀-䶿一-鿿豈-﫿ｦ-ﾟ𠀀-𿿿])(?=[฀-໿က-႟ក-៿぀-ヿㇰ-ㇿ㐀-䶿一-鿿豈-﫿ｦ-ﾟ𠀀-𿿿])', '\1 \1', 'g') END AS anon_4 
+FROM lexical_text))) AS lexemes UNION ALL SELECT (hashtext(lexemes.lexeme) & 536870911) + 1 AS term, 0 AS n, 1 AS least 
+FROM unnest(to_tsvector(CAST('english' AS REGCONFIG), split_part((SELECT lexical_pieces.text 
 FROM lexical_pieces), E'\n', 1))) AS lexemes UNION ALL SELECT (hashtext(lexemes.lexeme) & 536870911) + 1 AS term, 0 AS n, 0.25 AS least 
-FROM unnest(to_tsvector(CAST('english' AS REGCONFIG), split_part((SELECT lexical_pieces.word_pieces_1 
+FROM unnest(to_tsvector(CAST('english' AS REGCONFIG), split_part((SELECT lexical_pieces.text 
 FROM lexical_pieces), E'\n', 2))) AS lexemes) AS anon_3 GROUP BY anon_3.term), 
 lexical_terms AS MATERIALIZED 
 (SELECT lexical_words.term AS term 
@@ -68,9 +72,9 @@ lexical_second_round AS MATERIALIZED
 (SELECT array_agg(lexical_open.term) AS heads, array_agg(lexical_open.term) AS partners 
 FROM lexical_open 
 WHERE lexical_open.bound >= lexical_open.score OR lexical_open.terms > 64 
-HAVING count(*) > 0 UNION ALL SELECT ARRAY[lexical_open.term] AS anon_5, (SELECT array_agg(lighter.term) AS array_agg_1 
+HAVING count(*) > 0 UNION ALL SELECT ARRAY[lexical_open.term] AS anon_6, (SELECT array_agg(lighter.term) AS array_agg_1 
 FROM lexical_open AS lighter 
-WHERE lighter.place > lexical_open.place AND lighter.reach >= lexical_open.score - lexical_open.bound) AS anon_6 
+WHERE lighter.place > lexical_open.place AND lighter.reach >= lexical_open.score - lexical_open.bound) AS anon_7 
 FROM lexical_open 
 WHERE NOT (lexical_open.bound >= lexical_open.score OR lexical_open.terms > 64)), 
 found AS 
@@ -79,14 +83,14 @@ FROM (SELECT lexical_best.key AS key, lexical_best.score AS score, count(*) OVER
 FROM (SELECT found.key AS key, found.score AS score 
 FROM (SELECT anon_2.key AS key, anon_2.score AS score 
 FROM (SELECT lexical_first.key AS key, lexical_first.score AS score 
-FROM lexical_first) AS anon_2 UNION SELECT anon_4.key AS key, anon_4.score AS score 
+FROM lexical_first) AS anon_2 UNION SELECT anon_5.key AS key, anon_5.score AS score 
 FROM (SELECT DISTINCT found.key AS key, found.score AS score 
 FROM lexical_second_round JOIN LATERAL (SELECT embedpipe.c1_lexical.key AS key, ((-(embedpipe.c1_lexical.weights <#> (SELECT lexical_query.vector 
 FROM lexical_query))) * 2.2) / CAST((1 + 0.3 + embedpipe.c1_lexical.length * (SELECT lexical_query.slope 
 FROM lexical_query)) AS FLOAT) AS score 
 FROM embedpipe.c1_lexical 
 WHERE embedpipe.c1_lexical.terms && lexical_second_round.heads AND embedpipe.c1_lexical.terms && lexical_second_round.partners) AS found ON true ORDER BY found.score DESC 
- LIMIT 164) AS anon_4) AS found ORDER BY found.score DESC
+ LIMIT 164) AS anon_5) AS found ORDER BY found.score DESC
  FETCH FIRST (100) ROWS WITH TIES) AS lexical_best) AS lexical), 
 nearest AS 
 (SELECT near.key AS key, near.distance AS distance, near.rank AS rank 

@@ -284,7 +284,7 @@ def _phrases(collection: Collection) -> CTE:
     texts = func.unnest(bound, type_=Text()).table_valued("text", name="quoted").render_derived()
     query = func.phraseto_tsquery(language_of(collection), in_place(collection, texts.c.text))
     rows = select(query.label("query"), _terms(collection, texts.c.text).label("terms"))
-    rows = rows.where(func.numnode(query) > 0).limit(literal_column(str(_MOST_PHRASES)))
+    rows = rows.select_from(texts).where(func.numnode(query) > 0).limit(literal_column(str(_MOST_PHRASES)))
     return rows.cte("lexical_phrases").prefix_with("MATERIALIZED")
 
 

@@ -29,7 +29,6 @@ from sqlalchemy import (
     func,
     literal,
     literal_column,
-    or_,
     select,
     true,
     union_all,
@@ -169,20 +168,27 @@ def _indexing(collection: Collection) -> Insert:
 def _parsed(collection: Collection) -> CTE:
     """Return each chunk's length and terms, with those that occur once apart from the rest."""
     chunks = collection.chunks
-    terms = occurrences(collection, collection.embedded_text).correlate(chunks).subquery("terms")
-    found = select(terms, func.count().over().label("terms")).subquery("found")
-    # A long chunk keeps its words and goes without the pieces of its compounds, rather than have too many.
-    kept = or_(found.c.length > 0, found.c.terms <= MOST_TERMS)
-    once, again = and_(kept, found.c.count == 1), found.c.count > 1
+    found = occurrences(collection, collection.embedded_text).subquery("found")
+    of = found.c
     none: ColumnElement[Any] = literal_column("'{}'::integer[]")
-    counted = select(
-        func.coalesce(func.sum(found.c.length), 0).label("length"),
-        func.coalesce(func.array_agg(found.c.term).filter(once), none).label("once"),
-        func.array_agg(found.c.term).filter(again).label("repeated"),
-        func.array_agg(found.c.count).filter(again).label("counts"),
-    ).lateral("counted")
-    rows = select(chunks.c.key, *counted.c).select_from(chunks.join(counted, true()))
-    return rows.where(chunks.c.id == func.any(bindparam("ids"))).cte("parsed").prefix_with("MATERIALIZED")
+    counted = (
+        select(
+            func.coalesce(func.sum(of.length), 0).label("length"),
+            func.coalesce(func.array_agg(of.term).filter(of.length == 1), none).label("words"),
+            func.array_agg(of.term).filter(of.length == 0).label("pieces"),
+            func.array_agg(of.term).filter(of.length > 1).label("repeated"),
+            func.array_agg(of.length).filter(of.length > 1).label("counts"),
+            func.count().label("terms"),
+        )
+        .correlate(chunks)
+        .lateral("counted")
+    )
+    words, each = counted.c.words, counted.c
+    # A long chunk keeps its words and goes without the pieces of its compounds, rather than have too many.
+    once = case((each.terms <= MOST_TERMS, words.op("||")(each.pieces)), else_=words)
+    rows = select(chunks.c.key, each.length, once.label("once"), each.repeated, each.counts)
+    rows = rows.select_from(chunks.join(counted, true())).where(chunks.c.id == func.any(bindparam("ids")))
+    return rows.cte("parsed").prefix_with("MATERIALIZED")
 
 
 def _weights(of: BM25, parsed: CTE, average: CTE) -> ColumnElement[Any]:

@@ -7,10 +7,13 @@ from typing import Any
 from sqlalchemy import (
     ColumnElement,
     Float,
+    FromClause,
     Integer,
     ScalarSelect,
     Select,
     SmallInteger,
+    Subquery,
+    TableValuedAlias,
     Text,
     and_,
     case,
@@ -26,7 +29,6 @@ from sqlalchemy.dialects.postgresql import REGCONFIG
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import Function
-from sqlalchemy.types import TypeEngine
 
 from embedpipe.storage.lexical.query_parser import ASIAN, JOINED, NO_SIGN, SIGNS, WORD
 from embedpipe.storage.tables import BM25, DIMENSIONS, Collection, LexicalTables
@@ -54,8 +56,11 @@ A word has about six of them. Together they then have .3 of the lexical score.
 _LONGEST_WORD = 40
 """Longer words are numbers, addresses and the like, and have no n-grams."""
 
-_MOST_PIECES = 200_000
-"""The characters of a text's pieces that count. A tsvector takes a megabyte."""
+_MOST_TEXT, _MOST_PIECES = 250_000, 200_000
+"""The bytes that a text may have to be taken apart, and the characters of its pieces that count.
+
+One tsvector holds both, and takes a megabyte.
+"""
 
 _MASK = literal_column(str(DIMENSIONS - 1), Integer)
 _BUCKETS = literal_column("63", Integer)
@@ -78,9 +83,12 @@ def language_of(collection: Collection) -> ColumnElement[Any]:
 
 def in_place(collection: Collection, text: ColumnElement[str]) -> ColumnElement[str]:
     """Return a text for phrases: with its compounds taken apart where they stand, and a space between words."""
-    if collection.segmentation > 1:
-        text = _word_pieces(collection, cut(text), true())
-    return _segmented(collection, text)
+    if collection.segmentation == 1:
+        return _spaced(text)
+    whole = evaluated(text)
+    apart = evaluated(_word_pieces(collection, cut(whole.c.text), true()))
+    short = evaluated(cut(apart.c.text))
+    return select(_spaced(short.c.text)).scalar_subquery()
 
 
 def tsvector(collection: Collection, text: ColumnElement[str]) -> ColumnElement[Any]:
@@ -88,13 +96,19 @@ def tsvector(collection: Collection, text: ColumnElement[str]) -> ColumnElement[
     return func.to_tsvector(language_of(collection), in_place(collection, text))
 
 
-def _segmented(collection: Collection, text: ColumnElement[str]) -> ColumnElement[str]:
-    """Return a text with a space between words, for scripts that have none, and in words of over 500 characters.
+def evaluated(text: ColumnElement[str]) -> Subquery:
+    """Return a subquery of one row and the column `text`, which is computed once, however often it is read.
+
+    Written out in each place, a chunk's text would be decompressed, and looked through for long words, as many times.
+    """
+    return select(text.label("text")).offset(0).correlate_except().subquery()
+
+
+def _spaced(text: ColumnElement[str]) -> ColumnElement[str]:
+    """Return a text with a space between words, for scripts that have none.
 
     There, each two neighboring characters make a word, which overlap. A text of ASCII alone stays as it is.
     """
-    if collection.segmentation > 1:
-        text = cut(text)
     runs = func.regexp_replace(text, f"([{ASIAN}]+)", r" \1 ", "g")
     pairs = func.regexp_replace(runs, f"(?<=[{ASIAN}])([{ASIAN}])(?=[{ASIAN}])", r"\1 \1", "g", type_=Text())
     return case((func.octet_length(text) == func.char_length(text), text), else_=pairs)
@@ -130,35 +144,52 @@ def _word_pieces(collection: Collection, *arguments: ColumnElement[Any]) -> Colu
     return _WordPieces("word_pieces", *arguments, packagenames=(collection.schema,), type_=Text())
 
 
-def occurrences(collection: Collection, text: ColumnElement[str]) -> Any:
-    """Select `term`, `count` and `length` for each term of a chunk's text.
+def occurrences(collection: Collection, text: ColumnElement[str]) -> Select[Any]:
+    """Select `term` and `length` for each term of a chunk's text.
 
-    `length` is how often PostgreSQL's parser finds the term, and the chunk's length is the sum of these. A term that is
-    only a piece of compounds has a count of 1 and a length of 0, however many compounds it is in: a chunk does not
-    become longer by being looked at more closely.
+    `length` is how often PostgreSQL's parser finds the term, and the chunk's length is the sum of these. It is 0 for a
+    term that is only a piece of compounds, which counts once, however many compounds it is in: a chunk does not become
+    longer by being looked at more closely.
     """
-    found: Any = _with_ngrams(collection, by_parser(collection, text), ngram=1)
-    if collection.segmentation > 1:
-        pieces = func.left(_word_pieces(collection, cut(text)), literal_column(str(_MOST_PIECES)))
-        found = union_all(found, lexemes(func.to_tsvector(language_of(collection), pieces), piece=1))
-    return _counted(found, Integer())
+    of, whole = language_of(collection), evaluated(text)
+    if collection.segmentation == 1:
+        each = _unnested(func.to_tsvector(of, _spaced(whole.c.text)))
+        source: FromClause = whole.join(each, true())
+    else:
+        short = evaluated(cut(whole.c.text))
+        found = _word_pieces(collection, short.c.text)
+        kept = case((func.octet_length(short.c.text) <= _MOST_TEXT, func.left(found, _MOST_PIECES)), else_="")
+        pieces = select(kept.label("text")).offset(0).correlate(short).lateral()
+        own = func.to_tsvector(of, _spaced(short.c.text))
+        # Stripped of their positions, pieces are told from words. One tsvector takes less time than a union of two.
+        both = own.op("||")(func.strip(func.to_tsvector(of, pieces.c.text)))
+        each = _unnested(case((pieces.c.text == "", own), else_=both))
+        source = short.join(pieces, true()).join(each, true())
+    rows = _with_ngrams(collection, each, source, ngram=1).subquery()
+    return select(rows.c.term, func.sum(rows.c.n, type_=Integer()).label("length")).group_by(rows.c.term)
 
 
-def query_occurrences(collection: Collection, text: ColumnElement[str]) -> Any:
+def query_occurrences(collection: Collection, text: ColumnElement[str]) -> Select[Any]:
     """Select `term` and `count` for each term of a query. What is only a part of a compound counts less."""
-    found: Any = _with_ngrams(collection, by_parser(collection, text), ngram=_NGRAM_WEIGHT)
-    if collection.segmentation > 1:
-        of = language_of(collection)
-        # Materialized, so that both lines come from one call of the function.
-        pieces = select(_word_pieces(collection, cut(text))).cte("lexical_pieces").prefix_with("MATERIALIZED")
-        both = select(pieces.c[0]).scalar_subquery()
+    of = language_of(collection)
+    if collection.segmentation == 1:
+        own = _unnested(func.to_tsvector(of, _spaced(text)))
+        found: Any = _with_ngrams(collection, own, own, ngram=_NGRAM_WEIGHT)
+    else:
+        # Materialized, so that each is computed once.
+        whole = select(cut(text).label("text")).cte("lexical_text").prefix_with("MATERIALIZED")
+        pieces = select(_word_pieces(collection, whole.c.text).label("text"))
+        both = select(pieces.cte("lexical_pieces").prefix_with("MATERIALIZED").c.text).scalar_subquery()
         lines = [func.split_part(both, literal_column("E'\\n'"), literal_column(str(line))) for line in (1, 2)]
+        own = _unnested(func.to_tsvector(of, select(_spaced(whole.c.text)).scalar_subquery()))
         found = union_all(
-            found,
+            _with_ngrams(collection, own, own, ngram=_NGRAM_WEIGHT),
             lexemes(func.to_tsvector(of, lines[0]), piece=1),
             lexemes(func.to_tsvector(of, lines[1]), piece=_PART),
         )
-    return _counted(found, Float())
+    rows = found.subquery()
+    count = func.greatest(func.sum(rows.c.n), func.max(rows.c.least), type_=Float())
+    return select(rows.c.term, count.label("count")).group_by(rows.c.term)
 
 
 def lexemes(vector: ColumnElement[Any], *, piece: float = 0) -> Select[Any]:
@@ -166,45 +197,40 @@ def lexemes(vector: ColumnElement[Any], *, piece: float = 0) -> Select[Any]:
 
     `n` is how often it occurs, and 0 for a piece of a compound. `least` is what it counts if it occurs only as a piece.
     """
-    each = func.unnest(vector).table_valued("lexeme", "positions", "weights", name="lexemes")
+    each = _unnested(vector)
     n = literal_column("0") if piece else func.cardinality(each.c.positions)
     return select(_term_of(each.c.lexeme).label("term"), n.label("n"), literal_column(str(piece)).label("least"))
 
 
-def _with_ngrams(collection: Collection, vector: ColumnElement[Any], *, ngram: float) -> Select[Any]:
-    """Select what `lexemes` does, and the character n-grams of the lexemes if the collection has them.
+def _with_ngrams(collection: Collection, word: TableValuedAlias, source: FromClause, *, ngram: float) -> Any:
+    """Select what `lexemes` does, and the character n-grams of the words if the collection has them.
 
     An n-gram never adds to the length of a chunk. It counts `ngram`, however often it occurs. A space stands before
     and behind each word, and another one before each n-gram, which keeps it apart from the words. Scripts
     without spaces between words have none: their words are pairs of characters.
+
+    Args:
+        collection: Whose words.
+        word: Lexemes, of which those without positions are pieces of compounds, and have no n-grams.
+        source: What they are read from, and they themselves.
+        ngram: What an n-gram counts.
     """
+    none: ColumnElement[int] = literal_column("0")
+    n = func.coalesce(func.cardinality(word.c.positions), none, type_=Integer())
+    whole = select(_term_of(word.c.lexeme).label("term"), n.label("n"), none.label("least"))
     if not weighing(collection).character_ngrams:
-        return lexemes(vector)
-    word = func.unnest(vector).table_valued("lexeme", "positions", "weights", name="lexemes")
+        return whole.select_from(source)
     letters = func.char_length(word.c.lexeme)
     start = func.generate_series(1, letters + 3 - _NGRAM).table_valued("at", name="start").render_derived()
     part = func.substr(func.concat(" ", word.c.lexeme, " "), start.c.at, _NGRAM)
-    none: ColumnElement[int] = literal_column("0")
-    whole = select(
-        _term_of(word.c.lexeme).label("term"),
-        func.cardinality(word.c.positions).label("n"),
-        none.label("least"),
-    )
     parts: Any = select(_term_of(func.concat(" ", part)), none, literal_column(str(ngram)))
-    parts = parts.select_from(start).where(letters.between(3, _LONGEST_WORD))
+    parts = parts.select_from(start).where(letters.between(3, _LONGEST_WORD), word.c.positions.is_not(None))
     each = union_all(whole.correlate(word), parts.correlate(word)).lateral("each")
-    return select(each.c.term, each.c.n, each.c.least).select_from(word.join(each, true()))
+    return select(each.c.term, each.c.n, each.c.least).select_from(source.join(each, true()))
 
 
-def by_parser(collection: Collection, text: ColumnElement[str]) -> ColumnElement[Any]:
-    return func.to_tsvector(language_of(collection), _segmented(collection, text))
-
-
-def _counted(found: Any, type_: TypeEngine[Any]) -> Any:
-    rows = found.subquery()
-    length = func.sum(rows.c.n, type_=Integer())
-    count = func.greatest(length, func.max(rows.c.least), type_=type_)
-    return select(rows.c.term, count.label("count"), length.label("length")).group_by(rows.c.term)
+def _unnested(vector: ColumnElement[Any]) -> TableValuedAlias:
+    return func.unnest(vector).table_valued("lexeme", "positions", "weights", name="lexemes")
 
 
 def weighing(collection: Collection) -> BM25:

@@ -62,6 +62,9 @@ _WESTERN = re.compile(
     "[\x00-\x7f]*(?:(?:(?<=[A-Za-z])[ß-öø-ÿœ]{1,2}|(?<![A-Za-z])[À-ÖØ-Þà-öø-ÿ]|[€£°§©®™«»·½¼¾²³µ±¿¡“”„‘’‚–—…•])"
     "(?![À-ÿ])[\x00-\x7f]*)+"
 )
+_ARABIC_WORD = re.compile(rb"[\xc1-\xda\xe0-\xf2]{2,}")
+_NOT_CP1256 = b"\xe2\xe7\xe8\xea"
+"""Frequent letters of ISO 8859-6, which are French ones in windows-1256."""
 _PRICE = re.compile(rb"(?<=[0-9])\xa4|(?<=[0-9] )\xa4|\xa4(?= ?[0-9])")
 ANSI = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b\n]{0,1000}(?:\x07|\x1b\\)|[ -/]*[0-Z\\^-~])")
 """The escape sequences of terminals: colors, moves of the cursor, links."""
@@ -230,6 +233,8 @@ def _guessed(data: bytes, name: str) -> Parsed:
     codec, certain = _best(found, excerpt[:_MAX_WHOLE])
     if _is_latin_9(excerpt[:_MAX_WHOLE]):
         codec, certain = "iso8859-15", True
+    if _is_iso_arabic(excerpt[:_MAX_WHOLE]):
+        codec, certain = "iso8859-6", True
     text = _strictly(data, codec) if certain else None
     if text is None:
         raise InputError(
@@ -282,6 +287,18 @@ def _is_latin_9(data: bytes) -> bool:
         return False
     text = data.decode("iso8859-15", "replace")
     return _CONTROL.search(text) is None and _WESTERN.fullmatch(text) is not None
+
+
+def _is_iso_arabic(data: bytes) -> bool:
+    """Return whether the text is Arabic in ISO 8859-6, which chardet takes for others.
+
+    It has the article "al-", words of Arabic letters alone, and among them those that windows-1256 has elsewhere.
+    """
+    if b"\xc7\xe4" not in data or _strictly(data, "iso8859-6") is None:
+        return False
+    letters = b"".join(_ARABIC_WORD.findall(data))
+    others = len(data.translate(None, bytes(range(128)))) - len(letters)
+    return len(letters) > 4 * others and 20 * sum(letters.count(byte) for byte in _NOT_CP1256) > len(letters)
 
 
 def _first_wrong(data: bytes) -> int:

@@ -186,3 +186,16 @@ def test_without_chardet_the_message_names_the_extra(monkeypatch: pytest.MonkeyP
 def test_the_guess_takes_steps_as_the_text_grows(unit: bytes) -> None:
     with contextlib.suppress(InputError):  # in steps that grow with the square, this would take hours
         decode(unit * 300_000, "a.txt")
+
+
+@pytest.mark.parametrize("encoding", ["iso8859-6", "cp1256"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "يولد جميع الناس أحرارا متساوين في الكرامة والحقوق",
+        "الشاي الأخضر مفيد للصحة، وقد وهبوا عقلا وضميرا وعليهم أن يعامل بعضهم بعضا بروح الإخاء.\n" * 20,
+    ],
+)
+def test_arabic_is_read_in_both_of_its_encodings(text: str, encoding: str) -> None:
+    document = document_of(text.encode(encoding), name="a.txt")
+    assert (document.text, document.metadata["encoding"]) == (text, encoding)

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import pickle
 from typing import Any
 
 import numpy as np
 import pytest
-from botocore.auth import SigV4Auth
-from botocore.awsrequest import AWSRequest
-from botocore.credentials import Credentials
 
 from bad_provider import Handler, Provider, serving
 from embedpipe.embedding import EmbeddingGenerator, Retry
 from embedpipe.errors import AuthenticationError, ConfigurationError
+
+auth = pytest.importorskip("botocore.auth", reason="botocore holds python-dateutil back, so it is in no other extra")
+awsrequest = pytest.importorskip("botocore.awsrequest")
+credentials_of_aws = pytest.importorskip("botocore.credentials")
 
 ID, SECRET, TOKEN = "AKIDEXAMPLE", "wJalrXUtnFEMI-do-not-show", "session-token-do-not-show"
 TITAN = "bedrock:amazon.titan-embed-text-v2:0"
@@ -41,12 +43,12 @@ def credentials(monkeypatch: pytest.MonkeyPatch) -> None:
 def check_signature(server: Provider, data: bytes) -> None:
     """Sign what came, as AWS does, and compare."""
     sent = server.headers[-1]
-    request = AWSRequest("POST", server.origin + server.paths[-1], data=data)
+    request = awsrequest.AWSRequest("POST", server.origin + server.paths[-1], data=data)
     request.headers["Content-Type"] = sent["content-type"]
     request.headers["X-Amz-Date"] = sent["x-amz-date"]
     request.headers["X-Amz-Security-Token"] = sent["x-amz-security-token"]
     request.context["timestamp"] = sent["x-amz-date"]
-    signer = SigV4Auth(Credentials(ID, SECRET, TOKEN), "bedrock", "eu-west-1")
+    signer = auth.SigV4Auth(credentials_of_aws.Credentials(ID, SECRET, TOKEN), "bedrock", "eu-west-1")
     signature = signer.signature(signer.string_to_sign(request, signer.canonical_request(request)), request)
     assert sent["authorization"].startswith(f"AWS4-HMAC-SHA256 Credential={ID}/")
     assert sent["authorization"].endswith(f"Signature={signature}")
@@ -74,8 +76,6 @@ def check_signature(server: Provider, data: bytes) -> None:
 def test_a_model_gets_signed_requests_that_say_what_the_text_is(
     name: str, path: str, bodies: list[dict[str, Any]], mode: str
 ) -> None:
-    import json
-
     with serving(reply) as server:
         generator = EmbeddingGenerator(name, base_url=server.origin)
         assert generator.spec.dimensions == 1024

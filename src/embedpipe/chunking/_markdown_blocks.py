@@ -98,6 +98,7 @@ class _Scanner:
         self._bare = False  # the innermost item has nothing but its mark
         self._open: Kind | Literal[""] = ""
         self._start = self._end = self._head = 0
+        self._marks_end = 0  # behind the lines of marks only that follow open code: whether they are in it is not known
         self._parts: list[str] = []  # of a paragraph's text
         self._title = ""
         self._header = ""  # the last line of a paragraph, which may turn out to be a table's header
@@ -249,8 +250,11 @@ class _Scanner:
         if not rest or rest.isspace():
             if not matched or (self._open not in ("", "code")):
                 self._leave(depth)
-            if start < end and not self._text[start:end].isspace():
-                self._blocks.append(Block(start, end, "text", nested=True))  # a line of marks only
+            if start < end and not self._text[start:end].isspace():  # a line of marks only
+                if self._open:
+                    self._marks_end = end
+                else:
+                    self._blocks.append(Block(start, end, "text", nested=True))
             return
         if lazy:
             self._end = end
@@ -322,7 +326,9 @@ class _Scanner:
         if self._open:
             title, head = (self._title if self._open == "table" else ""), self._head
             self._blocks.append(Block(self._start, self._end, self._open, 0, title, bool(self._containers), head))
-            self._open, self._parts, self._header, self._head = "", [], "", 0
+            if self._marks_end > self._end:
+                self._blocks.append(Block(self._end, self._marks_end, "text", nested=True))
+            self._open, self._parts, self._header, self._head, self._marks_end = "", [], "", 0, 0
 
 
 def _html_end(body: str, *, tag: bool) -> re.Pattern[str] | None:

@@ -77,10 +77,8 @@ class Outline:
                 self._take(block._replace(end=closing))
                 block = block._replace(start=closing)
             self._take(block)
-        if self._waiting and self.sections:
-            self._append(self._waiting[-1])
-        elif self._waiting:
-            self._begin(self._waiting[0].start, self._waiting[-1].end)
+        if self._waiting:
+            self._end_with_marks()
 
     def joints(self) -> Iterator[Joint]:
         """Yield the joints of all passages, in order."""
@@ -108,6 +106,18 @@ class Outline:
         else:
             self._add(block)
         self._reached = block.end if flows and not self._waiting else -1
+
+    def _end_with_marks(self) -> None:
+        """Join the headings and marks behind the last text to it. Where there is no text, they are a passage."""
+        *before, last = self._waiting
+        if self.sections:
+            self._append(last)
+        else:
+            self._begin(self._waiting[0].start, last.end)
+        if before:  # the last one may be a paragraph with a line of "---" below, too long for one chunk
+            word = _WORD.match(self._text, last.start)
+            joint = Joint([mark.start for mark in before], last.start, word.end() if word else last.start)
+            self.sections[-1].passages[-1].joints.append(joint)
 
     def _begin(self, start: int, end: int) -> Passage:
         if not self._is_below or not self.sections:

@@ -131,6 +131,18 @@ def test_each_line_is_in_one_block(text: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("text", "ends"),
+    [
+        (">       code\n>", [(13, "code"), (14, "text")]),
+        (">       code\n>\n>       more", [(27, "code")]),
+        ("- >     code\n  >\n  >\ntext", [(13, "code"), (21, "text"), (25, "text")]),
+    ],
+)
+def test_lines_of_marks_behind_code_come_in_order(text: str, ends: list[tuple[int, str]]) -> None:
+    assert [(block.end, block.kind) for block in markdown_blocks(text)] == ends
+
+
+@pytest.mark.parametrize(
     ("text", "headings"),
     [
         ("- ```\n  # no\n  ```\n\n# Yes", ["Yes"]),  # a fence on an item's line

@@ -89,6 +89,13 @@ PARTS += ["```py\n# comment\nsteep()\n```", "| a | b |\n|---|---|\n" + "| 1 | 2 
 PARTS += ["1. one\n\n   # Inner\n\n   text.", "<div>\n", "\t code", "[a]: /url", "| a |\n|---|"]
 
 
+@pytest.mark.parametrize("before", ["", "Text.\n\n", "Text.\n\n## Drinks\n\n"])
+def test_a_heading_goes_with_the_beginning_of_a_heading_too_long_for_a_chunk(before: str) -> None:
+    paragraph = "Green tea is steeped at eighty degrees for two minutes, and black tea takes boiling water.\nBlack"
+    chunks = MarkdownChunker(chunk_size=100).chunk(f"{before}# Tea\n\n{paragraph}\n===\n")
+    assert any("# Tea\n\nGreen tea" in chunk.text for chunk in chunks)
+
+
 @given(
     text=st.lists(st.tuples(st.sampled_from(PARTS), st.sampled_from(["\n\n", "\n", "\r\n\r\n"])), max_size=12).map(
         lambda parts: "".join(map("".join, parts))

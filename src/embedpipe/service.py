@@ -115,6 +115,7 @@ class SemanticSearchService:
         documents: Iterable[AnyDocument],
         *,
         context: ContextualHeader | None = None,
+        late_chunking: bool = False,
         prune: bool = False,
         on_progress: Progress | None = None,
     ) -> ProcessingStats:
@@ -131,6 +132,9 @@ class SemanticSearchService:
             context: Writes a sentence or two about each chunk's place in its document, by a chat model. They are
                 embedded and indexed before the chunk's text, and are not stored as text. Pass it at each ingest:
                 without it, documents that come again are embedded again without these headers.
+            late_chunking: Whether the chunks of a document are embedded together, so that each vector depends on the
+                whole document. For local models with mean pooling, models of Jina and voyage-context-3. Pass it at each
+                ingest, as `context`, and ingest again after `reembed`, which embeds chunks by themselves.
             prune: Whether documents that were ingested before and did not come now are removed.
             on_progress: Called after each batch with the report so far.
 
@@ -145,7 +149,7 @@ class SemanticSearchService:
         """
         prune, accumulator = checked_flag("prune", prune), StatsAccumulator(on_progress)
         with span("ingest", to=self.metrics, collection=self.store.name):
-            ingestor = Ingestor(self.generator, self.ingest_settings(context))
+            ingestor = Ingestor(self.generator, self.ingest_settings(context, late_chunking=late_chunking))
             ingestor.ingest(documents, self.store, accumulator, prune=prune)
             after_ingest(self.store, accumulator.stats)
         return accumulator.stats
@@ -155,22 +159,24 @@ class SemanticSearchService:
         documents: Documents,
         *,
         context: ContextualHeader | None = None,
+        late_chunking: bool = False,
         prune: bool = False,
         on_progress: Progress | None = None,
     ) -> ProcessingStats:
         """Do the same as `ingest`, on the running event loop. `documents` may be an async iterable, too."""
         prune, accumulator = checked_flag("prune", prune), StatsAccumulator(on_progress)
         with span("ingest", to=self.metrics, collection=self.store.name):
-            ingestor = Ingestor(self.generator, self.ingest_settings(context))
+            ingestor = Ingestor(self.generator, self.ingest_settings(context, late_chunking=late_chunking))
             await ingestor.aingest(documents, self.async_store, accumulator, prune=prune)
             await aafter_ingest(self.async_store, accumulator.stats)
         return accumulator.stats
 
-    def ingest_settings(self, context: ContextualHeader | None = None) -> IngestSettings:
+    def ingest_settings(
+        self, context: ContextualHeader | None = None, *, late_chunking: bool = False
+    ) -> IngestSettings:
         """Return the settings of an ingest. With headers, chunks are smaller where they are to fit the model."""
-        if context is None:
-            return self.settings
-        return replace(self.settings, chunker=self._chunker, context=context).fitted(self.generator.model)
+        settings = replace(self.settings, context=context, late_chunking=late_chunking)
+        return settings if context is None else replace(settings, chunker=self._chunker).fitted(self.generator.model)
 
     def search(
         self,

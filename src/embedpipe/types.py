@@ -53,6 +53,13 @@ class Document:
     locations: Sequence[Location] = ()
 
 
+class ChunkedText(NamedTuple):
+    """A document's text, and the (start, end) of its chunks in code points, for a model that embeds them together."""
+
+    text: str
+    spans: Sequence[tuple[int, int]]
+
+
 TABLE_HEADER = "table_header"
 """The metadata key of a framework's document that holds the header row of the table that its text goes on with."""
 

@@ -157,6 +157,9 @@ def ingest(
     context_requests: Annotated[
         int | None, typer.Option(min=1, help="The most requests to the chat model. Further documents fail.")
     ] = None,
+    late_chunking: Annotated[
+        bool, typer.Option("--late-chunking", help="Embed the chunks of a document together, each in its context.")
+    ] = False,
     skip_unknown: Annotated[
         bool, typer.Option("--skip-unknown", help="Leave out files below a folder that cannot be read, without error.")
     ] = False,
@@ -207,6 +210,7 @@ def ingest(
             paths,
             options=options,
             context=writer,
+            late_chunking=late_chunking,
             prune=prune,
             skip_unknown=skip_unknown,
             as_json=as_json,

@@ -80,6 +80,7 @@ def ingest_files(
     *,
     options: ReadOptions,
     context: ContextualHeader | None = None,
+    late_chunking: bool = False,
     prune: bool,
     skip_unknown: bool,
     as_json: bool,
@@ -101,7 +102,7 @@ def ingest_files(
             "--prune would remove the documents of files that cannot be read now: "
             + " ".join(map(str, reading.unread.values()))
         )
-    stats = ingest_with_progress(service, documents, context=context, prune=prune)
+    stats = ingest_with_progress(service, documents, context=context, late_chunking=late_chunking, prune=prune)
     _remove_lost_records(service, reading, stats)
     stats.failures = reading.unread | {reading.name_of(name): error for name, error in stats.failures.items()}
     if as_json:
@@ -140,6 +141,7 @@ def ingest_with_progress(
     documents: Sequence[Document] | Reading,
     *,
     context: ContextualHeader | None = None,
+    late_chunking: bool = False,
     prune: bool = False,
 ) -> ProcessingStats:
     """Ingest with a progress bar on stderr."""
@@ -150,7 +152,9 @@ def ingest_with_progress(
             progress.update(task, completed=stats.documents, total=len(documents))
 
         with _ended_at_once_by_a_second_interrupt():
-            return service.ingest(documents, context=context, prune=prune, on_progress=report)
+            return service.ingest(
+                documents, context=context, late_chunking=late_chunking, prune=prune, on_progress=report
+            )
 
 
 @contextmanager

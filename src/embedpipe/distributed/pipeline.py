@@ -66,6 +66,7 @@ def ingest(
     columns: Columns = _COLUMNS,
     workers: Workers | None = None,
     context: ContextualHeader | None = None,
+    late_chunking: bool = False,
     prune: bool = False,
     on_progress: Progress | None = None,
 ) -> ProcessingStats:
@@ -82,6 +83,7 @@ def ingest(
         workers: How many processes do each step. None to fit the cluster.
         context: See `SemanticSearchService.ingest`. Each process that cuts documents has its budget, its concurrency
             and, without `cache`, a folder of headers of its own.
+        late_chunking: See `SemanticSearchService.ingest`.
         prune: Whether documents that did not come are removed at the end. All ids are then held in memory.
         on_progress: Called after each batch with the report so far.
 
@@ -101,7 +103,7 @@ def ingest(
         raise InputError(
             f"documents is a {type(documents).__name__}, no dataset of Ray Data. Make one with from_documents."
         )
-    plan = _plan(ray, service, service.ingest_settings(context), columns.fitted(documents))
+    plan = _plan(ray, service, service.ingest_settings(context, late_chunking=late_chunking), columns.fitted(documents))
     _check_travels(ray, plan)
     remote = isinstance(service.generator.model, RemoteModel)
     resources = ray.cluster_resources()

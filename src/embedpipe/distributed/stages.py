@@ -136,7 +136,10 @@ class EmbedStage(WorkerStage):
         if not isinstance(work, BatchWork) or not work.unembedded:
             return row
         try:
-            work.take(self._generator.attempt(work.texts))
+            generator = self._generator
+            work.take(
+                generator.attempt_late(work.unembedded_documents) if work.is_late else generator.attempt(work.texts)
+            )
             return {"work": pickle.dumps(work)}
         except EmbedPipeError as error:
             return {"work": pickle.dumps(error)}

@@ -20,7 +20,14 @@ from embedpipe.embedding.cache import (
 from embedpipe.embedding.catalogue import recommend
 from embedpipe.embedding.checking import Finding, check_model
 from embedpipe.embedding.cohere import CohereModel
-from embedpipe.embedding.engine import EmbeddingAttempt, EmbeddingBatch, EmbeddingResult, Limiter, RateLimiter
+from embedpipe.embedding.engine import (
+    EmbeddingAttempt,
+    EmbeddingBatch,
+    EmbeddingResult,
+    Limiter,
+    RateLimiter,
+    check_late_chunking,
+)
 from embedpipe.embedding.generator import EmbeddingGenerator, checked_generator
 from embedpipe.embedding.local import LocalModel
 from embedpipe.embedding.openai import OpenAIModel
@@ -55,6 +62,7 @@ __all__ = [
     "VectorCache",
     "WrappedModel",
     "catalogue",
+    "check_late_chunking",
     "check_model",
     "check_published",
     "checked_generator",

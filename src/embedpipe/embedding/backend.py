@@ -53,6 +53,24 @@ class LimitedModel(Protocol):
 
 
 @runtime_checkable
+class LateChunkingModel(Protocol):
+    """A backend on this machine that can embed spans of a document in its context."""
+
+    def embed_document(self, text: str, spans: Sequence[tuple[int, int]]) -> Vectors:
+        """Return (n, d) float32, one row for each span of the text, in order."""
+        ...
+
+
+@runtime_checkable
+class RemoteLateChunkingModel(Protocol):
+    """A backend behind a network that can embed the chunks of a document together."""
+
+    def fetch_document(self, chunks: Sequence[str]) -> EmbeddingResponse: ...
+
+    async def afetch_document(self, chunks: Sequence[str]) -> EmbeddingResponse: ...
+
+
+@runtime_checkable
 class RemoteModel(Protocol):
     """A backend behind a network, such as `OpenAIModel` and `CohereModel`.
 

@@ -104,6 +104,8 @@ def _hosted(
     min_dimensions: int | None = None,
     max_dimensions: int | None = None,
     prompts: tuple[str, str] = ("", ""),
+    source: str = _MTEB,
+    source_date: str = _MTEB_DATE,
 ) -> CatalogueModel:
     """Return a model that its provider runs. `prompts` are those for questions and for documents."""
     return CatalogueModel(
@@ -116,8 +118,8 @@ def _hosted(
         min_dimensions=min_dimensions,
         max_dimensions=max_dimensions,
         price_per_million=price,
-        source=_MTEB if price is None else f"{_MTEB}; the price: {_PRICES[provider]}",
-        source_date=_MTEB_DATE,
+        source=source if price is None else f"{source}; the price: {_PRICES[provider]}",
+        source_date=source_date,
     )
 
 
@@ -161,6 +163,16 @@ CATALOGUE: tuple[CatalogueModel, ...] = (
     _hosted("voyage-4-lite", "voyage", 1024, 32_000, min_dimensions=256, max_dimensions=2048),
     _hosted("voyage-3.5", "voyage", 1024, 32_000, min_dimensions=256, max_dimensions=2048, price=0.06),
     _hosted("voyage-3-large", "voyage", 1024, 32_000, min_dimensions=256, max_dimensions=2048, price=0.18),
+    _hosted(
+        "voyage-context-3",
+        "voyage",
+        1024,
+        32_000,
+        min_dimensions=256,
+        max_dimensions=2048,
+        source="docs.voyageai.com/docs/contextualized-chunk-embeddings",
+        source_date="2026-11-30",
+    ),
     _hosted("gemini-embedding-001", "gemini", 3072, 2048, min_dimensions=128, price=0.15),
     _hosted(
         "gemini-embedding-2",

@@ -26,7 +26,7 @@ from embedpipe.embedding.providers import LangChainEmbeddings, LlamaIndexEmbeddi
 from embedpipe.embedding.roles import ExtraBody
 from embedpipe.errors import ConfigurationError
 from embedpipe.metrics.spans import Observers
-from embedpipe.types import EmbeddingModel, Kind, ModelSpec
+from embedpipe.types import ChunkedText, EmbeddingModel, Kind, ModelSpec
 
 
 class EmbeddingGenerator:
@@ -173,6 +173,20 @@ class EmbeddingGenerator:
     async def aattempt(self, texts: Sequence[str], kind: Kind = "document") -> EmbeddingAttempt:
         """As `attempt`."""
         return await self._engine.aembed(texts, kind, strict=False)
+
+    def attempt_late(self, documents: Sequence[ChunkedText]) -> EmbeddingAttempt:
+        """Embed the chunks of each document in its context (late chunking), as `attempt`.
+
+        Positions in the attempt are those of all chunks, one document after another.
+
+        Raises:
+            ConfigurationError: If the model cannot do that.
+        """
+        return self._engine.embed_late(documents)
+
+    async def aattempt_late(self, documents: Sequence[ChunkedText]) -> EmbeddingAttempt:
+        """As `attempt_late`."""
+        return await self._engine.aembed_late(documents)
 
     def __repr__(self) -> str:
         return f"EmbeddingGenerator({self.model!r})"

@@ -209,7 +209,7 @@ class OpenAIModel(ProviderModel):
         return {**self.roles.get(kind, {}), **self._extra.get(kind, {})}
 
     def _read(self, reply: Any, expected: int) -> EmbeddingResponse:
-        vectors = _vectors(reply.content, expected, self._known_dimensions)
+        vectors = vectors_of(reply.content, expected, self._known_dimensions)
         return EmbeddingResponse(
             vectors=vectors, headers={name.lower(): value for name, value in reply.headers.items()}
         )
@@ -265,7 +265,7 @@ def raw_reply() -> type[Any]:
     return reply
 
 
-def _vectors(body: bytes, expected: int, dimensions: int | None) -> Vectors:
+def vectors_of(body: bytes, expected: int, dimensions: int | None) -> Vectors:
     """Return the reply's vectors in the input's order, with a row of NaN for a text that got no vector."""
     try:
         data = json.loads(body)["data"]

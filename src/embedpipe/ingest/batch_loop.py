@@ -34,6 +34,8 @@ def run_batch(
     while not stopped.is_set():
         if not work.is_planned:
             work.plan(store.known_documents(work.document_ids), preparer)
+        elif work.unembedded and work.is_late:
+            work.take(generator.attempt_late(work.unembedded_documents))
         elif work.unembedded:
             work.take(generator.attempt(work.texts))
         elif (batch := work.to_write()) is None:
@@ -54,6 +56,8 @@ async def arun_batch(
         if not work.is_planned:
             known = await store.known_documents(work.document_ids)
             await in_thread(work.plan, known, preparer)
+        elif work.unembedded and work.is_late:
+            work.take(await generator.aattempt_late(work.unembedded_documents))
         elif work.unembedded:
             work.take(await generator.aattempt(work.texts))
         elif (batch := await in_thread(work.to_write)) is None:

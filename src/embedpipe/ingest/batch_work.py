@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import chain
+from itertools import chain, groupby
 
 import numpy as np
 
@@ -20,7 +20,7 @@ from embedpipe.ingest.source import SourceBatch
 from embedpipe.ingest.stats import ProcessingStats
 from embedpipe.metrics import span
 from embedpipe.storage.write import ChunkRows, DocumentBatch, DocumentRow, Known, Written, select_rows
-from embedpipe.types import Chunk, Document, Vectors
+from embedpipe.types import Chunk, ChunkedText, Document, Vectors
 
 logger = logging.getLogger(__name__)
 
@@ -48,12 +48,19 @@ class BatchWork:
     attempts: int = 0
     is_planned: bool = False
     is_uncertain: bool = False
+    is_late: bool = False
 
     @classmethod
     def of(cls, batch: SourceBatch, preparer: DocumentPreparer) -> BatchWork:
         """Begin a batch. Documents that cannot be stored are failures from here on."""
         stats = ProcessingStats(failures=repetitions(batch))
-        return cls(batch, preparer.rows(batch.documents, stats.failures), preparer.spec.dimensions, stats)
+        return cls(
+            batch,
+            preparer.rows(batch.documents, stats.failures),
+            preparer.spec.dimensions,
+            stats,
+            is_late=preparer.is_late,
+        )
 
     @property
     def document_ids(self) -> list[str]:
@@ -64,6 +71,15 @@ class BatchWork:
     def texts(self) -> list[str]:
         """Return the texts that have to be embedded before the write, in the order that `take` expects."""
         return [chunk.embedded_text for chunk in self.unembedded]
+
+    @property
+    def unembedded_documents(self) -> list[ChunkedText]:
+        """Return the documents whose chunks have to be embedded together, for late chunking. See `texts`."""
+        texts = {row.id: document.text for document, row in self.rows}
+        of = groupby(self.unembedded, lambda chunk: str(chunk.document_id))
+        return [
+            ChunkedText(texts[name], [(chunk.start_index, chunk.end_index) for chunk in chunks]) for name, chunks in of
+        ]
 
     def plan(self, known: Known, preparer: DocumentPreparer) -> None:
         """Prepare the documents that are new or changed, given what the store has of the batch."""
@@ -80,6 +96,9 @@ class BatchWork:
         chunks = chain.from_iterable(made.chunks for made in self.prepared)
         self.missing = {str(chunk.id): chunk for chunk in chunks if chunk.id not in known.chunk_ids}
         self.unembedded = [chunk for name, chunk in self.missing.items() if name not in self.vectors]
+        if self.is_late:  # a document's chunks are embedded together
+            names = {chunk.document_id for chunk in self.unembedded}
+            self.unembedded = [chunk for made in self.prepared if made.row.id in names for chunk in made.chunks]
 
     def take(self, attempt: EmbeddingAttempt) -> None:
         """Take the vectors of `texts`. A document with a text that has none fails; a refused key ends the run."""

@@ -6,6 +6,8 @@ from dataclasses import dataclass, replace
 
 from embedpipe._checks import check_fields
 from embedpipe.chunking import for_model
+from embedpipe.embedding import check_late_chunking
+from embedpipe.errors import ConfigurationError
 from embedpipe.ingest.contextual_header import ContextualHeader
 from embedpipe.ingest.headers import HEADER_TOKENS
 from embedpipe.types import Chunker, EmbeddingModel
@@ -20,6 +22,8 @@ class IngestSettings:
         headers: Whether the document's title and the chunk's headings are embedded and indexed before its text. The
             text that is stored stays as it is.
         context: Writes a header for each chunk by a chat model. None for none.
+        late_chunking: Whether the model embeds the chunks of a document together, each in its context. Headers are then
+            indexed and not embedded.
         clean_text: Whether each chunk's text is cleaned. Its offsets still point into the text that was given.
         batch_documents: How many documents a batch holds at most.
         batch_characters: A batch ends with the document that brings it to this many characters.
@@ -30,6 +34,7 @@ class IngestSettings:
     chunker: Chunker | None
     headers: bool = False
     context: ContextualHeader | None = None
+    late_chunking: bool = False
     clean_text: bool = False
     batch_documents: int = 256
     batch_characters: int = 200_000
@@ -37,12 +42,18 @@ class IngestSettings:
 
     def __post_init__(self) -> None:
         check_fields(self)
+        if self.late_chunking and self.context is not None:
+            raise ConfigurationError(
+                "late_chunking=True and context= both give a chunk the context of its document. Choose one."
+            )
 
     def fitted(self, model: EmbeddingModel) -> IngestSettings:
         """Return the settings with the model's limit, less a header's tokens, in place of `chunk_size="model"`.
 
         With headers of the Batch interface, batches are ten times as large: each waits for a job.
         """
+        if self.late_chunking:
+            check_late_chunking(model)
         reserved = HEADER_TOKENS if self.headers else 0
         settings = self
         if self.context is not None:

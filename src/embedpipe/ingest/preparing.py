@@ -62,6 +62,8 @@ class DocumentPreparer:
         self._recipe = f"{spec.fingerprint} {settings.chunker!r} {settings.clean_text}"
         if settings.headers:
             self._recipe += " headers"
+        if settings.late_chunking:
+            self._recipe += " late"
         if settings.context is not None:
             self._recipe += f" context {settings.context.recipe}"
 
@@ -105,11 +107,24 @@ class DocumentPreparer:
         prepared = []
         for document, row, chunks in cut:
             headed = self._headers.add(document, chunks) if self._headers else chunks
+            identified = _identified(document, headed, self._context(document))
             try:
-                prepared.append(PreparedDocument(row, checked_rows(_identified(document, headed))))
+                prepared.append(PreparedDocument(row, checked_rows(identified)))
             except EmbedPipeError as error:
                 failures[row.id] = about(row.id, error)
         return prepared
+
+    @property
+    def is_late(self) -> bool:
+        """Return whether the chunks of a document are embedded together."""
+        return self._settings.late_chunking
+
+    def _context(self, document: Document) -> str:
+        """Return what vectors depend on beside their texts. With late chunking, this is the whole document.
+
+        The model is part of it: after a change of model the chunks' vectors are those of their texts alone.
+        """
+        return _digest(self.spec.fingerprint, document.text).hex() if self.is_late else ""
 
     def _with_context(
         self,
@@ -260,14 +275,18 @@ def _cleaned(chunks: Sequence[Chunk]) -> list[Chunk]:
     return [chunk for chunk in cleaned if chunk.text]
 
 
-def _identified(document: Document, chunks: Sequence[Chunk]) -> list[Chunk]:
-    """Give each chunk the document's id and metadata, and an id made of document, embedded text and occurrence."""
+def _identified(document: Document, chunks: Sequence[Chunk], context: str) -> list[Chunk]:
+    """Give each chunk the document's id and metadata, and an id made of document, embedded text and occurrence.
+
+    `context` is what the vectors depend on beside that, "" for nothing.
+    """
+    more = [context] if context else []
     occurrences: dict[str, int] = {}
     identified = []
     for chunk in chunks:
         text = chunk.embedded_text
         occurrences[text] = number = occurrences.get(text, 0) + 1
-        name = _digest(document.id, text, str(number)).hex()
+        name = _digest(document.id, text, str(number), *more).hex()
         metadata: Mapping[str, Any] = {**document.metadata, **chunk.metadata} if chunk.metadata else document.metadata
         of_source, (payload, header) = chunk[:4], chunk[7:]
         identified.append(Chunk(*of_source, metadata, document.id, name, payload, header))  # _replace takes longer

@@ -34,8 +34,8 @@ class AsyncBatchProcessor:
     Args:
         model: A model's name, a backend or an `EmbeddingGenerator`. With a generator that has a cache, a second run
             costs nothing.
-        chunker: See `IngestSettings`, also for `headers`, `context`, `clean_text`, `batch_documents` and
-            `batch_characters`.
+        chunker: See `IngestSettings`, also for `headers`, `context`, `late_chunking`, `clean_text`, `batch_documents`
+            and `batch_characters`.
         concurrency: How many batches are under way. None for the number of requests that the model takes, plus two.
         metrics: An observer of `embedpipe.metrics`, or several.
     """
@@ -47,6 +47,7 @@ class AsyncBatchProcessor:
         chunker: Chunker | None = RecursiveChunker(),  # noqa: B008 - frozen
         headers: bool = False,
         context: ContextualHeader | None = None,
+        late_chunking: bool = False,
         clean_text: bool = False,
         concurrency: int | None = None,
         batch_documents: int = 256,
@@ -58,6 +59,7 @@ class AsyncBatchProcessor:
             chunker=chunker,
             headers=headers,
             context=context,
+            late_chunking=late_chunking,
             clean_text=clean_text,
             concurrency=concurrency,
             batch_documents=batch_documents,

@@ -55,7 +55,7 @@ class BatchQueue:
             return probe
         batch = self._waiting.popleft() if self._waiting else next(self._planned, None)
         most = self._item_limit.most
-        while batch is not None and most is not None and len(batch.indices) > most:
+        while batch is not None and most is not None and batch.can_halve and len(batch.indices) > most:
             batch, rest = batch.halves(once=batch.once)
             self._waiting.appendleft(rest)
         return batch
@@ -84,7 +84,7 @@ class BatchQueue:
                 self._end(error)
             return
         missing = batch.missing
-        may_halve = concerns_texts(error) and len(missing.indices) > 1
+        may_halve = concerns_texts(error) and batch.can_halve and len(missing.indices) > 1
         self._refused += concerns_texts(error) and not may_halve
         self._in_vain += batch.once
         # One bad text at the beginning of a batch of n makes log2(n) halves fail in a row before another succeeds.

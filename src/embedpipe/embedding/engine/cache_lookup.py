@@ -30,9 +30,12 @@ class CacheLookup:
         kinds: tuple[Kind, ...] = ("document", "query")
         self._key_makers = {kind: KeyMaker(spec, kind, self._precision) for kind in kinds}
 
-    def look_up(self, request: EmbeddingRequest) -> Sequence[int]:
-        """Fill in the vectors that the cache has, and return the indices of the texts that it does not have."""
-        request.cache_keys = self._key_makers[request.kind].keys(request.texts)
+    def look_up(self, request: EmbeddingRequest, names: Sequence[str] | None = None) -> Sequence[int]:
+        """Fill in the vectors that the cache has, and return the indices of the texts that it does not have.
+
+        `names` stand for the texts, where a vector depends on more than its text.
+        """
+        request.cache_keys = self._key_makers[request.kind].keys(request.texts if names is None else names)
         damaged = 0
         try:
             for start in range(0, len(request.cache_keys), _BLOCK):

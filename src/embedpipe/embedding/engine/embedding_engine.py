@@ -30,6 +30,7 @@ from embedpipe.embedding.engine.batch_queue import BatchQueue, ends_call
 from embedpipe.embedding.engine.batching import BatchPlanner
 from embedpipe.embedding.engine.cache_lookup import CacheLookup
 from embedpipe.embedding.engine.compressing import Compressor, compressed_spec
+from embedpipe.embedding.engine.late import check_late_chunking, late_batches, late_names, late_request
 from embedpipe.embedding.engine.request import EmbeddingRequest
 from embedpipe.embedding.engine.results import EmbeddingAttempt
 from embedpipe.embedding.engine.sending import Sender
@@ -39,7 +40,7 @@ from embedpipe.embedding.vectors import to_unit_length
 from embedpipe.errors import EmbeddingError, InputError
 from embedpipe.metrics.spans import Observers, span
 from embedpipe.text import clean_text
-from embedpipe.types import EmbeddingModel, Kind, ModelSpec
+from embedpipe.types import ChunkedText, EmbeddingModel, Kind, ModelSpec
 
 _FEW_TEXTS, _FEW_CHARACTERS = 16, 4000
 """So much is checked and counted in a fraction of a millisecond: less than the way to a thread and back takes."""
@@ -111,6 +112,38 @@ class EmbeddingEngine:
                 return await run(assemble, queue.request, strict, self._specs[1], self._options.compressor)
             finally:
                 called.details.update(self._labels)
+
+    def embed_late(self, documents: Sequence[ChunkedText]) -> EmbeddingAttempt:
+        """Embed the chunks of each document together. Positions are those of all chunks, one document after another."""
+        with span("embed", to=self._options.metrics, texts=sum(len(each.spans) for each in documents)) as called:
+            try:
+                queue = self._prepare_late(documents)
+                self._send_all(queue)
+                return assemble(queue.request, False, self._specs[1], self._options.compressor)
+            finally:
+                called.details.update(self._labels)
+
+    async def aembed_late(self, documents: Sequence[ChunkedText]) -> EmbeddingAttempt:
+        """As `embed_late`, on the running event loop."""
+        with span("embed", to=self._options.metrics, texts=sum(len(each.spans) for each in documents)) as called:
+            try:
+                queue = await in_thread(self._prepare_late, documents)
+                await self._asend_all(queue, in_thread)
+                return await in_thread(assemble, queue.request, False, self._specs[1], self._options.compressor)
+            finally:
+                called.details.update(self._labels)
+
+    def _prepare_late(self, documents: Sequence[ChunkedText]) -> BatchQueue:
+        """As `_prepare`, for the chunks of documents."""
+        check_late_chunking(self._model)
+        request = late_request(documents, dimensions=self._specs[0].dimensions)
+        missing: Sequence[int] = range(len(request.texts))
+        if self._lookup:
+            with span("embed.cache", texts=len(request.texts), **self._labels) as looked_up:
+                missing = self._lookup.look_up(request, late_names(documents))
+                looked_up.details["hits"] = len(request.texts) - len(missing)
+        batches = late_batches(request, documents, missing, self._model, self._options.limits)
+        return BatchQueue(request, batches, self._item_limit)
 
     def _prepare(self, texts: Sequence[str], kind: Kind, strict: bool) -> BatchQueue:
         """Do everything that comes before the first request."""

@@ -47,7 +47,7 @@ class Sender:
                 if (wait := self.limiter.reserve(sum(missing.token_counts))) > 0.0:
                     time.sleep(wait)
                 batch.attempts = attempt.num
-                self._receive(self._remote.fetch(missing.texts, kind), batch)
+                self._receive(missing.fetch(self._remote, kind), batch)
 
     async def asend(self, batch: TextBatch, kind: Kind) -> None:
         """As `send`, on the running event loop. A local model runs in a thread."""
@@ -61,7 +61,7 @@ class Sender:
                     missing = batch.missing
                     await asyncio.sleep(self.limiter.reserve(sum(missing.token_counts)))
                     batch.attempts = attempt.num
-                    self._receive(await self._remote.afetch(missing.texts, kind), batch)
+                    self._receive(await missing.afetch(self._remote, kind), batch)
 
     def spec(self) -> ModelSpec:
         """Return the model's specification. If the model asks its provider for it, that is retried as any request."""
@@ -76,7 +76,7 @@ class Sender:
         batch.attempts = 1
         spec = self._model.spec
         try:
-            vectors = self._model.embed(batch.texts, kind)
+            vectors = batch.embed(self._model, kind)
         except EmbedPipeError:
             raise
         except Exception as error:  # noqa: BLE001 - raised again; a framework's model raises anything

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from embedpipe.embedding.backend import EmbeddingResponse, RemoteModel
 from embedpipe.embedding.vectors import find_unusable, unusable_rows
 from embedpipe.errors import EmbeddingError
-from embedpipe.types import ModelSpec, Vectors
+from embedpipe.types import EmbeddingModel, Kind, ModelSpec, Vectors
 
 
 @dataclass(slots=True, eq=False)
@@ -63,6 +64,23 @@ class TextBatch:
         """Return the batch in two, neither of them sent."""
         size = len(self.indices)
         return self.select(range(size // 2), once=once), self.select(range(size // 2, size), once=once)
+
+    @property
+    def can_halve(self) -> bool:
+        """Whether the texts may also be sent in two requests."""
+        return True
+
+    def embed(self, model: EmbeddingModel, kind: Kind) -> Vectors:
+        """Have a model on this machine embed the texts."""
+        return model.embed(self.texts, kind)
+
+    def fetch(self, model: RemoteModel, kind: Kind) -> EmbeddingResponse:
+        """Send the texts."""
+        return model.fetch(self.texts, kind)
+
+    async def afetch(self, model: RemoteModel, kind: Kind) -> EmbeddingResponse:
+        """As `fetch`, on the running event loop."""
+        return await model.afetch(self.texts, kind)
 
     @property
     def missing(self) -> TextBatch:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Protocol, get_args
+from typing import TYPE_CHECKING, Any, Protocol, get_args
 
 import numpy as np
 
@@ -23,6 +23,9 @@ from embedpipe.embedding.roles import checked_prompts, with_roles
 from embedpipe.errors import ConfigurationError
 from embedpipe.text import ModelCounter, folder_counter
 from embedpipe.types import Kind, ModelSpec, Vectors
+
+if TYPE_CHECKING:
+    from embedpipe.embedding.local.late import LateEncoder
 
 logger = logging.getLogger(__name__)
 
@@ -84,6 +87,7 @@ class LocalModel:
         }
         self._lock = Lock()
         self._loaded: PerProcess[_Encoder] = PerProcess()
+        self._late: PerProcess[LateEncoder] = PerProcess()
 
     @cached_property
     def folder(self) -> Path:
@@ -118,6 +122,21 @@ class LocalModel:
         prompt = self.spec.query_prompt if kind == "query" else self.spec.document_prompt
         with self._lock:  # tokenizers and sessions are not safe to share between threads
             return self._loaded.get(self._load).encode([prompt + text for text in texts] if prompt else texts)
+
+    def embed_document(self, text: str, spans: Sequence[tuple[int, int]]) -> Vectors:
+        """Return (n, d) float32, one row for each span: the mean of its tokens, as they stand in the whole text.
+
+        A text that is longer than the model's limit is embedded in windows that overlap. PyTorch runs it, whatever the
+        runtime.
+        """
+        with self._lock:
+            return self._late.get(self._late_encoder).encode(text, spans)
+
+    def _late_encoder(self) -> LateEncoder:
+        from embedpipe.embedding.local.late import LateEncoder
+
+        settings = self._settings
+        return LateEncoder(self.folder, self.spec, device=settings["device"], batch_size=settings["batch_size"])
 
     def _load(self) -> _Encoder:
         settings = self._settings

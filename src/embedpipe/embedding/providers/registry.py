@@ -23,7 +23,7 @@ PROVIDERS = Registry(
         "jina": "embedpipe.embedding.jina:JinaModel",
         "mistral": "embedpipe.embedding.mistral:MistralModel",
         "ollama": "embedpipe.embedding.ollama:OllamaModel",
-        "voyage": "embedpipe.embedding.voyage:VoyageModel",
+        "voyage": "embedpipe.embedding.voyage:voyage_model",
         "cohere": "embedpipe.embedding.cohere:CohereModel",
         "local": "embedpipe.embedding.local:LocalModel",
     },

@@ -1,10 +1,10 @@
 """What the context of its document is worth to a chunk: late chunking, titles, and headers written by a rule.
 
-    python benchmarks/chunks_in_context.py [chunking|squad ...] [--size 400] [--window 256]
+    python benchmarks/chunks_in_context.py [chunking|squad ...] [--size 400] [--window 256] [--articles 48] [--questions 800]
 
 Compared with plain chunks, in dense, lexical and hybrid search with k=5:
 
-- late: `ingest(late_chunking=True)`, with windows of all-MiniLM-L6-v2's limit (--window 512 for all that it was made with)
+- late: `ingest(late_chunking=True)`, with windows of all-MiniLM-L6-v2's limit, or of `--window` tokens up to 512
 - title: `headers=True`
 - rule: `ingest(context=ContextualHeader(...))` with a model that is none: each header is the document's title and its
   first sentence, by a rule. It shows what such a header gains without a chat model, and nothing about any chat model.
@@ -41,8 +41,7 @@ from embedpipe.types import SearchMode
 
 DATA = Path(__file__).parents[2] / "shared" / "data"
 MODES: tuple[SearchMode, ...] = ("dense", "lexical", "hybrid")
-QUESTIONS = 800
-WAYS: dict[str, dict[str, Any]] = {"plain": {}, "late": {"late_chunking": True}, "title": {}, "rule": {}}
+WAYS: dict[str, dict[str, Any]] = {"plain": {}, "rule": {}, "late": {"late_chunking": True}, "title": {}}
 
 
 class Rule:
@@ -68,15 +67,21 @@ class Rule:
         yield self.complete(messages)
 
 
-def squad() -> ExcerptSet:
-    """Whole articles, and a sample of the questions that have one gold place in their article."""
+def squad(most: int, asked_most: int) -> ExcerptSet:
+    """A sample of the articles, whole, and of their questions that have one gold place."""
     folder = DATA / "retrieval" / "squad_v11_dev"
     with gzip.open(folder / "articles.jsonl.gz", "rt") as lines:
         articles = [json.loads(line) for line in lines]
+    articles = random.Random(1).sample(articles, min(most, len(articles)))
+    ids = {article["_id"] for article in articles}
     with gzip.open(folder / "spans.jsonl.gz", "rt") as lines:
         asked = [json.loads(line) for line in lines]
-    rows = [(row, row["references"][0]) for row in asked if row["references"][0]["offset"] == "unique"]
-    chosen = random.Random(1).sample(rows, QUESTIONS)
+    rows = [
+        (row, row["references"][0])
+        for row in asked
+        if row["corpus_id"] in ids and row["references"][0]["offset"] == "unique"
+    ]
+    chosen = random.Random(1).sample(rows, min(asked_most, len(rows)))
     return ExcerptSet(
         name="squad",
         documents=[Document(id=a["_id"], text=a["text"], metadata={"title": a["title"]}) for a in articles],
@@ -99,6 +104,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("sets", nargs="*", choices=["chunking", "squad", []], default=["chunking", "squad"])
     parser.add_argument("--size", type=int, default=400)
+    parser.add_argument("--articles", type=int, default=48)
+    parser.add_argument("--questions", type=int, default=800)
     parser.add_argument("--window", type=int, default=256)
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as home:
@@ -107,7 +114,10 @@ def main() -> None:
         try:
             generator = EmbeddingGenerator(model(given.window, Path(home)))
             for name in given.sets:
-                measure(name, squad() if name == "squad" else load_excerpts(DATA / "chunking"), generator, given.size)
+                questions = (
+                    squad(given.articles, given.questions) if name == "squad" else load_excerpts(DATA / "chunking")
+                )
+                measure(name, questions, generator, given.size)
         finally:
             stop_embedded()
 

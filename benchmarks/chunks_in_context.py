@@ -1,6 +1,6 @@
 """What the context of its document is worth to a chunk: late chunking, titles, and headers written by a rule.
 
-    python benchmarks/chunks_in_context.py [chunking|squad ...] [--size 400] [--window 256] [--articles 48] [--questions 800]
+    python benchmarks/chunks_in_context.py [chunking|squad ...] [--size 400] [--window 256] [--articles 48]
 
 Compared with plain chunks, in dense, lexical and hybrid search with k=5:
 
@@ -76,11 +76,8 @@ def squad(most: int, asked_most: int) -> ExcerptSet:
     ids = {article["_id"] for article in articles}
     with gzip.open(folder / "spans.jsonl.gz", "rt") as lines:
         asked = [json.loads(line) for line in lines]
-    rows = [
-        (row, row["references"][0])
-        for row in asked
-        if row["corpus_id"] in ids and row["references"][0]["offset"] == "unique"
-    ]
+    rows = [(row, row["references"][0]) for row in asked if row["corpus_id"] in ids]
+    rows = [(row, gold) for row, gold in rows if gold["offset"] == "unique"]
     chosen = random.Random(1).sample(rows, min(asked_most, len(rows)))
     return ExcerptSet(
         name="squad",

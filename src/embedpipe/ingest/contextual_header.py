@@ -53,7 +53,8 @@ class ContextualHeader:
     is among the report's `failures`, and the others go on. Safe to share between threads and ingests.
 
     Args:
-        llm: An `OpenAIChat`, a LangChain chat model, a LlamaIndex LLM or any `ChatModel`.
+        llm: The name of a chat model ("anthropic:claude-haiku-4-5"), an `OpenAIChat`, a LangChain chat model, a
+            LlamaIndex LLM or any `ChatModel`.
         max_header_tokens: The longest header, in tokens of the embedding model. Longer ones lose their last sentence or
             words.
         max_document_tokens: How much of the document the model is shown with each chunk, estimated at three bytes a

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import pickle
 import re
 import threading
@@ -384,3 +385,22 @@ def test_what_a_job_does_not_answer_fails_and_is_asked_again(database: Database,
 def test_a_job_that_is_not_known_any_more_answers_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     with batch_server.running(_about) as batches:
         assert OpenAIChat("gpt", base_url=batches.base_url).batch_replies("batch_gone") == {}
+
+
+def test_the_command_line_takes_a_model(
+    database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from embedpipe.cli.app import app
+
+    folder = tmp_path / "notes"
+    folder.mkdir()
+    (folder / "tea.txt").write_text("Oolong. " * 200)
+    monkeypatch.setenv("OPENAI_API_KEY", "key")
+    with chat_server.running() as chat:
+        chat.answer = lambda request: "On tea."  # type: ignore[method-assign]
+        words = ["ingest", str(folder), "--context", "gpt", "--context-url", chat.base_url, "--context-requests", "9"]
+        with pytest.raises(SystemExit) as ended:
+            app([*words, "--database", database_url, "--json"])
+    told = json.loads(capsys.readouterr().out)
+    assert (ended.value.code, told["chunks_embedded"]) == (0, len(chat.requests))
+    assert told["context"] == {"requests": len(chat.requests), "tokens": 42 * len(chat.requests)}

@@ -6,17 +6,18 @@ import re
 from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Literal, TypeAlias
 
 from embedpipe.answering.chat import NativeCitation
 from embedpipe.answering.marks import Mark, find_marks, prose
+from embedpipe.answering.values import UnsupportedValue, ValuesOfText, unsupported_values
 from embedpipe.retrieval.context import Passage
 from embedpipe.text import SPACED_LETTER, sentence_spans, words
 from embedpipe.types import Metadata
 
-Status: TypeAlias = Literal["quoted", "paraphrased", "unsupported", "misquoted", "unknown_source"]
+Status: TypeAlias = Literal["quoted", "paraphrased", "unsupported", "unsupported_value", "misquoted", "unknown_source"]
 
 MIN_SUPPORT = 0.5
 """The share of a paraphrase's words that its source must contain."""
@@ -40,6 +41,8 @@ class Citation:
         status: "quoted": the statement, or its quotation, is in the source word for word.
             "paraphrased": nothing is quoted, and the source has at least half of the statement's words.
             "unsupported": nothing is quoted, and the source has fewer of its words.
+            "unsupported_value": it would be one of the first two, but no source of the statement has one of its
+            numbers, units, dates, negations or names. See `values`.
             "misquoted": the quotation is not in the source.
             "unknown_source": there is no source with this number.
         document_id: The source's document.
@@ -51,6 +54,7 @@ class Citation:
         support: The share of the statement's words that the source has, from 0 to 1.
         metadata: The metadata of the chunk in which the quotation begins, such as its page, slide, or sheet and row. If
             nothing was found, those of the source.
+        values: The values of the statement that no source of the statement has, each with the nearest of this source.
     """
 
     source: int
@@ -61,6 +65,7 @@ class Citation:
     end_index: int | None = None
     support: float = 0.0
     metadata: Metadata = field(default_factory=dict)
+    values: tuple[UnsupportedValue, ...] = ()
 
     @property
     def valid(self) -> bool:
@@ -98,10 +103,14 @@ def checked_statements(
             text=text,
             start=start,
             end=end,
-            citations=tuple(
-                citation
-                for number in numbers
-                for citation in _checked(text, number, checked, [each for each in native if start <= each.at < end])
+            citations=_with_checked_values(
+                text,
+                [
+                    citation
+                    for number in numbers
+                    for citation in _checked(text, number, checked, [each for each in native if start <= each.at < end])
+                ],
+                checked,
             ),
         )
         for text, start, end, numbers in _cited_sentences(answer, len(sources))
@@ -121,6 +130,14 @@ class _Source:
     @cached_property
     def plain(self) -> _PlainText:
         return _PlainText(self.passage.text)
+
+    @cached_property
+    def values(self) -> ValuesOfText:
+        chunks = [result.chunk for result in self.passage.results]
+        headers = dict.fromkeys(
+            [*(chunk.header or "" for chunk in chunks), str(self.passage.metadata.get("title", ""))]
+        )
+        return ValuesOfText(self.passage.text, also="\n".join(headers))
 
     @cached_property
     def sentences(self) -> list[tuple[tuple[int, int], frozenset[str]]]:
@@ -193,6 +210,38 @@ def _native_place(native: NativeCitation, source: _Source) -> tuple[int, int] | 
     said = text[first : max(native.end, 0)]
     start = first + said.find(cited) if said.strip() == cited else text.find(cited)
     return (start, start + len(cited)) if start >= 0 else source.plain.find(cited)
+
+
+def _with_checked_values(text: str, citations: Sequence[Citation], sources: Sequence[_Source]) -> tuple[Citation, ...]:
+    """Return a statement's citations, those that are valid with the values that none of its sources has."""
+    if not any(citation.valid for citation in citations):
+        return tuple(citations)
+    statement = ValuesOfText(text)
+    unsupported = {
+        number: {
+            (value.start, value.kind): value for value in unsupported_values(statement, sources[number - 1].values)
+        }
+        for number in {citation.source for citation in citations if citation.status != "unknown_source"}
+    }
+    nowhere = sorted(set.intersection(*(set(values) for values in unsupported.values())))
+    return tuple(
+        _with_values(citation, [unsupported[citation.source][key] for key in nowhere], sources[citation.source - 1])
+        if nowhere and citation.valid
+        else citation
+        for citation in citations
+    )
+
+
+def _with_values(citation: Citation, values: Sequence[UnsupportedValue], source: _Source) -> Citation:
+    """Return the citation with its unsupported values, the nearest of the source by their places in the document."""
+    placed = []
+    for value in values:
+        if value.nearest_start is None or value.nearest_end is None:
+            placed.append(value)
+        else:
+            start, end = source.passage.place(value.nearest_start, value.nearest_end)
+            placed.append(replace(value, nearest_start=start, nearest_end=end))
+    return replace(citation, status="unsupported_value", values=tuple(placed))
 
 
 def _check(statement: str, number: int, sources: Sequence[_Source]) -> Citation:

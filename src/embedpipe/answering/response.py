@@ -15,6 +15,7 @@ _MARKS = {
     "quoted": "&#10003;",
     "paraphrased": "&#8776;",
     "unsupported": "&#10007; not in the source",
+    "unsupported_value": "&#10007; a value is not in the source",
     "misquoted": "&#10007; not quoted from the source",
     "unknown_source": "&#10007; no such source",
 }
@@ -103,7 +104,8 @@ def _html(response: RAGResponse) -> Iterator[str]:
 
 def _mark(citation: Citation) -> str:
     place = "" if citation.start_index is None else f"{citation.start_index}:{citation.end_index}"
-    return f'<sup title="{escape(place)}">[{citation.source}] {_MARKS[citation.status]}</sup>'
+    values = "".join(f": {escape(str(value))}" for value in citation.values)
+    return f'<sup title="{escape(place)}">[{citation.source}] {_MARKS[citation.status]}{values}</sup>'
 
 
 def _footer(response: RAGResponse) -> str:

@@ -39,6 +39,7 @@ _STATUS = {
     "quoted": ("✓ quoted", "green"),
     "paraphrased": ("≈ paraphrased", "green"),
     "unsupported": ("✗ not in the source", "red"),
+    "unsupported_value": ("✗ unsupported value", "red"),
     "misquoted": ("✗ misquoted", "red"),
     "unknown_source": ("✗ no such source", "red"),
 }
@@ -167,6 +168,7 @@ def _citation_line(citation: Citation) -> Text:
     words, style = _STATUS[citation.status]
     line = Text(f"  [{citation.source}] ")
     line.append(words, style=style)
+    line.append("".join(f" {value}" for value in citation.values))
     if citation.start_index is not None:
         line.append(
             f"  {citation.document_id or ''} [{citation.start_index}:{citation.end_index}]{_place(citation.metadata)}  "

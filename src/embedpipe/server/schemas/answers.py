@@ -36,6 +36,10 @@ class AnswerRequest(RequestModel):
 class AnswerResponse(ResponseModel):
     """The answer, its statements with their checked citations, and its numbered sources.
 
+    Each citation has a `status`. With "unsupported_value", `values` has the numbers, units, dates, negations and names
+    that no source of the statement has: their `kind`, `text`, `start` and `end` in the statement, and the `nearest` of
+    the source with its place in the document.
+
     `model` is null if the answer quotes sentences from the sources. `left_out` has the ids of chunks without room in
     the context.
     """

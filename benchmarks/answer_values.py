@@ -509,4 +509,4 @@ if __name__ == "__main__":
     given = [argument for argument in sys.argv[1:] if not argument.startswith("--")]
     kind = sys.argv[sys.argv.index("--errors") + 1] if "--errors" in sys.argv else None
     given = [argument for argument in given if argument != kind]
-    main(given[0] if given else "report", int(given[1]) if len(given) > 1 else 20_000, kind)
+    main(given[0] if given else "report", int(given[1]) if len(given) > 1 else 10_000, kind)

@@ -68,11 +68,16 @@ def pdf_of_streams(streams: list[bytes], *, filters: str) -> bytes:
         objects.append(page % (font, number + 1))
         head = b"<</Length %d/Filter[%s]>>stream\n" % (len(stream), filters.encode())
         objects.append(head + stream + b"\nendstream")
-    data, places = b"%PDF-1.4\n", []
+    return pdf_of_objects(objects)
+
+
+def pdf_of_objects(objects: Sequence[bytes]) -> bytes:
+    """Return a PDF of these objects. The first one is its catalog."""
+    data, places = bytearray(b"%PDF-1.4\n"), []
     for number, content in enumerate(objects, 1):
         places.append(len(data))
         data += b"%d 0 obj\n%s\nendobj\n" % (number, content)
     table = b"".join(b"%010d 00000 n \n" % place for place in places)
     size = len(objects) + 1
     end = b"xref\n0 %d\n0000000000 65535 f \n%strailer<</Size %d/Root 1 0 R>>\nstartxref\n%d\n%%%%EOF"
-    return data + end % (size, table, size, len(data))
+    return bytes(data) + end % (size, table, size, len(data))

@@ -17,13 +17,17 @@ from pathlib import Path
 import pytest
 
 from embedpipe.errors import ConfigurationError, InputError
-from embedpipe.files import _parsing, document_of, read_document
+from embedpipe.files import _formats, _parsing, document_of, read_document
+from hostile_files import KINDS
+from minimal_files import INTACT, archive
 from office import part, pdf, pdf_of_streams, with_part, word
 from soaking import SOAK, scaled
 
 WORD = "word/document.xml"
 MEMORY_MB = 256
 """What a parser may take here: bombs end sooner."""
+
+SIZES = scaled([100_000], [1_000_000, 10_000_000])
 
 
 @pytest.fixture(autouse=True)
@@ -110,6 +114,69 @@ def test_html_takes_linear_time(piece: str, around: tuple[str, str]) -> None:
 )
 def test_numbers_that_are_none_cost_no_text(markup: str) -> None:
     assert "first" in document_of(f"<html><body>{markup}</body></html>".encode(), name="page.html").text
+
+
+@pytest.mark.parametrize("suffix", KINDS)
+@pytest.mark.parametrize("size", SIZES)
+def test_what_no_program_writes_ends_in_text_or_in_an_error(suffix: str, size: int) -> None:
+    """Nothing takes as long as the limit: the child would be killed, and the error would say so."""
+    outcomes = {}
+    for kind, written in KINDS[suffix].items():
+        try:
+            outcomes[kind] = document_of(written(size), name=f"a.{suffix}").metadata["name"]
+        except InputError as error:
+            outcomes[kind] = str(error)
+    assert {kind: outcome for kind, outcome in outcomes.items() if not outcome.startswith(f"a.{suffix}")} == {}
+    assert {kind: outcome for kind, outcome in outcomes.items() if "was not read within" in outcome} == {}
+
+
+def test_each_parser_has_its_hostile_files() -> None:
+    parsers = {_formats._OWN[suffix] for suffix in KINDS if suffix in _formats._OWN}
+    assert parsers == set(_formats._OWN.values())
+
+
+@pytest.mark.parametrize("suffix", _formats._OWN)
+def test_a_damaged_file_is_read_or_named(suffix: str, chance: random.Random) -> None:
+    intact = INTACT[suffix]
+    assert document_of(intact, name=f"a.{suffix}").text
+    for _ in range(scaled(25, 2000)):
+        try:
+            outcome = document_of(damaged(intact, chance), name=f"a.{suffix}").metadata["name"]
+        except InputError as error:
+            outcome = str(error)
+        assert outcome.startswith(f"a.{suffix}")
+
+
+def damaged(data: bytes, chance: random.Random) -> bytes:
+    """Return the file with damage of some kind. In archives, mostly a part is damaged, and its checksum is right."""
+    if not data.startswith(b"PK") or chance.random() < 0.2:
+        return _damaged(data, chance)
+    with zipfile.ZipFile(BytesIO(data)) as opened:
+        parts = {name: opened.read(name) for name in opened.namelist()}
+    one, other = chance.choices(list(parts), k=2)
+    if chance.random() < 0.2:
+        parts[one], parts[other] = parts[other], parts[one]
+    else:
+        parts[one] = _damaged(parts[one], chance)
+    return archive(parts)
+
+
+def _damaged(data: bytes, chance: random.Random) -> bytes:
+    changed = bytearray(data)
+    start, end = sorted(chance.choices(range(len(data) + 1), k=2))
+    kind = chance.choice(("bits", "cut", "left out", "repeated", "written over"))
+    if kind == "bits":
+        for place in chance.choices(range(len(data)), k=chance.randint(1, 20)) if data else ():
+            changed[place] ^= 1 << chance.randrange(8)
+    elif kind == "cut":
+        del changed[start:]
+    elif kind == "left out":
+        del changed[start:end]
+    elif kind == "repeated":
+        changed[start:start] = data[start:end] * chance.choice((1, 1, 50))
+    else:
+        changed[start : start + 8] = chance.randbytes(8)
+    return bytes(changed) or b"x"
 
 
 def inflating(unit: bytes, size: int, times: int) -> bytes:

@@ -16,6 +16,14 @@ from embedpipe.text import front_matter_end
 _LONGEST = 64 * 2**10
 """Longer front matter is text, in code points. YAML takes seconds for more."""
 
+_DEEPEST = 100
+"""How deep front matter may nest its fields, and of how many names a key of TOML may be made. tomllib takes quadratic
+time and memory for the names."""
+
+_MAX_BITS = 1024
+"""Of how many bits a whole number may be. YAML reads "59:59:59" as one, of any size."""
+
+_DOTTED = re.compile(rf"(?<![\w.\"'-])(?:[\w\"'-]++[ \t]*+\.[ \t]*+){{{_DEEPEST}}}")
 _REFUSED = re.compile("[\x00\ud800-\udfff]")
 _OF_FILE = ("name", "suffix", "encoding", "encoding_confidence", "left_out")
 
@@ -35,7 +43,10 @@ def parse(data: bytes, name: str, options: ReadOptions) -> Parsed:
     matter = decoded.text[:end].strip().removeprefix("\ufeff")
     body, left_out = decoded.text[end:], list(decoded.left_out)
     try:
-        fields = _toml(matter) if matter.startswith("+++") else _yaml(matter)
+        found = _toml(matter) if matter.startswith("+++") else _yaml(matter)
+        fields = found and {
+            f"front_matter_{key}" if key in _OF_FILE else _plain(key): _plain(value) for key, value in found.items()
+        }
     except ImportError:
         fields = {}
         left_out.append("front matter, which needs PyYAML (pip install 'embedpipe[files]')")
@@ -44,17 +55,16 @@ def parse(data: bytes, name: str, options: ReadOptions) -> Parsed:
         return Parsed(decoded.text, decoded.metadata, decoded.locations, left_out)
     if fields is None:
         return decoded
-    metadata = {
-        f"front_matter_{key}" if key in _OF_FILE else _plain(key): _plain(value) for key, value in fields.items()
-    }
-    return Parsed(body, {**metadata, **decoded.metadata}, decoded.locations, left_out)
+    return Parsed(body, {**fields, **decoded.metadata}, decoded.locations, left_out)
 
 
 class _BrokenError(Exception):
-    """Front matter that is no YAML or TOML, or holds aliases."""
+    """Front matter that is no YAML or TOML, holds aliases, or what metadata cannot hold."""
 
 
 def _toml(matter: str) -> Mapping[str, Any]:
+    if _DOTTED.search(matter):
+        raise _BrokenError
     try:
         return tomllib.loads(matter[3:-3])
     except (tomllib.TOMLDecodeError, RecursionError) as error:
@@ -79,14 +89,16 @@ def _yaml(matter: str) -> Mapping[str, Any] | None:
     return {str(key): value for key, value in fields.items()} if isinstance(fields, dict) else None
 
 
-def _plain(value: Any) -> Any:
+def _plain(value: Any, depth: int = 0) -> Any:
     """Return the value as JSON has it. Dates become ISO 8601."""
+    if depth > _DEEPEST or (isinstance(value, int) and value.bit_length() > _MAX_BITS):
+        raise _BrokenError
     if isinstance(value, (date, datetime, time)):
         return value.isoformat()
     if isinstance(value, Mapping):
-        return {_plain(str(key)): _plain(each) for key, each in value.items()}
+        return {_plain(str(key)): _plain(each, depth + 1) for key, each in value.items()}
     if isinstance(value, (list, tuple, set)):
-        return [_plain(each) for each in value]
+        return [_plain(each, depth + 1) for each in value]
     if isinstance(value, str):
         return _REFUSED.sub("\ufffd", value)  # escapes such as "\0" make what no database takes
     if value is None or isinstance(value, (bool, int)) or (isinstance(value, float) and math.isfinite(value)):

@@ -63,7 +63,7 @@ def _cell(cell: Any, language: str) -> Iterator[str]:
     """Yield the blocks of a cell: its source, then its outputs."""
     source = _joined(cell.get("source", cell.get("input", ""))).strip("\n")
     if cell["cell_type"] != "code":
-        yield f"{'#' * int(cell.get('level', 1))} {source}" if cell["cell_type"] == "heading" else source
+        yield f"{'#' * min(int(cell.get('level', 1)), 6)} {source}" if cell["cell_type"] == "heading" else source
         return
     if source.strip():
         magic = _MAGIC.match(source)

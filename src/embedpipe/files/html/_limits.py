@@ -1,7 +1,7 @@
-"""Refuse pages for which an HTML5 parser takes quadratic time: deep nesting, and elements with very many attributes.
+"""Spare the parser what it takes quadratic time for: deep nesting, very many attributes, very long lists of choices.
 
 HTML5 says that a parser looks through the open elements at most tags, and compares a new attribute with all others of
-its element. 400 KB of `<ul><li>` took Lexbor 74 s.
+its element. 400 KB of `<ul><li>` took Lexbor 74 s. For each option of a list, it looks through all options before.
 """
 
 from __future__ import annotations
@@ -12,6 +12,9 @@ MAX_DEPTH = 512
 """How deep elements may be nested, as in Chrome."""
 
 MAX_ATTRIBUTES = 1000
+
+MAX_OPTIONS = 1000
+"""How many options of a list are read, and how many of the further ones that are selected."""
 
 _SMALL = 20_000
 """Pages up to this length are fast in any case."""
@@ -29,17 +32,31 @@ _CLOSED_BY_OTHERS = frozenset(
 _RAW = frozenset("script style textarea title xmp iframe noembed noframes".split())  # noqa: SIM905
 
 
-def check_nesting(source: str) -> None:
-    """Raise RecursionError if more than `MAX_DEPTH` elements are open at once, or one has too many attributes."""
+def within_limits(source: str) -> str:
+    """Return the page without the options of a list beyond `MAX_OPTIONS`. Their words stay beside the others, unread.
+
+    Raises:
+        RecursionError: If more than `MAX_DEPTH` elements are open at once, or one has too many attributes.
+    """
     if len(source) <= _SMALL:
-        return
+        return source
     open_elements: dict[str, int] = {}
-    depth = place = 0
+    pieces: list[str] = []
+    depth = place = written = options = 0
     while (found := _TAG.search(source, place)) is not None:
         name = (found[3] or "").lower()
         place = _end(source, found.end(), is_comment=bool(found[1]), is_raw=not found[2] and name in _RAW, name=name)
         if place < 0:
-            return
+            break
+        if name == "select":
+            options = 0
+        elif name == "option" and not found[2] and open_elements.get("select"):
+            is_selected = "selected" in source[found.end() : place].lower()
+            options += 1
+            if options > MAX_OPTIONS and not (is_selected and options <= 2 * MAX_OPTIONS):
+                options -= 1
+                pieces += (source[written : found.start()], "<hr>")  # it ends the option before
+                written = place + source.startswith(">", place)
         if found[2] and open_elements.get(name):
             open_elements[name] -= 1
             depth -= 1
@@ -48,6 +65,7 @@ def check_nesting(source: str) -> None:
             depth += 1
             if depth > MAX_DEPTH:
                 raise RecursionError
+    return "".join([*pieces, source[written:]]) if pieces else source
 
 
 def _end(source: str, place: int, *, is_comment: bool, is_raw: bool, name: str) -> int:

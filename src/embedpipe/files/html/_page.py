@@ -13,7 +13,7 @@ from embedpipe._optional import require
 from embedpipe.errors import InputError
 from embedpipe.files._decoding import codec_of, decode, refuse_other_formats
 from embedpipe.files.html._formulas import linear
-from embedpipe.files.html._limits import check_nesting
+from embedpipe.files.html._limits import within_limits
 from embedpipe.files.html._writer import ATTRIBUTED, MarkdownWriter
 from embedpipe.files.parsed import Parsed, ReadOptions
 
@@ -132,9 +132,8 @@ def _tree(source: str) -> Any:
     lexbor = require("selectolax.lexbor", extra="files")
     if _XML.match(source):
         source = _EMPTY_ELEMENT.sub(r"<\1\2></\1>", _without_cdata(source))
-    check_nesting(source)
     try:
-        return lexbor.LexborHTMLParser(source.encode("utf-8", "replace"))
+        return lexbor.LexborHTMLParser(within_limits(source).encode("utf-8", "replace"))
     except lexbor.SelectolaxError as error:
         raise MemoryError from error
 

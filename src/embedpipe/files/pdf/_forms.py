@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import re
+import time
 from typing import Any
 
 from embedpipe.files.pdf._page import Edit, PageText
@@ -20,9 +21,10 @@ _KINDS = {1: "Btn", 2: "Btn", 3: "Btn", 4: "Ch", 5: "Ch", 6: "Tx"}
 _INDEX = re.compile(r"\[\d+\]")
 _LABEL_WIDTH, _LABEL_HEIGHT, _BOX_LABEL_WIDTH = 250.0, 12.0, 40.0
 """How far a label may be from its field, and from its check box, in points."""
-_ASKED, _LOOKUPS, _OPTIONS = 10_000, 10**8, 10**5
+_ASKED, _SECONDS, _LOOKUPS, _OPTIONS = 10_000, 5, 10**8, 10**5
 """In a document: how often PDFium is asked for a field's values, which takes it longer the more fields there are. How
-many characters are looked at to find labels. How many options are looked at to find the chosen ones."""
+many seconds all fields may take: of 9,000 fields within each other, each question takes PDFium 12 ms. How many
+characters are looked at to find labels. How many options are looked at to find the chosen ones."""
 _SIGNATURE = re.compile(rb"/ByteRange\b")
 _SIGNED, _SIGNATURE_BYTES = 100, 2**18
 """How many signatures are read, and how far the parts of one may be apart."""
@@ -42,7 +44,8 @@ class Forms:
     def __init__(self, document: Any, raw: Any) -> None:
         self._raw = raw
         self._lookups, self._options = _LOOKUPS, _OPTIONS
-        self.fields = self.asked = 0
+        self.fields = self._asked = 0
+        self._spent = 0.0
         # Not `document.init_forms()`: PDFium would then draw each field of a page, which a hundred lists of a hundred
         # options make take minutes.
         self._config, self._form = raw.FPDF_FORMFILLINFO(version=2), None
@@ -58,7 +61,7 @@ class Forms:
     @property
     def left_out(self) -> list[str]:
         """What the text may leave out."""
-        return [f"form fields: there are {self.fields}"] if self.asked > _ASKED else []
+        return [f"form fields: there are {self.fields}"] if self._is_exhausted else []
 
     def edits(self, page: PageText) -> tuple[list[Edit], list[str]]:
         """Return what to add within the page's text, and the lines to add behind it."""
@@ -70,7 +73,9 @@ class Forms:
             kind = raw.FPDFAnnot_GetSubtype(annotation)
             if kind == raw.FPDF_ANNOT_WIDGET and self._form:
                 self.fields += 1
+                begun = time.process_time()
                 edit, line = self._field(annotation, page)
+                self._spent += time.process_time() - begun
                 edits += [edit] if edit else []
                 lines += [line] if line else []
             elif kind not in _WITHOUT_WORDS and not raw.FPDFAnnot_GetFlags(annotation) & _HIDDEN:
@@ -89,9 +94,9 @@ class Forms:
             return (None, "") if flags & _PUSH_BUTTON else self._box(widget, page, is_radio=bool(flags & _RADIO))
         value = ""
         if kind == "Tx" and not flags & _PASSWORD:
-            value = self._entry(widget, b"V") or self._asked(self._raw.FPDFAnnot_GetFormFieldValue, widget)
+            value = self._entry(widget, b"V") or self._answer(self._raw.FPDFAnnot_GetFormFieldValue, widget)
         elif kind == "Ch":
-            value = self._chosen(widget) or self._asked(self._raw.FPDFAnnot_GetFormFieldValue, widget)
+            value = self._chosen(widget) or self._answer(self._raw.FPDFAnnot_GetFormFieldValue, widget)
         if not value:
             return None, ""
         at_label = self._beside(widget, page, value)
@@ -116,8 +121,7 @@ class Forms:
         # One of several boxes has its flags from their field, and no name of its own.
         if kind and (raw.FPDFAnnot_GetNumberValue(widget, b"Ff", number) or self._entry(widget, b"T")):
             return kind, int(number.value)
-        self.asked += 1
-        if self.asked > _ASKED:
+        if not self._may_ask():
             return "", 0
         kind = _KINDS.get(raw.FPDFAnnot_GetFormFieldType(self._form, widget), "")
         return kind, raw.FPDFAnnot_GetFormFieldFlags(self._form, widget) if kind else 0
@@ -125,14 +129,21 @@ class Forms:
     def _entry(self, widget: Any, key: bytes) -> str:
         return _words(self._raw.FPDFAnnot_GetStringValue, widget, key)
 
-    def _asked(self, get: Any, widget: Any) -> str:
-        self.asked += 1
-        return _words(get, self._form, widget) if self.asked <= _ASKED else ""
+    @property
+    def _is_exhausted(self) -> bool:
+        return self._asked > _ASKED or self._spent > _SECONDS
+
+    def _may_ask(self) -> bool:
+        """Count a question to PDFium. Return whether it may be asked."""
+        self._asked += 1
+        return not self._is_exhausted
+
+    def _answer(self, get: Any, widget: Any) -> str:
+        return _words(get, self._form, widget) if self._may_ask() else ""
 
     def _chosen(self, widget: Any) -> str:
         raw, form = self._raw, self._form
-        self.asked += 1
-        count = raw.FPDFAnnot_GetOptionCount(form, widget) if self.asked <= _ASKED else 0
+        count = raw.FPDFAnnot_GetOptionCount(form, widget) if self._may_ask() else 0
         self._options -= max(0, count)
         if self._options < 0:
             return self._entry(widget, b"V")
@@ -142,8 +153,8 @@ class Forms:
     def _name(self, widget: Any) -> str:
         """Return the name that a field shows, or else the last part of its own, such as "city" of "form.city[0]"."""
         name = self._entry(widget, b"TU") or self._entry(widget, b"T")
-        name = name or self._asked(self._raw.FPDFAnnot_GetFormFieldAlternateName, widget)
-        name = name or self._asked(self._raw.FPDFAnnot_GetFormFieldName, widget).rpartition(".")[2]
+        name = name or self._answer(self._raw.FPDFAnnot_GetFormFieldAlternateName, widget)
+        name = name or self._answer(self._raw.FPDFAnnot_GetFormFieldName, widget).rpartition(".")[2]
         return _INDEX.sub("", name)
 
     def _beside(self, widget: Any, page: PageText, words: str, *, is_box: bool = False) -> Edit | None:

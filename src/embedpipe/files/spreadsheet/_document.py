@@ -21,6 +21,7 @@ from embedpipe.files._decoding import printable
 from embedpipe.files._not_read import OLE
 from embedpipe.files._office import refusal
 from embedpipe.files.parsed import Parsed, ReadOptions
+from embedpipe.files.spreadsheet._container import has_loop
 from embedpipe.files.spreadsheet._tables import tables
 from embedpipe.files.spreadsheet._workbook import MAX_BYTES, SheetDetails, Workbook
 from embedpipe.types import Location
@@ -40,6 +41,8 @@ def parse(data: bytes, name: str, options: ReadOptions) -> Parsed:
     """
     calamine = require("python_calamine", extra="files")
     _check_size(data, name)
+    if data.startswith(OLE) and has_loop(data):
+        raise InputError(f"{name} is broken: its parts form a loop. Save it anew as .xlsx or .csv.")
     details = Workbook(data, name) if PurePath(name).suffix.lower() in _WITH_XML and not data.startswith(OLE) else None
     try:
         book = calamine.load_workbook(io.BytesIO(data))

@@ -16,9 +16,12 @@ from embedpipe.files.xml._prose import is_prose, prose
 from embedpipe.types import Location
 
 MAX_BYTES = 32 * 2**20
+MAX_ATTRIBUTES = 1000
+"""How many attributes an element may have. lxml looks through all of them for each value."""
 
 _DECLARATION = re.compile(r"<\?xml[^>]*\?>")
 _ENTITY = re.compile(r"&([A-Za-z][A-Za-z0-9]{1,30};)")
+_CROWDED = f"boolean(/descendant-or-self::*[count(@*) > {MAX_ATTRIBUTES}])"
 _OF_XML = frozenset(("amp;", "lt;", "gt;", "quot;", "apos;"))
 _XHTML = "{http://www.w3.org/1999/xhtml}html"
 _LANGUAGE = "{http://www.w3.org/XML/1998/namespace}lang"
@@ -36,7 +39,7 @@ def parse(data: bytes, name: str, options: ReadOptions) -> Parsed:
     Entities are not fetched. Those that the file itself defines count, up to the parser's limit.
 
     Raises:
-        InputError: If the file is broken, or over 32 MB.
+        InputError: If the file is broken, over 32 MB, or has an element with over 1,000 attributes.
         RecursionError: If its elements are nested over 256 deep.
     """
     if len(data) > MAX_BYTES:
@@ -51,6 +54,10 @@ def parse(data: bytes, name: str, options: ReadOptions) -> Parsed:
         raise InputError(
             f"{name} is broken XML ({error}). Repair it (xmllint --recover does), or save its text as .txt."
         ) from error
+    if root.xpath(_CROWDED):
+        raise InputError(
+            f"{name} has an element with more than {MAX_ATTRIBUTES} attributes. Write elements within it instead."
+        )
     found = _read(root, text)
     return Parsed(
         found.text, {**source.metadata, **found.metadata}, found.locations, [*source.left_out, *found.left_out]

@@ -57,6 +57,8 @@ _BIBLIOGRAPHIC = frozenset(
 """Numbers and dates at the beginning of an article of JATS."""
 _LINES = frozenset(("l", "line", "v"))
 _MAX_COLUMNS = 200
+_MOST_PARTS = 20
+"""The most elements of a line, such as the parts of a name."""
 _PREFIX = re.compile(r"<(/?)[A-Za-z_][\w.-]*:")
 
 
@@ -215,9 +217,13 @@ def _stands_in_words(element: Any) -> bool:
 
 def _is_line(element: Any) -> bool:
     """Return whether an element holds only short elements without further ones, such as the parts of a name."""
-    if element is None or not len(element) or len(element) > 20 or _name(element) in _TAGS:
+    if element is None or _name(element) in _TAGS:
         return False
-    return all(not len(child) and _name(child) not in _TAGS and _name(child) not in _TITLES for child in element)
+    children = list(islice(element, _MOST_PARTS + 1))  # `len(element)` counts them all, for each of them
+    return 0 < len(children) <= _MOST_PARTS and all(
+        next(iter(child), None) is None and _name(child) not in _TAGS and _name(child) not in _TITLES
+        for child in children
+    )
 
 
 def _columns(element: Any) -> int:

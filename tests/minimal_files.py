@@ -254,8 +254,8 @@ _NOTEBOOK = (
     '"output_type":"stream","name":"stdout","text":"4\\n"}]}],"metadata":{},"nbformat":4,"nbformat_minor":5}'
 )
 _RTF = (
-    "{\\stylesheet{\\s1 heading 1;}}{\\info{\\title Tea}}{\\s1 Tea\\par}\\trowd\\cellx900\\cellx1800\\intbl Sencha\\cell "
-    "4\\cell\\row\\pard Gr\\'fcn{\\super 2}{\\footnote hot}\\u8364?\\par"
+    "{\\stylesheet{\\s1 heading 1;}}{\\info{\\title Tea}}{\\s1 Tea\\par}\\trowd\\cellx900\\cellx1800\\intbl Sencha"
+    "\\cell 4\\cell\\row\\pard Gr\\'fcn{\\super 2}{\\footnote hot}\\u8364?\\par"
 )
 _FEED = (
     "<rss><channel><title>Tea</title><item><title>New</title><description>Sencha</description></item></channel></rss>"

@@ -6,6 +6,7 @@ import pytest
 
 from embedpipe.errors import InputError
 from embedpipe.files import ReadOptions, document_of
+from embedpipe.files.html._limits import within_limits
 
 
 def text_of(page: str | bytes, options: ReadOptions | None = None) -> str:
@@ -245,6 +246,21 @@ def test_what_is_left_out_is_said() -> None:
     document = document_of(f"<select>{many}</select><iframe src=x></iframe>".encode(), name="a.html")
     assert document.text == "7\n"
     assert document.metadata["left_out"] == ["most choices of long lists (1 <select>)", "embedded pages (1 <iframe>)"]
+
+
+@pytest.mark.parametrize("end", ["", "</option>"])
+def test_of_a_very_long_list_the_selected_option_is_read(end: str) -> None:
+    many = "".join(f"<option{' SELECTED' if n == 4000 else ''} value='{n}>'>tea {n}{end}" for n in range(5000))
+    page = f"<p>Which <select>{many}</select> tea?<select><option>S<option>M</select>"
+    document = document_of(page.encode(), name="a.html")
+    assert document.text == "Which tea 4000 tea? S, M\n"
+    assert document.metadata["left_out"] == ["most choices of long lists (1 <select>)"]
+
+
+@pytest.mark.parametrize("piece", ["<option>x", "<option selected>x", "<optgroup label=x><option>x</option>"])
+def test_the_parser_gets_at_most_2000_options_of_a_list(piece: str) -> None:
+    page = within_limits("<select>" + piece * 20_000 + "</select>" + "<select>" + piece * 10 + "</select>")
+    assert page.count("<option") <= 2010
 
 
 def test_the_main_content_is_read_if_asked_for() -> None:

@@ -102,9 +102,17 @@ def test_values_that_no_database_takes_are_replaced() -> None:
     assert (document.metadata["title"], document.metadata["rate"]) == ("a\ufffdb", "nan")
 
 
-@pytest.mark.parametrize("deep", ["[" * 5000, "- " * 5000, "{a: " * 5000])
-def test_deep_nesting_stays_text(deep: str) -> None:
-    text = f"---\na: {deep}\n---\nText.\n"
+@pytest.mark.parametrize(
+    "value", ["[" * 5000, "- " * 5000, "{a: " * 5000, "[" * 200 + "]" * 200, "59:" * 5000 + "59", "9" * 1000]
+)
+def test_what_metadata_cannot_hold_stays_text(value: str) -> None:
+    text = f"---\na: {value}\n---\nText.\n"
+    assert document_of(text.encode(), name="tea.md").text == text
+
+
+@pytest.mark.parametrize("field", [f"{'a.' * 20_000}a = 1", f"{'a . ' * 200}a = 1", f"x = {{{'a.' * 200}a = 1}}"])
+def test_long_dotted_keys_stay_text(field: str) -> None:
+    text = f"+++\n{field}\n+++\nText.\n"
     assert document_of(text.encode(), name="tea.md").text == text
 
 

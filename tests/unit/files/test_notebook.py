@@ -97,6 +97,12 @@ def test_a_notebook_of_version_3_is_read() -> None:
     assert document.text == "## Tea\n\n```\nx\n```\n\n```text\n1\n```\n"
 
 
+def test_a_heading_has_at_most_the_sixth_level() -> None:
+    cells = [{"cell_type": "heading", "level": 10**9, "source": "Tea"}]
+    document = document_of(json.dumps({"metadata": {}, "cells": cells}).encode(), name="old.ipynb")
+    assert document.text == "###### Tea\n"
+
+
 @pytest.mark.parametrize(
     "content", [b"{}", b"[]", b"PK\x03\x04 x", b"{", b'{"cells": [1]}', b'{"cells": [{}]}', b'"x"']
 )

@@ -129,3 +129,8 @@ def test_what_is_left_out_is_said() -> None:
 )
 def test_input_that_is_meant_to_be_slow_ends(content: str) -> None:
     assert len(read(f"x\n\n{content}")) < 4 * len(content) + 100
+
+
+def test_substitutions_are_bounded() -> None:
+    text = document_of(f".. |a| replace:: {'x' * 1000}\n\n{'|a| ' * 1001}the end\n".encode(), name="a.rst").text
+    assert (text.count("x"), text.count("|a|")) == (1_000_000, 1)

@@ -5,12 +5,14 @@ from __future__ import annotations
 import datetime as dt
 import io
 import re
+import struct
 import zipfile
 from collections.abc import Callable
 from typing import Any
 
 import openpyxl
 import pytest
+import xlwt
 from openpyxl.cell.rich_text import CellRichText, TextBlock
 from openpyxl.cell.text import InlineFont
 from openpyxl.comments import Comment
@@ -18,6 +20,7 @@ from openpyxl.comments import Comment
 from embedpipe.errors import InputError
 from embedpipe.files import document_of
 from embedpipe.files.spreadsheet._workbook import form_of
+from minimal_files import xls
 from office import part, with_part
 
 OLE_ENCRYPTED = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + b"\0" * 600 + "EncryptedPackage".encode("utf-16-le")
@@ -293,3 +296,58 @@ def test_many_merged_areas_end() -> None:
 def test_what_cannot_be_read_is_named(name: str, data: bytes, message: str) -> None:
     with pytest.raises(InputError, match=message):
         document_of(data, name=name)
+
+
+def old_workbook(fill: Callable[[xlwt.Worksheet], None]) -> bytes:
+    """Return a workbook of Excel before 2007."""
+
+    def write(book: xlwt.Workbook) -> None:
+        fill(book.add_sheet("Prices"))
+
+    return xls(write)
+
+
+def test_a_workbook_from_before_2007_is_read() -> None:
+    def fill(sheet: xlwt.Worksheet) -> None:
+        day, moment, share = (xlwt.easyxf(num_format_str=form) for form in ("yyyy-mm-dd", "yyyy-mm-dd hh:mm", "0%"))
+        for column, name in enumerate(("tea", "price", "since", "picked", "organic", "share")):
+            sheet.write(0, column, name)
+        for column, value in enumerate(("Grüner Tee \u8336\u20ac", 4.5, dt.date(2024, 1, 31))):
+            sheet.write(1, column, value, day if column == 2 else xlwt.Style.default_style)
+        sheet.write(1, 3, dt.datetime(2024, 2, 1, 13, 30), moment)  # noqa: DTZ001 - cells have no time zone
+        sheet.write(1, 4, True)
+        sheet.write(1, 5, 0.5, share)
+        sheet.write_merge(2, 3, 0, 0, "Assam")
+        sheet.write(2, 1, 3)
+        sheet.write(3, 1, -2.25)
+
+    document = document_of(old_workbook(fill), name="a.xls")
+    assert document.text == (
+        "## Prices\n\n"
+        "tea: Grüner Tee \u8336\u20ac\nprice: 4.5\nsince: 2024-01-31\npicked: 2024-02-01 13:30:00\norganic: TRUE\n"
+        "share: 0.5\n\ntea: Assam\nprice: 3\n\ntea: Assam\nprice: -2.25\n"
+    )
+    assert document.metadata["sheets"] == ["Prices"]
+    assert {"sheet": "Prices", "row": 4} in [location.metadata for location in document.locations]
+
+
+def test_formulas_from_before_2007_have_their_values() -> None:
+    def fill(sheet: xlwt.Worksheet) -> None:
+        sheet.write(0, 0, "sum")
+        sheet.write(0, 1, "text")
+        sheet.write(1, 0, xlwt.Formula("1+2"))
+
+    written = old_workbook(fill)
+    # The record of the formula in row 1: its size, row, column and format, then the value. xlwt computes none.
+    [record] = re.finditer(rb"\x06\x00[^\x00]\x00\x01\x00\x00\x00..", written, re.DOTALL)
+    data = written[: record.end()] + struct.pack("<d", 3.5) + written[record.end() + 8 :]
+    assert "sum: 3.5\n" in text(data, "a.xls")
+
+
+def test_sectors_that_lead_back_to_themselves_are_refused_before_they_take_all_memory() -> None:
+    data = bytearray(old_workbook(lambda sheet: sheet.write(0, 0, "tea")))
+    (table,) = struct.unpack_from("<I", data, 76)  # the sector of the table that names the sector behind each
+    struct.pack_into("<I", data, (table + 1) * 512 + 4 * 3, 2)
+    struct.pack_into("<I", data, (table + 1) * 512 + 4 * 2, 3)
+    with pytest.raises(InputError, match=r"a\.xls is broken: its parts form a loop"):
+        document_of(bytes(data), name="a.xls")

@@ -92,6 +92,10 @@ def test_xml_is_read_in_the_encoding_it_declares(codec: str) -> None:
     ("source", "message"),
     [
         ("<a><b></a>", r"a\.xml is broken XML \(.*line 1.*\)\. Repair it \(xmllint --recover does\)"),
+        (
+            "<a" + "".join(f' a{n}="x"' for n in range(1001)) + "/>",
+            r"a\.xml has an element with more than 1000 attributes\. Write elements within it instead",
+        ),
         ("<a>" * 300 + "</a>" * 300, r"a\.xml nests its elements too deep"),
         (
             '<!DOCTYPE l [<!ENTITY a "'

@@ -33,7 +33,7 @@ _RAW = frozenset("script style textarea title xmp iframe noembed noframes".split
 
 
 def within_limits(source: str) -> str:
-    """Return the page without the options of a list beyond `MAX_OPTIONS`. Their words stay beside the others, unread.
+    """Return the page with no more than `MAX_OPTIONS` options to a list. The words of the others then stand in none.
 
     Raises:
         RecursionError: If more than `MAX_DEPTH` elements are open at once, or one has too many attributes.
@@ -55,7 +55,7 @@ def within_limits(source: str) -> str:
             options += 1
             if options > MAX_OPTIONS and not (is_selected and options <= 2 * MAX_OPTIONS):
                 options -= 1
-                pieces += (source[written : found.start()], "<hr>")  # it ends the option before
+                pieces += (source[written : found.start()], "</option>")
                 written = place + source.startswith(">", place)
         if found[2] and open_elements.get(name):
             open_elements[name] -= 1

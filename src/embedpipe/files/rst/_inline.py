@@ -17,6 +17,8 @@ _KINDS = (  # each begins with a character of its own, for which the search is f
 _MARKUP = re.compile(_KINDS)
 _MARKUP_AND_TARGETS = re.compile(_KINDS + r"|(?P<target>(?<![\w`])[A-Za-z0-9][\w.-]{0,100})__?(?!\w)")
 _TITLE = re.compile(r"(.{1,1000}?)\s?<[^<>]{1,1000}>", re.DOTALL)
+_MAX_SUBSTITUTED = 1_000_000
+"""A short name for a long text makes 250 MB of a file of one."""
 _CODE = """
 attr class code command confval const data enum enumerator envvar exc file func function kbd keyword literal macro
 makevar mailheader member meth method mimetype mod module obj option program regexp samp setting struct type var
@@ -27,10 +29,14 @@ _BEFORE = {"pep": "PEP ", "rfc": "RFC ", "issue": "#", "pr": "#", "gh": "#", "cv
 
 
 class Inline:
-    """Translates lines. `substitutions` has the text for each "|name|", and `targets` the names of links."""
+    """Translates lines. `substitutions` has the text for each "|name|", and `targets` the names of links.
+
+    After `_MAX_SUBSTITUTED` code points in all, names stand for themselves.
+    """
 
     def __init__(self, substitutions: Mapping[str, str], targets: frozenset[str]) -> None:
         self._substitutions, self._targets = substitutions, targets
+        self._left = _MAX_SUBSTITUTED
 
     def markdown(self, text: str) -> str:
         """Return the text with roles, links and literals as a reader sees them."""
@@ -52,7 +58,9 @@ class Inline:
         if found["note"] is not None:
             return f"[{found['note']}]"
         if group == "substitution":
-            return self._substitutions.get(found["substitution"], found[0])
+            words = self._substitutions.get(found["substitution"], found[0])
+            self._left -= len(words)
+            return words if self._left >= 0 else found[0]
         return "" if found["escaped"] == " " else found["escaped"]
 
 

@@ -1,6 +1,6 @@
-"""Every provider behind a network: how it is made and asked, and its habits, as its published interface says.
+"""Every provider behind a network: how it is made and asked, and its habits, as far as we know its interface.
 
-Each habit was read from the provider's documentation. None was tried against the service itself.
+Not each habit was looked up in the provider's documentation, and none was tried against the service itself.
 """
 
 from __future__ import annotations

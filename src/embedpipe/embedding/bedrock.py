@@ -25,7 +25,7 @@ _SPECS = {
     "cohere.embed-multilingual-v3": ModelSpec(name="cohere.embed-multilingual-v3", dimensions=1024, max_tokens=512),
     "cohere.embed-v4": ModelSpec(name="cohere.embed-v4", dimensions=1536, max_tokens=128_000),
 }
-"""What Amazon's user guide says of the models, as read in November 2026, by their names without a version."""
+"""The models by their names without a version, as far as we know them: only Titan's sizes were looked up."""
 
 
 class BedrockModel(ProviderModel):

@@ -4,7 +4,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from embedpipe.answering.chat import OpenAIChat
+    from embedpipe.answering import OpenAIChat
     from embedpipe.chunking import RecursiveChunker
     from embedpipe.embedding import EmbeddingBatch, EmbeddingGenerator, EmbeddingResult
     from embedpipe.errors import EmbedPipeError

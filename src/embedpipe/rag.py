@@ -14,14 +14,29 @@ from typing import Any, Protocol
 
 from embedpipe._checks import checked_count, checked_function, checked_kind, shown
 from embedpipe._forking import Given
-from embedpipe.answering.chat import ChatReply, CitingChat, Message, NativeCitation, OpenAIChat
-from embedpipe.answering.citations import Citation, Statement, checked_statements
-from embedpipe.answering.extractive import ExtractiveAnswerer, answer_text
-from embedpipe.answering.prompt import Prompt, PromptBuilder, citing_messages
-from embedpipe.answering.response import RAGResponse
-from embedpipe.answering.streams import AnswerStream, AsyncAnswerStream, Event, Tell
-from embedpipe.answering.thoughts import ThoughtFilter, without_thoughts
-from embedpipe.answering.wrapped import as_chat_model
+from embedpipe.answering import (
+    AnswerStream,
+    AsyncAnswerStream,
+    ChatReply,
+    Citation,
+    CitingChat,
+    Event,
+    ExtractiveAnswerer,
+    Message,
+    NativeCitation,
+    OpenAIChat,
+    Prompt,
+    PromptBuilder,
+    RAGResponse,
+    Statement,
+    Tell,
+    ThoughtFilter,
+    answer_text,
+    as_chat_model,
+    checked_statements,
+    citing_messages,
+    without_thoughts,
+)
 from embedpipe.errors import ConfigurationError, GenerationError, InputError
 from embedpipe.metrics import Observers, Span, beside, span
 from embedpipe.retrieval.context import ContextSettings, CountsTokens, Passage, build_context

@@ -4,8 +4,42 @@ A chat model is one file here, and one line in `registry`.
 """
 
 from embedpipe.answering.anthropic import AnthropicChat
-from embedpipe.answering.chat import OpenAIChat
+from embedpipe.answering.chat import BatchingChat, ChatModel, ChatReply, CitingChat, Message, NativeCitation, OpenAIChat
+from embedpipe.answering.citations import Citation, Statement, checked_statements
+from embedpipe.answering.extractive import ExtractiveAnswerer, answer_text
 from embedpipe.answering.gemini import GeminiChat
 from embedpipe.answering.ollama import OllamaChat
+from embedpipe.answering.prompt import Prompt, PromptBuilder, citing_messages
+from embedpipe.answering.response import RAGResponse
+from embedpipe.answering.streams import AnswerStream, AsyncAnswerStream, Event, Tell
+from embedpipe.answering.thoughts import ThoughtFilter, without_thoughts
+from embedpipe.answering.wrapped import as_chat_model
 
-__all__ = ["AnthropicChat", "GeminiChat", "OllamaChat", "OpenAIChat"]
+__all__ = [
+    "AnswerStream",
+    "AnthropicChat",
+    "AsyncAnswerStream",
+    "BatchingChat",
+    "ChatModel",
+    "ChatReply",
+    "Citation",
+    "CitingChat",
+    "Event",
+    "ExtractiveAnswerer",
+    "GeminiChat",
+    "Message",
+    "NativeCitation",
+    "OllamaChat",
+    "OpenAIChat",
+    "Prompt",
+    "PromptBuilder",
+    "RAGResponse",
+    "Statement",
+    "Tell",
+    "ThoughtFilter",
+    "answer_text",
+    "as_chat_model",
+    "checked_statements",
+    "citing_messages",
+    "without_thoughts",
+]

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from embedpipe.answering.chat import Message
+from embedpipe.answering import Message
 from embedpipe.text import EstimatedCounter
 from embedpipe.types import Chunk, Document
 

@@ -19,9 +19,7 @@ from typing import Literal, NamedTuple
 from embedpipe._checks import MOST_SECONDS, checked_count, checked_flag, checked_number
 from embedpipe._forking import Given, Lock, PerProcess
 from embedpipe._threads import check_stopped
-from embedpipe.answering.chat import BatchingChat, ChatReply
-from embedpipe.answering.thoughts import without_thoughts
-from embedpipe.answering.wrapped import as_chat_model
+from embedpipe.answering import BatchingChat, ChatReply, as_chat_model, without_thoughts
 from embedpipe.embedding import CacheLike, TextCache
 from embedpipe.errors import ConfigurationError, EmbedPipeError, GenerationError
 from embedpipe.ingest.context_prompt import ContextRequest, prompt_mark, requests_for

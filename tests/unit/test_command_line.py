@@ -9,6 +9,7 @@ import pytest
 import stamina
 
 from embedpipe.cli import _OneLine
+from embedpipe.cli.evaluating import _without_login
 from embedpipe.cli.ingesting import summary
 from embedpipe.errors import RateLimitError
 from embedpipe.ingest import ProcessingStats
@@ -43,3 +44,17 @@ def test_a_retry_is_logged_with_its_cause_and_its_wait(caplog: pytest.LogCapture
     assert lines == ["WARNING: retry 1 in 0.0 s, after RateLimitError('The service wants fewer requests.')"]
     other = logging.LogRecord("embedpipe", logging.WARNING, "", 0, "%d of %d", (1, 2), None)
     assert _OneLine("%(levelname)s: %(message)s").format(other) == "WARNING: 1 of 2"
+
+
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [
+        ("lexical", "lexical"),
+        ("voyage:rerank-2.5", "voyage:rerank-2.5"),
+        ("tei:http://host:8080/p@th", "tei:http://host:8080/p@th"),
+        ("tei:http://user:p%40ss@host:8080/path", "tei:http://host:8080/path"),
+        ("tei:https://user:pass@word@host", "tei:https://host"),
+    ],
+)
+def test_reports_show_no_login(name: str, shown: str) -> None:
+    assert _without_login(name) == shown

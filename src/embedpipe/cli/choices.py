@@ -80,7 +80,6 @@ def chat_model_named(name: str | None, *, url: str | None = None) -> ChatModel |
 
 
 def _chat_model(name: str, *, url: str | None, option: str) -> ChatModel:
-
     try:
         return as_chat_model(name, base_url=url)
     except MissingExtraError:

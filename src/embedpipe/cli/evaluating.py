@@ -95,7 +95,9 @@ class Choices:
         ]
 
     def named_rerankers(self) -> dict[str, Reranker | None]:
-        return {"none": None} | {name: reranker_named(name, url=self.rerank_url) for name in self.rerankers}
+        return {"none": None} | {
+            _without_login(name): reranker_named(name, url=self.rerank_url) for name in self.rerankers
+        }
 
 
 def evaluate_choices(
@@ -212,6 +214,13 @@ def _sentence(comparison: RunComparison, *, earlier: bool) -> str:
         f"(p = {comparison.p_value:.4f}; better on {comparison.better}, worse on {comparison.worse} "
         f"of {comparison.queries} queries)"
     )
+
+
+def _without_login(name: str) -> str:
+    """Return a reranker's name without the login in its address, since reports show it."""
+    kind, mark, address = name.partition("://")
+    host, slash, path = address.partition("/")
+    return f"{kind}{mark}{host.rpartition('@')[2]}{slash}{path}"
 
 
 def _run_json(run: Run) -> dict[str, Any]:

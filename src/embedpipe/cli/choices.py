@@ -12,7 +12,7 @@ from embedpipe.errors import ConfigurationError, MissingExtraError
 from embedpipe.reranking import as_reranker
 
 if TYPE_CHECKING:
-    from embedpipe.answering import ChatModel, as_chat_model
+    from embedpipe.answering import ChatModel
     from embedpipe.embedding import EmbeddingGenerator
     from embedpipe.ingest import ContextualHeader
     from embedpipe.types import Chunker, Reranker
@@ -80,6 +80,8 @@ def chat_model_named(name: str | None, *, url: str | None = None) -> ChatModel |
 
 
 def _chat_model(name: str, *, url: str | None, option: str) -> ChatModel:
+    from embedpipe.answering import as_chat_model
+
     try:
         return as_chat_model(name, base_url=url)
     except MissingExtraError:

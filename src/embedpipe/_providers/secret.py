@@ -46,7 +46,7 @@ class Secret:
         if not key:
             raise AuthenticationError(
                 f"There is no key: api_key= and the environment variable {self.variable} are empty. "
-                f"Set {self.variable}, or pass api_key=, or choose a local model such as 'all-MiniLM-L6-v2'."
+                f"Set {self.variable}, or pass api_key=. A local model needs none."
             )
         if not (key.isascii() and key.isprintable()):  # the HTTP library's own error would quote it
             raise AuthenticationError(

@@ -31,13 +31,15 @@ ENDED_BY_TIME = {"far apart"}
 """calamine can wait for ever, without computing, where it gets no more memory."""
 
 SIZES = scaled([20_000], [1_000_000, 10_000_000])
+AT_MOST_WHOLE = 1_000_000
+"""Of larger files, two kinds of each format are drawn: all of them take hours."""
 
 
 @pytest.fixture(autouse=True)
 def limits(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Set limits that honest files keep by far, and that quadratic time does not."""
     monkeypatch.setenv("EMBEDPIPE_PARSER_MEMORY_MB", str(MEMORY_MB))
-    monkeypatch.setenv("EMBEDPIPE_PARSER_SECONDS", str(scaled(60, 600)))
+    monkeypatch.setenv("EMBEDPIPE_PARSER_SECONDS", str(scaled(60, 120)))
     _parsing._end()
     yield
     _parsing._end()
@@ -119,14 +121,16 @@ def test_numbers_that_are_none_cost_no_text(markup: str) -> None:
     assert "first" in document_of(f"<html><body>{markup}</body></html>".encode(), name="page.html").text
 
 
+@pytest.mark.timeout(scaled(300, 3600))
 @pytest.mark.parametrize("suffix", KINDS)
 @pytest.mark.parametrize("size", SIZES)
-def test_what_no_program_writes_ends_in_text_or_in_an_error(suffix: str, size: int) -> None:
+def test_what_no_program_writes_ends_in_text_or_in_an_error(suffix: str, size: int, chance: random.Random) -> None:
     """Nothing takes as long as the limit: the child would be killed, and the error would say so."""
     outcomes = {}
-    for kind, written in KINDS[suffix].items():
+    kinds = list(KINDS[suffix]) if size <= AT_MOST_WHOLE else chance.sample(list(KINDS[suffix]), 2)
+    for kind in kinds:
         try:
-            outcomes[kind] = document_of(written(size), name=f"a.{suffix}").metadata["name"]
+            outcomes[kind] = document_of(KINDS[suffix][kind](size), name=f"a.{suffix}").metadata["name"]
         except InputError as error:
             outcomes[kind] = str(error)
     assert {kind: outcome for kind, outcome in outcomes.items() if not outcome.startswith(f"a.{suffix}")} == {}
@@ -143,7 +147,7 @@ def test_each_parser_has_its_hostile_files() -> None:
 def test_a_damaged_file_is_read_or_named(suffix: str, chance: random.Random) -> None:
     intact = INTACT[suffix]
     assert document_of(intact, name=f"a.{suffix}").text
-    for _ in range(scaled(10, 2000)):
+    for _ in range(scaled(10, 300)):
         try:
             outcome = document_of(damaged(intact, chance), name=f"a.{suffix}").metadata["name"]
         except InputError as error:

@@ -36,7 +36,7 @@ from embedpipe.errors import ConfigurationError, EmbedPipeError, StorageError
 from embedpipe.metrics import EmbeddingMetrics
 from embedpipe.storage.admin import pg_dump
 from embedpipe.storage.embedded.server import embedded_url, stop_embedded
-from provider_habits import CLIENTS, Client, messages
+from provider_habits import CLIENTS, EMBEDDINGS, Client, messages
 from soaking import scaled
 
 ROUNDS = scaled(4, 80)
@@ -186,12 +186,13 @@ def test_a_login_from_the_environment_is_used_and_shows_nowhere(
     with serving(habits.good) as provider, logged(caplog) as log:
         for name, path in variables.items():
             monkeypatch.setenv(name, _with_login(provider.origin, password) + path)
-        makers: list[Callable[[], EmbeddingGenerator]] = [
-            lambda: _generator(None, "sk-0123456789"),
-            lambda: _generator(None, "sk-0123456789", api_version="2024-10-21"),
-            lambda: EmbeddingGenerator(CohereModel("own-model", api_key="sk-0123456789")),
-        ]
-        for make in makers:
+        makers: dict[str, Callable[[], EmbeddingGenerator]] = {
+            "openai": lambda: _generator(None, "sk-0123456789"),
+            "azure": lambda: _generator(None, "sk-0123456789", api_version="2024-10-21"),
+            "cohere": lambda: EmbeddingGenerator(CohereModel("own-model", api_key="sk-0123456789")),
+        }
+        for name, make in makers.items():
+            provider.habit = EMBEDDINGS[name].habit
             generator = make()
             generator.generate("a")
             login = base64.b64encode(f"app:{password}".encode()).decode()

@@ -29,6 +29,8 @@ from embedpipe.types import Location
 _Area: TypeAlias = "tuple[tuple[int, int], tuple[int, int]]"
 _WITH_XML = (".xlsx", ".xlsm", ".xltx", ".xltm")
 _MAX_MERGED = 1_000_000
+_MAX_CELLS = 50_000_000
+"""With the empty ones between: calamine makes an object of each. A full sheet of this size takes gigabytes."""
 
 
 def parse(data: bytes, name: str, options: ReadOptions) -> Parsed:
@@ -60,6 +62,11 @@ def parse(data: bytes, name: str, options: ReadOptions) -> Parsed:
     for sheet in sheets:
         found = details.sheet(sheet.name) if details else SheetDetails()
         uncomputed += found.uncomputed
+        if (cells := sheet.total_height * sheet.total_width) > _MAX_CELLS:
+            raise InputError(
+                f"{name}: the sheet {sheet.name!r} spans {cells} cells, and at most {_MAX_CELLS} are read. Delete what "
+                "stands far from the rest, or save the sheet as .csv."
+            )
         rows = _cells(sheet, found)
         if not rows and not found.notes:
             continue

@@ -134,6 +134,12 @@ def test_what_no_program_writes_ends_in_text_or_in_an_error(suffix: str, size: i
     assert {kind: outcome for kind, outcome in outcomes.items() if "was not read within" in outcome} == {}
 
 
+def test_a_process_that_waits_for_memory_is_ended_for_its_memory() -> None:
+    """CPython 3.11 tries without end to make an integer where an error passes a handler and no memory is left."""
+    with pytest.raises(InputError, match=f"needs more than {MEMORY_MB} MB of memory"):
+        document_of(KINDS["jsonl"]["numbers"](1_000_000), name="a.jsonl")
+
+
 def test_each_parser_has_its_hostile_files() -> None:
     parsers = {_formats._OWN[suffix] for suffix in KINDS if suffix in _formats._OWN}
     assert parsers == set(_formats._OWN.values())

@@ -14,6 +14,7 @@ import os
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Sequence
 from dataclasses import asdict
 from multiprocessing.spawn import get_executable
@@ -31,6 +32,9 @@ MEMORY_MB = 1024
 
 SECONDS = 120.0
 """How long one file may take. EMBEDPIPE_PARSER_SECONDS sets another limit."""
+
+_LOOK_S, _LOOKS = 0.25, 4
+"""How often it is looked whether the process is out of memory, and how often it must be so in a row."""
 
 _ERRORS = {"missing": MissingExtraError, "unusable": ConfigurationError, "refused": InputError}
 _one_at_a_time = threading.Lock()
@@ -115,27 +119,61 @@ def _asked(parts: Sequence[bytes], *, seconds: float) -> dict[str, Any]:
     """Return the process's reply, or how the process ended. It is left ready for the next file, or ended."""
     process = _started()
     assert process.stdin is not None and process.stdout is not None  # noqa: S101, PT018 - both are pipes
-    ran_out = threading.Event()
-
-    def end() -> None:
-        ran_out.set()
-        process.kill()
-
-    clock = threading.Timer(seconds, end)
-    clock.daemon = True
-    clock.start()
+    watch = _Watch(process, seconds)
+    watch.start()
     answer: dict[str, Any] = {}
     try:
         for part in parts:
             write_part(process.stdin, part)
         answer = json.loads(read_part(process.stdout))
     except (EOFError, OSError):
-        answer = {"failed": "time" if ran_out.is_set() else "ended"}
+        answer = {"failed": watch.reason or "ended"}
     finally:
-        clock.cancel()
+        watch.over.set()
         if not answer or answer.get("failed") in ("memory", "time", "ended"):
             _end()  # also where the caller is interrupted: the next reply would be this file's
     return answer
+
+
+class _Watch(threading.Thread):
+    """Ends the parsing process at the limit of time, or when it has been out of memory for a second.
+
+    It should report that itself. But CPython 3.11 tries without end to make an integer where an error passes the end of
+    a `with` block or a handler, and no memory is left for one.
+
+    Attributes:
+        reason: Why the process was ended: "time", "memory", or None if it was not.
+        over: Set it when the file is parsed.
+    """
+
+    def __init__(self, process: subprocess.Popen[bytes], seconds: float) -> None:
+        super().__init__(name="embedpipe-parsing", daemon=True)
+        self.reason: str | None = None
+        self.over = threading.Event()
+        self._process = process
+        self._deadline = time.monotonic() + seconds
+
+    def run(self) -> None:
+        full = 0
+        while (left := self._deadline - time.monotonic()) > 0 and full < _LOOKS:
+            if self.over.wait(min(_LOOK_S, left)):
+                return
+            full = full + 1 if _is_out_of_memory(self._process.pid) else 0
+        if not self.over.is_set():
+            self.reason = "time" if full < _LOOKS else "memory"
+            self._process.kill()
+
+
+def _is_out_of_memory(process: int) -> bool:
+    """Return whether a process cannot get another megabyte, the least that Python asks for. Known on Linux only."""
+    try:
+        import resource
+
+        used = int(Path(f"/proc/{process}/statm").read_text("ascii").split()[0]) * os.sysconf("SC_PAGE_SIZE")
+        limit = resource.prlimit(process, resource.RLIMIT_AS)[0]
+    except (ImportError, AttributeError, OSError, IndexError):
+        return False
+    return limit != resource.RLIM_INFINITY and used > limit - 2**20
 
 
 def _started() -> subprocess.Popen[bytes]:

@@ -7,6 +7,7 @@ its length before it. Nothing is pickled: a file that takes over a parser must n
 
 from __future__ import annotations
 
+import gc
 import json
 import logging
 import os
@@ -125,6 +126,7 @@ def main() -> None:
     messages = _Messages()
     logging.getLogger("embedpipe.files").addHandler(messages)
     memory = _Memory(int(sys.argv[1]))
+    gc.set_threshold(200_000, 20, 100)  # files of records make millions of objects, and hardly any cycles
     while True:
         try:
             asked, named, given, data = (read_part(requests) for _ in range(4))

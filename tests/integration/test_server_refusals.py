@@ -218,7 +218,7 @@ def test_keys_are_asked_for_before_the_body(database_url: str) -> None:
         ("/documents", {"documents": [1] * 100_000}, "documents.0: "),
         ("/embed/batch", {"texts": ["fine", 1, 2]}, "texts.1: "),
         ("/rerank", {"query": "x", "documents": ["x"] * 60_000}, "at most 50000 items"),
-        ("/search", {"query": "x", **{f"unknown {i}": 1 for i in range(1000)}}, "the limit is 8"),
+        ("/search", {"query": "x", **{f"unknown {i}": 1 for i in range(1000)}}, "the limit is 9"),
         ("/search", {"query": "x", "filter": {"$and": [{"year": i} for i in range(101)]}}, "over 100 conditions"),
     ],
 )

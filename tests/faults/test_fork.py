@@ -86,6 +86,33 @@ def test_openvino_computes_in_children_only_where_their_parent_did_not() -> None
     assert all("before this process forked" in line and "runtime='onnx'" in line for line in refusals)
 
 
+def test_headers_are_written_by_each_process_itself() -> None:
+    """Each has its own threads, and what the parent's model wrote is no answer in a child."""
+    code = """
+import os
+from langchain_core.runnables import RunnableLambda
+from embedpipe import ContextualHeader, Document, RecursiveChunker
+from embedpipe.text import EstimatedCounter
+
+header = ContextualHeader(RunnableLambda(lambda prompt: f"Written by {os.getpid()}."), cache=False)
+
+def written(number):
+    document = Document(id=str(number), text=f"Tea {number}. " * 200)
+    chunks = RecursiveChunker(chunk_size=300).chunk(document.text)
+    [headed] = header.add([(document, chunks)], EstimatedCounter("any"))
+    return {chunk.header for chunk in headed} == {f"Written by {os.getpid()}."}
+
+before, children = written(0), []
+for number in range(1, 5):
+    if (pid := os.fork()) == 0:
+        os._exit(not written(number))
+    children.append(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
+print(before, children, written(5))
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=forked.LIMIT_S)
+    assert (done.returncode, done.stdout) == (0, "True [0, 0, 0, 0] True\n"), done.stderr
+
+
 def script(body: str, *arguments: str) -> str:
     """Return what a process of its own printed, which had a service on the database that its first argument names."""
     head = """

@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import importlib
 import math
+import re
 import socket
 import time
 import zlib
@@ -17,16 +18,18 @@ from collections.abc import AsyncIterator, Iterator
 from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import cache
+from itertools import accumulate
 from typing import Any, Self
 
 _CONNECT_S = 10.0  # a host that does not answer is known by then
 _REDIRECTS = 5
 _ERROR_BYTES = 1 << 16  # of a failure only a line is shown
 _SLICE = 1 << 16  # sent at once, between two looks at the clock
+_MAX_DEPTH = 100  # of lists and objects within one another, far from where parsing them fills the stack
 
 
 class UnusableReplyError(Exception):
-    """A reply that is too large for its request, or packed in a way that was not asked for."""
+    """A reply that is too large for its request, nested too deep, or packed in a way that was not asked for."""
 
 
 @dataclass(slots=True)
@@ -246,7 +249,7 @@ def _reply(http: Any, response: Any, body: Any) -> Any:
 
 
 class _Meter:
-    """Unpacks a reply piece by piece and counts its bytes. The reply of a failure is cut if it is too long."""
+    """Unpacks a reply piece by piece and counts its bytes. A failure's reply is cut if it is too long or too deep."""
 
     def __init__(self, response: Any, allowance: Allowance) -> None:
         packed = response.headers.get("content-encoding", "identity").strip().lower()
@@ -257,6 +260,7 @@ class _Meter:
         self._failed = response.status_code >= 300
         self._most = _ERROR_BYTES if self._failed else allowance.reply_bytes
         self._left = self._most
+        self._nesting = Nesting()
         self.full = False
 
     def taken(self, chunk: bytes) -> bytes:
@@ -272,7 +276,40 @@ class _Meter:
                 raise UnusableReplyError(f"The reply is over {self._most:,} bytes, which no answer to this request is.")
             self.full = True
             return chunk[: self._left]
+        if self._nesting.deepest(chunk) > _MAX_DEPTH:
+            if not self._failed:
+                raise UnusableReplyError(
+                    f"The reply is nested over {_MAX_DEPTH} deep, which no answer to this request is."
+                )
+            self.full = True
+            return b""
         return chunk
+
+
+_STRING = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"', re.DOTALL)
+_STEPS = {ord("["): 1, ord("{"): 1, ord("]"): -1, ord("}"): -1}
+_NO_STEPS = bytes(set(range(256)) - set(_STEPS))
+
+
+class Nesting:
+    """Counts how deep lists and objects lie within one another in JSON that comes piece by piece.
+
+    Parsers recurse. At the end of the stack whatever else runs then fails too, such as finalizers of other objects.
+    """
+
+    def __init__(self) -> None:
+        self._depth = 0
+        self._open = b""  # how a string begins that the last piece did not end
+
+    def deepest(self, piece: bytes) -> int:
+        """Return the greatest depth within the next piece."""
+        text = self._open + piece
+        escape = b"\\" if (len(text) - len(text.rstrip(b"\\"))) % 2 else b""
+        outside = _STRING.sub(b"", text + escape + b'"')  # the quote ends a string, or stays
+        self._open = b"" if outside.endswith(b'"') else b'"' + escape
+        depths = list(accumulate(map(_STEPS.__getitem__, outside.translate(None, _NO_STEPS)), initial=self._depth))
+        self._depth = depths[-1]
+        return max(depths)
 
 
 @contextlib.asynccontextmanager

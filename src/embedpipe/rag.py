@@ -289,7 +289,7 @@ class RAGPipeline:
         statements = self._extractive.statements(prepared.question, prepared.sources)
         answer = answer_text(statements) if statements else NOTHING_FOUND
         answering.details["content"] = (answer,)
-        return _response(prepared, answer=answer, statements=statements)
+        return _response(prepared, answer=answer, statements=statements, answered=bool(statements))
 
     def _finish(self, prepared: _Prepared, replies: Sequence[ChatReply], answering: Span) -> RAGResponse:
         assert self._llm is not None  # noqa: S101 - there is a reply, so there is a model
@@ -339,7 +339,7 @@ def _in_pieces(response: RAGResponse) -> Iterator[Event]:
     yield response
 
 
-def _response(prepared: _Prepared, *, answer: str, statements: Sequence[Statement], **model: Any) -> RAGResponse:
+def _response(prepared: _Prepared, *, answer: str, statements: Sequence[Statement], **rest: Any) -> RAGResponse:
     now = time.perf_counter()
     timings = {
         "search": prepared.searched - prepared.started,
@@ -353,7 +353,7 @@ def _response(prepared: _Prepared, *, answer: str, statements: Sequence[Statemen
         sources=tuple(prepared.sources),
         left_out=tuple(prepared.left_out),
         timings=timings,
-        **model,
+        **rest,
     )
     if response.problems:
         _LOG.warning(

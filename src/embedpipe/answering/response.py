@@ -30,6 +30,8 @@ class RAGResponse:
         answer: The answer's text, with citations such as [1].
         statements: The answer's sentences with their checked citations.
         sources: The sources. The first has the number 1.
+        answered: False if nothing was found, or if the sources hold too little of the question to quote a sentence.
+            `answer` then says so. A language model's words that it cannot answer are not recognised.
         model: The language model, None for an extractive answer.
         tokens_used: The tokens of prompt and answer. None if no model ran or if it did not say.
         truncated: Whether the model stopped at its token limit.
@@ -41,6 +43,7 @@ class RAGResponse:
     answer: str
     statements: Sequence[Statement] = ()
     sources: Sequence[Passage] = ()
+    answered: bool = True
     model: str | None = None
     tokens_used: int | None = None
     truncated: bool = False
@@ -62,6 +65,7 @@ class RAGResponse:
         return {
             "question": self.question,
             "answer": self.answer,
+            "answered": self.answered,
             "statements": [asdict(statement) for statement in self.statements],
             "sources": [
                 {
@@ -109,7 +113,8 @@ def _mark(citation: Citation) -> str:
 
 
 def _footer(response: RAGResponse) -> str:
-    parts = [response.model or "sentences quoted from the sources"]
+    extractive = "sentences quoted from the sources" if response.answered else "no language model was asked"
+    parts = [response.model or extractive]
     if response.tokens_used is not None:
         parts.append(f"{response.tokens_used} tokens")
     if response.truncated:

@@ -152,7 +152,8 @@ def show_answer(response: RAGResponse) -> None:
 def show_citations(response: RAGResponse) -> None:
     for citation in response.citations:
         console.print(_citation_line(citation))
-    footer = [response.model or "no language model: sentences quoted from the sources"]
+    how = "no language model: sentences quoted from the sources" if response.answered else "no language model was asked"
+    footer = [response.model or how]
     if response.tokens_used is not None:
         footer.append(counted(response.tokens_used, "token"))
     if response.truncated:

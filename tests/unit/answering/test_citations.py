@@ -6,6 +6,7 @@ import pytest
 
 from embedpipe.answering.citations import checked_statements, find_quote
 from embedpipe.answering.extractive import ExtractiveAnswerer, answer_text
+from embedpipe.answering.questions import asked_for
 from embedpipe.errors import ConfigurationError
 from embedpipe.retrieval.context import ContextSettings, Passage, build_context
 from searching import DOCUMENT, paragraphs, result
@@ -121,7 +122,7 @@ def test_extractive_answer_quotes_the_sentence_that_was_asked_for() -> None:
 
 
 def test_extractive_statements_lie_where_they_say() -> None:
-    statements = ExtractiveAnswerer().statements("context manager", SOURCES)
+    statements = ExtractiveAnswerer(margin=10).statements("context manager", SOURCES)
     answer = answer_text(statements)
     assert len(statements) == 3
     assert all(answer[s.start : s.end] == answer_text([s]) for s in statements)
@@ -135,7 +136,7 @@ def test_no_sentence_reaches_over_a_gap_and_none_comes_twice() -> None:
         passage,
         *build_context([result(0, 24, document=document, id="b")], ContextSettings(max_tokens=None))[0],
     ]
-    statements = ExtractiveAnswerer(max_sentences=9).statements("sentence", twice)
+    statements = ExtractiveAnswerer(max_sentences=9, margin=10).statements("sentence", twice)
     assert sorted(s.text for s in statements) == ["A sentence goes on here.", "and ends here now."]
 
 
@@ -147,6 +148,88 @@ def test_headings_and_code_are_quoted_only_where_there_is_nothing_else() -> None
     (heading,), _ = build_context([result(0, 23, document=document)], ContextSettings(max_tokens=None))
     texts = [s.text for s in ExtractiveAnswerer().statements("the pass statement here", [heading])]
     assert texts == ["The pass statement here"]
+
+
+def source(text: str, *, score: float = 0.5, id: str = "notes") -> Passage:
+    (passage,), _ = build_context(
+        [result(0, len(text), document=text, score=score, id=id)], ContextSettings(max_tokens=None)
+    )
+    return passage
+
+
+def quoted(question: str, *sources: Passage, **settings: float) -> list[str]:
+    return [statement.text for statement in ExtractiveAnswerer(**settings).statements(question, sources)]  # type: ignore[arg-type]
+
+
+TEAS = source("Black tea is steeped for four minutes. Green tea is steeped for two minutes. Milk is added to it last.")
+
+
+@pytest.mark.parametrize(
+    ("question", "answer"),
+    [
+        ("How long is black tea steeped?", "Black tea is steeped for four minutes."),
+        ("How long is green tea steeped?", "Green tea is steeped for two minutes."),
+        ("When is milk added?", "Milk is added to it last."),
+    ],
+)
+def test_one_sentence_is_quoted_where_one_answers(question: str, answer: str) -> None:
+    assert quoted(question, TEAS) == [answer]
+    assert len(quoted(question, TEAS, margin=10)) == 3
+
+
+def test_sentences_that_answer_equally_well_are_all_quoted() -> None:
+    both = source("Oolong tea is steeped in hot water. Oolong tea is steeped in clay pots. Nobody drinks coffee here.")
+    assert len(quoted("What is oolong tea steeped in?", both)) == 2
+
+
+@pytest.mark.parametrize(
+    ("question", "text", "answer"),
+    [
+        (
+            "How many people work at Acme?",
+            "Many people work at Acme. 300 people work at Acme.",
+            "300 people work at Acme.",
+        ),
+        (
+            "When did the plant open?",
+            "The plant did open late. The plant did open in 1980.",
+            "The plant did open in 1980.",
+        ),
+        ("Who runs the plant?", "A committee runs the plant. Mary Jones runs the plant.", "Mary Jones runs the plant."),
+        ("Wie viele Leute hat das Werk?", "Das Werk hat viele Leute. Das Werk hat 300.", "Das Werk hat 300."),
+        ("¿Cuándo abrió la fábrica?", "La fábrica ya abrió. La fábrica es de 1980.", "La fábrica es de 1980."),
+    ],
+)
+def test_a_value_of_the_kind_that_was_asked_for_counts(question: str, text: str, answer: str) -> None:
+    assert quoted(question, source(text), margin=0) == [answer]
+
+
+def test_the_sentence_before_names_what_a_pronoun_stands_for() -> None:
+    text = "A shop was opened by a baker. It is old. The bridge is old. It was opened by a queen."
+    assert quoted("By what was the bridge opened?", source(text), margin=0) == ["It was opened by a queen."]
+
+
+def test_a_better_rank_decides_between_equal_sentences_without_similarities() -> None:
+    sources = [
+        source(f"The valve is {color}.", score=score, id=color) for color, score in (("red", 1.0), ("blue", 2.0))
+    ]
+    by_words = [replace(s, results=tuple(replace(r, similarity=None) for r in s.results)) for s in sources]
+    assert quoted("What is the valve?", *by_words, margin=0) == ["The valve is blue."]
+
+
+@pytest.mark.parametrize(
+    "question",
+    ["Who invented the steam locomotive?", "How many moons does Jupiter have?", "Wann wurde die Brücke eröffnet?"],
+)
+def test_nothing_is_quoted_where_the_sources_hold_nothing_on_the_question(question: str) -> None:
+    german = source("Der Tee zieht vier Minuten. Die Milch kommt zuletzt dazu.")
+    sources = [german] if question.startswith("Wann") else [TEAS]
+    assert quoted(question, *sources) == []
+    assert quoted(question, *sources, least_share=0)
+
+
+def test_words_do_not_judge_a_question_in_another_language() -> None:
+    assert quoted("Wie lange zieht der schwarze Tee?", TEAS)
 
 
 def test_sources_without_sentences_give_no_statement() -> None:
@@ -169,3 +252,18 @@ def test_a_citation_has_the_page_of_the_chunk_in_which_its_quotation_begins() ->
     assert [citation.metadata["page"] for citation in cited] == [2, 1, 1]
     [statement] = ExtractiveAnswerer(max_sentences=1).statements("How long does white tea take?", [source])
     assert statement.citations[0].metadata["page"] == 3
+
+
+@pytest.mark.parametrize(
+    ("question", "kind", "topic"),
+    [
+        ("How many people live there?", "number", "people live there?"),
+        ("In what year did it open?", "date", "In did it open?"),
+        ("WIE GROẞ ist der Bus?", "number", "ist der Bus?"),
+        ("What did they do when it broke?", None, "did they do when it broke?"),
+        ("tea steeping time", None, "tea steeping time"),
+    ],
+)
+def test_the_first_words_that_ask_tell_the_kind_of_value(question: str, kind: str | None, topic: str) -> None:
+    asked = asked_for(question)
+    assert (asked.kind, " ".join(asked.topic.split())) == (kind, topic)

@@ -15,6 +15,7 @@ from langchain_core.language_models import FakeListChatModel
 from llama_index.core.llms import MockLLM
 
 from chat_server import Behaviour, running
+from embedpipe.answering import ExtractiveAnswerer
 from embedpipe.answering.chat import ChatReply, Message
 from embedpipe.answering.wrapped import as_chat_model
 from embedpipe.errors import ConfigurationError, GenerationError, InputError
@@ -58,7 +59,7 @@ async def test_all_four_ways_give_the_same_checked_answer(service: HandedOut) ->
 
 
 async def test_all_four_ways_quote_without_a_model(service: HandedOut) -> None:
-    for response in await responses(service, None):
+    for response in await responses(service, None, extractive=ExtractiveAnswerer(margin=10)):
         assert len(response.citations) == 3
         assert all(c.quote == DOCUMENT[c.start_index : c.end_index] for c in response.citations)
         assert (response.model, response.tokens_used, response.problems) == (None, None, [])
@@ -246,6 +247,21 @@ def test_nothing_found_asks_no_model() -> None:
         assert not server.requests
     assert (response.statements, response.sources) == ((), ())
     assert "nothing" in response.answer
+    assert not response.answered
+
+
+async def test_all_four_ways_say_that_the_sources_hold_nothing_on_the_question(service: HandedOut) -> None:
+    rag = RAGPipeline(service)
+    question = "How many moons does Jupiter have?"
+    stream, astream = rag.stream(question), rag.astream(question)
+    texts = {"".join(stream), "".join([piece async for piece in astream])}
+    for response in (rag.query(question), await rag.aquery(question), stream.response, astream.response):
+        assert (response.answered, response.citations) == (False, [])
+        assert texts == {response.answer} == {"The sources hold nothing on this question."}
+        assert response.sources
+        assert response.to_dict()["answered"] is False
+        assert "no language model was asked" in response._repr_html_()
+    assert rag.query(QUESTION).answered
 
 
 def test_the_budget_holds_for_the_prompt(service: HandedOut) -> None:

@@ -40,12 +40,14 @@ class AnswerResponse(ResponseModel):
     that no source of the statement has: their `kind`, `text`, `start` and `end` in the statement, and the `nearest` of
     the source with its place in the document.
 
-    `model` is null if the answer quotes sentences from the sources. `left_out` has the ids of chunks without room in
-    the context.
+    `answered` is false if nothing was found, or if, without a language model, the sources hold too little of the
+    question. `answer` then says so. `model` is null if the answer quotes sentences from the sources. `left_out` has the
+    ids of chunks without room in the context.
     """
 
     question: str
     answer: str
+    answered: bool
     statements: list[dict[str, Any]]
     sources: list[dict[str, Any]]
     model: str | None

@@ -26,7 +26,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from embedpipe.answering import ExtractiveAnswerer
+from embedpipe.answering import Cosines, ExtractiveAnswerer
 from embedpipe.embedding import EmbeddingGenerator
 from embedpipe.retrieval.context import ContextSettings, Passage, build_context
 from embedpipe.storage import Database, PgVectorStore
@@ -74,8 +74,11 @@ class Paragraphs:
 
 
 def _rows(name: str, part: str) -> list[dict[str, Any]]:
-    with gzip.open(DATA / name / f"{part}.jsonl.gz", "rt", encoding="utf-8") as lines:
-        return [json.loads(line) for line in lines]
+    return [json.loads(line) for line in _text(DATA / name / f"{part}.jsonl").split("\n") if line]
+
+
+def _text(path: Path) -> str:
+    return path.read_text("utf-8") if path.exists() else gzip.decompress(Path(f"{path}.gz").read_bytes()).decode()
 
 
 def _article(paragraph: str) -> str:
@@ -94,8 +97,8 @@ def questions(name: str, count: int) -> list[Asked]:
         ]
     else:
         own: defaultdict[str, str] = defaultdict(str)
-        with gzip.open(DATA / name / "qrels.tsv.gz", "rt", encoding="utf-8") as lines:
-            own.update((query, _article(paragraph)) for query, paragraph, _ in (line.split("\t") for line in lines))
+        lines = _text(DATA / name / "qrels.tsv").splitlines()
+        own.update((query, _article(paragraph)) for query, paragraph, _ in (line.split("\t") for line in lines))
         found = [Asked(row["text"], own[row["_id"]], ()) for row in _rows(name, "queries")]
     return random.Random(1).sample(found, min(count, len(found)))
 
@@ -104,8 +107,10 @@ def _first_sentences(sources: Sequence[Passage], size: int) -> list[str]:
     return [sources[0].text[a:b] for a, b in sentence_spans(sources[0].text)[:size]]
 
 
-def _quoted(answerer: ExtractiveAnswerer, asked: Asked, sources: Sequence[Passage]) -> list[str]:
-    return [statement.citations[0].quote or "" for statement in answerer.statements(asked.text, sources)]
+def _quoted(
+    answerer: ExtractiveAnswerer, asked: Asked, sources: Sequence[Passage], cosines: Cosines | None = None
+) -> list[str]:
+    return [statement.citations[0].quote or "" for statement in answerer.statements(asked.text, sources, cosines)]
 
 
 def _holds(texts: Sequence[str], asked: Asked) -> bool:
@@ -131,17 +136,19 @@ def choice(paragraphs: Paragraphs, asked: Sequence[Asked], vectors: Vectors) -> 
 
 
 def refusal(paragraphs: Paragraphs, asked: Sequence[Asked], vectors: Vectors, mode: SearchMode) -> Iterator[str]:
+    cosines = paragraphs.store.cosines()
     answered: defaultdict[float, list[tuple[bool, bool, bool]]] = defaultdict(list)
     for each, vector in zip(asked, vectors, strict=True):
         own, others = (paragraphs.found(each, vector, mode, without_own=flag) for flag in (False, True))
         for share in SHARES:
             answerer = ExtractiveAnswerer(max_sentences=1, least_share=share)
-            quoted = _quoted(answerer, each, own)
-            answered[share].append((bool(quoted), _holds(quoted, each), bool(_quoted(answerer, each, others))))
+            quoted = _quoted(answerer, each, own, cosines)
+            wrongly = _quoted(answerer, each, others, cosines)
+            answered[share].append((bool(quoted), _holds(quoted, each), bool(wrongly)))
     for share, rows in answered.items():
         given, right, wrongly = np.mean(rows, axis=0)
-        correct = right / max(given, 1e-9)
-        yield f"{share:.1f}  answered {given:.3f}, of these right {correct:.3f}; without the article {wrongly:.3f}"
+        correct = f", of these right {right / max(given, 1e-9):.3f}" if any(each.gold for each in asked) else ""
+        yield f"{share:.1f}  answered {given:.3f}{correct}; without the article {wrongly:.3f}"
 
 
 def main(arguments: argparse.Namespace) -> None:

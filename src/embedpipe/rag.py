@@ -10,7 +10,7 @@ from contextvars import copy_context
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import accumulate
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 from embedpipe._checks import checked_count, checked_function, checked_kind, shown
 from embedpipe._forking import Given
@@ -20,6 +20,7 @@ from embedpipe.answering import (
     ChatReply,
     Citation,
     CitingChat,
+    Cosines,
     Event,
     ExtractiveAnswerer,
     Message,
@@ -80,6 +81,22 @@ class Searches(Protocol):
     def aexpand(self) -> Callable[..., Awaitable[list[SearchResult]]]: ...
 
 
+@runtime_checkable
+class KnowsCosines(Protocol):
+    """A search service that knows the cosines between the chunks of its collection."""
+
+    def cosines(self) -> Cosines | None: ...
+
+    async def acosines(self) -> Cosines | None: ...
+
+
+class _Found(NamedTuple):
+    """The results of a search, and the collection's cosines if an extractive answer may need them."""
+
+    results: list[SearchResult]
+    cosines: Cosines | None
+
+
 @dataclass(frozen=True, slots=True)
 class _Prepared:
     """A question with its sources."""
@@ -87,6 +104,7 @@ class _Prepared:
     question: str
     sources: list[Passage]
     left_out: list[SearchResult]
+    cosines: Cosines | None
     started: float
     searched: float
 
@@ -238,13 +256,22 @@ class RAGPipeline:
                 response = self._finish(prepared, replies, answering)
         await tell(response)
 
-    def _search(self, question: str, k: int, options: dict[str, Any]) -> list[SearchResult]:
+    def _search(self, question: str, k: int, options: dict[str, Any]) -> _Found:
         results = self._service.search(question, k, **options)
-        return self._service.expand(results, **self._neighbors) if self._neighbors else results
+        knows = self._knows_cosines
+        cosines = None if knows is None else knows.cosines()
+        return _Found(self._service.expand(results, **self._neighbors) if self._neighbors else results, cosines)
 
-    async def _asearch(self, question: str, k: int, options: dict[str, Any]) -> list[SearchResult]:
+    async def _asearch(self, question: str, k: int, options: dict[str, Any]) -> _Found:
         results = await self._service.asearch(question, k, **options)
-        return await self._service.aexpand(results, **self._neighbors) if self._neighbors else results
+        knows = self._knows_cosines
+        cosines = None if knows is None else await knows.acosines()
+        return _Found(await self._service.aexpand(results, **self._neighbors) if self._neighbors else results, cosines)
+
+    @property
+    def _knows_cosines(self) -> KnowsCosines | None:
+        """Return the service if it knows its cosines and the answer goes by them. A language model's does not."""
+        return self._service if self._llm is None and isinstance(self._service, KnowsCosines) else None
 
     @property
     def _neighbors(self) -> dict[str, Any]:
@@ -256,15 +283,15 @@ class RAGPipeline:
     def _checked(self, k: int | None) -> int:
         return self._k if k is None else _checked_k(k)
 
-    def _prepare(self, question: str, results: Sequence[SearchResult], started: float) -> _Prepared:
+    def _prepare(self, question: str, found: _Found, started: float) -> _Prepared:
         searched = time.perf_counter()
         settings = self._context
         if self._llm is None:
             settings = replace(settings, max_tokens=None)
         elif settings.max_tokens is not None and self._counter is None:
             self._counter = token_counter("cl100k_base")
-        sources, left_out = build_context(results, settings, self._counter)
-        return _Prepared(question, sources, left_out, started, searched)
+        sources, left_out = build_context(found.results, settings, self._counter)
+        return _Prepared(question, sources, left_out, found.cosines, started, searched)
 
     @property
     def _cites_natively(self) -> bool:
@@ -286,7 +313,7 @@ class RAGPipeline:
         return span("answer", texts=len(prepared.sources), model=self._llm.name, provider=provider)
 
     def _extract(self, prepared: _Prepared, answering: Span) -> RAGResponse:
-        statements = self._extractive.statements(prepared.question, prepared.sources)
+        statements = self._extractive.statements(prepared.question, prepared.sources, prepared.cosines)
         answer = answer_text(statements) if statements else NOTHING_FOUND
         answering.details["content"] = (answer,)
         return _response(prepared, answer=answer, statements=statements, answered=bool(statements))

@@ -32,6 +32,7 @@ from embedpipe.storage import (
     MAX_K,
     AsyncPgVectorStore,
     Condition,
+    CosineSample,
     Database,
     Fusion,
     FusionMethod,
@@ -380,6 +381,23 @@ class SemanticSearchService:
         """Do the same as `expand`, on the running event loop."""
         neighbors = await self.async_store.neighbors(_ids(results), window=window, parent=parent)
         return with_neighbors(results, neighbors)
+
+    def cosines(self) -> CosineSample | None:
+        """Return mean and spread of the cosines between chunks, by which answers judge a similarity.
+
+        Hybrid searches and `refresh_statistics()` sample them in collections of 100 chunks and more.
+
+        Returns:
+            The sample. None if there is none.
+
+        Raises:
+            StorageError: If the database fails.
+        """
+        return self.store.cosines()
+
+    async def acosines(self) -> CosineSample | None:
+        """Do the same as `cosines`, on the running event loop."""
+        return await self.async_store.cosines()
 
     def health(self) -> Health:
         """Check whether searches and ingests work now. It takes milliseconds once the model is loaded.

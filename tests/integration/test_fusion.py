@@ -249,3 +249,13 @@ def test_a_model_has_a_sample_of_its_own(database: Database) -> None:
     assert samples(database) == [new]
     again.drop()
     assert samples(database) == []
+
+
+async def test_a_store_tells_the_cosines_that_were_sampled(database: Database) -> None:
+    store = filled(database, LEAST_CHUNKS)
+    assert store.cosines() is None
+    store.refresh_statistics()
+    ((mean, spread, count),) = samples(database)
+    assert store.cosines() == CosineSample(mean, spread, count)
+    assert await store.to_async().cosines() == store.cosines()
+    await store.database.aclose()

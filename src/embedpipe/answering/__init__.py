@@ -6,7 +6,7 @@ A chat model is one file here, and one line in `registry`.
 from embedpipe.answering.anthropic import AnthropicChat
 from embedpipe.answering.chat import BatchingChat, ChatModel, ChatReply, CitingChat, Message, NativeCitation, OpenAIChat
 from embedpipe.answering.citations import Citation, Statement, checked_statements
-from embedpipe.answering.extractive import ExtractiveAnswerer, answer_text
+from embedpipe.answering.extractive import Cosines, ExtractiveAnswerer, answer_text
 from embedpipe.answering.gemini import GeminiChat
 from embedpipe.answering.ollama import OllamaChat
 from embedpipe.answering.prompt import Prompt, PromptBuilder, citing_messages
@@ -24,6 +24,7 @@ __all__ = [
     "ChatReply",
     "Citation",
     "CitingChat",
+    "Cosines",
     "Event",
     "ExtractiveAnswerer",
     "GeminiChat",

@@ -7,6 +7,7 @@ from typing import Any
 
 from embedpipe.server.rerank_threads import RerankThreads
 from embedpipe.service import SemanticSearchService
+from embedpipe.storage import CosineSample
 from embedpipe.types import SearchResult
 
 _CANDIDATES = 50
@@ -36,6 +37,14 @@ class CollectionSearch:
             return await self._service.asearch(query, k, **options)
         found = await self._service.asearch(query, max(k, candidates or _CANDIDATES), **options)
         return (await self._reranking.arerank(query, found))[:k]
+
+    def cosines(self) -> CosineSample | None:
+        """Return mean and spread of the cosines between chunks. See `SemanticSearchService.cosines`."""
+        return self._service.cosines()
+
+    async def acosines(self) -> CosineSample | None:
+        """Return them on the running event loop. See `cosines`."""
+        return await self._service.acosines()
 
     def expand(self, results: Sequence[SearchResult], **options: Any) -> list[SearchResult]:
         """Return the results with their neighboring chunks. See `SemanticSearchService.expand`."""

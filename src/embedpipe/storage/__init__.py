@@ -11,7 +11,7 @@ from embedpipe.storage.for_model import store_for_model, store_for_model_if_new
 from embedpipe.storage.indexes import IndexProgress, MetadataIndex
 from embedpipe.storage.lexical import UpgradeProgress
 from embedpipe.storage.reembed import ReembedProgress
-from embedpipe.storage.search import MAX_K, Fusion, FusionMethod, Search, as_fusion
+from embedpipe.storage.search import MAX_K, CosineSample, Fusion, FusionMethod, Search, as_fusion
 from embedpipe.storage.store import PgVectorStore
 from embedpipe.storage.tables import BM25, INDEX_FROM, Collection, CollectionSettings, VectorIndex
 
@@ -23,6 +23,7 @@ __all__ = [
     "Collection",
     "CollectionSettings",
     "Condition",
+    "CosineSample",
     "Database",
     "Field",
     "Filter",

@@ -23,6 +23,7 @@ from embedpipe.storage.indexes import MetadataIndex, metadata_index, vector_inde
 from embedpipe.storage.lexical import WEIGHT_TOLERANCE, Refreshed, refresh_weights
 from embedpipe.storage.reembed import drop_embedding_versions
 from embedpipe.storage.search import (
+    CosineSample,
     Fusion,
     FusionMethod,
     Search,
@@ -399,6 +400,10 @@ class AsyncPgVectorStore(ThreadStore):
     async def exists(self) -> bool:
         """Return whether the collection exists. Looking does not create it."""
         return await self.database.aread(catalogue.exists, self.database.schema, self.name)
+
+    async def cosines(self) -> CosineSample | None:
+        """Return mean and spread of the cosines between chunks, as last sampled. None if they were not sampled."""
+        return await self._run("cosines", cosine_sample.stored, reads=True)
 
     async def health(self) -> Health:
         """Check in milliseconds whether the collection can be searched and written now. Change nothing."""

@@ -23,6 +23,7 @@ from embedpipe.storage.indexes import IndexProgress, MetadataIndex, metadata_ind
 from embedpipe.storage.lexical import WEIGHT_TOLERANCE, Refreshed, UpgradeProgress, refresh_weights, upgrade
 from embedpipe.storage.reembed import Reembedding, ReembedProgress, drop_embedding_versions
 from embedpipe.storage.search import (
+    CosineSample,
     Fusion,
     FusionMethod,
     Search,
@@ -542,6 +543,10 @@ class PgVectorStore(BaseStore):
     def exists(self) -> bool:
         """Return whether the collection exists. Looking does not create it."""
         return self.database.read(catalogue.exists, self.database.schema, self.name)
+
+    def cosines(self) -> CosineSample | None:
+        """Return mean and spread of the cosines between chunks, as last sampled. None if they were not sampled."""
+        return self._run("cosines", cosine_sample.stored, reads=True)
 
     def health(self) -> Health:
         """Check in milliseconds whether the collection can be searched and written now. Change nothing."""

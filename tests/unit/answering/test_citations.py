@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 
@@ -226,6 +227,25 @@ def test_nothing_is_quoted_where_the_sources_hold_nothing_on_the_question(questi
     sources = [german] if question.startswith("Wann") else [TEAS]
     assert quoted(question, *sources) == []
     assert quoted(question, *sources, least_share=0)
+
+
+@pytest.mark.parametrize(
+    ("question", "similarity", "cosines", "answered"),
+    [
+        ("Which liquid goes into black tea?", 0.8, (0.1, 0.1), True),
+        ("Which liquid goes into black tea?", 0.8, None, False),
+        ("Which liquid goes into black tea?", 0.8, (0.7, 0.1), False),  # as similar as any two chunks
+        ("Is black silk dyed?", 0.8, None, True),
+        ("Is black silk dyed?", 0.2, (0.1, 0.1), False),
+        ("Is black tea steeped?", 0.0, (0.1, 0.1), True),  # the words are all there, for a model without the language
+    ],
+)
+def test_a_similarity_that_stands_out_needs_fewer_of_the_words(
+    question: str, similarity: float, cosines: tuple[float, float] | None, answered: bool
+) -> None:
+    tea = source("Black tea is steeped for four minutes. Milk is added to it last.", score=similarity)
+    known = None if cosines is None else SimpleNamespace(mean=cosines[0], spread=cosines[1])
+    assert bool(ExtractiveAnswerer().statements(question, [tea], known)) == answered
 
 
 def test_words_do_not_judge_a_question_in_another_language() -> None:

@@ -87,3 +87,15 @@ def language_of(tokens: list[Token], text: str) -> str | None:
     shares = {language: sum(counts[word] for word in known) for language, known in FUNCTION_WORDS.items()}
     best = max(shares, key=lambda language: shares[language])
     return best if shares[best] else None
+
+
+def in_another_language(text: str, other: str) -> bool:
+    """Return whether a short text is in another language than the other text, as far as its frequent words tell.
+
+    Related languages share frequent words, so a single one that the language of the other has decides against it.
+    """
+    tokens, other_tokens = tokenize(text), tokenize(other)
+    language, theirs = language_of(tokens, text), language_of(other_tokens, other)
+    if language is None or language == theirs:
+        return False
+    return theirs is None or not any(token.form in FUNCTION_WORDS.get(theirs, ()) for token in tokens)

@@ -14,10 +14,11 @@ from embedpipe.answering.citations import Citation, Statement
 from embedpipe.answering.questions import AnswerKind, asked_for
 from embedpipe.answering.values import ValuesOfText, in_another_language
 from embedpipe.retrieval.context import Passage
-from embedpipe.text import sentence_spans, words
+from embedpipe.text import SPACED_LETTER, sentence_spans, words
 
 _MIN_WORDS = 3
 _STEM = 6
+_SPACED = re.compile(SPACED_LETTER)
 _WHOLE = re.compile(r"[.!?…。！？।؟][\"'”’»)\]」』]*$")
 
 # What else counts, relative to the share of the question's words that a sentence holds. The ratios are those of a
@@ -227,9 +228,15 @@ def _held_share(asked: set[str], candidate: _Candidate) -> float:
     They are weighted by their squared length, since what the question asks about are its long words. Their rarity among
     the sentences found would not help: the topic is not rare there.
     """
-    total = sum(len(stem) ** 2 for stem in asked)
-    held = sum(len(stem) ** 2 for stem in asked & (candidate.stems | candidate.before | candidate.after))
+    wanted = _parts(asked)
+    total = sum(len(part) ** 2 for part in wanted)
+    held = sum(len(part) ** 2 for part in wanted & _parts(candidate.stems | candidate.before | candidate.after))
     return held / total if total else 1.0
+
+
+def _parts(stems: set[str]) -> set[str]:
+    """Divide the pairs of characters of scripts without spaces, most of which lie across two words."""
+    return {part for stem in stems for part in ((stem,) if _SPACED.match(stem) else stem)}
 
 
 def _shown_by_meaning(source: Passage, cosines: Cosines | None) -> float:

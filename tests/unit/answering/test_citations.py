@@ -248,6 +248,12 @@ def test_a_similarity_that_stands_out_needs_fewer_of_the_words(
     assert bool(ExtractiveAnswerer().statements(question, [tea], known)) == answered
 
 
+def test_questions_in_scripts_without_spaces_are_judged_by_their_characters() -> None:
+    bees = source("工蜂在夏天只活六周。蜂王能活五年。")
+    assert quoted("工蜂活多久？", bees, margin=0) == ["工蜂在夏天只活六周。"]
+    assert quoted("木星有几颗卫星？", bees) == []
+
+
 def test_words_do_not_judge_a_question_in_another_language() -> None:
     assert quoted("Wie lange zieht der schwarze Tee?", TEAS)
 

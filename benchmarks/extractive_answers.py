@@ -174,5 +174,5 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("measure", choices=["choice", "refusal"])
     parser.add_argument("questions", type=int, nargs="?", default=1500)
-    parser.add_argument("--sets", nargs="+", default=[SQUAD, "xquad_de", "xquad_es", "xquad_vi"])
+    parser.add_argument("--sets", nargs="+", default=[SQUAD, "xquad_de", "xquad_es", "xquad_vi", "xquad_zh"])
     main(parser.parse_args())

@@ -14,6 +14,7 @@
         embed
         store.search
         rerank
+      store.cosines        only if the answer quotes the sources
       store.neighbors
       answer               from a language model, or quoted
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 
+from embedpipe._checks import checked_kind
+
 _OPENING = re.compile(r"\ufeff?(---|\+\+\+)[ \t]*(?:\r\n?|\n)(?=(?:[ \t]*(?:#[^\r\n]*)?(?:\r\n?|\n))*+([^\r\n]*))")
 _FIRST_LINE = {"---": re.compile(r"[\w\"'.-][^:]*:(?:\s|$)"), "+++": re.compile(r"\[|[\w\"'.-][^=]*=")}
 _CLOSING = {
@@ -18,7 +20,7 @@ def front_matter_end(text: str) -> int:
     Front matter is YAML between two lines of "---", or TOML between two of "+++", at the very start. Its first line has
     a key: a rule is a line of "---", too.
     """
-    opening = _OPENING.match(text)
+    opening = _OPENING.match(checked_kind("text", text, str))
     if opening is None or not _FIRST_LINE[opening[1]].match(opening[2]):
         return 0
     closing = _CLOSING[opening[1]].search(text, opening.end() - 1)

@@ -14,7 +14,7 @@ from typing import Any, Protocol, TypeAlias, runtime_checkable
 import numpy as np
 import numpy.typing as npt
 
-from embedpipe._checks import shown
+from embedpipe._checks import checked_kind, checked_path, checked_text, shown
 from embedpipe._optional import require
 from embedpipe.errors import ConfigurationError
 
@@ -77,7 +77,7 @@ Tokenizer: TypeAlias = str | TokenCounter
 def without_surrogates(text: str) -> str:
     """Replace each surrogate, which UTF-8 cannot hold, by U+FFFD. The number of code points stays."""
     try:
-        text.encode()
+        checked_kind("text", text, str).encode()
     except UnicodeEncodeError:
         return _SURROGATE.sub("\ufffd", text)
     return text
@@ -124,6 +124,8 @@ class ModelCounter:
     """Counts with a local model's own tokenizer, a `tokenizers.Tokenizer`."""
 
     def __init__(self, name: str, tokenizer: Any) -> None:
+        if not hasattr(tokenizer, "no_truncation"):
+            raise ConfigurationError(f"tokenizer is a {type(tokenizer).__name__}. Pass a tokenizers.Tokenizer.")
         tokenizer.no_truncation()
         tokenizer.no_padding()
         self.name = name
@@ -246,6 +248,7 @@ def encoding_name(name: str) -> str | None:
     """Return the tiktoken encoding of an encoding's or OpenAI model's name. None for another name."""
     import tiktoken
 
+    name = checked_text("name", name, error=ConfigurationError)
     if name in tiktoken.list_encoding_names():
         return name
     try:
@@ -260,9 +263,13 @@ def _tiktoken_counter(encoding: str) -> TiktokenCounter:
     return TiktokenCounter(tiktoken.get_encoding(encoding))
 
 
-@lru_cache(maxsize=32)
-def folder_counter(folder: Path) -> ModelCounter:
+def folder_counter(folder: str | Path) -> ModelCounter:
     """Return the counter of the model in a folder. Raises the errors of `token_counter`."""
+    return _folder_counter(checked_path("folder", folder, error=ConfigurationError))
+
+
+@lru_cache(maxsize=32)
+def _folder_counter(folder: Path) -> ModelCounter:
     return ModelCounter(str(folder), _tokenizer(folder))
 
 
@@ -276,7 +283,7 @@ def _tokenizer(folder: Path) -> Any:
 
 def packaged_folder(name: str) -> Path | None:
     """Return the folder of a model that an installed package contains. None if there is none."""
-    module = _PACKAGED_MODELS.get(name.rpartition("/")[2])
+    module = _PACKAGED_MODELS.get(checked_text("name", name, error=ConfigurationError).rpartition("/")[2])
     if module is None or importlib.util.find_spec(module) is None:
         return None
     return Path(importlib.import_module(module).MODEL_DIR)

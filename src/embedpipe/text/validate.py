@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any
 
+from embedpipe._checks import shown
 from embedpipe.errors import InputError, TokenLimitError
 from embedpipe.text.token_counters import token_counter
 
@@ -28,6 +29,8 @@ def fault(text: object) -> str | None:
 
 def faults(texts: Sequence[Any]) -> dict[int, InputError]:
     """Return an `InputError` for each text that cannot be embedded, by its position."""
+    if isinstance(texts, (str, bytes)) or not isinstance(texts, Sequence):
+        raise InputError(f"texts={shown(texts)} is no list of texts. Pass a list.")
     if set(map(type, texts)) == {str} and all(texts) and not any(map(str.isspace, texts)):
         with suppress(UnicodeEncodeError):  # looked for below, one by one
             for text in texts:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
+import json
 import logging
 import re
 from collections.abc import Sequence
@@ -148,9 +149,18 @@ class ModelCounter:
         encoded = self._tokenizer.encode_batch(list(map(without_surrogates, texts)), add_special_tokens=False)
         return list(map(len, encoded))
 
-    def ids(self, texts: Sequence[str]) -> list[list[int]]:
-        """Return the token ids of each text as the model reads them, with special tokens, at any length."""
-        return [encoding.ids for encoding in self._tokenizer.encode_batch(list(map(without_surrogates, texts)))]
+    def ids(self, texts: Sequence[str], *, special_tokens: bool = True) -> list[list[int]]:
+        """Return the token ids of each text as the model reads them, at any length."""
+        given = list(map(without_surrogates, texts))
+        encoded = self._tokenizer.encode_batch_fast(given, add_special_tokens=special_tokens)
+        return [encoding.ids for encoding in encoded]
+
+    @cached_property
+    def special_tokens(self) -> tuple[int, int]:
+        """Return how many special tokens stand before and behind a text."""
+        mask = self._tokenizer.encode("a").special_tokens_mask
+        before = mask.index(0) if 0 in mask else 0
+        return before, sum(mask) - before
 
     def ends(self, text: str) -> npt.NDArray[np.int64]:
         offsets = self._encode(text).offsets
@@ -278,7 +288,12 @@ def _tokenizer(folder: Path) -> Any:
     file = folder / _FILE
     if not file.is_file():
         raise ConfigurationError(f"The model's folder {str(folder)!r} has no {_FILE}. Name another folder.")
-    return tokenizers.Tokenizer.from_file(str(file))
+    tokenizer = tokenizers.Tokenizer.from_file(str(file))
+    settings = folder / "sentence_bert_config.json"
+    if settings.is_file() and json.loads(settings.read_text(encoding="utf-8")).get("do_lower_case"):
+        former = [] if tokenizer.normalizer is None else [tokenizer.normalizer]
+        tokenizer.normalizer = tokenizers.normalizers.Sequence([tokenizers.normalizers.Lowercase(), *former])
+    return tokenizer
 
 
 def packaged_folder(name: str) -> Path | None:

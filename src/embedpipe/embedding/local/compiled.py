@@ -2,37 +2,53 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
 from embedpipe._optional import require
-from embedpipe.embedding.local.bert_graph import graph_mark, write_graph
+from embedpipe.embedding.local.bert_graph import write_graph
 from embedpipe.embedding.local.exported import Runtime, calibration_mark, made_once
+from embedpipe.embedding.local.head import Head
 from embedpipe.embedding.local.length_batches import length_batches
-from embedpipe.embedding.local.model_files import check_weights
+from embedpipe.embedding.local.model_files import check_weights, encoder_folder, read_json
+from embedpipe.embedding.local.runtimes import graph_file, graph_source, has_torch
 from embedpipe.errors import ConfigurationError
+from embedpipe.text import ModelCounter
 from embedpipe.types import ModelSpec, Vectors
 
 Ids: TypeAlias = npt.NDArray[np.int64]
-Run: TypeAlias = Callable[[Ids, Ids], Vectors]
+Inputs: TypeAlias = dict[str, Ids]
 
 _openvino_process: int | None = None
 """The process in which OpenVINO was first used. A forked child inherits the number."""
 
 _OVERHEAD = 16
 """The cost of a pass beside that of its tokens, counted in tokens."""
+_LONGEST = 512
+"""Most tokens of a text, for a model that states no limit."""
+_INPUTS = {"input_ids", "attention_mask", "token_type_ids", "position_ids"}
+_OUTPUTS = ("token_embeddings", "last_hidden_state")
+
+
+class _Session(Protocol):
+    """Runs a graph. `run` returns the tokens' vectors (b, s, d)."""
+
+    inputs: set[str]
+
+    def run(self, inputs: Inputs) -> npt.NDArray[Any]: ...
 
 
 class CompiledEncoder:
-    """Turns texts into vectors by a graph made from the folder's weights, which is kept in the user's cache folder.
+    """Turns texts into vectors by an ONNX graph of the encoder, and by numpy behind it.
 
-    `tokens` returns the ids of each text, of which the first and the last are special. Ids over the model's limit are
-    cut off before the last one. With `calibration` texts the model is int8 (OpenVINO only), else float32.
+    The graph is built from the weights, is the folder's own, or is exported by PyTorch. Made graphs are kept in the
+    user's cache folder. With `calibration` texts the model is int8 (OpenVINO only), else float32.
     """
 
     def __init__(
@@ -40,27 +56,52 @@ class CompiledEncoder:
         folder: Path,
         spec: ModelSpec,
         *,
-        tokens: Callable[[Sequence[str]], list[list[int]]],
+        counter: ModelCounter,
         runtime: Runtime,
         calibration: Sequence[str] | None = None,
     ) -> None:
-        self._tokens = tokens
-        self._longest = spec.max_tokens or 512
+        self._counter = counter
+        self._longest = spec.max_tokens or _LONGEST
         self._size = spec.dimensions
-        make = _onnx if runtime == "onnx" else _openvino
-        self._run: Run = make(folder, spec, calibration, self._passes)
+        self._head = Head(folder)
+        graph = _graph(folder, spec, counter)
+        if runtime == "onnx":
+            self._session: _Session = _OnnxSession(graph)
+        elif calibration is None:
+            self._session = _OpenVinoSession(graph)
+        else:
+            samples = [self._inputs(ids, mask, _INPUTS) for _, ids, mask in self._passes(calibration)]
+            self._session = _OpenVinoSession(_quantized(graph, samples, calibration_mark(calibration)))
+        if lacking := self._session.inputs - _INPUTS:
+            raise ConfigurationError(
+                f"{graph} wants {', '.join(sorted(lacking))}, which a graph for embedding does not. Pass "
+                "runtime='torch', or replace it by the graph of the encoder alone."
+            )
 
-    def encode(self, texts: Sequence[str]) -> Vectors:
+    def encode(self, texts: Sequence[str], prompt: str) -> Vectors:
         """Return (n, d) float32, one row for each text, in order."""
         vectors = np.empty((len(texts), self._size), dtype=np.float32)
-        for rows, ids, mask in self._passes(texts):
-            vectors[rows] = self._run(ids, mask)
+        prompt_tokens = self._prompt_tokens(prompt)
+        for rows, ids, mask in self._passes([prompt + text for text in texts] if prompt else texts):
+            states = self._session.run(self._inputs(ids, mask, self._session.inputs))
+            vectors[rows] = self._head.apply(states, mask, prompt_tokens)
         return vectors
 
+    def _prompt_tokens(self, prompt: str) -> int:
+        """Return how many tokens of a text the prompt takes, with the special ones before it."""
+        return len(self._counter.ids([prompt])[0]) - self._counter.special_tokens[1] if prompt else 0
+
     def _passes(self, texts: Sequence[str]) -> Iterator[tuple[list[int], Ids, Ids]]:
-        """Yield rows, input_ids and attention_mask (b, s) of each pass: texts of like length, the longest first."""
-        longest = self._longest
-        encoded = [ids if len(ids) <= longest else [*ids[: longest - 1], ids[-1]] for ids in self._tokens(texts)]
+        """Yield rows, input_ids and attention_mask (b, s) of each pass: texts of like length, the longest first.
+
+        Padding is at the right for every model. At the left, the positions of a text would depend on the others. A
+        model that looks back only (Qwen3) does not see what is at the right.
+        """
+        longest, behind = self._longest, self._counter.special_tokens[1]
+        encoded = self._counter.ids(texts)
+        encoded = [
+            ids if len(ids) <= longest else [*ids[: longest - behind], *ids[len(ids) - behind :]] for ids in encoded
+        ]
         for rows in length_batches(list(map(len, encoded)), overhead=_OVERHEAD):
             length = len(encoded[rows[0]])  # the longest one's
             ids = np.zeros((len(rows), length), dtype=np.int64)
@@ -70,28 +111,46 @@ class CompiledEncoder:
                 mask[place, : len(encoded[row])] = 1
             yield rows, ids, mask
 
-
-def _onnx(folder: Path, spec: ModelSpec, calibration: Sequence[str] | None, _passes: Any) -> Run:
-    runtime = require("onnxruntime", extra="onnx")
-    options = runtime.SessionOptions()
-    if os.environ.get("OMP_WAIT_POLICY", "").upper() == "PASSIVE":  # its threads are not OpenMP's, but spin like them
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    graph = str(_graph(folder, spec, fused=True))
-    session = runtime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
-
-    def run(ids: Ids, mask: Ids) -> Vectors:
-        vectors: Vectors = session.run(["vectors"], {"input_ids": ids, "attention_mask": mask})[0]
-        return vectors
-
-    return run
+    def _inputs(self, ids: Ids, mask: Ids, names: set[str]) -> Inputs:
+        given = {"input_ids": ids, "attention_mask": mask}
+        if "token_type_ids" in names:
+            given["token_type_ids"] = np.zeros_like(ids)
+        if "position_ids" in names:
+            given["position_ids"] = np.broadcast_to(np.arange(ids.shape[1]), ids.shape)
+        return given
 
 
-def _openvino(
-    folder: Path,
-    spec: ModelSpec,
-    calibration: Sequence[str] | None,
-    passes: Callable[[Sequence[str]], Iterator[tuple[list[int], Ids, Ids]]],
-) -> Run:
+class _OnnxSession:
+    def __init__(self, graph: Path) -> None:
+        runtime = require("onnxruntime", extra="onnx")
+        options = runtime.SessionOptions()
+        # Its threads are not OpenMP's, but spin like them.
+        if os.environ.get("OMP_WAIT_POLICY", "").upper() == "PASSIVE":
+            options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        self._session = runtime.InferenceSession(str(graph), options, providers=["CPUExecutionProvider"])
+        self.inputs = {put.name for put in self._session.get_inputs()}
+        self._output = _output(graph, {put.name for put in self._session.get_outputs()})
+
+    def run(self, inputs: Inputs) -> npt.NDArray[Any]:
+        states: npt.NDArray[Any] = self._session.run([self._output], inputs)[0]
+        return states
+
+
+class _OpenVinoSession:
+    def __init__(self, graph: Path) -> None:
+        # One request at a time on all cores, and no silent bfloat16, whose vectors differ.
+        settings = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": "f32"}
+        model = _openvino_core().compile_model(str(graph), "CPU", settings)
+        self._request = model.create_infer_request()
+        self.inputs = {put.get_any_name() for put in model.inputs}
+        self._output = _output(graph, {name for put in model.outputs for name in put.get_names()})
+
+    def run(self, inputs: Inputs) -> npt.NDArray[Any]:
+        states: npt.NDArray[Any] = self._request.infer(inputs)[self._output]
+        return states
+
+
+def _openvino_core() -> Any:
     global _openvino_process
     if _openvino_process not in (None, os.getpid()):
         # Its threads do not survive a fork, and it waits for them: in 11 of 30 children of a parent that was computing,
@@ -101,33 +160,52 @@ def _openvino(
             "the child only, start the workers by spawn, or pass runtime='onnx'."
         )
     _openvino_process = os.getpid()
-    core = require("openvino", extra="openvino").Core()
-    graph = _graph(folder, spec, fused=False)
-    if calibration is not None:
-        samples = [{"input_ids": ids, "attention_mask": mask} for _, ids, mask in passes(calibration)]
-        name = f"{graph.parent.name}-int8-{calibration_mark(calibration)}"
-        graph = made_once(name, lambda made: _quantize(core.read_model(str(graph)), samples, made)) / "model.xml"
-    # One request at a time on all cores, and no silent bfloat16, whose vectors differ.
-    settings = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": "f32"}
-    request = core.compile_model(str(graph), "CPU", settings).create_infer_request()
-
-    def run(ids: Ids, mask: Ids) -> Vectors:
-        vectors: Vectors = request.infer({"input_ids": ids, "attention_mask": mask})["vectors"]
-        return vectors
-
-    return run
+    return require("openvino", extra="openvino").Core()
 
 
-def _graph(folder: Path, spec: ModelSpec, *, fused: bool) -> Path:
+def _output(graph: Path, names: set[str]) -> str:
+    for name in _OUTPUTS:
+        if name in names:
+            return name
+    raise ConfigurationError(
+        f"{graph} has no output {' or '.join(_OUTPUTS)}, but {', '.join(sorted(names))}. Pass runtime='torch', or "
+        "replace it by the graph of the encoder alone."
+    )
+
+
+def _graph(folder: Path, spec: ModelSpec, counter: ModelCounter) -> Path:
+    check_weights(folder, spec)
+    encoder, source = encoder_folder(folder), graph_source(folder)
+    if source == "file" and (file := graph_file(encoder)):
+        return file
+    if source == "torch" and not has_torch():
+        kind = read_json(encoder / "config.json").get("model_type")
+        raise ConfigurationError(
+            f"{folder.name} ({kind}) has no onnx/model.onnx, and only PyTorch can export it. Put that file of its "
+            "repository into the folder, or install PyTorch with: pip install 'embedpipe[local]'. runtime='torch' "
+            "needs no graph."
+        )
+
     def make(made: Path) -> None:
-        check_weights(folder, spec)
-        write_graph(folder, made / "model.onnx", fused=fused, normalize=spec.normalized)
+        if source == "weights":
+            write_graph(encoder, made / "model.onnx")
+        else:
+            module = require("embedpipe.embedding.local.torch_export", extra="local")
+            module.export_graph(folder, counter, spec.max_tokens or _LONGEST, made / "model.onnx")
 
-    mark = graph_mark(folder, spec.revision, normalize=spec.normalized)
-    return made_once(f"{spec.name}-{mark}-{'fused' if fused else 'plain'}", make) / "model.onnx"
+    config = (encoder / "config.json").read_bytes() if (encoder / "config.json").is_file() else b""
+    mark = hashlib.sha256(spec.revision.encode() + config).hexdigest()[:16]
+    return made_once(f"{spec.name}-{mark}-{source}", make) / "model.onnx"
 
 
-def _quantize(model: Any, samples: Sequence[dict[str, Ids]], made: Path) -> None:
+def _quantized(graph: Path, samples: Sequence[Inputs], mark: str) -> Path:
+    def make(made: Path) -> None:
+        _quantize(_openvino_core().read_model(str(graph)), samples, made)
+
+    return made_once(f"{graph.parent.name}-int8-{mark}", make) / "model.xml"
+
+
+def _quantize(model: Any, samples: Sequence[Inputs], made: Path) -> None:
     """Quantise the model to int8 after its training, by NNCF, with ranges from the samples.
 
     The products over a GELU's output, a third of the work, stay float32: their outliers make most of the loss. With

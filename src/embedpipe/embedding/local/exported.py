@@ -19,7 +19,7 @@ from embedpipe.errors import ConfigurationError
 logger = logging.getLogger(__name__)
 
 Runtime: TypeAlias = Literal["torch", "onnx", "openvino"]
-FORMAT = 5
+FORMAT = 6
 """Increase it when the way in which graphs are made changes."""
 
 

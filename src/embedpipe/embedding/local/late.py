@@ -10,9 +10,9 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from embedpipe._forking import torch_computes
 from embedpipe._optional import require
 from embedpipe.embedding.local import model_files
+from embedpipe.embedding.local.sentence_transformer import load_sentence_transformer
 from embedpipe.errors import ConfigurationError, EmbeddingError
 from embedpipe.text import without_surrogates
 from embedpipe.types import ModelSpec, Vectors
@@ -38,17 +38,14 @@ class LateEncoder:
     """
 
     def __init__(self, folder: Path, spec: ModelSpec, *, device: str | None, batch_size: int) -> None:
-        if model_files.pooling_of(folder) != "mean":
+        if model_files.is_static(folder) or model_files.pooling_of(folder) != "mean":
             raise ConfigurationError(
-                f"{spec.name} does not take the mean of its tokens, which late chunking needs. Choose a model with "
-                "mean pooling, or leave late_chunking out."
+                f"{spec.name} does not take the mean of tokens that see each other, which late chunking needs. Choose "
+                "an encoder with mean pooling, or leave late_chunking out."
             )
         model_files.check_weights(folder, spec)
-        library = require("sentence_transformers", extra="local")
-        require("transformers.utils.logging", extra="local").disable_progress_bar()
+        self._modules = list(load_sentence_transformer(folder, device=device).eval())
         self._torch = require("torch", extra="local")
-        torch_computes()
-        self._modules = list(library.SentenceTransformer(str(folder), device=device, local_files_only=True).eval())
         self._tokenizer = self._modules[0].tokenizer
         self._dimensions = spec.dimensions
         self._batch_size = batch_size

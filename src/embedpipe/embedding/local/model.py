@@ -11,14 +11,15 @@ from typing import TYPE_CHECKING, Any, Protocol, get_args
 
 import numpy as np
 
-from embedpipe._forking import Lock, PerProcess, torch_computes
-from embedpipe._optional import require
+from embedpipe._forking import Lock, PerProcess
 from embedpipe.embedding import catalogue
 from embedpipe.embedding.backend import Limits
 from embedpipe.embedding.local import model_files
 from embedpipe.embedding.local.exported import Runtime, calibration_mark
+from embedpipe.embedding.local.hub import locate
 from embedpipe.embedding.local.length_batches import length_batches
 from embedpipe.embedding.local.runtimes import choose_runtime, has_torch
+from embedpipe.embedding.local.sentence_transformer import load_sentence_transformer
 from embedpipe.embedding.local.static import StaticEncoder
 from embedpipe.embedding.roles import checked_prompts, with_roles
 from embedpipe.errors import ConfigurationError
@@ -95,7 +96,7 @@ class LocalModel:
     @cached_property
     def folder(self) -> Path:
         """The folder of the model's files, which may be downloaded for it."""
-        return model_files.locate(self._name)
+        return locate(self._name)
 
     @cached_property
     def spec(self) -> ModelSpec:
@@ -184,20 +185,9 @@ class _TorchEncoder:
 
     def __init__(self, local: LocalModel, *, device: str | None, batch_size: int) -> None:
         model_files.check_weights(local.folder, local.spec)
-        library = require("sentence_transformers", extra="local")
-        require("transformers.utils.logging", extra="local").disable_progress_bar()
         self._batch_size, self._size = batch_size, local.spec.dimensions
         self._count = local.counter.count_many
-        torch_computes()
-        try:
-            self._model = library.SentenceTransformer(str(local.folder), device=device, local_files_only=True)
-        except ValueError as error:
-            if "trust_remote_code" not in str(error):
-                raise
-            raise ConfigurationError(
-                f"{local.spec.name} needs code from its own repository, which is never run by itself. Read that code, "
-                "load the model with it, and pass it as LangChain's or LlamaIndex's HuggingFace embeddings."
-            ) from error
+        self._model = load_sentence_transformer(local.folder, device=device)
         # Of the specification, by which texts are split: the folder's own setting may differ.
         self._model.max_seq_length = local.spec.max_tokens
 

@@ -1,9 +1,8 @@
-"""Find a local model's files, and read its specification from them."""
+"""Read a local model's specification from its files."""
 
 from __future__ import annotations
 
 import hashlib
-import importlib.util
 import json
 import re
 from dataclasses import replace
@@ -13,12 +12,9 @@ from typing import Any
 
 from embedpipe._optional import require
 from embedpipe.embedding import catalogue
-from embedpipe.errors import ConfigurationError, UnknownModelError
-from embedpipe.text import packaged_folder
+from embedpipe.errors import ConfigurationError
 from embedpipe.types import ModelSpec
 
-_FILES = ("*.json", "*.txt", "*.model", "*.safetensors", "**/config.json", "**/*.safetensors")
-_GRAPHS = ("onnx/model.onnx*", "model.onnx*")
 _UNBOUNDED = 1e9
 """Tokenizers without a limit state a number beyond it, such as 1e30."""
 _FORMER_MODES = {
@@ -40,49 +36,6 @@ def is_model_folder(name: str) -> bool:
         return (folder / "config.json").is_file() or (folder / "modules.json").is_file()
     except (OSError, ValueError, RuntimeError):  # too long, or no path at all
         return False
-
-
-def locate(name: str) -> Path:
-    """Return the folder of a model: the path itself, the hub's cache, a package that carries it, or a download.
-
-    Raises:
-        UnknownModelError: If nothing is found.
-    """
-    if is_model_folder(name):
-        return Path(name).expanduser().resolve()
-    known = catalogue.find(name)
-    repository = known.repository if known else name
-    folder = _kept(repository) or (known and packaged_folder(known.name)) or _download(repository)
-    if folder is None:
-        others = [model.name for model in catalogue.CATALOGUE if model is not known]
-        raise UnknownModelError(
-            f"There is no local model {name!r}: it is not a folder with a config.json, not in the hub's cache, and "
-            "the hub was not reached or has no such repository. Pass the path of the model's folder, a repository of "
-            f"the hub, or one of {', '.join(others)}."
-        )
-    return folder
-
-
-def _kept(repository: str) -> Path | None:
-    """Return the main snapshot in the hub's cache, found by its layout: the hub's client takes long to import."""
-    cache = Path(require("huggingface_hub.constants", extra="local").HF_HUB_CACHE)
-    folder = cache / f"models--{repository.replace('/', '--')}"
-    try:
-        snapshot = folder / "snapshots" / (folder / "refs" / "main").read_text(encoding="utf-8").strip()
-    except OSError:
-        return None
-    return snapshot if (snapshot / "config.json").is_file() else None
-
-
-def _download(repository: str) -> Path | None:
-    hub = require("huggingface_hub", extra="local")
-    errors = require("huggingface_hub.errors", extra="local")
-    # Without PyTorch, the repository's own graph may be the only way to run the model.
-    files = _FILES if importlib.util.find_spec("torch") else (*_FILES, *_GRAPHS)
-    try:
-        return Path(hub.snapshot_download(repository, allow_patterns=files))
-    except (errors.HfHubHTTPError, errors.LocalEntryNotFoundError, errors.HFValidationError, OSError):
-        return None
 
 
 def check_weights(folder: Path, spec: ModelSpec) -> None:

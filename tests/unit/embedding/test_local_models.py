@@ -298,3 +298,12 @@ def test_a_static_embedding_of_sentence_transformers_runs_by_numpy(tmp_path: Pat
     assert generator.spec.normalized is False
     with pytest.raises(ConfigurationError, match="tokens that see each other"):
         LocalModel(str(tmp_path / "static")).embed_document("tea", [(0, 3)])
+
+
+def test_int8_runs_a_graph_that_has_other_inputs_than_bert(encoder: Encoders, tmp_path: Path) -> None:
+    tiny_models.pooled(encoder("mpnet"), tmp_path / "mpnet")
+    whole, small = (
+        LocalModel(str(tmp_path / "mpnet"), runtime="openvino", calibration=calibration).embed(TEXTS, "document")
+        for calibration in (None, TEXTS)
+    )
+    assert 0.9 <= cosine(small, whole) < 0.99999

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Protocol, TypeAlias
 
@@ -67,11 +67,10 @@ class CompiledEncoder:
         graph = _graph(folder, spec, counter)
         if runtime == "onnx":
             self._session: _Session = _OnnxSession(graph)
-        elif calibration is None:
-            self._session = _OpenVinoSession(graph)
         else:
-            samples = [self._inputs(ids, mask, _INPUTS) for _, ids, mask in self._passes(calibration)]
-            self._session = _OpenVinoSession(_quantized(graph, samples, calibration_mark(calibration)))
+            if calibration is not None:
+                graph = _quantized(graph, self._passes(calibration), calibration_mark(calibration))
+            self._session = _OpenVinoSession(graph)
         if lacking := self._session.inputs - _INPUTS:
             raise ConfigurationError(
                 f"{graph} wants {', '.join(sorted(lacking))}, which a graph for embedding does not. Pass "
@@ -83,7 +82,7 @@ class CompiledEncoder:
         vectors = np.empty((len(texts), self._size), dtype=np.float32)
         prompt_tokens = self._prompt_tokens(prompt)
         for rows, ids, mask in self._passes([prompt + text for text in texts] if prompt else texts):
-            states = self._session.run(self._inputs(ids, mask, self._session.inputs))
+            states = self._session.run(_inputs(ids, mask, self._session.inputs))
             vectors[rows] = self._head.apply(states, mask, prompt_tokens)
         return vectors
 
@@ -111,13 +110,15 @@ class CompiledEncoder:
                 mask[place, : len(encoded[row])] = 1
             yield rows, ids, mask
 
-    def _inputs(self, ids: Ids, mask: Ids, names: set[str]) -> Inputs:
-        given = {"input_ids": ids, "attention_mask": mask}
-        if "token_type_ids" in names:
-            given["token_type_ids"] = np.zeros_like(ids)
-        if "position_ids" in names:
-            given["position_ids"] = np.broadcast_to(np.arange(ids.shape[1]), ids.shape)
-        return given
+
+def _inputs(ids: Ids, mask: Ids, names: set[str]) -> Inputs:
+    """Return the inputs of these names, of those that graphs of encoders have."""
+    given = {"input_ids": ids, "attention_mask": mask}
+    if "token_type_ids" in names:
+        given["token_type_ids"] = np.zeros_like(ids)
+    if "position_ids" in names:
+        given["position_ids"] = np.broadcast_to(np.arange(ids.shape[1]), ids.shape)
+    return given
 
 
 class _OnnxSession:
@@ -142,12 +143,16 @@ class _OpenVinoSession:
         settings = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": "f32"}
         model = _openvino_core().compile_model(str(graph), "CPU", settings)
         self._request = model.create_infer_request()
-        self.inputs = {put.get_any_name() for put in model.inputs}
+        self.inputs = _input_names(model)
         self._output = _output(graph, {name for put in model.outputs for name in put.get_names()})
 
     def run(self, inputs: Inputs) -> npt.NDArray[Any]:
         states: npt.NDArray[Any] = self._request.infer(inputs)[self._output]
         return states
+
+
+def _input_names(model: Any) -> set[str]:
+    return {put.get_any_name() for put in model.inputs}
 
 
 def _openvino_core() -> Any:
@@ -198,9 +203,11 @@ def _graph(folder: Path, spec: ModelSpec, counter: ModelCounter) -> Path:
     return made_once(f"{spec.name}-{mark}-{source}", make) / "model.onnx"
 
 
-def _quantized(graph: Path, samples: Sequence[Inputs], mark: str) -> Path:
+def _quantized(graph: Path, passes: Iterable[tuple[list[int], Ids, Ids]], mark: str) -> Path:
     def make(made: Path) -> None:
-        _quantize(_openvino_core().read_model(str(graph)), samples, made)
+        model = _openvino_core().read_model(str(graph))
+        names = _input_names(model)
+        _quantize(model, [_inputs(ids, mask, names) for _, ids, mask in passes], made)
 
     return made_once(f"{graph.parent.name}-int8-{mark}", make) / "model.xml"
 

@@ -49,17 +49,6 @@ _OWN: dict[str, dict[str, Any]] = {
     },
     "qwen3": {"num_key_value_heads": 2, "head_dim": 8},
     "eurobert": {"num_key_value_heads": 2, "mask_token_id": 4},
-    "llama": {
-        "num_key_value_heads": 2,
-        "rope_parameters": {
-            "rope_type": "longrope",
-            "rope_theta": 10000.0,
-            "short_factor": [1.0] * 4,
-            "long_factor": [4.0] * 4,
-            "original_max_position_embeddings": 16,
-        },
-    },
-    "t5": {"d_model": SIZE, "d_kv": 8, "d_ff": 64, "num_layers": 2, "num_heads": 4},
 }
 
 

@@ -19,7 +19,7 @@ from sentence_transformers import SentenceTransformer
 from sentence_transformers.sentence_transformer.modules import LayerNorm, StaticEmbedding
 from tokenizers import Tokenizer, pre_tokenizers
 from tokenizers import models as tokenizer_models
-from transformers import AutoModel
+from transformers import AutoModel, DistilBertModel
 
 import tiny_models
 from embedpipe._optional import require
@@ -108,12 +108,26 @@ def test_an_exported_graph_is_right_for_other_lengths_and_batch_sizes_than_the_t
             assert cosine(states[row, :length], alone) >= 0.9999
 
 
-def test_a_graph_that_is_right_for_short_texts_only_is_refused(encoder: Encoders, tmp_path: Path) -> None:
-    """Longrope turns by other angles from 17 tokens on, and the exporter follows the way of the traced texts alone."""
-    tiny_models.pooled(encoder("llama"), tmp_path / "longrope")
+@pytest.mark.parametrize(
+    "turns",
+    [lambda texts, length: length != 9, lambda texts, length: length > 100, lambda texts, length: texts == 1],
+    ids=["other lengths", "long texts", "one text"],
+)
+def test_a_graph_that_is_right_for_some_shapes_only_is_refused(
+    encoder: Encoders, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, turns: Callable[[int, int], bool]
+) -> None:
+    """The exporter follows one way of a branch: that of the two texts of 9 tokens which it traces."""
+    forward = DistilBertModel.forward
+
+    def branching(self: Any, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> tuple[torch.Tensor]:
+        states = forward(self, input_ids, attention_mask)[0]
+        return (states.flip(-1) if turns(*input_ids.shape) else states,)
+
+    monkeypatch.setattr(DistilBertModel, "forward", branching)
+    tiny_models.pooled(encoder("distilbert"), tmp_path / "branching")
     with pytest.raises(ConfigurationError, match="gives other vectors than the model"):
-        LocalModel(str(tmp_path / "longrope"), runtime="onnx").embed(["a"], "document")
-    assert not list(exported_folder().glob("longrope-*"))
+        LocalModel(str(tmp_path / "branching"), runtime="onnx").embed(["a"], "document")
+    assert not list(exported_folder().glob("branching-*"))
 
 
 @pytest.mark.parametrize(

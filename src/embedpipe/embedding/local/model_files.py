@@ -98,7 +98,7 @@ def describe(folder: Path, name: str) -> ModelSpec:
         revision=revision,
         query_prompt=stated.get("query") or (named.query_prompt if named else ""),
         document_prompt=next(filter(None, documents), named.document_prompt if named else ""),
-        normalized="Normalize" in module_types(folder),
+        normalized=any(type_ == "Normalize" for type_, _ in modules_of(folder)),
         aliases=named.aliases if named else (),
     )
     if published is None:
@@ -118,11 +118,6 @@ def modules_of(folder: Path) -> list[tuple[str, Path]]:
         return [("Transformer", folder)]
     stated = json.loads(file.read_text(encoding="utf-8"))
     return [(module["type"].rpartition(".")[2], folder / module["path"]) for module in stated]
-
-
-def module_types(folder: Path) -> set[str]:
-    """Return the kinds of the modules that the model consists of."""
-    return {type_ for type_, _ in modules_of(folder)}
 
 
 def encoder_folder(folder: Path) -> Path:

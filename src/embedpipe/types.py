@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from embedpipe._checks import check_fields
+from embedpipe.text import Snippet, best_snippet
 
 Metadata: TypeAlias = Mapping[str, Any]
 """Values that JSON has: str, int, finite float, bool, None, lists and dicts of those."""
@@ -118,6 +119,8 @@ class SearchResult:
             set.
         rerank_score: The reranker's score.
         vector: The chunk's vector, (d,) float32, if the search was asked for it.
+        query: The words that were searched for, without exclusions and operators. None if the chunk was found by
+            another chunk or a vector alone.
     """
 
     chunk: Chunk
@@ -131,6 +134,7 @@ class SearchResult:
     neighbor_boost: float | None = None
     rerank_score: float | None = None
     vector: Vectors | None = field(default=None, repr=False, compare=False)
+    query: str | None = field(default=None, repr=False, compare=False)
 
     @property
     def id(self) -> str:
@@ -150,15 +154,49 @@ class SearchResult:
         return self.chunk.metadata
 
     @property
+    def start_index(self) -> int:
+        """Return the start of the chunk in its document, in code points."""
+        return self.chunk.start_index
+
+    @property
+    def end_index(self) -> int:
+        """Return the end of the chunk in its document, in code points."""
+        return self.chunk.end_index
+
+    @property
+    def title(self) -> str:
+        """Return the document's title, else the headings above the chunk, else the name of the file, else the id."""
+        return title_of(self.metadata, self.document_id or self.id)
+
+    def snippet(self, max_characters: int = 240) -> Snippet:
+        """Return the passage of the chunk that fits the query best, and the words in it that match.
+
+        The passage is made of whole sentences, as a person reads them. It is found by words alone, and no model is
+        asked. Words match that are equal but for case and accents, or that begin alike. Without a query, it is the
+        beginning of the chunk.
+
+        Args:
+            max_characters: The greatest length of the passage in code points.
+
+        Returns:
+            The passage, with its places in the document.
+
+        Raises:
+            InputError: If `max_characters` is less than 1 or not an integer.
+        """
+        return best_snippet(
+            self.text, self.query or "", max_characters, start_index=self.start_index, end_index=self.end_index
+        )
+
+    @property
     def surrounds(self) -> bool:
         """Return whether no search found the chunk: it is a neighbor of one that a search found."""
         return self.similarity is None and self.lexical_score is None and self.rerank_score is None
 
     def explain(self) -> str:
-        """Explain the score: a line for the chunk, and one for each search or reranker that rated it."""
-        chunk = self.chunk
-        place = f"{self.document_id or self.id} [{chunk.start_index}:{chunk.end_index}]"
-        lines = [f"{self.score:.4f}  {place}"]
+        """Explain the score: the chunk and its snippet, then a line for each search or reranker that rated it."""
+        place = f"{self.document_id or self.id} [{self.start_index}:{self.end_index}]"
+        lines = [f"{self.score:.4f}  {place}", f"  “{self.snippet(_EXPLAINED)}”"]
         if self.similarity is not None:
             lines.append(f"  by meaning: similarity {self.similarity:.4f}, {_rank(self.dense_rank)}")
         if self.lexical_score is not None:
@@ -172,6 +210,25 @@ class SearchResult:
         if self.rerank_score is not None:
             lines.append(f"  by the reranker: {self.rerank_score:.4f}")
         return "\n".join(lines)
+
+
+def title_of(metadata: Metadata, otherwise: str) -> str:
+    """Return the title of a passage: its document's, else its headings, else its file's name.
+
+    Args:
+        metadata: The metadata of its chunk.
+        otherwise: An id. Its last part is the title if the metadata have none.
+    """
+    headings = metadata.get("heading_path")
+    path = " › ".join(map(str, headings)) if isinstance(headings, list | tuple) else metadata.get("heading")
+    for found in (metadata.get("title"), path, metadata.get("name")):
+        if isinstance(found, str) and found.strip():
+            return " ".join(found.split())
+    return otherwise.rstrip("/").rpartition("/")[2] or otherwise
+
+
+_EXPLAINED = 120
+"""The characters of the snippet in an explanation."""
 
 
 def _rank(rank: int | None) -> str:

@@ -43,6 +43,7 @@ def test_a_result_explains_each_of_its_scores() -> None:
     )
     assert result.explain() == (
         "0.7500  pets [10:30]\n"
+        "  “Cats <sleep> all day.”\n"
         "  by meaning: similarity 0.5000, rank 4\n"
         "  by words: BM25 3.2500, not among its candidates\n"
         "  by the reranker: 1.5000"
@@ -56,7 +57,12 @@ def test_a_table_shows_the_scores_that_there_are_and_escapes_the_text() -> None:
     assert "BM25" not in shown.text
     assert "Cats <sleep>" in shown.text
     assert "sleep" not in shown.tags
-    assert repr(view) == "0.5000  pets [10:30]\n  by meaning: similarity 0.5000, rank 1\n  Cats <sleep> all day."
+    assert repr(view) == "0.5000  pets [10:30]\n  “Cats <sleep> all day.”\n  by meaning: similarity 0.5000, rank 1"
+
+
+def test_a_table_marks_the_words_that_match() -> None:
+    shown = show_results([SearchResult(chunk=CHUNK, score=0.5, query="sleeping <cats>")])._repr_html_()
+    assert "<mark>Cats</mark> &lt;<mark>sleep</mark>&gt; all day." in shown
 
 
 def test_no_results_are_said_to_be_none() -> None:

@@ -71,11 +71,13 @@ class RAGResponse:
                 {
                     "number": number,
                     "document_id": source.document_id,
+                    "title": source.title,
                     "start_index": source.start_index,
                     "end_index": source.end_index,
                     "score": source.score,
                     "chunk_ids": [result.id for result in source.results],
                     "text": source.text,
+                    "snippet": source.snippet().to_dict(),
                     "metadata": source.metadata,
                 }
                 for number, source in enumerate(self.sources, 1)

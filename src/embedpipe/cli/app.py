@@ -335,8 +335,8 @@ def search(
 ) -> None:
     """Search for passages. Shows their scores and ranks by meaning and by words, and their place in the document."""
     from embedpipe.cli.choices import generator_named
-    from embedpipe.cli.commands import parsed_filter
-    from embedpipe.cli.render import console, hits_table, result_json, write_json
+    from embedpipe.cli.commands import ingested_folder, parsed_filter
+    from embedpipe.cli.render import result_json, show_hits, write_json
 
     _check_candidates(candidates, rerank, k)
     condition = parsed_filter(filter)
@@ -351,12 +351,11 @@ def search(
             candidates=candidates,
             required_phrases=required_phrases,
         )
+        folder = "" if as_json else ingested_folder(service.store)
     if as_json:
         write_json({"query": query, "results": [result_json(result) for result in results]})
-    elif results:
-        console.print(hits_table(results))
     else:
-        console.print("nothing found")
+        show_hits(results, folder)
 
 
 @app.command()
@@ -382,7 +381,7 @@ def ask(
 ) -> None:
     """Answer a question with checked citations. Without --llm, quote sentences from the sources."""
     from embedpipe.cli.choices import chat_model_named, generator_named
-    from embedpipe.cli.commands import answer, parsed_filter
+    from embedpipe.cli.commands import answer, ingested_folder, parsed_filter
     from embedpipe.rag import RAGPipeline
 
     chat = chat_model_named(llm, url=llm_url)
@@ -396,7 +395,8 @@ def ask(
     generator = generator_named(model, url=model_url, query_prompt=query_prompt, document_prompt=document_prompt)
     with _opened(generator, database, collection, must_exist=True, rerank=rerank, rerank_url=rerank_url) as service:
         rag = RAGPipeline(service, chat, k=k)
-        answer(rag, question, as_json=as_json, candidates=candidates, **settings)
+        folder = "" if as_json else ingested_folder(service.store)
+        answer(rag, question, folder, as_json=as_json, candidates=candidates, **settings)
 
 
 @app.command()

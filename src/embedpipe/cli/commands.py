@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
 import typer
@@ -12,9 +13,10 @@ from embedpipe.cli.render import console, show_answer, show_citations, write_jso
 from embedpipe.errors import CollectionNotFoundError, InputError
 from embedpipe.rag import RAGPipeline
 from embedpipe.storage.filters import parse_filter
+from embedpipe.storage.transfer import common_beginning, in_snapshot
 
 if TYPE_CHECKING:
-    from embedpipe.storage import Database
+    from embedpipe.storage import Database, PgVectorStore
 
 
 def check_exists(collection: str, database: Database) -> None:
@@ -23,6 +25,13 @@ def check_exists(collection: str, database: Database) -> None:
     if collection not in names:
         known = f"Collections: {', '.join(names)}." if names else "There are none yet. `embedpipe ingest` creates one."
         raise CollectionNotFoundError(f"There is no collection {collection!r}. {known}")
+
+
+def ingested_folder(store: PgVectorStore) -> str:
+    """Return the folder that all documents of a collection are below, with a slash at its end. "" if there is none."""
+    beginning = in_snapshot(store, common_beginning).partition("#")[0]  # behind which is the id of a record
+    folder = beginning[: beginning.rfind("/") + 1]
+    return folder if PurePath(folder).is_absolute() and len(folder) > 1 else ""
 
 
 def parsed_filter(text: str | None) -> dict[str, Any] | None:
@@ -52,16 +61,24 @@ def confirm(question: str) -> None:
         raise typer.Abort
 
 
-def answer(rag: RAGPipeline, question: str, *, as_json: bool, **search: Any) -> None:
-    """Print the answer, piece by piece if a model writes it, then its checked citations."""
+def answer(rag: RAGPipeline, question: str, folder: str, *, as_json: bool, **search: Any) -> None:
+    """Print the answer, piece by piece if a model writes it, then its checked citations.
+
+    Args:
+        rag: What answers.
+        question: The question.
+        folder: The folder that ids of documents are shown relative to, see `ingested_folder`.
+        as_json: Whether the answer is printed as JSON, all at once.
+        search: Options of the search.
+    """
     if as_json:
         write_json(rag.query(question, **search).to_dict())
         return
     if not rag.generates:
-        show_answer(rag.query(question, **search))
+        show_answer(rag.query(question, **search), folder)
         return
     stream = rag.stream(question, **search)
     for piece in stream:
         console.print(piece, end="", markup=False, highlight=False, soft_wrap=True)
     console.print("\n")
-    show_citations(stream.response)
+    show_citations(stream.response, folder)

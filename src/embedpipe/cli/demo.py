@@ -10,7 +10,7 @@ from rich.rule import Rule
 from rich.text import Text
 
 from embedpipe.cli.ingesting import ingest_with_progress, stats_json, summary
-from embedpipe.cli.render import console, hits_table, result_json, show_answer, write_json
+from embedpipe.cli.render import console, result_json, show_answer, show_hits, write_json
 from embedpipe.errors import ConfigurationError
 from embedpipe.rag import RAGPipeline
 from embedpipe.types import Document
@@ -57,7 +57,7 @@ def run_demo(service: SemanticSearchService, documents: Sequence[Document], *, a
     console.print(summary(stats))
     for question in QUESTIONS:
         console.print(Rule(Text(question, style="bold"), align="left"), width=min(console.width, 80))
-        console.print(hits_table(service.search(question)))
+        show_hits(service.search(question))
         console.print()
         show_answer(rag.query(question))
     console.print("\nAsk more: embedpipe ask -c demo 'How do I …?'   Search: embedpipe search -c demo 'lambda'")

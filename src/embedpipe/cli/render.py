@@ -16,11 +16,16 @@ from rich.table import Table
 from rich.text import Text
 
 from embedpipe.rag import Citation, RAGResponse
+from embedpipe.retrieval.context import Passage
 from embedpipe.storage.admin import CollectionState
+from embedpipe.text import Snippet
 from embedpipe.types import SearchResult
 
 _UNBOUNDED = 1_000_000
-_EXCERPT = 200
+_SNIPPET, _LEAST_SNIPPET = 240, 80
+_SNIPPET_LINES = 4
+_NUMBERS_WIDTH = 46
+"""What the columns of numbers take of the width in a table of hits."""
 _UNPRINTABLE = ("Cc", "Cs", "Zl", "Zp")
 """The categories of Unicode whose characters break a line, steer the terminal, or cannot be encoded."""
 
@@ -71,32 +76,50 @@ def result_json(result: SearchResult) -> dict[str, Any]:
     return {
         "id": result.id,
         "document_id": result.document_id,
-        "start_index": result.chunk.start_index,
-        "end_index": result.chunk.end_index,
+        "title": result.title,
+        "start_index": result.start_index,
+        "end_index": result.end_index,
         "score": result.score,
         "similarity": result.similarity,
         "dense_rank": result.dense_rank,
         "lexical_score": result.lexical_score,
         "lexical_rank": result.lexical_rank,
         "rerank_score": result.rerank_score,
+        "snippet": result.snippet().to_dict(),
         "text": result.text,
         "metadata": result.metadata,
     }
 
 
-def hits_table(results: Sequence[SearchResult]) -> Table:
-    """Return a table of results: scores and ranks of both legs, the place in the document, and the text."""
+def show_hits(results: Sequence[SearchResult], folder: str = "") -> None:
+    """Print a table of results, and below it the folder that their documents are relative to."""
+    console.print(hits_table(results, folder) if results else "nothing found")
+    if results and folder:
+        console.print(Text(legible(f"below {folder}"), style="dim"))
+
+
+def hits_table(results: Sequence[SearchResult], folder: str = "") -> Table:
+    """Return a table of results: scores and ranks of both legs, title and place in the document, and a snippet.
+
+    Args:
+        results: The results, best first.
+        folder: What is left out at the beginning of ids.
+    """
     numbers = ("#", "score", "dense (rank)", "lexical (rank)")
     table = new_table(*numbers, "document [start:end]", right=numbers)
+    most = min(max((console.width - _NUMBERS_WIDTH) * _SNIPPET_LINES, _LEAST_SNIPPET), _SNIPPET)
     for place, result in enumerate(results, 1):
-        place_in = f"[{result.chunk.start_index}:{result.chunk.end_index}]{_place(result.metadata)}"
-        document = Text(f"{result.document_id or result.id} {place_in}")
+        place_in = f"[{result.start_index}:{result.end_index}]{_place(result.metadata)}"
+        name = (result.document_id or result.id).removeprefix(folder)
+        document = Text(legible(f"{name} {place_in}"))
+        if result.title not in (name, name.rpartition("/")[2]):
+            document.append(f"  {legible(result.title)}", style="italic")
         table.add_row(
             str(place),
             f"{result.score:.4f}",
             _leg(result.similarity, result.dense_rank),
             _leg(result.lexical_score, result.lexical_rank),
-            Group(document, _excerpt(result.text)),
+            Group(document, _snippet(result.snippet(most))),
         )
     return table
 
@@ -130,14 +153,15 @@ def _leg(score: float | None, rank: int | None) -> str:
     return "-" if score is None else f"{score:.3f} ({rank or '-'})"
 
 
-def _excerpt(text: str) -> Text:
-    """Return the beginning of a text in one line."""
-    line = " ".join(text.split())
-    begun = line if len(line) <= _EXCERPT else f"{line[:_EXCERPT]}…"
-    return Text(begun, style="dim", no_wrap=True, overflow="ellipsis")
+def _snippet(snippet: Snippet) -> Text:
+    """Return a snippet with its matches in bold."""
+    shown = Text(style="dim")
+    for part, matches in snippet.parts:
+        shown.append(legible(part), style="bold not dim" if matches else "")
+    return shown
 
 
-def show_answer(response: RAGResponse) -> None:
+def show_answer(response: RAGResponse, folder: str = "") -> None:
     """Print an answer, then each citation with its check and its place in the document."""
     answer = Text()
     for statement in response.statements:
@@ -146,12 +170,13 @@ def show_answer(response: RAGResponse) -> None:
             answer.append(f" [{citation.source}]", style=_STATUS[citation.status][1])
         answer.append("\n")
     console.print(answer if response.statements else Text(response.answer + "\n"))
-    show_citations(response)
+    show_citations(response, folder)
 
 
-def show_citations(response: RAGResponse) -> None:
+def show_citations(response: RAGResponse, folder: str = "") -> None:
+    """Print each citation with its check, its document relative to the folder, and its quotation or a snippet."""
     for citation in response.citations:
-        console.print(_citation_line(citation))
+        console.print(_citation_line(citation, response.sources, folder))
     how = "no language model: sentences quoted from the sources" if response.answered else "no language model was asked"
     footer = [response.model or how]
     if response.tokens_used is not None:
@@ -165,16 +190,19 @@ def show_citations(response: RAGResponse) -> None:
     console.print(Text(" · ".join(footer), style="dim"))
 
 
-def _citation_line(citation: Citation) -> Text:
+def _citation_line(citation: Citation, sources: Sequence[Passage], folder: str) -> Text:
     words, style = _STATUS[citation.status]
     line = Text(f"  [{citation.source}] ")
     line.append(words, style=style)
     line.append("".join(f" {value}" for value in citation.values))
     if citation.start_index is not None:
-        line.append(
-            f"  {citation.document_id or ''} [{citation.start_index}:{citation.end_index}]{_place(citation.metadata)}  "
-        )
+        name = legible((citation.document_id or "").removeprefix(folder))
+        line.append(f"  {name} [{citation.start_index}:{citation.end_index}]{_place(citation.metadata)}  ")
         line.append(f"“{' '.join((citation.quote or '').split())}”", style="dim")
+    elif 0 < citation.source <= len(sources):
+        source = sources[citation.source - 1]
+        line.append(f"  {legible((source.document_id or '').removeprefix(folder))}  ")
+        line.append_text(_snippet(source.snippet()))
     return line
 
 

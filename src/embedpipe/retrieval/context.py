@@ -12,8 +12,8 @@ from typing import Literal, Protocol
 from embedpipe._checks import MOST_COUNT, Bounds, check_fields, checked_items, checked_kind
 from embedpipe.errors import ConfigurationError
 from embedpipe.retrieval.neighbors import check_neighbors
-from embedpipe.text import PAGE_BREAK
-from embedpipe.types import LOCATIONS, Metadata, Parent, SearchResult
+from embedpipe.text import PAGE_BREAK, Snippet, best_snippet
+from embedpipe.types import LOCATIONS, Metadata, Parent, SearchResult, title_of
 
 _MAX_GAP = 8
 _LOG = logging.getLogger(__name__)
@@ -97,6 +97,21 @@ class Passage:
     @property
     def score(self) -> float:
         return max(result.score for result in self.results)
+
+    @property
+    def title(self) -> str:
+        """Return the title of its document, else that of its best result. See `SearchResult.title`."""
+        return title_of(self.metadata, self.document_id or self.results[0].id)
+
+    def snippet(self, max_characters: int = 240) -> Snippet:
+        """Return the part of the passage that fits the query best. See `SearchResult.snippet`."""
+        return best_snippet(
+            self.text,
+            self.results[0].query or "",
+            max_characters,
+            start_index=self.start_index,
+            end_index=self.end_index,
+        )
 
 
 def _at_location(metadata: Metadata, within: Sequence[tuple[int, Metadata]], offset: int) -> Metadata:

@@ -24,7 +24,8 @@ def with_neighbors(results: Sequence[SearchResult], neighbors: Mapping[str, Sequ
         neighbors: The neighboring chunks of each result, by the result's id.
 
     Returns:
-        The results. Each neighbor has the `score` of its best result and no other score, since no search found it.
+        The results. Each neighbor has the `score` of its best result and no other score, since no search found it, and
+        its query.
     """
     known = {result.id for result in results}
     extended = list(results)
@@ -32,5 +33,5 @@ def with_neighbors(results: Sequence[SearchResult], neighbors: Mapping[str, Sequ
         for chunk in neighbors.get(result.id, ()):
             if chunk.id not in known:
                 known.add(str(chunk.id))
-                extended.append(SearchResult(chunk=chunk, score=result.score))
+                extended.append(SearchResult(chunk=chunk, score=result.score, query=result.query))
     return extended

@@ -1,9 +1,11 @@
-"""Work on plain text: cleaning and checks, counting tokens, and finding words, sentences and pages."""
+"""Work on plain text: cleaning and checks, counting tokens, and finding words, sentences, pages and snippets."""
 
 from embedpipe.text.clean import clean_text
 from embedpipe.text.front_matter import front_matter_end
+from embedpipe.text.function_words import COMMON, FUNCTION_WORDS
 from embedpipe.text.pages import PAGE_BREAK, page_at, pages_at
 from embedpipe.text.sentences import sentence_spans
+from embedpipe.text.snippets import Snippet, SnippetSpan, best_snippet
 from embedpipe.text.token_counters import (
     BYTES_PER_ESTIMATED_TOKEN,
     EstimatedCounter,
@@ -23,13 +25,18 @@ from embedpipe.text.words import SPACED_LETTER, words
 
 __all__ = [
     "BYTES_PER_ESTIMATED_TOKEN",
+    "COMMON",
+    "FUNCTION_WORDS",
     "PAGE_BREAK",
     "SPACED_LETTER",
     "EstimatedCounter",
     "ModelCounter",
+    "Snippet",
+    "SnippetSpan",
     "TokenCounter",
     "TokenCountingModel",
     "Tokenizer",
+    "best_snippet",
     "clean_text",
     "counter_of_transformers",
     "encoding_name",

@@ -16,8 +16,9 @@ _MARKS = r"\u0300-\u036f\u0591-\u05bd\u05bf\u05c1-\u05c7\u0610-\u061a\u064b-\u06
 SPACED_LETTER = rf"(?![_{_UNSPACED}])[\w{_MARKS}]"
 """A pattern for one character of a word in a script that separates words."""
 
-_WORD = re.compile(rf"[{_UNSPACED}]+|(?:{SPACED_LETTER})+")
-_UNSPACED_START = re.compile(rf"[{_UNSPACED}]")
+WORD = re.compile(rf"[{_UNSPACED}]+|(?:{SPACED_LETTER})+")
+"""A word, or a run of characters in a script without spaces."""
+UNSPACED_START = re.compile(rf"[{_UNSPACED}]")
 
 
 def words(text: str) -> list[str]:
@@ -27,9 +28,9 @@ def words(text: str) -> list[str]:
     """
     found: list[str] = []
     checked_kind("text", text, str)
-    for match in _WORD.finditer(text):
+    for match in WORD.finditer(text):
         word = match.group().casefold()
-        if len(word) > 2 and _UNSPACED_START.match(word):
+        if len(word) > 2 and UNSPACED_START.match(word):
             found.extend(word[i : i + 2] for i in range(len(word) - 1))
         else:
             found.append(word)

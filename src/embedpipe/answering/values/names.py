@@ -6,16 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from embedpipe.answering.values.tokens import Token
-from embedpipe.answering.values.vocabulary import (
-    COMMON,
-    DEMONYMS,
-    MONTHS,
-    NUMBER_WORDS,
-    ORDINALS,
-    SCALES,
-    UNITS,
-    WEEKDAYS,
-)
+from embedpipe.answering.values.vocabulary import DEMONYMS, MONTHS, NUMBER_WORDS, ORDINALS, SCALES, UNITS, WEEKDAYS
+from embedpipe.text import COMMON
 
 _INSIDE = frozenset(
     (

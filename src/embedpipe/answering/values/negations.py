@@ -7,14 +7,8 @@ from typing import NamedTuple
 
 from embedpipe.answering.values.names import root
 from embedpipe.answering.values.tokens import Token
-from embedpipe.answering.values.vocabulary import (
-    COMMON,
-    FUNCTION_WORDS,
-    NEGATIONS,
-    NEGATIVE_PREFIXES,
-    NO_NEGATIONS,
-    SOFT_NEGATIONS,
-)
+from embedpipe.answering.values.vocabulary import NEGATIONS, NEGATIVE_PREFIXES, NO_NEGATIONS, SOFT_NEGATIONS
+from embedpipe.text import COMMON, FUNCTION_WORDS
 
 _REACH = 6
 """How many words behind a negation may be what it denies."""

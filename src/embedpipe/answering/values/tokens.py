@@ -7,8 +7,7 @@ from bisect import bisect_right
 from collections import Counter
 from typing import NamedTuple
 
-from embedpipe.answering.values.vocabulary import FUNCTION_WORDS
-from embedpipe.text import SPACED_LETTER, sentence_spans
+from embedpipe.text import FUNCTION_WORDS, SPACED_LETTER, sentence_spans
 
 # Takes linear time: each alternative begins with another kind of character, and none looks back over a repetition. In
 # a number, a single mark may stand before each further digit. Spaces divide it only into groups of three digits.

@@ -201,7 +201,7 @@ function card(hit, place, best, mode, asked) {
     el("header", {}, el("span", { class: "place", "aria-label": `Rank ${place}` }, String(place)),
       el("h3", { title: hit.document_id ?? hit.id }, name(hit)), el("span", { class: "score" }, number(value))),
     el("div", { class: "meter", "aria-hidden": "true" }, bar), scores(hit, mode),
-    el("p", { class: "passage" }, ...marked(hit.text, asked.query)),
+    el("p", { class: "passage", dir: "auto" }, ...snippet(hit.snippet)),
     el("ul", { class: "ranks", "aria-label": "Ranks in the other searches" }),
     hit.document_id === null ? null : open);
   for (const event of ["mouseenter", "focusin"]) made.addEventListener(event, () => highlight(hit.id, true));
@@ -210,9 +210,19 @@ function card(hit, place, best, mode, asked) {
 }
 
 function name(hit) {
-  const { title, name: file, page } = hit.metadata;
-  const called = [title, file, hit.document_id?.split("/").pop(), hit.id].find((each) => typeof each === "string" && each.trim());
-  return page === undefined ? called : `${called}, p. ${page}`;
+  const { page } = hit.metadata;
+  return page === undefined ? hit.title : `${hit.title}, p. ${page}`;
+}
+
+// Offsets count code points, as in Python. JavaScript strings count UTF-16 units.
+function snippet({ text, spans }) {
+  const signs = Array.from(text), parts = [];
+  let done = 0;
+  for (const { start, end } of spans) {
+    parts.push(signs.slice(done, start).join(""), el("mark", {}, signs.slice(start, end).join("")));
+    done = end;
+  }
+  return [...parts, signs.slice(done).join("")];
 }
 
 function number(value) {
@@ -286,7 +296,6 @@ async function show(hit, asked, opener) {
   }
 }
 
-// Offsets count code points, as in Python. JavaScript strings count UTF-16 units.
 function around(text, hit, query) {
   const signs = Array.from(text);
   const from = Math.max(0, hit.start - SHOWN), to = Math.min(signs.length, hit.end + SHOWN);

@@ -40,6 +40,8 @@ class AnswerResponse(ResponseModel):
     that no source of the statement has: their `kind`, `text`, `start` and `end` in the statement, and the `nearest` of
     the source with its place in the document.
 
+    Each source has its `title`, and as `snippet` the part of it that fits the question best.
+
     `answered` is false if nothing was found, or if, without a language model, the sources hold too little of the
     question. `answer` then says so. `model` is null if the answer quotes sentences from the sources. `left_out` has the
     ids of chunks without room in the context.

@@ -37,6 +37,27 @@ class SearchRequest(RequestModel):
     collection: Collection = None
 
 
+class SpanBody(ResponseModel):
+    """Words that match the query: `text[start:end]` of the snippet, and their place in the document."""
+
+    start: int
+    end: int
+    start_index: int
+    end_index: int
+
+
+class SnippetBody(ResponseModel):
+    """The passage of a chunk that fits the query best, without markup, and its place in the document.
+
+    All offsets count code points.
+    """
+
+    text: str
+    start_index: int
+    end_index: int
+    spans: list[SpanBody]
+
+
 class FoundChunk(ResponseModel):
     """A chunk with its scores. Higher is better.
 
@@ -47,7 +68,9 @@ class FoundChunk(ResponseModel):
 
     id: str
     text: str
+    snippet: SnippetBody
     document_id: str | None
+    title: str
     start: int
     end: int
     metadata: dict[str, Any]
@@ -64,9 +87,11 @@ class FoundChunk(ResponseModel):
         return cls(
             id=result.id,
             text=result.text,
+            snippet=SnippetBody.model_validate(result.snippet().to_dict()),
             document_id=result.document_id,
-            start=result.chunk.start_index,
-            end=result.chunk.end_index,
+            title=result.title,
+            start=result.start_index,
+            end=result.end_index,
             metadata=dict(result.metadata),
             score=result.score,
             similarity=result.similarity,

@@ -87,6 +87,7 @@ def _results(rows: Sequence[Any], options: Search, precision: Precision) -> list
     """Make rows results: a chunk's columns, the scores of the mode, the packed vector where it was asked for."""
     results = []
     has_phrases, has_neighbors = options.has_phrases, options.has_neighbors
+    query = options.text if options.query is None else options.query.words
     for place, row in enumerate(rows, 1):
         chunk_id, document_id, chunk_index, content, start, end, metadata, payload, header, key_order, *scores = row
         vector = unpack_vector(scores.pop(), precision) if options.with_vectors else None
@@ -114,6 +115,7 @@ def _results(rows: Sequence[Any], options: Search, precision: Precision) -> list
                 phrase_boost=row.phrase_boost if has_phrases else None,
                 neighbor_boost=row.neighbor_boost if has_neighbors else None,
                 vector=vector,
+                query=query,
             )
         )
     return results

@@ -13,7 +13,7 @@ from embedpipe.storage.transfer.importers import (
     SourceRow,
     import_rows,
 )
-from embedpipe.storage.transfer.snapshot import document_ids, in_snapshot, read_chunks, read_documents
+from embedpipe.storage.transfer.snapshot import common_beginning, document_ids, in_snapshot, read_chunks, read_documents
 
 __all__ = [
     "BATCH_ROWS",
@@ -23,6 +23,7 @@ __all__ = [
     "LlamaIndexTable",
     "Source",
     "SourceRow",
+    "common_beginning",
     "document_ids",
     "import_rows",
     "in_snapshot",

@@ -83,6 +83,16 @@ def document_ids(connection: Connection, collection: Collection, beginnings: Seq
     return list(connection.scalars(found))
 
 
+def common_beginning(connection: Connection, collection: Collection) -> str:
+    """Return the text that the ids of all documents begin with, "" if there is none."""
+    names = collection.documents.c.id.collate("C")  # in which all between the first and the last begin as both do
+    [(first, last)] = connection.execute(select(func.min(names), func.max(names)))
+    if first is None:
+        return ""
+    differs = (place for place, (one, other) in enumerate(zip(first, last, strict=False)) if one != other)
+    return str(first[: next(differs, min(len(first), len(last)))])
+
+
 def _columns(table: Any, names: Sequence[str]) -> list[Any]:
     return [cast(table.c[name], Text) if name in _JSON else table.c[name] for name in names]
 

@@ -92,8 +92,12 @@ def test_ingest_search_and_ask(command: Command, notes: Path) -> None:
     python = command("search", "when are tides highest?", "--filter", '{"suffix": ".py"}', "--json").json["results"]
     assert [hit["metadata"]["name"] for hit in python] == ["code.py"]
     table = command("search", "queen of the bees")
-    assert "bees.md [0:" in table.out
+    assert "\nbelow " + notes.resolve().as_posix() + "/\n" in table.out
+    assert " bees.md [0:" in table.out
+    assert "Bees: A honey bee colony has one queen." in table.out
     assert "document [start:end]" in table.out
+    snippet = hits[0]["snippet"]
+    assert [snippet["text"][span["start"] : span["end"]] for span in snippet["spans"]] == ["tides"]
 
     phrase = ("search", 'when are "spring tides" highest?', "--required-phrases", "--json")
     assert [hit["metadata"]["name"] for hit in command(*phrase).json["results"]] == ["tides.txt"]
@@ -107,7 +111,16 @@ def test_ingest_search_and_ask(command: Command, notes: Path) -> None:
     assert all(text[c["start_index"] : c["end_index"]] == c["quote"] for c in cited)
     shown = command("ask", "How long do worker bees live?")
     assert "six weeks in summer. [1]" in " ".join(shown.out.split())
-    assert "✓ quoted" in shown.out
+    assert "✓ quoted  bees.md [" in shown.out
+
+
+@pytest.mark.parametrize("width", [60, 200])
+def test_a_table_fits_the_terminal(command: Command, notes: Path, width: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("embedpipe.cli.render.console.width", width)
+    command("ingest", notes)
+    table = command("search", "queen of the bees", "-k", 3).out
+    assert max(map(len, table.splitlines()[:-1])) <= width
+    assert table.count("lexical") == (3 if width == 60 else 1)
 
 
 def test_chunkers_headers_and_rerankers_by_name(command: Command, notes: Path, database: Database) -> None:

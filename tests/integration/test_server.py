@@ -63,7 +63,7 @@ def test_search_gives_places_scores_and_ranks(client: httpx.Client, mode: str) -
     answer = client.post("/search", json={"query": "close a file", "mode": mode, "k": 2}).json()
     assert (answer["mode"], answer["collection"], answer["reranked"]) == (mode, "default", False)
     best = answer["results"][0]
-    assert best.keys() == SCORES | {"id", "text", "document_id", "start", "end", "metadata"}
+    assert best.keys() == SCORES | {"id", "text", "snippet", "document_id", "title", "start", "end", "metadata"}
     stored = {document["id"]: document for document in DOCUMENTS}[best["document_id"]]
     assert stored["text"][best["start"] : best["end"]] == best["text"]
     assert best["metadata"] == stored["metadata"]

@@ -26,6 +26,8 @@ _SNIPPET, _LEAST_SNIPPET = 240, 80
 _SNIPPET_LINES = 4
 _NUMBERS_WIDTH = 46
 """What the columns of numbers take of the width in a table of hits."""
+_NARROW = 90
+"""In a terminal narrower than this, the numbers are in a line of their own."""
 _UNPRINTABLE = ("Cc", "Cs", "Zl", "Zp")
 """The categories of Unicode whose characters break a line, steer the terminal, or cannot be encoded."""
 
@@ -105,22 +107,24 @@ def hits_table(results: Sequence[SearchResult], folder: str = "") -> Table:
         results: The results, best first.
         folder: What is left out at the beginning of ids.
     """
-    numbers = ("#", "score", "dense (rank)", "lexical (rank)")
-    table = new_table(*numbers, "document [start:end]", right=numbers)
-    most = min(max((console.width - _NUMBERS_WIDTH) * _SNIPPET_LINES, _LEAST_SNIPPET), _SNIPPET)
+    numbers = ("score", "dense (rank)", "lexical (rank)")
+    is_narrow = console.width < _NARROW
+    table = new_table("#", *(() if is_narrow else numbers), "document [start:end]", right=("#", *numbers))
+    width = console.width - (0 if is_narrow else _NUMBERS_WIDTH)
+    most = min(max(width * _SNIPPET_LINES, _LEAST_SNIPPET), _SNIPPET)
     for place, result in enumerate(results, 1):
         place_in = f"[{result.start_index}:{result.end_index}]{_place(result.metadata)}"
         name = (result.document_id or result.id).removeprefix(folder)
         document = Text(legible(f"{name} {place_in}"))
         if result.title not in (name, name.rpartition("/")[2]):
             document.append(f"  {legible(result.title)}", style="italic")
-        table.add_row(
-            str(place),
-            f"{result.score:.4f}",
-            _leg(result.similarity, result.dense_rank),
-            _leg(result.lexical_score, result.lexical_rank),
-            Group(document, _snippet(result.snippet(most))),
-        )
+        legs = _leg(result.similarity, result.dense_rank), _leg(result.lexical_score, result.lexical_rank)
+        snippet = _snippet(result.snippet(most))
+        if is_narrow:
+            scores = Text(f"{result.score:.4f}, dense {legs[0]}, lexical {legs[1]}")
+            table.add_row(str(place), Group(document, scores, snippet))
+        else:
+            table.add_row(str(place), f"{result.score:.4f}", *legs, Group(document, snippet))
     return table
 
 

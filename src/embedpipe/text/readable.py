@@ -14,6 +14,8 @@ BETWEEN_CELLS = " · "
 BULLET = "•"
 _MARKS = {"heading": ":", "row": ";"}
 """What is written behind a unit of this kind, if it ends in a letter or digit."""
+END_OF_CODE_LINE = " ⏎"
+"""What is written between two lines of code."""
 
 _LINE = re.compile(r"[^\n]+")
 _FENCE = re.compile(r"\s*(?:>\s?)?(`{3,}|~{3,}|:{3,})\s*(?:\{([\w:.+-]+)\})?(.*)")
@@ -63,7 +65,8 @@ class ReadableText(NamedTuple):
 
     Attributes:
         text: The text. White space is one space. Between the cells of a table is a "·", before an item of a list a "•",
-            behind a heading a ":" and behind a row a ";". Everything else is as in the original.
+            behind a heading a ":", behind a row a ";" and between lines of code a "⏎". Everything else is as in the
+            original.
         offsets: For each character of the text, the offset of the character in the original that it stands for.
         sentences: The (start, end) in `text` of each sentence, heading, row of a table and line of code, in order. The
             marks behind headings and rows lie between them.
@@ -198,13 +201,13 @@ class _Writer:
     written: list[str] = field(default_factory=list)
     offsets: array[int] = field(default_factory=lambda: array("q"))
     sentences: list[tuple[int, int]] = field(default_factory=list)
-    _mark: str = ""  # what separates the last unit from the next
+    _kind: str = ""  # of the last unit
     _is_spaced: bool = True  # nothing, or a space, is before what comes next
 
     def unit(self, unit: _Unit) -> None:
         before = len(self.written), len(self.offsets)
         if self.sentences:
-            self._add(self._mark + " ", unit.start)
+            self._add(self._mark(unit.kind) + " ", unit.start)
         self._is_spaced = True
         begin = len(self.offsets)
         if unit.kind == "row":
@@ -224,7 +227,13 @@ class _Writer:
             del self.written[before[0] :], self.offsets[before[1] :]
             return
         self.sentences.append((begin, len(self.offsets)))
-        self._mark = _MARKS.get(unit.kind, "") if self.written[-1][-1:].isalnum() else ""
+        self._kind = unit.kind
+
+    def _mark(self, following: str) -> str:
+        """Return what separates the last unit from one of that kind, beside a space."""
+        if self._kind == following == "code":
+            return END_OF_CODE_LINE
+        return _MARKS.get(self._kind, "") if self.written[-1][-1:].isalnum() else ""
 
     def _row(self, unit: _Unit) -> None:
         begin = len(self.offsets)

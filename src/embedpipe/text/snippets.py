@@ -40,7 +40,8 @@ class Snippet:
 
     Attributes:
         text: The passage without markup, on one line. Its words are the chunk's. Added are "…" where a sentence is cut,
-            "·" between the cells of a table, ";" behind a row, ":" behind a heading and "•" before an item of a list.
+            "·" between the cells of a table, ";" behind a row, ":" behind a heading, "•" before an item of a list, and
+            "⏎" between lines of code.
         start_index: The start of the passage in the document, in code points.
         end_index: The end of the passage in the document.
         spans: Where words of the query are, in order. They do not overlap.

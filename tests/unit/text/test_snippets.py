@@ -18,7 +18,7 @@ from embedpipe.types import Chunk, SearchResult
 TEXTS = st.text(
     st.sampled_from(list('ab é\u0301 .!?,\n|-#*`[]()<>:{}=~_1茶を淹れるשלוםกา\u0e31हि\u200d😀\\"')), max_size=300
 )
-ADDED = "…·;:• "
+ADDED = "…·;:•⏎ "
 
 GUIDE = """## Green tea
 
@@ -81,7 +81,7 @@ def test_each_character_of_a_readable_text_knows_where_it_was(text: str) -> None
         ("# Green *tea* #1\nSteep **it**.", "Green tea #1: Steep it."),
         ("Title\n=====\n\nText.", "Title: Text."),
         ("| a | b |\n|---|:-:|\n| `x` | |\n| y \\| z | **w** |", "a · b; x; y | z · w"),
-        ("```python\nx = f(*args)  # one\n```\nText", "x = f(*args) # one Text"),
+        ("```python\nx = f(*args)  # one\n\ny = 2\n```\nText", "x = f(*args) # one ⏎ y = 2 Text"),
         (":::{note} Beware\n:class: tip\nof it.\n:::", "Beware of it."),
         ("```{note}\nof it.\n```\nText.", "of it. Text."),
         (".. code-block:: python\n   :linenos:\n\n   x = 1", "x = 1"),

@@ -66,6 +66,13 @@ def test_search_gives_places_scores_and_ranks(client: httpx.Client, mode: str) -
     assert best.keys() == SCORES | {"id", "text", "snippet", "document_id", "title", "start", "end", "metadata"}
     stored = {document["id"]: document for document in DOCUMENTS}[best["document_id"]]
     assert stored["text"][best["start"] : best["end"]] == best["text"]
+    assert best["title"] == best["document_id"].rpartition("/")[2]
+    snippet = best["snippet"]
+    assert snippet["text"] == best["text"]
+    assert {snippet["text"][span["start"] : span["end"]] for span in snippet["spans"]} >= {"file"}
+    for span in snippet["spans"]:
+        place = stored["text"][span["start_index"] : span["end_index"]]
+        assert place == snippet["text"][span["start"] : span["end"]]
     assert best["metadata"] == stored["metadata"]
     assert (best["dense_rank"] is not None) == (mode != "lexical")
     assert (best["lexical_rank"] is not None) == (mode != "dense")
@@ -142,7 +149,8 @@ def test_collections_are_listed(client: httpx.Client) -> None:
 def test_an_answer_quotes_its_sources(client: httpx.Client) -> None:
     answer = client.post("/answer", json={"question": "When do cats hunt?", "k": 1}).json()
     assert "dusk" in answer["answer"]
-    assert answer["sources"][0]["document_id"] == "cats"
+    assert answer["sources"][0]["document_id"] == answer["sources"][0]["title"] == "cats"
+    assert answer["sources"][0]["snippet"]["text"] == "Cats sleep for most of the day, and hunt at dusk."
     assert answer["statements"][0]["citations"][0]["status"] == "quoted"
     assert answer["model"] is None
 

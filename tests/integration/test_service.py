@@ -54,6 +54,29 @@ async def test_questions_find_their_topic(service: SemanticSearchService, query:
     assert (await service.asearch(query, k=1))[0].document_id == expected
 
 
+@pytest.mark.parametrize("mode", ["dense", "lexical", "hybrid"])
+async def test_every_result_knows_what_was_searched_for(service: SemanticSearchService, mode: SearchMode) -> None:
+    for results in (
+        service.search("handle exceptions", mode=mode, k=2),
+        await service.asearch("handle exceptions", mode=mode, k=2),
+        service.expand(service.search("handle exceptions", mode=mode, k=1), window=1),
+    ):
+        assert {result.query for result in results} == {"handle exceptions"}
+    best = service.search("handle exceptions", mode=mode, k=1)[0]
+    text = pydoc_data.topics.topics[str(best.document_id)]
+    found = best.snippet()
+    assert found.spans
+    for span in found.spans:
+        assert text[span.start_index : span.end_index] == found.text[span.start : span.end]
+    assert "handle exceptions" not in repr(best)
+    assert {result.query for result in service.similar(best.id, k=2)} == {None}
+
+
+def test_a_snippet_does_not_mark_excluded_words(service: SemanticSearchService) -> None:
+    [found] = service.search('"anonymous functions" -imaginary or lambda', k=1, mode="lexical")
+    assert found.query == "anonymous functions lambda"
+
+
 def test_every_result_carries_both_scores_and_exact_offsets(service: SemanticSearchService) -> None:
     results = service.search("imaginary literal", k=10)
     assert results == sorted(results, key=lambda result: (-result.score, result.id))

@@ -22,8 +22,10 @@ import pytest
 from fastapi import FastAPI
 
 from asgi import ask, code, routes
+from embedpipe import types
 from embedpipe.chunking import RecursiveChunker
 from embedpipe.errors import InputError
+from embedpipe.retrieval import context
 from embedpipe.server import ServerSettings, create_app
 from embedpipe.server.web.body import RequestBody
 from embedpipe.server.web.json_size import values_in
@@ -189,6 +191,8 @@ def threads(monkeypatch: pytest.MonkeyPatch) -> dict[str, set[int]]:
     watched(RecursiveChunker, "chunk")
     watched(json_response, "_list_body")
     watched(openai, "_texts")
+    watched(types, "best_snippet")
+    watched(context, "best_snippet")
     return found
 
 
@@ -199,14 +203,14 @@ async def test_what_goes_by_the_size_of_a_request_is_done_beside_the_loop(
     async with app.router.lifespan_context(app):
         await ask(app, "POST", "/search", JSON, asked(query="tea"))
         threads.clear()
-        for name in ("values", "like", "pieces", "vectors", "floats"):
+        for name in ("values", "like", "pieces", "vectors", "floats", "results", "answer"):
             await ask(app, DEAR[name][0], DEAR[name][1], JSON, DEAR[name][2])
         large = asked(texts=["x" * 90_000] * 2)
         assert (await ask(app, "POST", "/embed/batch", JSON, large)).status == 200
     loop = threading.get_ident()
     small = threads.pop("_check_values")
     assert small - {loop}, "the large bodies were counted on the loop"
-    assert threads.keys() == {"__post_init__", "_compile", "chunk", "_list_body", "_texts"}
+    assert threads.keys() == {"__post_init__", "_compile", "chunk", "_list_body", "_texts", "best_snippet"}
     compiled = threads.pop("_compile")
     assert compiled - {loop}
     for name, ran in threads.items():

@@ -11,8 +11,9 @@ from fastapi import Request, Response
 from starlette.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
 
+from embedpipe._threads import in_thread
 from embedpipe.errors import EmbedPipeError
-from embedpipe.rag import AsyncAnswerStream
+from embedpipe.rag import AsyncAnswerStream, RAGResponse
 from embedpipe.server.resources import Resources
 from embedpipe.server.schemas.answers import AnswerRequest, AnswerResponse
 from embedpipe.server.web import (
@@ -57,7 +58,7 @@ async def answer(body: AnswerRequest, request: Request) -> Response:
         "rerank": body.rerank,
     }
     if not body.stream:
-        return JsonResponse((await rag.aquery(body.question, **options)).to_dict())
+        return JsonResponse(await _answer(await rag.aquery(body.question, **options)))
     stream = rag.astream(body.question, **options)
     pieces = aiter(stream)
     first = await anext(pieces)  # an error before the first piece still gets its own status
@@ -92,9 +93,14 @@ async def _events(
             if piece is None:
                 break
             yield _event("text", {"text": piece})
-        yield _event("answer", stream.response.to_dict())
+        yield _event("answer", await _answer(stream.response))
     except (EmbedPipeError, TimeoutError) as error:
         yield _event("error", _failed(error, request, limit_s))
+
+
+async def _answer(response: RAGResponse) -> dict[str, Any]:
+    """Return the answer as a dict, made in a thread, since the snippets of long sources would block the event loop."""
+    return await in_thread(response.to_dict)
 
 
 def _failed(error: Exception, request: Request, limit_s: float) -> dict[str, Any]:

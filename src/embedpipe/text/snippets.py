@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from embedpipe._checks import checked_count
+from embedpipe._checks import checked_count, checked_kind
 from embedpipe.text.function_words import COMMON, FUNCTION_WORDS
 from embedpipe.text.readable import ReadableText, readable
 from embedpipe.text.words import UNSPACED_START, WORD
@@ -103,10 +103,13 @@ def best_snippet(text: str, query: str, max_characters: int, *, start_index: int
             in the document are those of the whole text.
 
     Raises:
-        InputError: If `max_characters` is less than 1 or not an integer.
+        InputError: If `max_characters` is less than 1 or not an integer, or if another argument is of a wrong type.
     """
     most = checked_count("max_characters", max_characters)
-    plain = readable(text)
+    checked_kind("query", query, str)
+    for name, index in (("start_index", start_index), ("end_index", end_index)):
+        checked_kind(name, index, int)
+    plain = readable(checked_kind("text", text, str))
     if not plain.sentences:
         return Snippet("", start_index, end_index)
     terms = _Terms(query)

@@ -13,7 +13,7 @@ import embedpipe.text
 from embedpipe.errors import EmbedPipeError
 
 _WRONG = [None, 5, 1.5, b"x", ["a"], {"a": 1}, object(), "", "\ud800", True, float("nan"), "x"]
-_RIGHT = {"texts": ["a"], "offset": 0, "offsets": [0]}
+_RIGHT = {"texts": ["a"], "offset": 0, "offsets": [0], "max_characters": 9, "start_index": 0, "end_index": 1}
 
 
 def _parameters() -> Iterator[Any]:

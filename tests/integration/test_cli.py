@@ -397,6 +397,10 @@ def test_office_files_and_what_is_wrong_with_some(command: Command, tmp_path: Pa
         (["ask", "x", "--llm-url", "http://localhost"], 2, "--llm-url needs --llm"),
         (["search", "x", "--rerank-url", "http://localhost"], 2, "--rerank-url needs --rerank"),
         (["serve", "--rerank-url", "http://localhost"], 2, "--rerank-url needs --reranker"),
+        (["models", "check"], 2, "check --rerank NAME"),
+        (["models", "--llm", "openai:m"], 2, "check --llm NAME"),
+        (["models", "check", "--rerank", "magic"], 2, "--rerank: There is no reranker 'magic'"),
+        (["models", "check", "local:x", "--rerank-url", "http://localhost"], 2, "--rerank-url needs --rerank"),
         (["ask", "x", "--llm", "magic:m"], 2, "--llm: There is no provider 'magic' of chat models"),
         (["ask", "x", "--llm", "magic:m"], 2, "pass --llm-url and name it 'openai:magic:m'"),
         (["ask", "x", "--rerank", "lexical", "--rerank-url", "http://x"], 2, "'lexical' takes no --rerank-url"),
@@ -768,6 +772,15 @@ def test_a_second_interrupt_ends_an_ingest_at_once(database_url: str, notes: Pat
     store = PgVectorStore(database_url, collection="default")
     assert store.count() == 0
     store.database.close()
+
+
+def test_models_check_tries_rerankers_and_chat_models(command: Command) -> None:
+    findings = command("models", "check", "--rerank", "lexical", "--json").json
+    assert findings[0] == {"check": "order", "found": ANY, "is_good": True}
+    with running() as chat:
+        ended = command("models", "check", "--llm", "m", "--llm-url", chat.base_url)
+    assert "WRONG answer" in ended.out  # the server quotes the first source
+    assert ended.code == 1
 
 
 def test_models_shows_one_model_with_its_prompts(command: Command) -> None:

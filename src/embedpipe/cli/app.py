@@ -105,9 +105,7 @@ def _opened(
     from embedpipe.cli.commands import check_exists
     from embedpipe.service import SemanticSearchService
 
-    if rerank is None and rerank_url is not None:
-        raise typer.BadParameter("--rerank-url needs --rerank, the name of the reranker.")
-    reranker = None if rerank is None else reranker_named(rerank, url=rerank_url)
+    reranker = reranker_named(rerank, url=rerank_url)
     service = SemanticSearchService(model, database=database, collection=collection, reranker=reranker, **settings)
     service.settings = replace(service.settings, batch_characters=_BATCH_CHARACTERS)
     try:

@@ -60,10 +60,14 @@ def generator_named(
     return EmbeddingGenerator(name, base_url=url, query_prompt=query_prompt, document_prompt=document_prompt)
 
 
-def reranker_named(text: str, *, url: str | None = None) -> Reranker:
-    """Return the reranker for KIND or KIND:MODEL. Raise `typer.BadParameter` if there is none."""
+def reranker_named(name: str | None, *, url: str | None = None) -> Reranker | None:
+    """Return the reranker for KIND or KIND:MODEL, None for None. Raise `typer.BadParameter` if there is none."""
+    if name is None:
+        if url is not None:
+            raise typer.BadParameter("--rerank-url needs --rerank, the name of the reranker.")
+        return None
     try:
-        return as_reranker(text, base_url=url)
+        return as_reranker(name, base_url=url)
     except MissingExtraError:
         raise
     except ConfigurationError as error:

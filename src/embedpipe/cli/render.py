@@ -236,7 +236,7 @@ def finding_line(check: str, found: str, *, is_good: bool | None) -> Text:
     word, style = {True: ("ok", "green"), False: ("WRONG", "bold red"), None: ("", "")}[is_good]
     line = Text()
     line.append(f"{word:<6}", style=style)
-    line.append(f"{check:<13}", style="bold")
+    line.append(f"{check:<14}", style="bold")
     line.append(found)
     return line
 

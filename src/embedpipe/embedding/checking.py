@@ -17,6 +17,8 @@ _TEXTS = ("Green tea is steeped at 80 degrees.", "The contract ends in March.", 
 _SAME = 0.999
 """The cosine from which two vectors of one text are the same. Half precision and batching change the last digits."""
 _SPEED_TEXTS = 64
+_LONGEST = 8192
+"""The tokens of the longest text that is sent, which bounds the price."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +64,11 @@ def check_model(generator: EmbeddingGenerator) -> Iterator[Finding]:
     kinds = "differ" if differ else "are embedded alike"
     yield Finding("prompts", f"questions and documents {kinds} (cosine {apart:.4f})", differ if told else None)
 
-    if spec.max_tokens is not None and spec.max_tokens <= 8192:
+    if spec.max_tokens is None:
+        yield Finding("longest text", "not checked: the model states no limit")
+    elif spec.max_tokens > _LONGEST:
+        yield Finding("longest text", f"not checked: the limit of {spec.max_tokens} tokens is over {_LONGEST}")
+    else:
         long_text = "word " * (spec.max_tokens - 32)
         found = generator.generate_batch([long_text])
         sent += int(found.token_counts.sum())

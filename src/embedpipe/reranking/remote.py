@@ -39,10 +39,15 @@ class RemoteReranker(ABC):
         self._connection = connection
         self._max_retries = checked_count("max_retries", max_retries, least=0, error=ConfigurationError)
         self._opened: PerProcess[Any] = PerProcess(connection.close)
-        self._most = self.most_texts
+        self._largest_request = self.most_texts
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self._name!r})"
+
+    @property
+    def largest_request(self) -> int | None:
+        """The most texts in one request, as the service's documentation or its refusals say. None if neither does."""
+        return self._largest_request
 
     def __getstate__(self) -> dict[str, Any]:
         return self.__dict__ | {"_connection": self._connection.bare}
@@ -67,7 +72,7 @@ class RemoteReranker(ABC):
         """Return the score of each text, in as many requests as the service needs."""
         scores: list[float] = []
         while len(scores) < len(texts):
-            part = texts[len(scores) :][: self._most]
+            part = texts[len(scores) :][: self._largest_request]
             try:
                 scores += self._request(query, part)
             except RerankError as error:
@@ -80,7 +85,7 @@ class RemoteReranker(ABC):
         """Send the halves of a request that was refused. If both are taken, it had too many texts."""
         half = (len(texts) + 1) // 2
         scores = self._scores(query, texts[:half]) + self._scores(query, texts[half:])
-        self._most = min(half, self._most or half)
+        self._largest_request = min(half, self._largest_request or half)
         return scores
 
     @abstractmethod

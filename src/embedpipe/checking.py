@@ -1,4 +1,4 @@
-"""Try a reranker or a chat model as it will be used, and say what was found. `embedding.check_model` tries the others."""
+"""Try a reranker or a chat model as it will be used, and say what was found. See also `embedding.check_model`."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from embedpipe.answering import ChatModel
 from embedpipe.embedding import Finding
 from embedpipe.errors import RerankError
-from embedpipe.rag import ContextSettings, RAGPipeline, RAGResponse
+from embedpipe.rag import ContextSettings, RAGPipeline
 from embedpipe.types import Chunk, Reranker, SearchResult
 
 __all__ = ["Finding", "check_chat", "check_reranker"]
@@ -22,6 +22,7 @@ _LONG = 20_000
 """Characters of a long text, more than most rerankers read."""
 _SAME = 0.01
 """Scores of one text that are nearer are the same. Half precision and batching change the last digits."""
+_ALL = ContextSettings(max_tokens=None)
 _FILLER = "Entry {number} of the log: the door was opened and closed again."
 _ENTRIES = 250
 """Some 4,000 tokens: the context that a pipeline sends by default. Ollama cuts longer prompts where it is not told."""
@@ -66,7 +67,8 @@ def check_reranker(reranker: Reranker) -> Iterator[Finding]:
     except RerankError as error:
         yield Finding("long text", f"{_LONG:,} characters were refused: {error}")
     yield Finding("speed", f"{_CANDIDATES / seconds:.0f} short texts/s in one call")
-    yield Finding("price", f"5 requests or more, with {_CANDIDATES + 11} texts; the catalogue has no prices of rerankers")
+    sent = f"5 requests or more, with {_CANDIDATES + 11} texts"
+    yield Finding("price", f"{sent}; the catalogue has no prices of rerankers")
     yield Finding("not checked", "other languages, how much of a long text is read, several requests at once")
 
 
@@ -79,7 +81,7 @@ def check_chat(chat: ChatModel) -> Iterator[Finding]:
     Raises:
         GenerationError: If a request fails for good.
     """
-    pipeline = RAGPipeline(_Sources([_OTHERS[0], _ANSWER]), chat)
+    pipeline = RAGPipeline(_Sources([_OTHERS[0], _ANSWER]), chat, context=_ALL)
     whole = pipeline.query(_QUESTION)
     yield Finding("answer", f"{whole.answer[:120]!r}", is_good="80" in whole.answer)
     by = "by itself" if getattr(chat, "cites", False) else "by marks, which it is asked to write"
@@ -94,7 +96,7 @@ def check_chat(chat: ChatModel) -> Iterator[Finding]:
     yield Finding("streaming", found, is_good="80" in stream.response.answer)
 
     entries = "\n".join(_FILLER.format(number=number) for number in range(_ENTRIES))
-    long = RAGPipeline(_Sources([_ANSWER, entries]), chat).query(_QUESTION)
+    long = RAGPipeline(_Sources([_ANSWER, entries]), chat, context=_ALL).query(_QUESTION)
     found = f"the first of sources with {len(entries):,} characters was {'' if '80' in long.answer else 'not '}read"
     yield Finding("long prompt", found, is_good="80" in long.answer)
 
@@ -102,8 +104,8 @@ def check_chat(chat: ChatModel) -> Iterator[Finding]:
     cut = sum(answer.truncated for answer in answers)
     yield Finding("cut off", f"{cut} of {len(answers)} answers reached their limit of tokens", is_good=not cut)
     yield Finding("speed", f"a short answer took {whole.timings['answer']:.2f} s")
-    used = [answer.tokens_used for answer in answers if answer.tokens_used is not None]
-    tokens = f"{sum(used):,} tokens of prompts and answers" if len(used) == len(answers) else "the model counts no tokens"
+    used = [answer.tokens_used for answer in answers]
+    tokens = "no count of tokens" if None in used else f"{sum(filter(None, used)):,} tokens of prompts and answers"
     yield Finding("price", f"{len(answers)} requests, {tokens}; the catalogue has no prices of chat models")
     yield Finding("not checked", f"prompts of over {len(entries):,} characters, async calls, OpenAI's Batch interface")
 

@@ -60,9 +60,7 @@ class FaultyReranker:
     def rerank(self, query: str, results: Sequence[SearchResult]) -> list[SearchResult]:
         ranked = {result.id: result.score for result in LexicalReranker().rerank(query, results)}
         scores = self._change([ranked[result.id] for result in results])
-        scored = [
-            SearchResult(chunk=result.chunk, score=score) for result, score in zip(results, scores, strict=True)
-        ]
+        scored = [SearchResult(chunk=result.chunk, score=score) for result, score in zip(results, scores, strict=True)]
         return sorted(scored, key=lambda result: -result.score)
 
 
@@ -105,7 +103,9 @@ class FakeChat:
 
     name = "fake"
 
-    def __init__(self, *, reads: int = 1_000_000, mark: str = "[{}]", answer: str = STATEMENT, cut: bool = False) -> None:
+    def __init__(
+        self, *, reads: int = 1_000_000, mark: str = "[{}]", answer: str = STATEMENT, cut: bool = False
+    ) -> None:
         self._reads, self._mark, self._answer, self._cut = reads, mark, answer, cut
 
     def complete(self, messages: Sequence[Message]) -> ChatReply:

@@ -156,7 +156,7 @@ def test_a_retry_is_logged_without_the_key(
 @every_client
 def test_a_base_url_that_cannot_be_read_is_not_quoted(client: Client, chance: random.Random) -> None:
     """The secret stands in it as it is, so that it ends the host, the path or the port at any place."""
-    for _ in range(scaled(30, 2000)):
+    for _ in range(scaled(30, 300)):
         secret = made(chance)
         for url in (
             f"http://app:{secret}@127.0.0.1:1",

@@ -43,6 +43,7 @@ from embedpipe.storage import (
 )
 from embedpipe.storage.admin import Finding, Health
 from embedpipe.storage.filters import aparse_filter, parse_filter
+from embedpipe.storage.metadata import MetadataDescription, describe
 from embedpipe.types import Chunker, EmbeddingModel, Parent, Reranker, SearchMode, SearchResult
 
 logger = logging.getLogger(__name__)
@@ -398,6 +399,26 @@ class SemanticSearchService:
     async def acosines(self) -> CosineSample | None:
         """Do the same as `cosines`, on the running event loop."""
         return await self.async_store.cosines()
+
+    def describe_metadata(self) -> MetadataDescription:
+        """Describe the metadata of the collection, for a model or a person who writes filters.
+
+        A collection of up to 10,000 chunks is read whole. Of a larger one, 10,000 chunks are read, spread evenly over
+        the order in which they were written. `is_exact` of the description says which. A tenant's service reads this
+        tenant's chunks alone. The description has values of your metadata: show it to those who may see them.
+
+        Returns:
+            The keys with their types, examples and ranges, and how many chunks have them.
+
+        Raises:
+            CollectionNotFoundError: If nothing was ever ingested.
+            StorageError: If the database fails.
+        """
+        return describe(self.store.metadata_sample())
+
+    async def adescribe_metadata(self) -> MetadataDescription:
+        """Do the same as `describe_metadata`, on the running event loop."""
+        return await in_thread(describe, await self.async_store.metadata_sample())
 
     def health(self) -> Health:
         """Check whether searches and ingests work now. It takes milliseconds once the model is loaded.

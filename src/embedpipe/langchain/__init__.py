@@ -5,6 +5,7 @@ from embedpipe.langchain.compressors import EmbedPipeReranker
 from embedpipe.langchain.embeddings import EmbedPipeEmbeddings
 from embedpipe.langchain.importing import import_collection, import_table
 from embedpipe.langchain.retrievers import HybridRetriever
+from embedpipe.langchain.self_query import EmbedPipeTranslator, attribute_info
 from embedpipe.langchain.text_splitters import (
     ChunkerTextSplitter,
     MarkdownTextSplitter,
@@ -20,6 +21,7 @@ __all__ = [
     "ChunkerTextSplitter",
     "EmbedPipeEmbeddings",
     "EmbedPipeReranker",
+    "EmbedPipeTranslator",
     "EmbedPipeVectorStore",
     "HybridRetriever",
     "MarkdownTextSplitter",
@@ -28,6 +30,7 @@ __all__ = [
     "SemanticTextSplitter",
     "SentenceTextSplitter",
     "TokenTextSplitter",
+    "attribute_info",
     "import_collection",
     "import_table",
 ]

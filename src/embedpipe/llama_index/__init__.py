@@ -1,6 +1,7 @@
 """LlamaIndex components over the objects of embedpipe: embedding, parsers, vector store, retriever, reranker."""
 
 from embedpipe.llama_index import _required as _required
+from embedpipe.llama_index.auto_retrieval import vector_store_info
 from embedpipe.llama_index.embeddings import EmbedPipeEmbedding
 from embedpipe.llama_index.importing import import_table
 from embedpipe.llama_index.node_parsers import (
@@ -27,4 +28,5 @@ __all__ = [
     "SentenceNodeParser",
     "TokenNodeParser",
     "import_table",
+    "vector_store_info",
 ]

@@ -15,6 +15,7 @@ from embedpipe.llama_index.filters import to_condition
 from embedpipe.retrieval.diversity import diversified
 from embedpipe.storage import MAX_K, Fusion
 from embedpipe.storage.filters import Among, And, Filter, OfPayload
+from embedpipe.storage.metadata import MetadataDescription, coerced
 from embedpipe.types import SearchMode, SearchResult
 
 _MMR_PREFETCH_FACTOR = 4
@@ -67,8 +68,14 @@ def checked_query(query: VectorStoreQuery, options: dict[str, Any]) -> tuple[Vec
     return replace(query, mmr_threshold=threshold), max(candidates, query.similarity_top_k)
 
 
-def search_arguments(query: VectorStoreQuery, *, mmr_candidates: int) -> dict[str, Any]:
-    """Return the arguments for the store's `search`. Raise `InputError` for an unsupported mode or filter."""
+def search_arguments(
+    query: VectorStoreQuery, *, mmr_candidates: int, description: MetadataDescription | None = None
+) -> dict[str, Any]:
+    """Return the arguments for the store's `search`, with filters fitted to the description.
+
+    Raises:
+        InputError: For an unsupported mode or filter.
+    """
     mode = _MODES.get(query.mode)
     if mode is None:
         raise InputError(f"The query mode {query.mode.value!r} is not supported. {_MODES_TAKEN}")
@@ -77,7 +84,7 @@ def search_arguments(query: VectorStoreQuery, *, mmr_candidates: int) -> dict[st
         "text": query.query_str,
         "mode": mode,
         "k": mmr_candidates if query.mode is VectorStoreQueryMode.MMR else _k(query, mode),
-        "filter": restriction(query),
+        "filter": restriction(query, description),
         "with_vectors": query.mode is VectorStoreQueryMode.MMR,
         **_fusion(query, mode),
     }
@@ -119,10 +126,12 @@ def id_list(name: str, ids: Sequence[str] | None) -> list[str] | None:
     return None if ids is None else list(checked_texts(name, ids))
 
 
-def restriction(query: VectorStoreQuery) -> Filter | None:
+def restriction(query: VectorStoreQuery, description: MetadataDescription | None) -> Filter | None:
     """Return the filter for the query's filters, node ids and document ids together. Empty lists do not restrict."""
     parts: list[Filter] = []
     condition = to_condition(query.filters)
+    if description is not None:
+        condition = coerced(condition, description)
     if condition is not None:
         parts.append(condition)
     if query.node_ids:

@@ -24,6 +24,7 @@ from embedpipe.llama_index.embeddings import EmbedPipeEmbedding
 from embedpipe.llama_index.filters import to_condition
 from embedpipe.storage import AsyncPgVectorStore, Filter, PgVectorStore, store_for_model, store_for_model_if_new
 from embedpipe.storage.filters import Among, And
+from embedpipe.storage.metadata import MetadataDescription
 from embedpipe.types import Chunk, ModelSpec
 
 
@@ -51,13 +52,19 @@ class EmbedPipeVectorStore(BasePydanticVectorStore):
 
     _given: PgVectorStore | None = PrivateAttr()
     _embed_model: BaseEmbedding | None = PrivateAttr()
+    _description: MetadataDescription | None = PrivateAttr()
     _kept: Given[BaseEmbedding | None] = PrivateAttr()
     _own: PgVectorStore | None = PrivateAttr(default=None)
     _store: PgVectorStore | None = PrivateAttr(default=None)
     _objects: set[str] = PrivateAttr(default_factory=set)  # the ids of IndexNodes and ImageNodes added here
 
     def __init__(
-        self, store: PgVectorStore | None = None, *, embed_model: BaseEmbedding | None = None, **fields: Any
+        self,
+        store: PgVectorStore | None = None,
+        *,
+        embed_model: BaseEmbedding | None = None,
+        description: MetadataDescription | None = None,
+        **fields: Any,
     ) -> None:
         """Wrap a store.
 
@@ -67,6 +74,9 @@ class EmbedPipeVectorStore(BasePydanticVectorStore):
             embed_model: Binds a new collection to its model. With an `EmbedPipeEmbedding`, a collection of another
                 model's vectors raises `ModelMismatchError`. Without it, a new collection is only bound to the
                 dimensions of its first vectors.
+            description: What `service.describe_metadata()` returned. The filters of queries are then fitted to it, for
+                models that write filters: "2020" becomes 2020 for a key of numbers, dates get their ISO form, dotted
+                keys are paths, and an unknown key raises `InputError`.
             **fields: `collection` and `tenant`.
         """
         if store is not None:
@@ -74,6 +84,7 @@ class EmbedPipeVectorStore(BasePydanticVectorStore):
         super().__init__(**fields)
         self._given = store
         self._embed_model = embed_model
+        self._description = description
         self._kept = Given(embed_model)
 
     @classmethod
@@ -89,7 +100,7 @@ class EmbedPipeVectorStore(BasePydanticVectorStore):
                 "A vector store with a database of its own cannot be pickled, since the pickle would hold the URL. "
                 "Create one in the other process. EMBEDPIPE_DATABASE_URL names the database there."
             )
-        return _rebuilt, (type(self), self._embed_model, self.model_dump())
+        return _rebuilt, (type(self), self._embed_model, self._description, self.model_dump())
 
     @property
     def client(self) -> PgVectorStore:
@@ -256,7 +267,9 @@ class EmbedPipeVectorStore(BasePydanticVectorStore):
             )
         ):
             query = replace(query, node_ids=None)
-        return to_result(query, store.search(**search_arguments(query, mmr_candidates=candidates)))
+        return to_result(
+            query, store.search(**search_arguments(query, mmr_candidates=candidates, description=self._description))
+        )
 
     async def aquery(self, query: VectorStoreQuery, **kwargs: Any) -> VectorStoreQueryResult:
         """Search for nodes on the running event loop. See `query`."""
@@ -270,14 +283,20 @@ class EmbedPipeVectorStore(BasePydanticVectorStore):
             )
         ):
             query = replace(query, node_ids=None)
-        return to_result(query, await store.search(**search_arguments(query, mmr_candidates=candidates)))
+        return to_result(
+            query,
+            await store.search(**search_arguments(query, mmr_candidates=candidates, description=self._description)),
+        )
 
 
 def _rebuilt(
-    kind: type[EmbedPipeVectorStore], embed_model: BaseEmbedding | None, fields: dict[str, Any]
+    kind: type[EmbedPipeVectorStore],
+    embed_model: BaseEmbedding | None,
+    description: MetadataDescription | None,
+    fields: dict[str, Any],
 ) -> EmbedPipeVectorStore:
     fields.pop("class_name", None)
-    return kind(embed_model=embed_model, **fields)
+    return kind(embed_model=embed_model, description=description, **fields)
 
 
 def _selection(node_ids: list[str] | None, filters: MetadataFilters | None) -> Filter | None:

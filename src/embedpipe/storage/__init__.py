@@ -1,7 +1,7 @@
 """Chunks and vectors in PostgreSQL: `PgVectorStore`, its async twin, and the conditions that searches take.
 
-Other packages import from here, and from the folders `admin`, `embedded`, `filters`, `transfer`, `types` and `write`.
-All else is private.
+Other packages import from here, and from the folders `admin`, `embedded`, `filters`, `metadata`, `transfer`, `types`
+and `write`. All else is private.
 """
 
 from embedpipe.storage.admin import Database, Health

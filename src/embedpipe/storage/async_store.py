@@ -21,6 +21,8 @@ from embedpipe.storage.base_store import RENEWALS, SAMPLE_AGAIN_S, check_outdate
 from embedpipe.storage.filters import Condition, ValueType, aparse_filter
 from embedpipe.storage.indexes import MetadataIndex, metadata_index, vector_index
 from embedpipe.storage.lexical import WEIGHT_TOLERANCE, Refreshed, refresh_weights
+from embedpipe.storage.metadata import MetadataSample
+from embedpipe.storage.metadata import sample as sample_metadata
 from embedpipe.storage.reembed import drop_embedding_versions
 from embedpipe.storage.search import (
     CosineSample,
@@ -288,6 +290,10 @@ class AsyncPgVectorStore(ThreadStore):
     async def count(self, *, connection: AsyncConnection | None = None) -> int:
         """Return how many chunks there are."""
         return await self._run("count", lookup.count, connection=connection, reads=True)
+
+    async def metadata_sample(self, *, connection: AsyncConnection | None = None) -> MetadataSample:
+        """Return the metadata of every chunk, or of a bounded sample of a large collection, for `describe`."""
+        return await self._run("metadata_sample", sample_metadata, connection=connection, reads=True)
 
     async def drop_index(self) -> bool:
         """Drop the vector index. Searches are exact until `create_index` builds a new one.

@@ -21,6 +21,8 @@ from embedpipe.storage.base_store import RENEWALS, SAMPLE_AGAIN_S, BaseStore, ch
 from embedpipe.storage.filters import Condition, ValueType, parse_filter
 from embedpipe.storage.indexes import IndexProgress, MetadataIndex, metadata_index, vector_index
 from embedpipe.storage.lexical import WEIGHT_TOLERANCE, Refreshed, UpgradeProgress, refresh_weights, upgrade
+from embedpipe.storage.metadata import MetadataSample
+from embedpipe.storage.metadata import sample as sample_metadata
 from embedpipe.storage.reembed import Reembedding, ReembedProgress, drop_embedding_versions
 from embedpipe.storage.search import (
     CosineSample,
@@ -311,6 +313,10 @@ class PgVectorStore(BaseStore):
     def count(self, *, connection: Connection | None = None) -> int:
         """Return how many chunks there are."""
         return self._run("count", lookup.count, connection=connection, reads=True)
+
+    def metadata_sample(self, *, connection: Connection | None = None) -> MetadataSample:
+        """Return the metadata of every chunk, or of a bounded sample of a large collection, for `describe`."""
+        return self._run("metadata_sample", sample_metadata, connection=connection, reads=True)
 
     def create_index(
         self,

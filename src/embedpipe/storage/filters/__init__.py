@@ -3,7 +3,18 @@
 Imported from outside of `embedpipe.storage` too, by adapters that translate filters of their own.
 """
 
-from embedpipe.storage.filters.conditions import Among, And, Filter, Not, OfPayload, Or, parts_of, restricts
+from embedpipe.storage.filters.conditions import (
+    Among,
+    And,
+    Comparison,
+    Filter,
+    In,
+    Not,
+    OfPayload,
+    Or,
+    parts_of,
+    restricts,
+)
 from embedpipe.storage.filters.notation import Condition, aparse_filter, parse_filter
 from embedpipe.storage.filters.operators import Field, MetadataKey, ValueType
 from embedpipe.storage.filters.sql import where
@@ -11,9 +22,11 @@ from embedpipe.storage.filters.sql import where
 __all__ = [
     "Among",
     "And",
+    "Comparison",
     "Condition",
     "Field",
     "Filter",
+    "In",
     "MetadataKey",
     "Not",
     "OfPayload",

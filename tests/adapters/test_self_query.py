@@ -98,7 +98,7 @@ async def test_every_comparator_and_operator_finds_what_it_says(
     query = StructuredQuery(query="tea", filter=condition, limit=None)
     retriever = SelfQueryRetriever(
         vectorstore=vectors,
-        query_constructor=RunnableLambda(lambda _: query),
+        llm_chain=RunnableLambda(lambda _: query),
         structured_query_translator=EmbedPipeTranslator(description),
     )
     assert names([each.page_content for each in retriever.invoke("x")]) == expected
@@ -187,7 +187,7 @@ class TestLlamaIndex:
         embed_model = store._embed_model
         assert embed_model is not None
         info = llama_index.vector_store_info(description, "teas")
-        model = ScriptedLLM()
+        model = ScriptedLLM(max_tokens=None)
         model._written = json.dumps({"query": "tea", "filters": filters, "top_k": 3})
         index = VectorStoreIndex.from_vector_store(store, embed_model=embed_model)
         retriever = VectorIndexAutoRetriever(index, vector_store_info=info, llm=model, similarity_top_k=3)

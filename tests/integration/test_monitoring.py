@@ -219,6 +219,7 @@ def calls(store: PgVectorStore | AsyncPgVectorStore) -> dict[str, Callable[[], A
         "store.neighbors": lambda: store.neighbors(["a"]),
         "store.vectors": store.vectors,
         "store.count": store.count,
+        "store.metadata_sample": store.metadata_sample,
         "store.create_index": store.create_index,
         "store.drop_index": store.drop_index,
         "store.index_metadata": lambda: store.index_metadata("year"),

@@ -80,6 +80,7 @@ METHODS: dict[str, Callable[[Any], Awaitable[Any]]] = {
     "neighbors": lambda store: store.neighbors(["c1", "c2"], window=3),
     "vectors": lambda store: store.vectors(),
     "count": lambda store: store.count(),
+    "metadata_sample": lambda store: store.metadata_sample(),
     "documents": lambda store: store.documents(["d0", "d1"]),
     "known_documents": lambda store: store.known_documents(["d0", "d1"]),
     "write_documents": lambda store: store.write_documents(EMPTY_BATCH),
@@ -139,6 +140,8 @@ async def test_no_method_shows_or_changes_what_another_tenant_has(kind: str, ord
             assert SECRET not in str(result)
         elif name == "existing":
             assert result == await call(awaitable(kind, ordinary, model=SPEC, tenant="first"))  # no tenant's secret
+        elif name == "metadata_sample":
+            assert result == (0, [])
         elif name == "known_documents":
             assert (result.hashes, result.chunk_ids) == ({}, set())
         else:

@@ -80,6 +80,7 @@ METHODS: dict[str, Callable[[Any], Awaitable[Any]]] = {
     "neighbors": lambda store: store.neighbors(["c1", "c2"], window=3),
     "vectors": lambda store: store.vectors(),
     "count": lambda store: store.count(),
+    "cosines": lambda store: store.cosines(),
     "metadata_sample": lambda store: store.metadata_sample(),
     "documents": lambda store: store.documents(["d0", "d1"]),
     "known_documents": lambda store: store.known_documents(["d0", "d1"]),

@@ -188,17 +188,65 @@ def test_a_raised_number_is_a_power_or_a_footnotes_mark(before: str, number: str
     assert drawn(raised(before, number, behind)).text == text
 
 
-def test_a_line_goes_on_behind_a_lowered_number() -> None:
+def in_line(*parts: tuple[str, float], small: float = 8) -> Callable[[Canvas], None]:
+    """Draw words with their rise, those that rise or drop in small type."""
+
     def draw(canvas: Canvas) -> None:
         text = canvas.beginText(72, 700)
-        for words, rise in [("The H", 0), ("2", -5), ("O and x", 0), ("i", -3), (" of", 0), ("2", -2), (", so", 0)]:
+        for words, rise in parts:
             text.setRise(rise)
-            text.setFont("Helvetica", 8 if rise else 10)
+            text.setFont("Helvetica", small if rise else 12)
             text.textOut(words)
         canvas.drawText(text)
         canvas.drawString(72, 680, "next")
 
-    assert drawn(draw).text == "The H2O and xi of2, so\nnext"
+    return draw
+
+
+@pytest.mark.parametrize(
+    ("parts", "text"),
+    [
+        ([("The H", 0), ("2", -5), ("O of x", 0), ("i", -3), (" is", 0)], "The H_2O of x_i is"),
+        ([("all of", 0), ("2", -2), (", so", 0)], "all of_2, so"),
+        ([("of H", 0), ("2", -3), ("SO", 0), ("4", -3), (" in", 0)], "of H_2SO_4 in"),
+        ([("(NH", 0), ("4", -3), (")", 0), ("2", -3), (" is", 0)], "(NH_4)_2 is"),
+        ([("from x", 0), ("n+1", -3), (" on", 0)], "from x_(n+1) on"),
+        ([("if a", 0), ("12", -3), ("3 is", 0)], "if a_(12)3 is"),
+        ([("each key", 0), ("i", -3), (", too", 0)], "each key_i, too"),
+        ([("at T", 0), ("max", -3), (" it", 0)], "at T_max it"),
+        ([("id", 0), ("X", -3), (" is", 0)], "id_X is"),
+    ],
+)
+def test_a_lowered_number_or_letter_is_an_index(parts: list[tuple[str, float]], text: str) -> None:
+    assert drawn(in_line(*parts)).text == f"{text}\nnext"
+
+
+@pytest.mark.parametrize("turn", [0, 90, 180, 270])
+def test_lowered_numbers_are_found_however_a_page_is_turned(turn: int) -> None:
+    def draw(canvas: Canvas) -> None:
+        canvas.translate(300, 400)
+        canvas.rotate(turn)
+        canvas.translate(-150, -600)
+        in_line(("The H", 0), ("2", -3), ("O and x", 0), ("i", -3), (" too", 0))(canvas)
+
+    assert drawn(draw).text == "The H_2O and x_i too\nnext"
+
+
+@pytest.mark.parametrize(
+    ("parts", "small", "text"),
+    [
+        ([("a shar", 0), ("ed", -2), (" one", 0)], 8, "a shared one"),
+        ([("the gra", 0), ("p", -2), ("h is", 0)], 8, "the graph is"),
+        ([("in 1", 0), ("2", -3), (" it", 0)], 8, "in 12 it"),
+        ([("Big", 0), ("Small words go on", -2), ("", 0)], 8, "BigSmall words go on"),
+        ([("The H", 0), ("2", -3), ("O", 0)], 12, "The H2O"),
+        ([("The H", 0), ("2", -0.2), ("O", 0)], 8, "The H2O"),
+    ],
+)
+def test_what_is_lowered_or_small_for_other_reasons_is_no_index(
+    parts: list[tuple[str, float]], small: float, text: str
+) -> None:
+    assert drawn(in_line(*parts, small=small)).text == f"{text}\nnext"
 
 
 def test_a_raised_number_that_stands_apart_in_the_file_belongs_to_its_base() -> None:

@@ -14,9 +14,10 @@ from embedpipe.errors import InputError
 from embedpipe.files.parsed import Parsed, ReadOptions
 from embedpipe.files.pdf._forms import Forms, signatures
 from embedpipe.files.pdf._hyphens import join_divided_words
+from embedpipe.files.pdf._lowered import lowered_ends, lowered_numbers
 from embedpipe.files.pdf._metadata import describe, mark_headings, outline, page_labels
 from embedpipe.files.pdf._ocr import engine, recognized
-from embedpipe.files.pdf._page import PageText, edited, line_ends, lowered_ends, raised_numbers
+from embedpipe.files.pdf._page import PageText, edited, line_ends, raised_numbers
 from embedpipe.text import PAGE_BREAK
 from embedpipe.types import Location
 
@@ -107,7 +108,7 @@ class _Reader:
             self._broken.append(number)
             return ""
         inside, behind = self._forms.edits(page)
-        edits = [*raised_numbers(page), *lowered_ends(page), *line_ends(page), *inside]
+        edits = [*raised_numbers(page), *lowered_numbers(page), *lowered_ends(page), *line_ends(page), *inside]
         text = self._cleaned(edited(page.text, edits))
         if not text.strip() and self._shows_something(page.page):
             text = self._cleaned(recognized(page.page)) if self._ocr else ""

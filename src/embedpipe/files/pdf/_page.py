@@ -43,10 +43,11 @@ _SAMPLE = 24
 """How many characters say which way a page is written."""
 _RUN = 200
 """How many characters a label has at most."""
-_RAISED = re.compile(r"[−–+-]?\d+|(?<=[0-9)])[nkijmpq](?![A-Za-z])|(?<=[A-Za-z])(?<![A-Za-z]{2})[nkijmpqT](?![A-Za-z])")
+_RAISED = re.compile(
+    r"[−–+-]?\d+|[nkijmpqT](?![A-Za-z])(?:(?<=[0-9)][nkijmpq])|(?<=[A-Za-z].)(?<![A-Za-z]{2}.))", re.DOTALL
+)
 """What may hold a raised number or a raised variable."""
 _ONE_TERM = re.compile(r"[−–+-]?\w+[−–+-]?|[−–+-]")
-_LOWERED_END = re.compile(r"(?<=[A-Za-z0-9)])[a-z0-9](?=\r?\n)")
 _BESIDE_RAISED = frozenset("0123456789,–−-+")
 _CLOSING = frozenset(".,;:!?)]}\"'”’»*")
 _TERMS = frozenset(
@@ -84,6 +85,8 @@ class PageText:
         self._aligned = len(self.text) == self._textpage.count_chars()
         self._rect, self._matrix = raw.FS_RECTF(), raw.FS_MATRIX()
         self._x, self._y = ctypes.c_double(), ctypes.c_double()
+        self._across = self._x if self.turned in (90, 270) else self._y
+        self._up = -1 if self.turned in (90, 180) else 1
 
     def close(self) -> None:
         """Free the page."""
@@ -103,6 +106,12 @@ class PageText:
         self._raw.FPDFText_GetCharOrigin(self._textpage, self._index(place), self._x, self._y)
         x, y = self._x.value, self._y.value
         return Origin(*self.upright(x, y, x, y)[:2])
+
+    def baseline(self, place: int) -> float:
+        """Return `origin(place).baseline` in a third of the time."""
+        index = place if self._aligned else self._index(place)
+        self._raw.FPDFText_GetCharOrigin(self._textpage, index, self._x, self._y)
+        return self._up * self._across.value
 
     def size(self, place: int) -> float:
         """Return the size in points in which the character at this offset in the text is set."""
@@ -194,14 +203,15 @@ def _raised(page: PageText, start: int, end: int) -> Edit | None:
         before -= 1
     if before < 0:
         before, start = start, start + 1
-    base = page.origin(before)
+    baseline = page.baseline(before)
     for place in range(start, end):
-        origin = page.origin(place)
-        if origin.baseline > base.baseline and _is_raised(page, place, origin, before, base):
+        below, baseline = baseline, page.baseline(place)
+        if baseline > below and _is_raised(page, place, before):
             break
-        before, base = place, origin
+        before = place
     else:
         return None
+    base, origin = page.origin(before), page.origin(place)
     end = place + 1
     while end < len(text) and text[end] in _BESIDE_RAISED and page.origin(end).baseline == origin.baseline:
         end += 1
@@ -223,11 +233,11 @@ def _raised(page: PageText, start: int, end: int) -> Edit | None:
     return Edit(before + 1, end, words)
 
 
-def _is_raised(page: PageText, place: int, origin: Origin, before: int, base: Origin) -> bool:
+def _is_raised(page: PageText, place: int, before: int) -> bool:
     """Return whether a character is smaller and higher than the one before it, and directly beside it."""
     if not (page.text[before].isalnum() or page.text[before] in _CLOSING):
         return False
-    size = page.size(before)
+    size, base, origin = page.size(before), page.origin(before), page.origin(place)
     return (
         page.size(place) < 0.88 * size
         and 0.15 * size < origin.baseline - base.baseline < 0.8 * size
@@ -250,23 +260,6 @@ def _is_power(before: str, number: str) -> bool:
         return True
     word = _LETTERS.search(before)[0]  # type: ignore[index] # it matches an empty end
     return len(word) == 1 or word in _TERMS or (len(word) == 2 and not _VOWEL.search(word))  # "mc" is a product
-
-
-def lowered_ends(page: PageText) -> list[Edit]:
-    """Return the edits that remove the line breaks that PDFium writes behind lowered numbers and letters."""
-    edits = []
-    for match in _LOWERED_END.finditer(page.text):
-        place, following = match.start(), match.end() + 1
-        while following < len(page.text) and page.text[following] in "\r\n ":
-            following += 1
-        if following == len(page.text):
-            break
-        lowered, behind, size = page.origin(place), page.origin(following), page.size(following)
-        is_beside = 0 < behind.x - lowered.x < 2 * size and page.size(place) < 0.88 * size
-        if is_beside and 0.05 * size < behind.baseline - lowered.baseline < 0.6 * size:
-            gap = page.text[match.end() : following].strip("\r\n")
-            edits.append(Edit(match.end(), following, gap))
-    return edits
 
 
 def edited(text: str, edits: Iterable[Edit]) -> str:

@@ -108,16 +108,25 @@ class Outline:
         self._reached = block.end if flows and not self._waiting else -1
 
     def _end_with_marks(self) -> None:
-        """Join the headings and marks behind the last text to it. Where there is no text, they are a passage."""
-        *before, last = self._waiting
-        if self.sections:
-            self._append(last)
-        else:
-            self._begin(self._waiting[0].start, last.end)
-        if before:  # the last one may be a paragraph with a line of "---" below, too long for one chunk
-            word = _WORD.match(self._text, last.start)
-            joint = Joint([mark.start for mark in before], last.start, word.end() if word else last.start)
-            self.sections[-1].passages[-1].joints.append(joint)
+        """Join the headings and marks behind the last text to it.
+
+        Where there is no text, they are a passage. So they are with a heading that is a whole paragraph among them: it
+        may be too long for a chunk, and the others go with its beginning or its end.
+        """
+        body = max(self._waiting, key=lambda mark: (self._is_paragraph(mark), mark.end - mark.start))
+        if self.sections and not self._is_paragraph(body):
+            self._append(self._waiting[-1])
+            return
+        place = self._waiting.index(body)
+        behind = self._waiting[place + 1 :]
+        self._waiting = self._waiting[:place]
+        self._add(body)
+        if behind:
+            self._append(behind[-1])
+
+    def _is_paragraph(self, mark: Block) -> bool:
+        """Return whether a heading is a paragraph of several lines above a line of "---"."""
+        return mark.kind == "heading" and len(self._text[mark.start : mark.end].strip().splitlines()) > 2
 
     def _begin(self, start: int, end: int) -> Passage:
         if not self._is_below or not self.sections:

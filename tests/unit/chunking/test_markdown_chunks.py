@@ -96,6 +96,15 @@ def test_a_heading_goes_with_the_beginning_of_a_heading_too_long_for_a_chunk(bef
     assert any("# Tea\n\nGreen tea" in chunk.text for chunk in chunks)
 
 
+@pytest.mark.parametrize("before", ["", "Tea.\n\n"])
+@pytest.mark.parametrize("line", ["===", "---"])
+@pytest.mark.parametrize("behind", ["# Tea", "# Tea\n\n## Green", "---\n\n# Tea", "(a)=\n# Tea"])
+def test_headings_behind_a_heading_as_long_as_a_chunk_go_with_its_end(before: str, line: str, behind: str) -> None:
+    paragraph = "Green tea is steeped at eighty degrees for two minutes, and black tea takes boiling water.\nBlack"
+    found = texts(MarkdownChunker(chunk_size=100), f"{before}{paragraph}\n{line}\n\n{behind}\n")
+    assert found[-1] == f"Black\n{line}\n\n{behind}"
+
+
 @given(
     text=st.lists(st.tuples(st.sampled_from(PARTS), st.sampled_from(["\n\n", "\n", "\r\n\r\n"])), max_size=12).map(
         lambda parts: "".join(map("".join, parts))
@@ -121,7 +130,8 @@ def test_what_is_promised_holds_for_any_markdown(
         covered.update(range(chunk.start_index, chunk.end_index))
     assert all(char.isspace() for place, char in enumerate(text) if place not in covered)
     assert all(a.start_index < b.start_index and a.end_index < b.end_index for a, b in pairwise(chunks))
-    if length(text.strip()) > size >= 100:  # here every heading has room for what follows
+    room = all(length(run[0]) + 20 <= size for run in re.finditer(rf"(?:{MARK}\s*)+", text))  # for a word behind them
+    if length(text.strip()) > size >= 100 and room and not ONLY_MARKS.match(text):
         assert [chunk.text for chunk in chunks if re.fullmatch(r"(?:(?:#+ .*|---|<!--.*-->)\s*)+", chunk.text)] == []
 
 

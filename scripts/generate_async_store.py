@@ -15,7 +15,7 @@ import sys
 from pathlib import Path
 
 STORAGE = Path(__file__).parent.parent / "src" / "embedpipe" / "storage"
-WRITTEN = ("to_async", "create_index", "upgrade", "reembed")
+WRITTEN = ("to_async", "create_index", "upgrade", "reembed", "take_changes")
 """The methods of `ThreadStore`."""
 
 HEADER = '''"""`AsyncPgVectorStore`: `PgVectorStore` for event loops.

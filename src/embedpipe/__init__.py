@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from embedpipe.ingest import AsyncBatchProcessor, ContextualHeader, ProcessedDocument, ProcessingStats
     from embedpipe.rag import RAGPipeline, RAGResponse
     from embedpipe.service import SemanticSearchService
-    from embedpipe.storage import AsyncPgVectorStore, Database, Field, PgVectorStore
+    from embedpipe.storage import AsyncPgVectorStore, Database, Field, PgVectorStore, Table
     from embedpipe.types import Chunk, Document, ModelSpec, SearchResult
 
 __version__ = "0.1.0"
@@ -38,6 +38,7 @@ __all__ = [
     "RecursiveChunker",
     "SearchResult",
     "SemanticSearchService",
+    "Table",
 ]
 
 _HOMES = {
@@ -48,7 +49,7 @@ _HOMES = {
     "embedpipe.ingest": ["AsyncBatchProcessor", "ContextualHeader", "ProcessedDocument", "ProcessingStats"],
     "embedpipe.rag": ["RAGPipeline", "RAGResponse"],
     "embedpipe.service": ["SemanticSearchService"],
-    "embedpipe.storage": ["AsyncPgVectorStore", "Database", "Field", "PgVectorStore"],
+    "embedpipe.storage": ["AsyncPgVectorStore", "Database", "Field", "PgVectorStore", "Table"],
     "embedpipe.types": ["Chunk", "Document", "ModelSpec", "SearchResult"],
 }
 _HOME = {name: home for home, names in _HOMES.items() for name in names}

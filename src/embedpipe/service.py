@@ -21,6 +21,7 @@ from embedpipe.ingest import (
     ProcessingStats,
     Progress,
     StatsAccumulator,
+    TableSync,
     aafter_ingest,
     after_ingest,
 )
@@ -39,6 +40,7 @@ from embedpipe.storage import (
     PgVectorStore,
     ReembedProgress,
     Search,
+    Table,
     as_fusion,
 )
 from embedpipe.storage.admin import Finding, Health
@@ -310,6 +312,65 @@ class SemanticSearchService:
             reranker=self.reranker,
             metrics=self.metrics,
         )
+
+    def attach(self, table: Table) -> None:
+        """Have the collection follow a table of your own. `sync` brings its rows in, and what changes in them later.
+
+        Triggers on the table note which rows changed. Nothing else is added to it. A row is a document: its key is the
+        id, and a key of several columns is a JSON array of their texts. Nobody else writes the collection from now on.
+        To change which columns are searched, attach the table again.
+
+        Args:
+            table: The table, and which of its columns are searched.
+
+        Raises:
+            ConfigurationError: If the table cannot be attached, or the collection holds something else.
+            LockTimeoutError: If somebody holds the table for `lock_timeout_s`.
+            SchemaError: If the role may not create triggers on the table.
+        """
+        self.store.attach(table)
+
+    async def aattach(self, table: Table) -> None:
+        """Do the same as `attach`, on the running event loop."""
+        await self.async_store.attach(table)
+
+    def detach(self) -> bool:
+        """Have the collection no longer follow its table, which is then as it was. The documents stay.
+
+        Returns:
+            False if the collection followed no table.
+        """
+        return self.store.detach()
+
+    async def adetach(self) -> bool:
+        """Do the same as `detach`, on the running event loop."""
+        return await self.async_store.detach()
+
+    def sync(self, *, every_failure: bool = True, on_progress: Progress | None = None) -> ProcessingStats:
+        """Bring what changed in the attached table into the collection. Only new chunks are embedded.
+
+        Each batch of rows is written in one transaction. Any number of processes may sync at once. One that is killed
+        loses nothing, since the others find its rows again. A row that fails keeps what was stored of it, and is tried
+        again later: after 30 seconds, and twice as late each time.
+
+        Args:
+            every_failure: Whether rows that failed are tried now, too, and not only those whose time has come.
+            on_progress: Called after each batch with the report so far.
+
+        Returns:
+            The report. Rows that are gone count as `removed`.
+
+        Raises:
+            AuthenticationError: If the provider refuses the key.
+            ConfigurationError: If no table is attached, or this role does not see all its rows.
+            SchemaError: If the table, or a column of it, is no longer there.
+            StorageError: If the database fails.
+        """
+        every_failure, accumulator = checked_flag("every_failure", every_failure), StatsAccumulator(on_progress)
+        with span("sync", to=self.metrics, collection=self.store.name):
+            TableSync(self.generator, self.ingest_settings()).sync(self.store, accumulator, every_failure=every_failure)
+            after_ingest(self.store, accumulator.stats)
+        return accumulator.stats
 
     def similar(
         self, id: str, k: int = 5, *, filter: Condition = None, threshold: float | None = None

@@ -15,6 +15,7 @@ from embedpipe.ingest.processor import AsyncBatchProcessor, Collector
 from embedpipe.ingest.progress_bar import ProgressBar
 from embedpipe.ingest.source import Documents, Intake, SeenIds, SourceBatch, batches
 from embedpipe.ingest.stats import ProcessedDocument, ProcessingStats, Progress, StatsAccumulator
+from embedpipe.ingest.table_sync import TableSync
 
 __all__ = [
     "AnyDocument",
@@ -36,6 +37,7 @@ __all__ = [
     "SourceBatch",
     "Spent",
     "StatsAccumulator",
+    "TableSync",
     "aafter_ingest",
     "after_ingest",
     "batches",

@@ -12,8 +12,15 @@ from embedpipe.errors import UnknownCommitError
 from embedpipe.ingest.batch_work import BatchWork
 from embedpipe.ingest.preparing import DocumentPreparer
 from embedpipe.ingest.stats import ProcessingStats
-from embedpipe.storage import PgVectorStore
 from embedpipe.storage.write import ConcurrentChangeError, DocumentBatch, Known, Written
+
+
+class Store(Protocol):
+    """Where documents go: a `PgVectorStore`, or what takes them in its place."""
+
+    def known_documents(self, document_ids: Sequence[str]) -> Known: ...
+
+    def write_documents(self, batch: DocumentBatch) -> Written: ...
 
 
 class AsyncStore(Protocol):
@@ -25,7 +32,7 @@ class AsyncStore(Protocol):
 
 
 def run_batch(
-    work: BatchWork, preparer: DocumentPreparer, generator: EmbeddingGenerator, store: PgVectorStore, stopped: Event
+    work: BatchWork, preparer: DocumentPreparer, generator: EmbeddingGenerator, store: Store, stopped: Event
 ) -> ProcessingStats:
     """Bring a batch into the store and return its report. Once `stopped` is set, no further step is begun.
 

@@ -1,11 +1,12 @@
 """Chunks and vectors in PostgreSQL: `PgVectorStore`, its async twin, and the conditions that searches take.
 
-Other packages import from here, and from the folders `admin`, `embedded`, `filters`, `metadata`, `transfer`, `types`
-and `write`. All else is private.
+Other packages import from here, and from the folders `admin`, `attach`, `embedded`, `filters`, `metadata`, `transfer`,
+`types` and `write`. All else is private.
 """
 
 from embedpipe.storage.admin import Database, Health
 from embedpipe.storage.async_store import AsyncPgVectorStore
+from embedpipe.storage.attach import Table
 from embedpipe.storage.filters import Condition, Field, Filter
 from embedpipe.storage.for_model import store_for_model, store_for_model_if_new
 from embedpipe.storage.indexes import IndexProgress, MetadataIndex
@@ -35,6 +36,7 @@ __all__ = [
     "PgVectorStore",
     "ReembedProgress",
     "Search",
+    "Table",
     "UpgradeProgress",
     "VectorIndex",
     "as_fusion",

@@ -14,9 +14,11 @@ from typing import TYPE_CHECKING, TypeVar, TypeVarTuple, get_args
 import numpy.typing as npt
 from sqlalchemy import Connection
 
-from embedpipe._checks import checked_choice, checked_count, checked_flag
-from embedpipe.errors import InputError, SchemaError, StorageError, UnknownCommitError
+from embedpipe._checks import checked_choice, checked_count, checked_flag, checked_kind
+from embedpipe.errors import ConfigurationError, InputError, SchemaError, StorageError, UnknownCommitError
+from embedpipe.storage import attach
 from embedpipe.storage.admin import Health, health
+from embedpipe.storage.attach import Table
 from embedpipe.storage.base_store import RENEWALS, SAMPLE_AGAIN_S, check_outdated, replaced
 from embedpipe.storage.filters import Condition, ValueType, aparse_filter
 from embedpipe.storage.indexes import MetadataIndex, metadata_index, vector_index
@@ -402,6 +404,24 @@ class AsyncPgVectorStore(ThreadStore):
             How many sets of vectors there were.
         """
         return await self.database.arun(drop_embedding_versions, self.database.schema, self.name)
+
+    async def attach(self, table: Table) -> None:
+        """Have the collection follow a table of the user's own, see `SemanticSearchService.attach`.
+
+        Raises:
+            ConfigurationError: If the table cannot be attached, or the collection holds something else.
+        """
+        checked_kind("table", table, Table, error=ConfigurationError)
+        await self._create_if_new()
+        await self._run("attach", attach.attach, table)
+
+    async def detach(self) -> bool:
+        """Have the collection no longer follow its table. The documents stay. Return False if it follows none."""
+        return await self._run("detach", attach.detach)
+
+    async def retry_changes(self, *, every: bool) -> int:
+        """Queue rows of the attached table that failed: every one, or those whose time has come. Return how many."""
+        return await self._run("retry_changes", attach.retry, every)
 
     async def exists(self) -> bool:
         """Return whether the collection exists. Looking does not create it."""

@@ -16,7 +16,9 @@ from sqlalchemy import Connection
 
 from embedpipe._checks import checked_choice, checked_count, checked_flag, checked_function, checked_kind
 from embedpipe.errors import ConfigurationError, InputError, SchemaError, StorageError, UnknownCommitError
+from embedpipe.storage import attach
 from embedpipe.storage.admin import Health, health
+from embedpipe.storage.attach import Table
 from embedpipe.storage.base_store import RENEWALS, SAMPLE_AGAIN_S, BaseStore, check_outdated, replaced
 from embedpipe.storage.filters import Condition, ValueType, parse_filter
 from embedpipe.storage.indexes import IndexProgress, MetadataIndex, metadata_index, vector_index
@@ -545,6 +547,31 @@ class PgVectorStore(BaseStore):
             How many sets of vectors there were.
         """
         return self.database.run(drop_embedding_versions, self.database.schema, self.name)
+
+    def attach(self, table: Table) -> None:
+        """Have the collection follow a table of the user's own, see `SemanticSearchService.attach`.
+
+        Raises:
+            ConfigurationError: If the table cannot be attached, or the collection holds something else.
+        """
+        checked_kind("table", table, Table, error=ConfigurationError)
+        self._create_if_new()
+        self._run("attach", attach.attach, table)
+
+    def detach(self) -> bool:
+        """Have the collection no longer follow its table. The documents stay. Return False if it follows none."""
+        return self._run("detach", attach.detach)
+
+    def retry_changes(self, *, every: bool) -> int:
+        """Queue rows of the attached table that failed: every one, or those whose time has come. Return how many."""
+        return self._run("retry_changes", attach.retry, every)
+
+    def take_changes(self, work: Callable[[attach.Claim, *Ts], T], *args: *Ts) -> T | None:
+        """Claim changed rows of the attached table, call `work(claim, *args)`, and return what it returns.
+
+        The claim is held until `work` has returned. None if no rows wait that nobody else works at.
+        """
+        return self._run("take_changes", attach.take, self.database, work, *args)
 
     def exists(self) -> bool:
         """Return whether the collection exists. Looking does not create it."""

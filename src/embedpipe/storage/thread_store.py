@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
-from typing import Self
+from typing import Self, TypeVar, TypeVarTuple
 
 import numpy.typing as npt
 
 from embedpipe._checks import checked_function
 from embedpipe._threads import in_thread
+from embedpipe.storage.attach import Claim
 from embedpipe.storage.base_store import BaseStore
 from embedpipe.storage.indexes import IndexProgress
 from embedpipe.storage.lexical import UpgradeProgress
@@ -18,6 +19,9 @@ from embedpipe.storage.store import PgVectorStore
 from embedpipe.storage.tables import VectorIndex
 from embedpipe.storage.types import Precision
 from embedpipe.types import ModelSpec
+
+T = TypeVar("T")
+Ts = TypeVarTuple("Ts")
 
 
 class _OnLoop:
@@ -96,3 +100,7 @@ class ThreadStore(BaseStore):
         upgraded = await in_thread(self.to_sync().upgrade, on_progress=on_progress)
         self._collection = None
         return upgraded
+
+    async def take_changes(self, work: Callable[[Claim, *Ts], T], *args: *Ts) -> T | None:
+        """Claim changed rows, see `PgVectorStore.take_changes`. `work` is a plain function, called in the thread."""
+        return await in_thread(self.to_sync().take_changes, work, *args)

@@ -10,6 +10,7 @@ from sqlalchemy import BigInteger, Connection, ScalarSelect, Table, cast, column
 from sqlalchemy.dialects.postgresql import REGCLASS
 from sqlalchemy.schema import DropTable
 
+from embedpipe.storage import attach
 from embedpipe.storage.database import lasting, locks
 from embedpipe.storage.indexes import has_index
 from embedpipe.storage.tables import (
@@ -104,7 +105,11 @@ def _count(connection: Connection, collection: Collection, counted: Table) -> Sc
 
 
 def drop_collection(connection: Connection, collection: Collection) -> None:
-    """Remove a collection that is claimed (`locks.claim`), with its tables, its view and its rows of the catalogue."""
+    """Remove a collection that is claimed (`locks.claim`), with its tables, its view and its rows of the catalogue.
+
+    A table that it follows is detached.
+    """
+    attach.detach(connection, collection)
     words = lexical_tables(collection)
     of_words = [words.index, words.terms, words.deltas] if collection.lexical else []
     sets = [found.vectors for found in embedding_versions(connection, collection.schema, collection.name)]

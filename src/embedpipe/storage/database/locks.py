@@ -17,6 +17,10 @@ locks the tables of a statement as it names them, first those of its CTEs; once 
 come first, and the target of an INSERT before all. So a search names the chunks first in both places, and a writer
 locks chunks by a statement of its own.
 
+A table of the user's own that a collection follows comes before all of these: its writers append to the collection's
+changes. Whoever syncs locks buckets of ids, which it never waits for, then documents. It reads the user's table in a
+transaction of its own, and so holds no lock on it.
+
 Changes of tables (indexes, another model, the end of a collection):
 
     1. `claim`: one change of a collection at a time. It is tried and not waited for, since an index that is built

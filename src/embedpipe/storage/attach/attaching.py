@@ -57,6 +57,7 @@ def detach(connection: Connection, collection: Collection) -> bool:
     """
     if attached_table(connection, collection) is None:
         return False
+    locks.claim(connection, collection)
     locks.be_brief(connection)
     followed = relation(connection, collection)
     if followed is not None:

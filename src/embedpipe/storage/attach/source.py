@@ -11,24 +11,19 @@ from embedpipe.errors import ConfigurationError, SchemaError
 from embedpipe.storage.attach.table import Table
 from embedpipe.storage.tables import Collection
 
-_RELATION = """
+_OID_BY_NAME = text("SELECT CAST(to_regclass(:name) AS oid)")
+# The triggers know the table also after it was renamed or moved to another schema.
+_OID_BY_TRIGGERS = text("""
+SELECT tgrelid FROM pg_trigger JOIN pg_proc ON pg_proc.oid = tgfoid JOIN pg_class ON pg_class.oid = tgrelid
+WHERE proname = :function AND pronamespace = to_regnamespace(quote_ident(:schema)) AND tgparentid = 0
+ORDER BY relispartition LIMIT 1
+""")
+_RELATION = text("""
 SELECT pg_class.oid, nspname AS schema, relname AS name, relkind AS kind, relpersistence AS persistence, relispartition,
        relrowsecurity, pg_class.oid::regclass::text AS shown,
        EXISTS (SELECT FROM pg_inherits WHERE inhparent = pg_class.oid) AS has_children
-FROM pg_class JOIN pg_namespace ON pg_namespace.oid = relnamespace
-"""
-_BY_NAME = text(_RELATION + "WHERE pg_class.oid = to_regclass(:name)")
-# The triggers know the table also after it was renamed or moved to another schema.
-_BY_TRIGGERS = text(
-    _RELATION
-    + """
-WHERE pg_class.oid = (
-    SELECT tgrelid FROM pg_trigger JOIN pg_proc ON pg_proc.oid = tgfoid
-    WHERE proname = :function AND pronamespace = to_regnamespace(quote_ident(:schema)) AND tgparentid = 0
-    ORDER BY (SELECT relispartition FROM pg_class WHERE pg_class.oid = tgrelid), tgrelid LIMIT 1
-)
-"""
-)
+FROM pg_class JOIN pg_namespace ON pg_namespace.oid = relnamespace WHERE pg_class.oid = :oid
+""")
 # -1 keeps a type's limit out: `character` would be one character.
 _COLUMNS = text("""
 SELECT attname AS name, format_type(atttypid, -1) AS type, attnotnull AS required, attgenerated = 'v' AS virtual
@@ -72,7 +67,8 @@ def checked_source(connection: Connection, collection: Collection, table: Table)
     Raises:
         ConfigurationError: If there is none, or if it cannot be attached.
     """
-    row = connection.execute(_BY_NAME, {"name": table.name}).one_or_none()
+    oid = connection.scalar(_OID_BY_NAME, {"name": table.name})
+    row = connection.execute(_RELATION, {"oid": oid}).one_or_none()
     if row is None:
         raise ConfigurationError(
             f"There is no table {table.name!r} that this role can name. Check the name. Write it as in SQL, with its "
@@ -141,7 +137,8 @@ def found_source(connection: Connection, collection: Collection, definition: Tab
 def relation(connection: Connection, collection: Collection) -> Any:
     """Return the row of the table that has the collection's triggers, None if no table has."""
     names = {"function": function_name(collection), "schema": collection.schema}
-    return connection.execute(_BY_TRIGGERS, names).one_or_none()
+    oid = connection.scalar(_OID_BY_TRIGGERS, names)
+    return connection.execute(_RELATION, {"oid": oid}).one_or_none()
 
 
 def check_sees_all(connection: Connection, source: Source) -> None:

@@ -369,7 +369,8 @@ class SemanticSearchService:
         every_failure, accumulator = checked_flag("every_failure", every_failure), StatsAccumulator(on_progress)
         with span("sync", to=self.metrics, collection=self.store.name):
             TableSync(self.generator, self.ingest_settings()).sync(self.store, accumulator, every_failure=every_failure)
-            after_ingest(self.store, accumulator.stats)
+            if accumulator.stats.chunks_embedded:
+                after_ingest(self.store, accumulator.stats)
         return accumulator.stats
 
     def similar(

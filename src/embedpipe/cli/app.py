@@ -47,6 +47,19 @@ EveryMode = StrEnum("EveryMode", ["hybrid", "dense", "lexical"])  # typer takes 
 Filter = Annotated[
     str | None, typer.Option(help='Conditions on metadata in JSON, such as \'{"year": {"$gte": 2020}}\'.')
 ]
+Chunker = Annotated[
+    str, typer.Option(help="A name such as recursive or markdown, or none (whole documents). A wrong one lists all.")
+]
+ChunkSize = Annotated[
+    str | None,
+    typer.Option(metavar="NUMBER|model", help="Characters (tokens for tokens), or 'model' for the model's limit."),
+]
+ChunkOverlap = Annotated[
+    int | None, typer.Option(min=0, help="In characters, tokens, sentences or paragraphs, depending on the chunker.")
+]
+ChunkHeaders = Annotated[
+    bool, typer.Option("--headers", help="Embed and index each chunk with its title and headings.")
+]
 Threshold = Annotated[float | None, typer.Option(help="The lowest dense similarity of a hit.")]
 RequiredPhrases = Annotated[
     bool, typer.Option("--required-phrases", help="Find only what holds the quoted phrases of the query.")
@@ -129,21 +142,10 @@ def demo(database: DatabaseUrl = None, as_json: Json = False) -> None:
 def ingest(
     paths: Annotated[list[Path], typer.Argument(help="Files, and folders to search for files.")],
     prune: Annotated[bool, typer.Option("--prune", help="Remove documents whose files are not among these.")] = False,
-    chunker: Annotated[
-        str,
-        typer.Option(help="A name such as recursive or markdown, or none (whole documents). A wrong one lists all."),
-    ] = "recursive",
-    chunk_size: Annotated[
-        str | None,
-        typer.Option(metavar="NUMBER|model", help="Characters (tokens for tokens), or 'model' for the model's limit."),
-    ] = None,
-    chunk_overlap: Annotated[
-        int | None,
-        typer.Option(min=0, help="In characters, tokens, sentences or paragraphs, depending on the chunker."),
-    ] = None,
-    headers: Annotated[
-        bool, typer.Option("--headers", help="Embed and index each chunk with its title and headings.")
-    ] = False,
+    chunker: Chunker = "recursive",
+    chunk_size: ChunkSize = None,
+    chunk_overlap: ChunkOverlap = None,
+    headers: ChunkHeaders = False,
     context: Annotated[
         str | None,
         typer.Option(
@@ -214,6 +216,92 @@ def ingest(
             as_json=as_json,
         )
     raise typer.Exit(0 if complete else 1)
+
+
+@app.command()
+def attach(
+    table: Annotated[str, typer.Argument(help="The table, as in SQL, such as public.articles.")],
+    key: Annotated[list[str], typer.Option(help="A column of the key. May be repeated.")],
+    text: Annotated[list[str], typer.Option(help="A column whose text is searched. May be repeated.")],
+    metadata: Annotated[
+        list[str] | None, typer.Option(help="A column whose values become metadata. May be repeated.")
+    ] = None,
+    model: Model = DEFAULT_MODEL,
+    model_url: ModelUrl = None,
+    query_prompt: QueryPrompt = None,
+    document_prompt: DocumentPrompt = None,
+    collection: Collection = "default",
+    database: DatabaseUrl = None,
+    as_json: Json = False,
+) -> None:
+    """Have a collection follow a table of your own. Triggers on it note which rows change."""
+    from embedpipe.cli.attaching import attach_table
+    from embedpipe.cli.choices import generator_named
+    from embedpipe.storage import Table
+
+    followed = Table(table, key=key, text=text, metadata=metadata or ())
+    generator = generator_named(model, url=model_url, query_prompt=query_prompt, document_prompt=document_prompt)
+    with _opened(generator, database, collection) as service:
+        attach_table(service, followed, as_json=as_json)
+
+
+@app.command()
+def detach(collection: Collection = "default", database: DatabaseUrl = None, as_json: Json = False) -> None:
+    """Have a collection no longer follow its table, which is then as it was. What was brought in stays."""
+    from embedpipe.cli.attaching import detach_table
+
+    detach_table(database, collection, as_json=as_json)
+
+
+@app.command()
+def sync(
+    chunker: Chunker = "recursive",
+    chunk_size: ChunkSize = None,
+    chunk_overlap: ChunkOverlap = None,
+    headers: ChunkHeaders = False,
+    model: Model = DEFAULT_MODEL,
+    model_url: ModelUrl = None,
+    query_prompt: QueryPrompt = None,
+    document_prompt: DocumentPrompt = None,
+    collection: Collection = "default",
+    database: DatabaseUrl = None,
+    as_json: Json = False,
+) -> None:
+    """Bring in what changed in the attached table, once. Exits with 1 if a row failed."""
+    from embedpipe.cli.attaching import sync_once
+    from embedpipe.cli.choices import chunker_named, generator_named
+
+    generator = generator_named(model, url=model_url, query_prompt=query_prompt, document_prompt=document_prompt)
+    cutter = chunker_named(chunker, generator, size=chunk_size, overlap=chunk_overlap)
+    with _opened(generator, database, collection, must_exist=True, chunker=cutter, headers=headers) as service:
+        complete = sync_once(service, as_json=as_json)
+    raise typer.Exit(0 if complete else 1)
+
+
+@app.command()
+def worker(
+    interval: Annotated[
+        float, typer.Option(min=0.05, max=3600, help="Seconds between two looks at the table's changes.")
+    ] = 1.0,
+    chunker: Chunker = "recursive",
+    chunk_size: ChunkSize = None,
+    chunk_overlap: ChunkOverlap = None,
+    headers: ChunkHeaders = False,
+    model: Model = DEFAULT_MODEL,
+    model_url: ModelUrl = None,
+    query_prompt: QueryPrompt = None,
+    document_prompt: DocumentPrompt = None,
+    collection: Collection = "default",
+    database: DatabaseUrl = None,
+) -> None:
+    """Bring in what changes in the attached table, until it is stopped. Several workers share the work."""
+    from embedpipe.cli.attaching import follow
+    from embedpipe.cli.choices import chunker_named, generator_named
+
+    generator = generator_named(model, url=model_url, query_prompt=query_prompt, document_prompt=document_prompt)
+    cutter = chunker_named(chunker, generator, size=chunk_size, overlap=chunk_overlap)
+    with _opened(generator, database, collection, must_exist=True, chunker=cutter, headers=headers) as service:
+        follow(service, interval_s=interval)
 
 
 @app.command()

@@ -59,6 +59,10 @@ def detach(connection: Connection, collection: Collection) -> bool:
         return False
     locks.claim(connection, collection)
     locks.be_brief(connection)
+    # Whoever syncs holds buckets while it waits for the user's table, so it is let finish before that is locked.
+    buckets = queue_tables(collection).buckets
+    if inspect(connection).has_table(buckets.name, schema=collection.schema):
+        locks.lock(connection, buckets, mode="ACCESS EXCLUSIVE")
     followed = relation(connection, collection)
     if followed is not None:
         triggers.lock_source(connection, followed.schema, followed.name, mode="ACCESS EXCLUSIVE")

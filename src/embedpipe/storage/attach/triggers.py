@@ -107,8 +107,8 @@ WHERE proname = :function AND pronamespace = to_regnamespace(quote_ident(:schema
 def create(connection: Connection, collection: Collection, source: Source) -> None:
     """Create the queue's tables, the function and the triggers. Keep others from writing the collection."""
     made = queue_tables(collection)
-    for table in made.all():
-        connection.execute(CreateTable(table))
+    for queue in made.all():
+        connection.execute(CreateTable(queue))
     bucket = func.generate_series(0, BUCKETS - 1)
     connection.execute(insert(made.buckets).from_select(["bucket"], select(bucket)))
     function = sql.Identifier(collection.schema, function_name(collection))

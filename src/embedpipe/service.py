@@ -351,7 +351,7 @@ class SemanticSearchService:
 
         Each batch of rows is written in one transaction. Any number of processes may sync at once. One that is killed
         loses nothing, since the others find its rows again. A row that fails keeps what was stored of it, and is tried
-        again later: after 30 seconds, and twice as late each time.
+        again later: after 30 seconds, and twice as late each time. On an event loop, run this in a thread.
 
         Args:
             every_failure: Whether rows that failed are tried now, too, and not only those whose time has come.

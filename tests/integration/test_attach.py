@@ -43,7 +43,7 @@ class Model(FakeEmbeddingModel):
         if self.killed:
             raise Killed
         if self.refused and any(self.refused in text for text in texts):
-            raise ProviderError("refused", provider="test", status=400)
+            raise ProviderError("refused", status=400)
         self.texts += texts
         return super().embed(texts, kind)
 
@@ -77,9 +77,8 @@ def entries(service: SemanticSearchService) -> int:
     """The rows that wait, each as often as it was noted."""
     number = service.store.collection.number
     with service.store.database.engine.connect() as connection:
-        return int(
-            connection.exec_driver_sql(f"SELECT coalesce(sum(rows), 0) FROM embedpipe.c{number}_changes").scalar()
-        )
+        waiting = connection.exec_driver_sql(f"SELECT coalesce(sum(rows), 0) FROM embedpipe.c{number}_changes")
+        return int(waiting.scalar_one())
 
 
 def found(service: SemanticSearchService, words: str) -> set[str | None]:
@@ -265,7 +264,7 @@ def test_names_are_quoted(service: SemanticSearchService, writer: psycopg.Connec
     assert service.detach()
 
 
-REFUSED = {
+REFUSED: dict[str, tuple[str, dict[str, Any], str]] = {
     "view": ("CREATE VIEW other AS SELECT * FROM articles", {}, "is a view"),
     "materialized view": ("CREATE MATERIALIZED VIEW other AS SELECT * FROM articles", {}, "is a materialized view"),
     "temporary": ("CREATE TEMPORARY TABLE temp (id integer PRIMARY KEY)", {"name": "temp"}, "There is no table"),
@@ -311,9 +310,9 @@ def test_what_cannot_be_attached_is_refused(
 ) -> None:
     statements, changes, message = REFUSED[name]
     writer.execute(statements)
-    named = {"name": "other", "key": "id", "text": ["title", "body"], "metadata": ["author"]} | changes
+    usual: dict[str, Any] = {"name": "other", "key": "id", "text": ["title", "body"], "metadata": ["author"]}
     with pytest.raises(ConfigurationError, match=message):
-        service.attach(Table(**named))
+        service.attach(Table(**usual | changes))
     with pytest.raises(ConfigurationError, match="follows no table"):
         service.sync()
 

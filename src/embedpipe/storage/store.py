@@ -18,7 +18,7 @@ from embedpipe._checks import checked_choice, checked_count, checked_flag, check
 from embedpipe.errors import ConfigurationError, InputError, SchemaError, StorageError, UnknownCommitError
 from embedpipe.storage import attach
 from embedpipe.storage.admin import Health, health
-from embedpipe.storage.attach import Table
+from embedpipe.storage.attach import Claim, Table
 from embedpipe.storage.base_store import RENEWALS, SAMPLE_AGAIN_S, BaseStore, check_outdated, replaced
 from embedpipe.storage.filters import Condition, ValueType, parse_filter
 from embedpipe.storage.indexes import IndexProgress, MetadataIndex, metadata_index, vector_index
@@ -566,7 +566,7 @@ class PgVectorStore(BaseStore):
         """Queue rows of the attached table that failed: every one, or those whose time has come. Return how many."""
         return self._run("retry_changes", attach.retry, every)
 
-    def take_changes(self, work: Callable[[attach.Claim, *Ts], T], *args: *Ts) -> T | None:
+    def take_changes(self, work: Callable[[Claim, *Ts], T], *args: *Ts) -> T | None:
         """Claim changed rows of the attached table, call `work(claim, *args)`, and return what it returns.
 
         The claim is held until `work` has returned. None if no rows wait that nobody else works at.

@@ -321,8 +321,12 @@ def _set_locally(connection: Connection, settings: Mapping[str, str]) -> None:
 
 
 def _note_failures(connection: Connection, collection: Collection, failures: Mapping[str, EmbedPipeError]) -> None:
-    """Note the errors, and when each row is tried again: twice as late each time."""
+    """Note the errors, and when each row is tried again: twice as late each time.
+
+    A key that is too long to be an id is left out. It would not fit an index, and no attempt could succeed.
+    """
     table = queue_tables(collection).failures
+    failures = {name: error for name, error in failures.items() if len(name.encode()) <= chunks.MAX_ID_BYTES}
     texts = (
         text_array(failures),
         text_array([str(error).replace("\x00", "")[:_LONGEST_ERROR] for error in failures.values()]),

@@ -52,7 +52,7 @@ _BATCH_ROWS = 1000
 _BATCH_CHARACTERS = 50_000_000
 """Of one statement, with room below the gigabyte that PostgreSQL takes at once: a character has up to four bytes."""
 
-_MAX_ID_BYTES = 2000  # a B-tree entry must fit a third of a page
+MAX_ID_BYTES = 2000  # a B-tree entry must fit a third of a page
 _MAX_ROW_BYTES = 500_000_000
 _places = struct.Struct(">iii").pack
 
@@ -140,8 +140,8 @@ def checked_id(value: object, what: str) -> str:
     if not isinstance(value, str) or not value:
         raise InputError(f"{what}: the id {shown(value)} is empty or no str. Pass a str that is not empty.")
     storable_text(value, f"{what}, id")
-    if len(value) * 4 > _MAX_ID_BYTES and len(value.encode()) > _MAX_ID_BYTES:
-        raise InputError(f"{what}: the id has {len(value.encode())} bytes. Pass one of at most {_MAX_ID_BYTES}.")
+    if len(value) * 4 > MAX_ID_BYTES and len(value.encode()) > MAX_ID_BYTES:
+        raise InputError(f"{what}: the id has {len(value.encode())} bytes. Pass one of at most {MAX_ID_BYTES}.")
     return value
 
 

@@ -9,6 +9,9 @@
           embed.tokenize   tokens counted, long texts truncated
           embed.request    one request to the model, with waits and retries
         store.write_documents
+    sync                   bring in what changed in an attached table
+      ingest.batch         one batch of its rows
+        store.take_changes
     query                  a question and its answer
       retrieve             a search of the service
         embed

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
-from typing import Self, TypeVar, TypeVarTuple
+from typing import Any, Self, TypeVar, TypeVarTuple
 
 import numpy.typing as npt
 
@@ -103,4 +103,6 @@ class ThreadStore(BaseStore):
 
     async def take_changes(self, work: Callable[[Claim, *Ts], T], *args: *Ts) -> T | None:
         """Claim changed rows, see `PgVectorStore.take_changes`. `work` is a plain function, called in the thread."""
-        return await in_thread(self.to_sync().take_changes, work, *args)
+        take: Any = self.to_sync().take_changes  # whose types no ParamSpec takes
+        answer: T | None = await in_thread(take, work, *args)
+        return answer

@@ -52,8 +52,7 @@ from embedpipe.storage.attach.triggers import FIXED_SETTINGS
 from embedpipe.storage.database import Connections
 from embedpipe.storage.tables import Collection
 from embedpipe.storage.types import text_array
-from embedpipe.storage.write import chunks, documents
-from embedpipe.storage.write.documents import DocumentBatch, Known, Written
+from embedpipe.storage.write import DocumentBatch, Known, Written, chunks, documents
 from embedpipe.types import Document
 
 T = TypeVar("T")
@@ -174,8 +173,13 @@ def take(
 
 
 def retry(connection: Connection, collection: Collection, every: bool) -> int:
-    """Queue rows that failed: every one, or those whose time has come. Return how many."""
-    _definition(connection, collection)
+    """Queue rows that failed: every one, or those whose time has come. Return how many.
+
+    Raises:
+        ConfigurationError: If the collection follows no table, or this role does not see all of its rows.
+        SchemaError: If the table, or a column of it, is no longer there.
+    """
+    _visible(connection, collection, _definition(connection, collection))
     tables = queue_tables(collection)
     failed = tables.failures.c
     chosen = select(failed.id).with_for_update(skip_locked=True)

@@ -4,7 +4,9 @@
 
 from __future__ import annotations
 
+import json
 import random
+import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
@@ -15,6 +17,7 @@ import pytest
 from psycopg import sql
 
 from embedpipe import Document, SemanticSearchService, Table
+from embedpipe.cli import main
 from embedpipe.errors import ConfigurationError, LockTimeoutError, ProviderError, SchemaError, StorageError
 from embedpipe.storage import Database
 from embedpipe.storage.attach import Claim
@@ -679,3 +682,38 @@ def test_whatever_happens_ends_with_what_the_table_holds(
     for writer in writers:
         writer.close()
     impatient.close()
+
+
+def test_the_command_line_attaches_follows_and_detaches(
+    writer: psycopg.Connection[Any],
+    database_url: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setenv("EMBEDPIPE_DATABASE_URL", database_url)
+
+    def command(*arguments: str) -> str:
+        monkeypatch.setattr(sys, "argv", ["embedpipe", *arguments])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        assert not ended.value.code
+        return capsys.readouterr().out
+
+    insert(writer, 1, 3)
+    columns = ("--key", "id", "--text", "title", "--text", "body", "--metadata", "year")
+    assert "default follows articles" in command("attach", "articles", *columns)
+    assert json.loads(command("sync", "--json"))["added"] == 3
+    writes = iter(["INSERT INTO articles (id, title) VALUES (4, 'Eagles')", "DELETE FROM articles WHERE id = 1"])
+
+    def write(_: float) -> None:
+        try:
+            writer.execute(next(writes))
+        except StopIteration:
+            raise SystemExit from None
+
+    monkeypatch.setattr("embedpipe.cli.attaching.time.sleep", write)
+    told = command("worker", "--interval", "0.1")
+    assert "1 new document" in told
+    assert "1 removed document" in told
+    assert json.loads(command("search", "eagles", "--mode", "lexical", "--json"))["results"][0]["document_id"] == "4"
+    assert json.loads(command("detach", "--json")) == {"collection": "default", "detached": True}

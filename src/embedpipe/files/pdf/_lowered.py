@@ -35,9 +35,9 @@ def lowered_numbers(page: PageText) -> list[Edit]:
     for place in sorted(_candidates(page)):
         if place > done and _is_lowered(page, place):
             end = _end(page, place)
-            words = page.text[place:end]
-            if _is_index(page.text[:place], words, page.text[end : end + 5]):
-                edits.append(Edit(place, end, raised(SUB, words, page.text[:place], page.text[end : end + 1])))
+            before, words = page.text[max(0, place - 40) : place], page.text[place:end]
+            if _is_index(before, words, page.text[end : end + 5]):
+                edits.append(Edit(place, end, raised(SUB, words, before, page.text[end : end + 1])))
                 done = end
     return edits
 
@@ -71,7 +71,8 @@ def _is_lowered(page: PageText, place: int) -> bool:
 def _end(page: PageText, place: int) -> int:
     """Return where a lowered number or word ends. It is `place` if it goes on over a space or is too long."""
     text, baseline, end = page.text, page.baseline(place), place + 1
-    while end < len(text) and not text[end].isspace() and abs(page.baseline(end) - baseline) < 0.01:
+    last = min(len(text), place + _LONGEST + 1)
+    while end < last and not text[end].isspace() and abs(page.baseline(end) - baseline) < 0.01:
         end += 1
     following = end
     while text[following : following + 1] == " ":

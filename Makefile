@@ -46,7 +46,7 @@ check: .venv/.dev
 	$(VENV_PYTHON) -m ruff check
 	$(VENV_PYTHON) -m ruff format --check
 	$(VENV_PYTHON) -m mypy
-	$(VENV_PYTHON) -m importlinter.cli
+	.venv/bin/lint-imports
 
 docs: .venv/.dev
 	$(VENV_PYTHON) -m sphinx --fail-on-warning --keep-going --quiet docs docs/_build/html

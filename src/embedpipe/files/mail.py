@@ -188,6 +188,9 @@ class _Body:
             self.blocks.append(_head(_metadata(headers)))
             self.left_out += _cut(headers)
             self.add(payload[0])
+        elif kind == "message/delivery-status" and isinstance(payload, list):
+            fields = ("\n".join(f"{key}: {_decoded(value)}" for key, value in part.raw_items()) for part in payload)
+            self.blocks.append("\n\n".join(fields))
         elif isinstance(payload, list):
             for within in payload:
                 self.add(within)

@@ -90,6 +90,7 @@ def test_pages_are_read_as_browsers_do(page: str, text: str) -> None:
             "Evening Tea Wasser Drop",
         ),
         ("<q>quoted</q> <del>old</del> <ins>new</ins>", '"quoted" ~~old~~ new'),
+        ("Steep <del>3</del><ins>5</ins> minutes, <b>b</b>old", "Steep ~~3~~5 minutes, bold"),
         ("# no heading", "\\# no heading"),
         ("&lt;pre> is an element", "\\<pre> is an element"),
         ("<math><mi>x</mi><mo>=</mo><mfrac><mi>a</mi><msup><mi>c</mi><mn>2</mn></msup></mfrac></math>", "x=a/(c^2)"),

@@ -183,6 +183,29 @@ def test_what_is_cut_from_a_header_is_told(key: str, header: str, left_out: bool
     assert document_of(forwarded.encode(), name="a.eml").metadata.get("left_out") == told
 
 
+def test_a_report_says_what_was_not_delivered() -> None:
+    content = """From: a@b.example
+Subject: Returned
+Content-Type: multipart/report; boundary=B
+
+--B
+
+Sorry.
+--B
+Content-Type: message/delivery-status
+
+Reporting-MTA: dns; b.example
+
+Final-Recipient: rfc822; c@d.example
+Action: failed
+--B--
+"""
+    text = document_of(content.encode(), name="a.eml").text
+    assert text.endswith(
+        "Sorry.\n\nReporting-MTA: dns; b.example\n\nFinal-Recipient: rfc822; c@d.example\nAction: failed\n"
+    )
+
+
 def test_parts_within_parts_have_an_end() -> None:
     parts = "".join(f'Content-Type: multipart/mixed; boundary="b{n}"\n\n--b{n}\n' for n in range(3000))
     with pytest.raises(InputError, match="nests its elements too deep"):

@@ -193,10 +193,11 @@ def _around(text: str, start: int, end: int, style: int, order: int) -> list[tup
         marker = "`" * (1 + max(map(len, _BACKTICKS.findall(words)), default=0))
         padded = " " if text[start] == "`" or text[end - 1] == "`" else ""
         return [(start, 10 + order, marker + padded), (end, -order, padded + marker)]
-    # Emphasis of a part of a word would divide the word.
-    if (start and text[start - 1].isalnum() and text[start].isalnum()) or (
+    # Emphasis of a part of a word would divide the word. What is struck out does not belong to it: ~~3~~5 is not 35.
+    divides = (start and text[start - 1].isalnum() and text[start].isalnum()) or (
         text[end : end + 1].isalnum() and text[end - 1].isalnum()
-    ):
+    )
+    if divides and style != STRUCK:
         return []
     return [(start, 10 + order, _MARKERS[style]), (end, -order, _MARKERS[style])]
 

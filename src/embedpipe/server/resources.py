@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import OrderedDict
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
@@ -59,6 +60,7 @@ class Resources:
         self.generator = EmbeddingGenerator(self.model, cache=cache, retry=retry)
         self.database = database if isinstance(database, Database) else Database(database)
         self.reranking = RerankThreads(reranker)
+        self.parsing = asyncio.Semaphore(1)
         self._llm = llm
         self._services: OrderedDict[str, SemanticSearchService] = OrderedDict()
         self.watch = HealthWatch(self.service(), self.model.fault)

@@ -30,6 +30,8 @@ from embedpipe.storage.search import (
     CosineSample,
     Fusion,
     FusionMethod,
+    ListedDocument,
+    MetadataKey,
     Search,
     StoredVectors,
     as_fusion,
@@ -37,10 +39,12 @@ from embedpipe.storage.search import (
     execution,
     lookup,
     neighbors,
+    overview,
 )
 from embedpipe.storage.store import PgVectorStore
 from embedpipe.storage.tables import Collection, catalogue
 from embedpipe.storage.thread_store import ThreadStore
+from embedpipe.storage.types import storable_text
 from embedpipe.storage.write import DocumentBatch, Known, StoredDocument, Written, refusals
 from embedpipe.storage.write import chunks as chunk_writes
 from embedpipe.storage.write import documents as document_writes
@@ -340,6 +344,38 @@ class AsyncPgVectorStore(ThreadStore):
         """Return the ingested documents with these ids, in their order, without those that are not there."""
         checked = lookup.checked_ids(document_ids, "document_ids")
         return await self._run("documents", document_writes.stored, checked, connection=connection, reads=True)
+
+    async def list_documents(
+        self,
+        *,
+        after: str | None = None,
+        contains: str | None = None,
+        limit: int = 100,
+        connection: AsyncConnection | None = None,
+    ) -> list[ListedDocument]:
+        """Return the ids, titles and numbers of chunks of the ingested documents, in the order of their ids.
+
+        Args:
+            after: Begin behind this id, which is that of the last document so far.
+            contains: Return those alone whose id or title contains this text, in any case.
+            limit: The most documents to return.
+            connection: The caller's own transaction, to take part in.
+
+        Raises:
+            InputError: If `limit` is below 1, or if the database cannot hold one of the texts.
+        """
+        begun = None if after is None else storable_text(after, "after")
+        text = None if contains is None else storable_text(contains, "contains")
+        most = checked_count("limit", limit)
+        listed = overview.list_documents
+        return await self._run("list_documents", listed, begun, text, most, connection=connection, reads=True)
+
+    async def metadata_keys(self, *, connection: AsyncConnection | None = None) -> list[MetadataKey]:
+        """Return the keys of the metadata with their most frequent values, counted in a sample of up to 5,000 chunks.
+
+        Only texts of up to 200 characters, numbers and booleans count.
+        """
+        return await self._run("metadata_keys", overview.metadata_keys, connection=connection, reads=True)
 
     async def known_documents(self, document_ids: Sequence[str]) -> Known:
         """Return the hashes of these documents and the ids of their chunks, where they are stored."""

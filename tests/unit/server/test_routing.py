@@ -19,7 +19,9 @@ STATED = {
     ("GET", "/readyz/{part}"): Access.PROBE,
     ("GET", "/metrics"): Access.METRICS,
     ("GET", "/collections"): Access.READ,
+    ("GET", "/documents"): Access.READ,
     ("GET", "/documents/{document_id}"): Access.READ,
+    ("GET", "/metadata"): Access.READ,
     ("GET", "/v1/models"): Access.READ,
     ("GET", "/v1/models/{model}"): Access.READ,
     ("POST", "/answer"): Access.READ,
@@ -29,6 +31,7 @@ STATED = {
     ("POST", "/search"): Access.READ,
     ("POST", "/v1/embeddings"): Access.READ,
     ("POST", "/documents"): Access.WRITE,
+    ("POST", "/files"): Access.WRITE,
     ("DELETE", "/documents"): Access.WRITE,
     ("DELETE", "/documents/{document_id}"): Access.WRITE,
 }

@@ -1,4 +1,4 @@
-"""`/search`, `/collections` and `/rerank`."""
+"""`/search`, `/collections`, `/metadata` and `/rerank`."""
 
 from __future__ import annotations
 
@@ -8,17 +8,20 @@ import numpy as np
 from fastapi import Request, Response
 
 from embedpipe.server.resources import Resources
+from embedpipe.server.schemas.common import CollectionName
 from embedpipe.server.schemas.search import (
     CollectionBody,
     CollectionsResponse,
     FoundChunk,
+    MetadataKeyBody,
+    MetadataKeysResponse,
     RerankedDocument,
     RerankRequest,
     RerankResponse,
     SearchRequest,
     SearchResponse,
 )
-from embedpipe.server.web import Access, Routes, check_k, check_texts, list_response
+from embedpipe.server.web import MAY_WRITE, Access, Routes, check_k, check_texts, list_response
 from embedpipe.types import Chunk, SearchResult
 
 routes = Routes("search")
@@ -67,11 +70,27 @@ async def collections(request: Request) -> CollectionsResponse:
                 chunks=info.chunks,
                 bytes=info.bytes,
                 indexed=info.indexed,
+                words=info.words,
                 current=info.model.is_same(spec),
                 default=info.name == resources.collection,
             )
             for info in await resources.database.acollections()
-        ]
+        ],
+        default=resources.collection,
+        may_write=request.scope[MAY_WRITE],
+    )
+
+
+@routes.add("GET", "/metadata", Access.READ)
+async def metadata(request: Request, collection: CollectionName = None) -> MetadataKeysResponse:
+    """List the keys of the metadata with their most frequent values, for a choice of filters."""
+    resources = Resources.of(request)
+    return MetadataKeysResponse(
+        collection=collection or resources.collection,
+        keys=[
+            MetadataKeyBody(name=key.name, values=list(key.values), complete=key.is_complete)
+            for key in await resources.store(collection).metadata_keys()
+        ],
     )
 
 

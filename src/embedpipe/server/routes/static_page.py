@@ -12,7 +12,7 @@ from embedpipe.server.web import Access, Routes
 routes = Routes("page")
 
 _FOLDER = Path(__file__).parents[1] / "page"
-_FILES = ("app.js", "icon.svg", "style.css")
+_FILES = frozenset(path.name for path in _FOLDER.iterdir() if path.suffix in (".js", ".svg", ".css"))
 _HEADERS = {
     "Content-Security-Policy": (
         "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "

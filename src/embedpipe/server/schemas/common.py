@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal, TypeVar
 
+from fastapi import Query
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from embedpipe.server.settings import MOST_ITEMS
@@ -67,6 +68,10 @@ Kind = Literal["document", "query"]
 Collection = Annotated[
     str | None, Field(min_length=1, max_length=200, description="The collection; by default the server's own.")
 ]
+CollectionName = Annotated[
+    str | None, Query(alias="collection", min_length=1, max_length=200, description="By default the server's own.")
+]
+"""The collection as a parameter of the URL."""
 Filter = Annotated[
     Annotated[JsonObject, AfterValidator(_few_conditions)] | None,
     Field(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Self
+from typing import Annotated, Any, Self
 
 from pydantic import Field, model_validator
 
@@ -42,6 +42,37 @@ class IngestResponse(ResponseModel):
     tokens: int
     seconds: float
     failures: dict[str, str]
+
+
+class FileRequest(RequestModel):
+    """A file to store, with its content in Base64. Its name is the document's id, and its suffix says the format."""
+
+    name: Annotated[str, Field(min_length=1, max_length=500, examples=["reports/2024.pdf"])]
+    content: Text
+    collection: Collection = None
+
+
+class FileResponse(IngestResponse):
+    """Counts as of `POST /documents`, the ids of the documents, and what the file holds and its text does not."""
+
+    documents: list[str]
+    left_out: list[str]
+
+
+class ListedDocumentBody(ResponseModel):
+    """A document in a list. `title` is its title, else the name of its file, else the last part of its id."""
+
+    id: str
+    title: str
+    chunks: int
+
+
+class ListedDocumentsResponse(ResponseModel):
+    """Documents ordered by id. `next` is what to pass as `after` for the following ones, null if these are the last."""
+
+    collection: str
+    documents: list[ListedDocumentBody]
+    next: str | None
 
 
 class StoredDocumentBody(ResponseModel):

@@ -113,7 +113,10 @@ class SearchResponse(ResponseModel):
 
 
 class CollectionBody(ResponseModel):
-    """A collection. `current` says whether it holds vectors of the server's model."""
+    """A collection.
+
+    `current` says whether it holds vectors of the server's model, `words` whether it can be searched by words.
+    """
 
     name: str
     model: str
@@ -123,14 +126,38 @@ class CollectionBody(ResponseModel):
     chunks: int
     bytes: int
     indexed: bool
+    words: bool
     current: bool
     default: bool
 
 
 class CollectionsResponse(ResponseModel):
-    """The collections, ordered by name."""
+    """The collections, ordered by name, and the name of the server's own, which may not exist yet.
+
+    `may_write` says whether the caller's key may change documents.
+    """
 
     collections: list[CollectionBody]
+    default: str
+    may_write: bool
+
+
+class MetadataKeyBody(ResponseModel):
+    """A key of the metadata, with its most frequent values and how often each is in the sample.
+
+    `complete` says whether the sample has no other values.
+    """
+
+    name: str
+    values: list[tuple[str | bool | int | float, int]]
+    complete: bool
+
+
+class MetadataKeysResponse(ResponseModel):
+    """The keys whose values are texts, numbers or booleans, ordered by name. They are counted in a sample of chunks."""
+
+    collection: str
+    keys: list[MetadataKeyBody]
 
 
 class RerankRequest(RequestModel):

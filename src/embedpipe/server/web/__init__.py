@@ -18,11 +18,12 @@ from embedpipe.server.web.json_response import JsonResponse, list_response
 from embedpipe.server.web.json_size import levels
 from embedpipe.server.web.limits import check_count, check_k, check_metadata, check_texts
 from embedpipe.server.web.monitoring import Monitor, MonitoringMiddleware
-from embedpipe.server.web.routing import ANY_TEXT, Access, Routes, RouteTable
+from embedpipe.server.web.routing import ANY_TEXT, MAY_WRITE, Access, Routes, RouteTable
 from embedpipe.server.web.token_ids import decode_token_ids
 
 __all__ = [
     "ANY_TEXT",
+    "MAY_WRITE",
     "REQUEST_ID",
     "Access",
     "ApiError",

@@ -9,7 +9,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from embedpipe.server.web.api_keys import ApiKeys
 from embedpipe.server.web.cross_site import is_called, is_foreign, is_local, name_of
 from embedpipe.server.web.error_responses import ApiError, error_response
-from embedpipe.server.web.routing import RULES, Access, RouteTable
+from embedpipe.server.web.routing import MAY_WRITE, RULES, Access, RouteTable
 
 
 class AuthMiddleware:
@@ -41,6 +41,7 @@ class AuthMiddleware:
         refusal = None
         if scope["type"] == "http":
             scope[RULES] = rules = self._routes.find(scope)
+            scope[MAY_WRITE] = not self._keys or self._keys.may_write(_key(scope))
             refusal = self._refusal(scope, rules.access)
         if refusal is None:
             await self._app(scope, receive, send)

@@ -32,6 +32,9 @@ register_url_convertor(ANY_TEXT, _AnyText())
 RULES = "embedpipe.route_rules"
 """The key of an ASGI scope that holds the rules of the route called."""
 
+MAY_WRITE = "embedpipe.may_write"
+"""The key of an ASGI scope that holds whether the caller may call routes that write."""
+
 
 class Access(Enum):
     """Who may call a route. Auth, cross-site checks and backpressure go by it."""

@@ -42,6 +42,7 @@ class CollectionInfo:
         bytes: Size on disk of all tables and indexes of the collection.
         indexed: Whether there is a valid vector index.
         view: Quoted name of a view for your own SQL. It has a row for each chunk, with its present vector.
+        words: Whether there is an index of words, which lexical and hybrid searches need.
     """
 
     name: str
@@ -53,6 +54,7 @@ class CollectionInfo:
     bytes: int
     indexed: bool
     view: str
+    words: bool = True
 
 
 def made_at(connection: Connection, schema: str, name: str) -> str | None:
@@ -93,6 +95,7 @@ def _info(connection: Connection, collection: Collection) -> CollectionInfo:
         sum(row[2:]),
         has_index(connection, collection),
         quoted(connection, readable_view(collection)),
+        collection.lexical is not None,
     )
 
 

@@ -1,9 +1,10 @@
 """Searches: dense, lexical and hybrid. Chunks looked up by id, document or condition, and what is near a stored one."""
 
-from embedpipe.storage.search import cosine_sample, dense, execution, lookup, neighbors
+from embedpipe.storage.search import cosine_sample, dense, execution, lookup, neighbors, overview
 from embedpipe.storage.search.cosine_sample import CosineSample
 from embedpipe.storage.search.lookup import CHUNK_COLUMNS, StoredVectors
 from embedpipe.storage.search.options import MAX_K, Fusion, FusionMethod, Search, as_fusion
+from embedpipe.storage.search.overview import ListedDocument, MetadataKey
 
 __all__ = [
     "CHUNK_COLUMNS",
@@ -11,6 +12,8 @@ __all__ = [
     "CosineSample",
     "Fusion",
     "FusionMethod",
+    "ListedDocument",
+    "MetadataKey",
     "Search",
     "StoredVectors",
     "as_fusion",
@@ -19,4 +22,5 @@ __all__ = [
     "execution",
     "lookup",
     "neighbors",
+    "overview",
 ]

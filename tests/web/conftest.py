@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, ConsoleMessage, Page, expect, sync_playwright
 
-from embedpipe import Database, Document, EmbeddingGenerator, SemanticSearchService
+from embedpipe import Database, Document, EmbeddingGenerator, PgVectorStore, SemanticSearchService
 from embedpipe.server import ApiKeys, create_app
 from serving import serving
 
@@ -46,7 +46,9 @@ def browser() -> Iterator[Browser]:
 def ingest(database: Database, minilm: EmbeddingGenerator) -> Callable[..., None]:
     """Stores documents, by default `TEXTS`, in a collection."""
 
-    def run(*documents: Document, collection: str = "default") -> None:
+    def run(*documents: Document, collection: str = "default", words: bool = True) -> None:
+        if not words:
+            PgVectorStore(database, collection=collection, model=minilm.spec, lexical=False).create()
         service = SemanticSearchService(minilm, database=database, collection=collection)
         usual = [Document(id=f"/teas/{name}.md", text=text, metadata={"name": name}) for name, text in TEXTS.items()]
         service.ingest(documents or usual).raise_for_failures()

@@ -90,7 +90,7 @@ def test_a_question_is_answered_above_the_passages(url: Start, open_page: Open, 
 
 
 def test_a_citation_jumps_to_its_place_beside_the_answer(url: Start, open_page: Open, ingest: Ingest) -> None:
-    before, wanted = "🍵 𝔘 line\n" * 4000, "The capybara naps beside the river."
+    before, wanted = "🍵 𝔘 line.\n" * 4000, "The capybara naps beside the river."
     ingest(Document(id="folder/a b?#.md", text=f"{before}{wanted}\n{'after ' * 6000}", metadata={"title": "Long"}))
     page = open_page(url(), width=1300)
     ask(page, "where does the capybara nap?")
@@ -141,7 +141,7 @@ def test_the_address_holds_the_search(url: Start, open_page: Open, ingest: Inges
         "q": "tides",
         "mode": "lexical",
         "doc": "/teas/tides.md",
-        "at": "0-79",
+        "at": "0-80",
     }
     shared = open_page(page.url)
     expect(shared.locator("#passage")).to_be_visible()
@@ -542,7 +542,6 @@ def test_a_later_search_replaces_the_one_under_way(url: Start, open_page: Open, 
     page.route("**/search", lambda route: route.continue_() if held else held.append(route))
     ask(page, "tides")
     expect(page.get_by_role("status")).to_have_text("Searching…")
-    page.wait_for_function("() => true")
     ask(page, "boiling water")
     assert "boiling water" in finished(page)
     for route in held:

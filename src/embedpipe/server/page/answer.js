@@ -42,7 +42,10 @@ export async function answer(asked, signal) {
 }
 
 function finished(data) {
-  if (!data.answered || !data.sources.length) return [el("p", { class: "text unanswered", dir: "auto" }, data.answer)];
+  if (!data.answered || !data.sources.length) {
+    return [el("p", { class: "text unanswered", dir: "auto" }, data.answer),
+      data.sources.length ? el("p", { class: "small" }, "The passages below come closest.") : null].filter(Boolean);
+  }
   const points = byCodePoints(data.answer), text = el("p", { class: "text", dir: "auto" });
   let done = 0;
   for (const statement of data.statements) {

@@ -25,9 +25,10 @@ async function list(after = null) {
   loading?.abort();
   const own = loading = new AbortController(), contains = $("contains").value.trim();
   const asked = { collection, ...(after === null ? {} : { after }), ...(contains ? { contains } : {}) };
-  if (after === null) $("documents").replaceChildren();
   try {
     const found = await ask(`documents?${new URLSearchParams(asked)}`, { signal: own.signal });
+    if (own.signal.aborted) return;
+    if (after === null) $("documents").replaceChildren();
     $("more").hidden = found.next === null;
     $("more").onclick = () => list(found.next);
     $("documents").append(...found.documents.map(row));
@@ -140,5 +141,5 @@ for (const event of ["dragover", "dragleave", "drop"]) {
   });
 }
 let typing = 0;
-$("contains").addEventListener("input", () => { clearTimeout(typing); typing = setTimeout(list, 200); });
+$("contains").addEventListener("input", () => { clearTimeout(typing); typing = setTimeout(() => list(), 200); });
 $("contains-form").addEventListener("submit", (event) => { event.preventDefault(); list(); });

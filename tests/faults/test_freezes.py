@@ -14,6 +14,7 @@ import subprocess
 import sys
 import threading
 import time
+from base64 import b64encode
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -151,6 +152,9 @@ DEAR: dict[str, tuple[str, str, bytes]] = {
     "tokens": ("POST", "/v1/embeddings", asked(model="fake", input=[[1000] * 1500] * 1000)),
     "ids": ("DELETE", "/documents", asked(ids=[f"id {number}" for number in range(49_000)])),
     "removed": ("DELETE", "/documents", asked(filter={"none": {"$in": list(range(49_000))}})),
+    "file": ("POST", "/files", asked(name="a.txt", content=b64encode(b"Tea is steeped. " * 20_000).decode())),
+    "documents": ("GET", "/documents", b""),
+    "metadata keys": ("GET", "/metadata", b""),
     "rerank": ("POST", "/rerank", asked(query="x y " * 20_000, documents=["x y " * 1000] * 2000)),
 }
 

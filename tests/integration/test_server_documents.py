@@ -37,6 +37,7 @@ def test_documents_are_listed_in_pages(client: httpx.Client) -> None:
     names = [f"folder/{number:02} ä%_.md" for number in range(20)]
     documents = [{"id": name, "text": f"Tea of {name}.", "metadata": {"name": name[7:]}} for name in names]
     documents[3]["metadata"] = {"title": "The Leaf "}
+    documents[4]["metadata"] = {"title": {"a": "b"}, "name": "  "}
     client.post("/documents", json={"documents": documents}).raise_for_status()
     seen, after = [], None
     while True:
@@ -46,7 +47,7 @@ def test_documents_are_listed_in_pages(client: httpx.Client) -> None:
         if after is None:
             break
     assert [each["id"] for each in seen] == names
-    assert [each["title"] for each in seen[2:4]] == ["02 ä%_.md", "The Leaf"]
+    assert [each["title"] for each in seen[2:5]] == ["02 ä%_.md", "The Leaf", "04 ä%_.md"]
     assert {each["chunks"] for each in seen} == {1}
     assert client.get("/documents", params={"limit": 20}).json()["next"] is None
     for text, count in {"LEAF": 1, "%_": 20, "_%": 0, "Ä": 20, "1": 11}.items():

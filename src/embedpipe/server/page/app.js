@@ -17,6 +17,7 @@ let collections = null; // null until they are known
 let standard = ""; // the server's own collection
 let mayWrite = false;
 let searched = ""; // what is on show
+let question = ""; // what the address said last
 let running = new AbortController();
 
 // --- collections ----------------------------------------------------------------------------------------------------
@@ -51,7 +52,7 @@ function render(state) {
   document.body.dataset.view = state.view;
   $("library").hidden = state.view !== "documents";
   $("search").hidden = $("options").hidden = state.view === "documents";
-  if (document.activeElement !== $("query") || !collections) $("query").value = state.q;
+  if (state.q !== question) $("query").value = question = state.q; // and else the user may be writing another one
   renderFilters(state);
   if (!collections) return;
   const collection = collectionOf(state);
@@ -85,9 +86,9 @@ function none() {
 
 function library(collection) {
   running.abort();
-  searched = "";
-  announce("");
-  showLibrary(collection?.name ?? standard, { writable: mayWrite, written: load });
+  const isEntered = searched !== "documents";
+  searched = "documents";
+  showLibrary(collection?.name ?? standard, { writable: mayWrite, written: load, isEntered });
 }
 
 function say(...parts) {

@@ -119,7 +119,7 @@ function write(points, place, spans, most) {
   const from = Math.max(0, place.start - most), to = Math.min(points.length, place.end + most);
   const more = (left) => left > 0 ? el("button", { type: "button", class: "quiet cut", onclick: () => write(points, place, spans, most * 4) },
     `Show ${left.toLocaleString("en")} more characters`) : null;
-  const found = place.end > place.start ? el("span", { id: "passage" }, ...marked(points, place.start, place.end, spans)) : null;
+  const found = place.end > place.start ? el("span", { id: "passage", class: spans.length ? null : "cited" }, ...marked(points, place.start, place.end, spans)) : null;
   $("document-text").replaceChildren(...[more(from), slice(points, from, place.start), found, slice(points, place.end, to),
     more(points.length - to)].filter((part) => part !== null));
 }

@@ -10,15 +10,17 @@ let loading = null;
 let mayWrite = false;
 let onWritten = () => {};
 
-// Show the documents of a collection. `written` is called when they have changed.
-export function showLibrary(name, { writable, written }) {
+// Show the documents of a collection. They are listed anew when the view is entered. `written` is called when the page
+// has changed them.
+export function showLibrary(name, { writable, written, isEntered }) {
+  const isOther = name !== collection || writable !== mayWrite;
   collection = name;
   mayWrite = writable;
   onWritten = written;
   $("upload").hidden = !writable;
   $("read-only").hidden = writable;
   $("upload-into").textContent = name;
-  return list();
+  return isOther || isEntered ? list() : undefined;
 }
 
 async function list(after = null) {

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, Text, cast, column, func, literal, select, table, true
+from sqlalchemy import ColumnElement, Connection, Text, case, cast, column, func, literal, select, table, true
 from sqlalchemy.dialects.postgresql import JSONB, REGCLASS
 
 from embedpipe.storage.tables import Collection, quoted
@@ -50,7 +50,7 @@ def list_documents(
         limit: The most documents to return.
     """
     documents, chunks = collection.documents.c, collection.chunks.c
-    title = func.coalesce(documents.metadata["title"].astext, documents.metadata["name"].astext)
+    title = func.coalesce(*[_text_of(documents.metadata[name]) for name in ("title", "name")])
     count = select(func.count()).where(chunks.document_id == documents.id).scalar_subquery()
     statement = select(documents.id, func.left(title, _LONGEST), count).order_by(documents.id).limit(limit)
     if after is not None:
@@ -60,6 +60,11 @@ def list_documents(
         within = func.lower(func.concat_ws(" ", documents.id, title))
         statement = statement.where(func.strpos(within, func.lower(contains)) > 0)
     return [ListedDocument(*row) for row in connection.execute(statement)]
+
+
+def _text_of(value: ColumnElement[Any]) -> ColumnElement[str | None]:
+    """Return a string of the metadata, NULL if it is of another type or blank."""
+    return case((func.jsonb_typeof(value) == "string", func.nullif(func.btrim(value.astext), "")))
 
 
 def metadata_keys(connection: Connection, collection: Collection) -> list[MetadataKey]:
@@ -73,7 +78,7 @@ def metadata_keys(connection: Connection, collection: Collection) -> list[Metada
     pair = func.jsonb_each(sample.c.metadata).table_valued(column("key", Text), column("value", JSONB)).lateral()
     text = cast(pair.c.value, Text)
     found = (
-        select(pair.c.key, pair.c.value, func.count().label("count"))
+        select(pair.c.key, pair.c.value, func.count().label("times"))
         .select_from(sample.join(pair, true()))
         .where(func.jsonb_typeof(pair.c.value).in_(["string", "number", "boolean"]))
         .where(func.length(text) <= _LONGEST, func.length(pair.c.key) <= _LONGEST)
@@ -81,13 +86,13 @@ def metadata_keys(connection: Connection, collection: Collection) -> list[Metada
         .subquery()
     )
     by_key = func.row_number().over(
-        partition_by=found.c.key, order_by=[found.c.count.desc(), cast(found.c.value, Text)]
+        partition_by=found.c.key, order_by=[found.c.times.desc(), cast(found.c.value, Text)]
     )
     ranked = select(found, by_key.label("place")).subquery()
     few = select(ranked).where(ranked.c.place <= _VALUES + 1).order_by(ranked.c.key, ranked.c.place)
     keys: dict[str, list[tuple[Any, int]]] = {}
     for row in connection.execute(few.limit(_KEYS * (_VALUES + 1))):
-        keys.setdefault(row.key, []).append((row.value, row.count))
+        keys.setdefault(row.key, []).append((row.value, row.times))
     listed = list(keys.items())[:_KEYS]
     return [MetadataKey(name, values[:_VALUES], len(values) <= _VALUES) for name, values in listed]
 

@@ -9,7 +9,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import httpx
 import pytest
-from playwright.sync_api import Locator, Page, Route, expect
+from playwright.sync_api import FilePayload, Locator, Page, Route, expect
 
 from embedpipe import Document
 from embedpipe.server import ApiKeys
@@ -387,7 +387,7 @@ def test_the_key_is_asked_for_and_kept_in_the_tab_alone(url: Start, open_page: O
 def test_a_key_that_may_only_read_offers_no_changes(url: Start, open_page: Open, ingest: Ingest) -> None:
     ingest()
     page = open_page(url(keys=ApiKeys.of([KEY], reading=[READ_KEY])) + "/?view=documents")
-    page.get_by_label("Key").fill(READ_KEY)
+    page.get_by_role("textbox", name="Key").fill(READ_KEY)
     page.keyboard.press("Enter")
     rows = page.get_by_role("list", name="Documents").get_by_role("listitem")
     expect(rows).to_have_count(4)
@@ -425,21 +425,22 @@ def test_files_are_uploaded_and_each_says_what_became_of_it(url: Start, open_pag
     page = open_page(url())
     page.get_by_role("link", name="Upload documents").click()
     expect(page.get_by_text("There is no document yet.")).to_be_visible()
-    tea = {"name": "tea.md", "mimeType": "text/markdown", "buffer": b"# Oolong\n\nThe leaves of oolong are rolled."}
-    page.locator("#files").set_input_files(
-        [
-            tea,
-            {"name": "empty.txt", "mimeType": "text/plain", "buffer": b""},
-            {"name": "broken.pdf", "mimeType": "application/pdf", "buffer": b"%PDF-1.4 broken"},
-            {"name": "large.txt", "mimeType": "text/plain", "buffer": b"x" * 7_000_001},
-        ]
-    )
+    contents = {
+        "tea.md": b"# Oolong\n\nThe leaves of oolong are rolled.",
+        "empty.txt": b"",
+        "broken.pdf": b"%PDF-1.4 broken",
+        "large.txt": b"x" * 7_000_001,
+    }
+    files: list[FilePayload] = [
+        {"name": name, "mimeType": "text/plain", "buffer": content} for name, content in contents.items()
+    ]
+    page.locator("#files").set_input_files(files)
     uploads = page.get_by_role("list", name="Uploads").get_by_role("listitem")
     expect(uploads.nth(0)).to_contain_text("added, 1 passage")
     expect(uploads.nth(1)).to_contain_text("It is empty.")
     expect(uploads.nth(2).locator(".wrong")).to_contain_text("broken")
     expect(uploads.nth(3)).to_contain_text("It has over 7 MB.")
-    page.locator("#files").set_input_files(tea)
+    page.locator("#files").set_input_files(files[:1])
     expect(uploads.nth(4)).to_contain_text("unchanged")
     expect(page.get_by_text("1 document · 1 passage")).to_be_visible()
     page.get_by_role("link", name="Ask").click()

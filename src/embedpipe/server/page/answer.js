@@ -64,10 +64,10 @@ function by(data) {
 
 function mark(citation, sources) {
   const source = sources[citation.source - 1], fault = FAULTS[citation.status];
-  const name = source ? source.title : "unknown";
+  const name = source ? source.title : "unknown", shown = fault ? `${citation.source}!` : String(citation.source);
   const made = el("button", { type: "button", class: fault ? "cite wrong" : "cite", title: fault ?? citation.quote ?? name,
-    onclick: () => openCitation(citation, source, made) }, fault ? `${citation.source}!` : String(citation.source));
-  made.setAttribute("aria-label", `Source ${citation.source}: ${name}${fault ? `. ${fault}` : ""}`);
+    onclick: () => openCitation(citation, source, made) }, shown);
+  made.setAttribute("aria-label", `Source ${shown}: ${name}${fault ? `. ${fault}` : ""}`);
   return made;
 }
 
@@ -84,9 +84,8 @@ function sources(all, cited) {
     if (!cited.has(source.number)) return null;
     const made = el("button", { type: "button", class: "source", dir: "auto", title: source.document_id,
       onclick: () => openCitation({ document_id: source.document_id, start_index: source.start_index, end_index: source.end_index }, source, made) },
-    el("span", { class: "number", "aria-hidden": "true" }, String(source.number)),
+    el("span", { class: "number" }, el("span", { class: "visually-hidden" }, "Source "), String(source.number)),
     el("span", { class: "name" }, [source.title, placeOf(source.metadata)].filter(Boolean).join(", ")));
-    made.setAttribute("aria-label", `Source ${source.number}: ${source.title}`);
     return el("li", {}, made);
   }).filter(Boolean));
 }

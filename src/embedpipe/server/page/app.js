@@ -168,7 +168,7 @@ document.addEventListener("keydown", (event) => {
   if (event.key !== "/" || writes || event.ctrlKey || event.metaKey || event.altKey || document.querySelector("dialog[open]")) return;
   event.preventDefault();
   if (matchMedia("(max-width: 68.75rem)").matches) close();
-  (current().view === "documents" ? $("contains") : $("query")).focus();
+  (current().view === "documents" ? $("find") : $("query")).focus();
 });
 for (const dialog of document.querySelectorAll("dialog")) {
   dialog.addEventListener("click", (event) => {

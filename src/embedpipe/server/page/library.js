@@ -25,7 +25,7 @@ export function showLibrary(name, { writable, written, isEntered }) {
 
 async function list(after = null) {
   loading?.abort();
-  const own = loading = new AbortController(), contains = $("contains").value.trim();
+  const own = loading = new AbortController(), contains = $("find").value.trim();
   const asked = { collection, ...(after === null ? {} : { after }), ...(contains ? { contains } : {}) };
   try {
     const found = await ask(`documents?${new URLSearchParams(asked)}`, { signal: own.signal });
@@ -65,7 +65,7 @@ function confirmDelete(document, made) {
       await ask(documentPath(document.id, collection), { method: "DELETE" });
       const next = made.nextElementSibling ?? made.previousElementSibling;
       made.remove();
-      (next?.querySelector("button") ?? $("contains")).focus();
+      (next?.querySelector("button") ?? $("find")).focus();
       announce(`${document.title} is deleted.`);
       onWritten();
     } catch (error) {
@@ -143,5 +143,5 @@ for (const event of ["dragover", "dragleave", "drop"]) {
   });
 }
 let typing = 0;
-$("contains").addEventListener("input", () => { clearTimeout(typing); typing = setTimeout(() => list(), 200); });
-$("contains-form").addEventListener("submit", (event) => { event.preventDefault(); list(); });
+$("find").addEventListener("input", () => { clearTimeout(typing); typing = setTimeout(() => list(), 200); });
+$("find-form").addEventListener("submit", (event) => { event.preventDefault(); list(); });

@@ -192,7 +192,7 @@ $("theme").addEventListener("click", () => {
 });
 
 dress(THEMES.includes(localStorage.getItem("embedpipe-theme")) ? localStorage.getItem("embedpipe-theme") : "auto");
-onKey(load);
+onKey(() => { searched = ""; load(); });
 onChange(render);
 render(current());
 if (current().view !== "documents") $("query").focus();

@@ -6,9 +6,11 @@ import { open } from "./document.js";
 // What is left out at the beginning of ids: the folder that all these documents are in.
 function folder(found) {
   const names = found.map((hit) => hit.document_id ?? "");
-  let common = names[0] ?? "";
-  for (const name of names) while (!name.startsWith(common)) common = common.slice(0, common.lastIndexOf("/", common.length - 2) + 1);
-  return common.slice(0, common.lastIndexOf("/") + 1);
+  let common = names[0].slice(0, names[0].lastIndexOf("/") + 1);
+  for (const name of names) {
+    while (!name.startsWith(common)) common = common.slice(0, common.slice(0, -1).lastIndexOf("/") + 1);
+  }
+  return common;
 }
 
 const PLACES = [["page_label", "page"], ["page", "page"], ["slide", "slide"], ["sheet", "sheet"], ["row", "row"], ["chapter", "chapter"]];

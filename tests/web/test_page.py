@@ -330,6 +330,7 @@ def test_html_in_documents_is_only_text(url: Start, open_page: Open, ingest: Ing
     expect(page.locator("#passage")).to_contain_text("<script>window.hacked")
     page.get_by_role("link", name="Documents").click()
     expect(page.locator(".document-row", has_text=evil)).to_have_count(2)
+    assert results(page).count() == 0  # those of the question are not above it
     page.get_by_role("button", name=f"Delete {evil}").first.click()
     expect(page.get_by_role("dialog")).to_contain_text(evil)
     assert page.locator("img").count() == 1  # the page's own sign

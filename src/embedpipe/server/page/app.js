@@ -87,6 +87,7 @@ function none() {
 function library(collection) {
   running.abort();
   const isEntered = searched !== "documents";
+  if (isEntered) say();
   searched = "documents";
   showLibrary(collection?.name ?? standard, { writable: mayWrite, written: load, isEntered });
 }

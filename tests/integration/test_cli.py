@@ -602,7 +602,6 @@ def test_export_writes_files(command: Command, notes: Path, tmp_path: Path) -> N
         "chunks": 3,
         "vectors": "int8",
         "bytes": ANY,
-        "words": True,
         "folder": str(tmp_path / "out"),
     }
     assert sorted(each.name for each in load_export(tmp_path / "out").folder.iterdir()) == [

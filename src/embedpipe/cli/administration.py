@@ -16,7 +16,7 @@ from rich.text import Text
 from embedpipe.cli.commands import check_exists, confirm
 from embedpipe.cli.render import console, counted, errors, states_table, write_json
 from embedpipe.errors import InputError
-from embedpipe.storage import CollectionSettings, Database, PgVectorStore, admin
+from embedpipe.storage import BM25, CollectionSettings, Database, PgVectorStore, admin
 from embedpipe.storage.transfer import document_ids, in_snapshot
 
 
@@ -27,6 +27,7 @@ def migrate(
     model: str | None,
     language: str | None,
     lexical: bool,
+    by_language: bool,
     tenants: bool,
     role: str | None,
     as_sql: bool,
@@ -38,7 +39,10 @@ def migrate(
         from embedpipe.embedding import EmbeddingGenerator
 
         spec = EmbeddingGenerator(model).spec
-    settings = CollectionSettings(spec, language, lexical=None if lexical else False, tenants=tenants or None)
+    if by_language and not lexical:
+        raise InputError("--by-language is about words, and --no-lexical leaves them out. Pass one of the two.")
+    words = BM25(by_language=True) if by_language else None if lexical else False
+    settings = CollectionSettings(spec, language, lexical=words, tenants=tenants or None)
     with closing(Database(url)) as database:
         lacking = partial(
             admin.setup_statements, schema=database.schema, collection=collection, settings=settings, role=role

@@ -160,6 +160,12 @@ def ingest(
     late_chunking: Annotated[
         bool, typer.Option("--late-chunking", help="Embed the chunks of a document together, each in its context.")
     ] = False,
+    detect_language: Annotated[
+        bool,
+        typer.Option(
+            "--detect-language", help="Add the language of each document to its metadata. Needs the extra languages."
+        ),
+    ] = False,
     skip_unknown: Annotated[
         bool, typer.Option("--skip-unknown", help="Leave out files below a folder that cannot be read, without error.")
     ] = False,
@@ -211,6 +217,7 @@ def ingest(
             options=options,
             context=writer,
             late_chunking=late_chunking,
+            detect_language=detect_language,
             prune=prune,
             skip_unknown=skip_unknown,
             as_json=as_json,

@@ -41,6 +41,9 @@ def db_migrate(
     model: Annotated[str | None, typer.Option(help="The embedding model of the new collection.")] = None,
     language: Annotated[str | None, typer.Option(help="Its text search configuration.")] = None,
     lexical: Annotated[bool, typer.Option(help="Whether the collection indexes words.")] = True,
+    by_language: Annotated[
+        bool, typer.Option("--by-language", help="Stem each chunk by its own language, metadata['language'].")
+    ] = False,
     tenants: Annotated[bool, typer.Option("--tenants", help="Whether the chunks belong to tenants.")] = False,
     role: Annotated[
         str | None, typer.Option("--grant-to", help="A role that may search and write, but create nothing.")
@@ -57,6 +60,7 @@ def db_migrate(
         model=model,
         language=language,
         lexical=lexical,
+        by_language=by_language,
         tenants=tenants,
         role=role,
         as_sql=as_sql,
@@ -69,13 +73,17 @@ def db_upgrade(
     collection: Annotated[
         str | None, typer.Option("--collection", "-c", help="The collection. Without it, all of them.")
     ] = None,
+    by_language: Annotated[
+        bool,
+        typer.Option("--by-language", help="Stem each chunk of --collection by its own language from now on."),
+    ] = False,
     database: DatabaseUrl = None,
     as_json: Json = False,
 ) -> None:
     """Build indexes of words of an earlier version anew, while others search and write. A killed run is continued."""
     from embedpipe.cli.upgrading import upgrade_collections
 
-    upgrade_collections(database, collection, as_json=as_json)
+    upgrade_collections(database, collection, by_language=by_language, as_json=as_json)
 
 
 @db.command("drop")

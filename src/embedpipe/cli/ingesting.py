@@ -40,6 +40,7 @@ class Reading:
 
     files: Sequence[Path]
     options: ReadOptions
+    detect_language: bool = False
     unread: dict[str, EmbedPipeError] = field(default_factory=dict)
     remarks: dict[str, dict[str, Any]] = field(default_factory=dict)
     records: dict[str, set[str]] = field(default_factory=dict)
@@ -56,6 +57,10 @@ class Reading:
                     raise  # the reader that was asked for lacks, so every file would fail alike
                 self.unread[str(file)] = error
                 continue
+            if self.detect_language:
+                from embedpipe.ingest import with_languages
+
+                documents = list(with_languages(documents))
             if [document.id for document in documents] != [place]:
                 self.records[place] = {document.id for document in documents}
             for document in documents:
@@ -81,6 +86,7 @@ def ingest_files(
     options: ReadOptions,
     context: ContextualHeader | None = None,
     late_chunking: bool = False,
+    detect_language: bool = False,
     prune: bool,
     skip_unknown: bool,
     as_json: bool,
@@ -95,7 +101,7 @@ def ingest_files(
     if not found:
         print_passed_over(found.passed_over, skip_unknown=skip_unknown)
         raise InputError("There are no files to read. If their suffix is uncommon, name the files themselves.")
-    reading = Reading([*{file.resolve(): file for file in found}.values()], options)
+    reading = Reading([*{file.resolve(): file for file in found}.values()], options, detect_language)
     documents = list(reading) if prune else reading
     if prune and reading.unread:
         raise InputError(

@@ -10,6 +10,7 @@ from embedpipe.ingest.framework_documents import AnyDocument
 from embedpipe.ingest.headers import Headers
 from embedpipe.ingest.ingest_settings import IngestSettings
 from embedpipe.ingest.ingestor import Ingestor, aafter_ingest, after_ingest
+from embedpipe.ingest.languages import with_languages
 from embedpipe.ingest.preparing import DocumentPreparer
 from embedpipe.ingest.processor import AsyncBatchProcessor, Collector
 from embedpipe.ingest.progress_bar import ProgressBar
@@ -42,4 +43,5 @@ __all__ = [
     "after_ingest",
     "batches",
     "run_batch",
+    "with_languages",
 ]

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from math import inf
 from time import monotonic
 from typing import TYPE_CHECKING, ClassVar, TypeVar, TypeVarTuple, get_args
@@ -41,7 +42,7 @@ from embedpipe.storage.search import (
     neighbors,
     overview,
 )
-from embedpipe.storage.tables import Collection, VectorIndex, catalogue
+from embedpipe.storage.tables import BM25, Collection, VectorIndex, catalogue
 from embedpipe.storage.types import Precision, storable_text
 from embedpipe.storage.write import DocumentBatch, Known, StoredDocument, Written, refusals
 from embedpipe.storage.write import chunks as chunk_writes
@@ -491,13 +492,17 @@ class PgVectorStore(BaseStore):
             self._step(vector_index.analyze)
         return weighed
 
-    def upgrade(self, *, on_progress: Callable[[UpgradeProgress], None] | None = None) -> bool:
-        """Build the index of words anew if an earlier version has built it, and switch to it in one transaction.
+    def upgrade(
+        self, *, lexical: BM25 | None = None, on_progress: Callable[[UpgradeProgress], None] | None = None
+    ) -> bool:
+        """Build the index of words anew, as this version builds it, and switch to it in one transaction.
 
         Others keep reading and writing with the present index until the switch. If the run fails or is killed, nothing
         has changed, and the next call continues. The switch waits for running searches and writers.
 
         Args:
+            lexical: How the new index weighs words. Without it, as the present one does, or as a run does that has not
+                ended.
             on_progress: Called after each batch of chunks.
 
         Returns:
@@ -505,15 +510,20 @@ class PgVectorStore(BaseStore):
 
         Raises:
             CollectionNotFoundError: If there is no collection.
-            ConfigurationError: If the collection is of tenants, and of an earlier version.
+            ConfigurationError: If there is something to do, and the collection is of tenants. If it has no index of
+                words, and `lexical` is given.
             SchemaError: If the role may not replace the tables. Nothing was indexed then.
             LockTimeoutError: If a lock is not to be had for `lock_timeout_s`.
         """
         checked_function("on_progress", on_progress)
+        if lexical is not None:
+            checked_kind("lexical", lexical, BM25)
         with self._span("upgrade"):
             self.database.run(catalogue.migrate, self.database.schema)
-            upgraded = upgrade(self.database, self.name, on_progress)
+            upgraded = upgrade(self.database, self.name, lexical, on_progress)
             if upgraded:
+                if lexical is not None:
+                    self.settings = replace(self.settings, lexical=lexical)
                 self._collection = None
                 self._step(vector_index.analyze)
         return upgraded

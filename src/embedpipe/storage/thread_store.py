@@ -16,7 +16,7 @@ from embedpipe.storage.indexes import IndexProgress
 from embedpipe.storage.lexical import UpgradeProgress
 from embedpipe.storage.reembed import ReembedProgress
 from embedpipe.storage.store import PgVectorStore
-from embedpipe.storage.tables import VectorIndex
+from embedpipe.storage.tables import BM25, VectorIndex
 from embedpipe.storage.types import Precision
 from embedpipe.types import ModelSpec
 
@@ -91,14 +91,17 @@ class ThreadStore(BaseStore):
         renewed = await in_thread(store.reembed, embed, model=model, precision=precision, on_progress=on_progress)
         return renewed._as(type(self))  # noqa: SLF001 - the same collection
 
-    async def upgrade(self, *, on_progress: Callable[[UpgradeProgress], None] | None = None) -> bool:
-        """Build the index of words anew if an earlier version has built it, see `PgVectorStore.upgrade`.
+    async def upgrade(
+        self, *, lexical: BM25 | None = None, on_progress: Callable[[UpgradeProgress], None] | None = None
+    ) -> bool:
+        """Build the index of words anew, see `PgVectorStore.upgrade`.
 
         `on_progress` is a plain function, called in the thread. A task that is cancelled waits for the batch that is
         being indexed. The next call goes on where it was.
         """
-        upgraded = await in_thread(self.to_sync().upgrade, on_progress=on_progress)
-        self._collection = None
+        store = self.to_sync()
+        upgraded = await in_thread(store.upgrade, lexical=lexical, on_progress=on_progress)
+        self.settings, self._collection = store.settings, None
         return upgraded
 
     async def take_changes(self, work: Callable[[Claim, *Ts], T], *args: *Ts) -> T | None:

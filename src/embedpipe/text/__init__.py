@@ -1,8 +1,9 @@
-"""Work on plain text: cleaning and checks, counting tokens, and finding words, sentences, pages and snippets."""
+"""Work on plain text: clean and check it, count tokens, find words, sentences, pages, snippets and its language."""
 
 from embedpipe.text.clean import clean_text
 from embedpipe.text.front_matter import front_matter_end
 from embedpipe.text.function_words import COMMON, FUNCTION_WORDS
+from embedpipe.text.languages import detect_language
 from embedpipe.text.pages import PAGE_BREAK, page_at, pages_at
 from embedpipe.text.sentences import sentence_spans
 from embedpipe.text.snippets import Snippet, SnippetSpan, best_snippet
@@ -39,6 +40,7 @@ __all__ = [
     "best_snippet",
     "clean_text",
     "counter_of_transformers",
+    "detect_language",
     "encoding_name",
     "fault",
     "faults",

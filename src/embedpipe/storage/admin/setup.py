@@ -124,7 +124,7 @@ def _grants(connection: Connection, schema: str, collection: Collection | None, 
     holders = {_name(schema), *connection.scalars(of_vector)} - {"public"}
     yield f"GRANT USAGE ON SCHEMA {', '.join(sorted(holders))} {to}"
     yield f"GRANT SELECT ON ALL TABLES IN SCHEMA {_name(schema)} {to}"
-    yield f"GRANT EXECUTE ON FUNCTION {_name(schema)}.word_pieces {to}"
+    yield f"GRANT EXECUTE ON FUNCTION {_name(schema)}.word_pieces, {_name(schema)}.text_configuration {to}"
     if collection is None:
         return
     written = written_tables(collection)

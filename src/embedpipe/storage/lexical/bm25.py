@@ -31,6 +31,7 @@ it is computed once, and not inlined where it is read.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from pgvector.sqlalchemy import SPARSEVEC
@@ -39,6 +40,8 @@ from sqlalchemy import (
     BindParameter,
     ColumnElement,
     Float,
+    Function,
+    Integer,
     ScalarSelect,
     Select,
     Subquery,
@@ -62,6 +65,7 @@ from sqlalchemy.dialects import postgresql
 from sqlalchemy.dialects.postgresql import ARRAY
 
 from embedpipe.storage.filters import Filter, where
+from embedpipe.storage.lexical.languages import languages
 from embedpipe.storage.lexical.terms import (
     CHUNKS,
     LENGTHS,
@@ -71,6 +75,7 @@ from embedpipe.storage.lexical.terms import (
     language_of,
     lexemes,
     query_occurrences,
+    term_array,
     tsvector,
     weighing,
 )
@@ -236,13 +241,30 @@ def _limit() -> BindParameter[int]:
 
 def _meets_constraint(collection: Collection) -> ColumnElement[bool]:
     """Return whether a chunk meets the constraint, by its terms, and by its text only if these leave it open."""
-    terms, chunks, asked = lexical_tables(collection).index.c.terms, collection.chunks, _constraint(collection)
-    key = lexical_tables(collection).index.c.key
-    reads = tsvector(collection, collection.embedded_text).op("@@")(_scalar(asked.c.constraint))
+    index, asked = lexical_tables(collection).index, _constraint(collection)
+    if weighing(collection).by_language:
+        of = dict(asked.c.items())
+        # Of the chunk's own language. A search that began before its language was known meets no constraint.
+        of_language = select(func.bool_or(_meets(collection, of))).where(index.c.terms.contains(_marker_of(asked)))
+        return func.coalesce(of_language.correlate(index).scalar_subquery(), false())
+    return _meets(collection, {name: _scalar(column) for name, column in asked.c.items()})
+
+
+def _meets(collection: Collection, asked: Mapping[str, ColumnElement[Any]]) -> ColumnElement[bool]:
+    """Return whether a chunk meets a constraint, a row of `_constraint`."""
+    chunks, index = collection.chunks, lexical_tables(collection).index
+    configuration = asked.get("configuration")
+    reads = tsvector(collection, collection.embedded_text, configuration).op("@@")(asked["constraint"])
     # A scalar subquery, not EXISTS: for that, the planner would read the text of every chunk beforehand.
-    in_text = select(reads).where(chunks.c.key == key).scalar_subquery()
-    obvious = and_(_scalar(asked.c.single), not_(terms.overlap(_scalar(asked.c.excluded))))
-    return or_(_scalar(asked.c.idle), and_(terms.contains(_scalar(asked.c.required)), or_(obvious, in_text)))
+    in_text = select(reads).where(chunks.c.key == index.c.key).correlate_except(chunks).scalar_subquery()
+    terms = index.c.terms
+    obvious = and_(asked["single"], not_(terms.overlap(asked["excluded"])))
+    return or_(asked["idle"], and_(terms.contains(asked["required"]), or_(obvious, in_text)))
+
+
+def _marker_of(languages: CTE) -> ColumnElement[Any]:
+    """Return the marker of a language as an array, which the chunks of the language contain."""
+    return postgresql.array([languages.c.marker], type_=Integer())
 
 
 def phrase_candidates(collection: Collection, restriction: ColumnElement[bool] | None) -> Select[Any]:
@@ -262,7 +284,8 @@ def phrase_candidates(collection: Collection, restriction: ColumnElement[bool] |
 def phrases_held(collection: Collection, key: ColumnElement[Any]) -> ColumnElement[float]:
     """Return the share of the bound phrases that a chunk holds, 0 to 1. Words such as "the" count only as places."""
     index, chunks, phrases = lexical_tables(collection).index, collection.chunks, _phrases(collection)
-    reads = tsvector(collection, collection.embedded_text).op("@@")(phrases.c.query)
+    configuration = phrases.c.get("configuration")
+    reads = tsvector(collection, collection.embedded_text, configuration).op("@@")(phrases.c.query)
     # A subquery, for the reason given in `_meets_constraint`. It names the key of the index, though `key` is the same:
     # the planner would else read the text before it compares the terms.
     in_text = select(reads).where(chunks.c.key == index.c.key).correlate_except(chunks).scalar_subquery()
@@ -273,24 +296,43 @@ def phrases_held(collection: Collection, key: ColumnElement[Any]) -> ColumnEleme
         .where(index.c.key == key, in_text)
         .scalar_subquery()
     )
-    total = select(func.count()).select_from(phrases).scalar_subquery()
+    number = func.count(phrases.c.place.distinct()) if "place" in phrases.c else func.count()
+    total = select(number).select_from(phrases).scalar_subquery()
     return func.coalesce(cast(held, Float) / func.nullif(total, 0), 0.0, type_=Float())
 
 
 @once
 def _phrases(collection: Collection) -> CTE:
-    """Return a row for each bound phrase that has any words: as a tsquery, and its terms."""
+    """Return a row for each bound phrase that has any words: as a tsquery, and its terms.
+
+    In a collection of several languages, return such a row for each of them, with its marker among the terms: only
+    chunks of that language have them all.
+    """
     bound: BindParameter[Any] = bindparam("phrases", type_=ARRAY(Text))
-    texts = func.unnest(bound, type_=Text()).table_valued("text", name="quoted").render_derived()
+    unnested = func.unnest(bound, type_=Text())
+    if weighing(collection).by_language:
+        return _phrases_by_language(collection, unnested)
+    texts = unnested.table_valued("text", name="quoted").render_derived()
     query = func.phraseto_tsquery(language_of(collection), in_place(collection, texts.c.text))
     rows = select(query.label("query"), _terms(collection, texts.c.text).label("terms"))
     rows = rows.select_from(texts).where(func.numnode(query) > 0).limit(literal_column(str(_MOST_PHRASES)))
     return rows.cte("lexical_phrases").prefix_with("MATERIALIZED")
 
 
+def _phrases_by_language(collection: Collection, unnested: Function[Any]) -> CTE:
+    of = languages(collection)
+    texts = unnested.table_valued("text", with_ordinality="place", name="quoted").render_derived()
+    query = func.phraseto_tsquery(of.c.configuration, in_place(collection, texts.c.text))
+    terms = _terms(collection, texts.c.text, of).op("||")(of.c.marker)
+    rows = select(of.c.configuration, texts.c.place, query.label("query"), terms.label("terms"))
+    few = texts.c.place <= literal_column(str(_MOST_PHRASES))
+    rows = rows.select_from(of.join(texts, true())).where(func.numnode(query) > 0, few)
+    return rows.cte("lexical_phrases").prefix_with("MATERIALIZED")
+
+
 @once
 def _constraint(collection: Collection) -> CTE:
-    """Return one row: the constraint as a tsquery, and what can be said of it before any text is read.
+    """Return one row, or one for each language: the constraint as a tsquery, and what is known before any text is read.
 
     `idle` is true if it asks for nothing, `single` if it has neither a phrase of several words nor alternatives, so
     that the terms alone can decide. `required` and `excluded` are terms that a chunk must have and must not have.
@@ -298,22 +340,29 @@ def _constraint(collection: Collection) -> CTE:
     text: BindParameter[str] = bindparam("constraint", type_=Text())
     required: BindParameter[str] = bindparam("required", "", type_=Text())
     excluded: BindParameter[str] = bindparam("excluded", "", type_=Text())
-    query = func.websearch_to_tsquery(language_of(collection), in_place(collection, text))
+    of = languages(collection) if weighing(collection).by_language else None
+    configuration = language_of(collection) if of is None else of.c.configuration
+    query = func.websearch_to_tsquery(configuration, in_place(collection, text))
     rows = select(
         query.label("constraint"),
         (func.coalesce(func.numnode(query), 0) == 0).label("idle"),
         func.coalesce(func.translate(cast(query, Text), "<|", "") == cast(query, Text), true()).label("single"),
-        _terms(collection, required).label("required"),
-        _terms(collection, excluded).label("excluded"),
+        _terms(collection, required, of).label("required"),
+        _terms(collection, excluded, of).label("excluded"),
     )
+    if of is not None:
+        rows = rows.add_columns(of.c.configuration, of.c.marker).select_from(of)
     return rows.cte("lexical_constraint").prefix_with("MATERIALIZED")
 
 
-def _terms(collection: Collection, text: ColumnElement[str]) -> ColumnElement[Any]:
+def _terms(collection: Collection, text: ColumnElement[str], languages: CTE | None = None) -> ColumnElement[Any]:
     """Return the terms of a constraint's words as an array, empty if it has none."""
-    found = lexemes(tsvector(collection, text)).subquery()
-    none: ColumnElement[Any] = literal_column("'{}'::integer[]")
-    return func.coalesce(select(func.array_agg(found.c.term)).scalar_subquery(), none)
+    if languages is None:
+        found = lexemes(tsvector(collection, text)).subquery()
+        terms = select(func.array_agg(found.c.term)).scalar_subquery()
+    else:
+        terms = term_array(tsvector(collection, text, languages.c.configuration), languages)
+    return func.coalesce(terms, literal_column("'{}'::integer[]"))
 
 
 @once
@@ -346,7 +395,9 @@ def _query_terms(collection: Collection) -> CTE:
     )
     counts = _frequencies(of, words)
     total = _frequency(counts, CHUNKS)
-    idf = func.ln(1 + (total - counts.c.chunks + 0.5) / (counts.c.chunks + 0.5))
+    # A word is as rare as it is in its language. No fewer chunks than hold it, since hashes may collide.
+    of_language = func.greatest(words.c.chunks, counts.c.chunks) if "chunks" in words.c else total
+    idf = func.ln(1 + (of_language - counts.c.chunks + 0.5) / (counts.c.chunks + 0.5))
     weight = words.c.count * idf
     weighed = (
         select(words.c.term, weight.label("weight"), counts.c.chunks)

@@ -33,11 +33,12 @@ from sqlalchemy import (
     true,
     union_all,
 )
-from sqlalchemy.dialects.postgresql import ARRAY, Insert, insert
+from sqlalchemy.dialects.postgresql import ARRAY, Insert, array, insert
 from sqlalchemy.exc import DBAPIError
 
 from embedpipe.errors import InputError
 from embedpipe.storage.database import by_id, locks
+from embedpipe.storage.lexical.languages import chunk_language
 from embedpipe.storage.lexical.terms import (
     CHUNKS,
     LENGTHS,
@@ -79,6 +80,21 @@ def index_chunks(connection: Connection, collection: Collection, ids: Sequence[s
             "one with a smaller chunk_size."
         ) from error.orig
     connection.execute(_fold(collection, after=_FOLD_AFTER))
+
+
+def index_changed_languages(connection: Connection, collection: Collection, ids: Sequence[str]) -> None:
+    """Index those of the chunks again whose language has changed, after their metadata was written.
+
+    Do nothing in a collection of one language.
+    """
+    if not weighing(collection).by_language:
+        return
+    chunks, of, language = collection.chunks, lexical_tables(collection), chunk_language(collection)
+    as_before = of.index.c.terms.contains(array([language.c.marker], type_=Integer()))
+    rows = select(chunks.c.id).select_from(chunks.join(of.index, of.index.c.key == chunks.c.key).join(language, true()))
+    changed = list(connection.scalars(rows.where(chunks.c.id == func.any(TextArray(ids)), ~as_before)))
+    if changed:
+        index_chunks(connection, collection, changed)
 
 
 def remove_chunks(connection: Connection, collection: Collection, keys: Sequence[int]) -> None:
@@ -158,6 +174,8 @@ def _indexing(collection: Collection) -> Insert:
     # As precise as it is stored, so that chunks with the same reference have the same weights.
     average = select(cast(cast(mean, REAL), Float).label("length")).cte("average").prefix_with("MATERIALIZED")
     terms = parsed.c.once.op("||")(func.coalesce(parsed.c.repeated, literal_column("'{}'::integer[]")))
+    if weighing(collection).by_language:
+        terms = terms.op("||")(parsed.c.marker)
     weights = _weights(weighing(collection), parsed, average)
     rows = select(parsed.c.key, parsed.c.length, average.c.length, terms, weights)
     rows = rows.select_from(parsed.join(average, true()))
@@ -166,9 +184,10 @@ def _indexing(collection: Collection) -> Insert:
 
 
 def _parsed(collection: Collection) -> CTE:
-    """Return each chunk's length and terms, with those that occur once apart from the rest."""
+    """Return each chunk's length and terms, with those that occur once apart from the rest, and its language."""
     chunks = collection.chunks
-    found = occurrences(collection, collection.embedded_text).subquery("found")
+    language = chunk_language(collection) if weighing(collection).by_language else None
+    found = occurrences(collection, collection.embedded_text, language).subquery("found")
     of = found.c
     none: ColumnElement[Any] = literal_column("'{}'::integer[]")
     counted = (
@@ -180,14 +199,19 @@ def _parsed(collection: Collection) -> CTE:
             func.array_agg(of.length).filter(of.length > 1).label("counts"),
             func.count().label("terms"),
         )
-        .correlate(chunks)
+        .correlate(*[table for table in (chunks, language) if table is not None])
         .lateral("counted")
     )
     words, each = counted.c.words, counted.c
     # A long chunk keeps its words and goes without the pieces of its compounds, rather than have too many.
     once = case((each.terms <= MOST_TERMS, words.op("||")(each.pieces)), else_=words)
     rows = select(chunks.c.key, each.length, once.label("once"), each.repeated, each.counts)
-    rows = rows.select_from(chunks.join(counted, true())).where(chunks.c.id == func.any(bindparam("ids")))
+    if language is None:
+        rows = rows.select_from(chunks.join(counted, true()))
+    else:
+        joined = chunks.join(language, true()).join(counted, true())
+        rows = rows.add_columns(language.c.marker).select_from(joined)
+    rows = rows.where(chunks.c.id == func.any(bindparam("ids")))
     return rows.cte("parsed").prefix_with("MATERIALIZED")
 
 

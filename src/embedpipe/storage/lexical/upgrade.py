@@ -1,8 +1,9 @@
-"""An index of words of this version, built beside the one in use, which it replaces in one transaction.
+"""Another index of words, built beside the one in use, which it replaces in one transaction.
 
-Until then searches and writes use the former index. Whoever rewrites or deletes a chunk meanwhile takes it out of the
-new one by a trigger, in the same transaction (`migrations/0006_word_pieces.sql`). So what is in the new index is always
-a chunk's present text, and a run that was killed is continued where it stopped.
+It is made as this version makes it, and with other parameters if they are given. The catalogue has them meanwhile
+(`next_lexical`). Until then searches and writes use the former index. Whoever rewrites or deletes a chunk meanwhile
+takes it out of the new one by a trigger, in the same transaction (`forget_words`). So what is in the new index is
+always a chunk's present text, and a run that was killed is continued where it stopped.
 """
 
 from __future__ import annotations
@@ -19,7 +20,6 @@ from sqlalchemy import (
     exists,
     func,
     select,
-    update,
 )
 from sqlalchemy.schema import DropTable
 
@@ -28,8 +28,8 @@ from embedpipe.errors import CollectionNotFoundError, ConfigurationError
 from embedpipe.storage.database import Connections, by_id, locks
 from embedpipe.storage.lexical.index import WEIGHT_TOLERANCE, Refreshed, index_chunks, refresh_weights
 from embedpipe.storage.tables import (
+    BM25,
     SEGMENTATION,
-    Catalogue,
     Collection,
     LexicalTables,
     check_owner,
@@ -38,7 +38,10 @@ from embedpipe.storage.tables import (
     find_collection,
     give_rights,
     lexical_tables,
+    next_lexical,
     quoted,
+    set_next_lexical,
+    set_word_index,
 )
 from embedpipe.storage.types import TextArray
 
@@ -68,14 +71,21 @@ class UpgradeProgress:
     total: int
 
 
-def upgrade(database: Connections, name: str, on_progress: Callable[[UpgradeProgress], None] | None = None) -> bool:
-    """Build the collection's index of words anew if an earlier version has built it, and switch to it.
+def upgrade(
+    database: Connections,
+    name: str,
+    lexical: BM25 | None = None,
+    on_progress: Callable[[UpgradeProgress], None] | None = None,
+) -> bool:
+    """Build the collection's index of words anew if it is of an earlier version or other parameters, and switch to it.
+
+    Without `lexical`, the parameters are those of a run that has not ended, and else the present ones.
 
     Returns:
         False if there was nothing to do.
     """
     schema = database.schema
-    wanted = database.run(_begin, schema, name)
+    wanted = database.run(_begin, schema, name, lexical)
     if wanted is None:
         return False
     logger.info("Building the index of words of collection %r anew", name)
@@ -84,7 +94,7 @@ def upgrade(database: Connections, name: str, on_progress: Callable[[UpgradeProg
     while step.after is not None:
         step = database.run(refresh_weights, wanted, WEIGHT_TOLERANCE, step.after)
     rest = _REST
-    while not database.run(_switch, schema, name, rest):
+    while not database.run(_switch, wanted, rest):
         _index_rest(database, wanted, on_progress)
         rest *= 2  # so that the writers cannot outrun it for ever
     logger.info("Collection %r now uses its new index of words", name)
@@ -106,17 +116,28 @@ def _index_rest(
             on_progress(UpgradeProgress(done, max(done, total)))  # others add chunks meanwhile
 
 
-def _begin(connection: Connection, schema: str, name: str) -> Collection | None:
+def _begin(connection: Connection, schema: str, name: str, lexical: BM25 | None) -> Collection | None:
     """Return the collection with its next index of words, which is made if it is not there. None if it needs none."""
     used = _claimed(connection, schema, name)
-    if used.lexical is None or used.segmentation == SEGMENTATION:
+    if used.lexical is None:
+        if lexical is None:
+            return None
+        raise ConfigurationError(f"Collection {name!r} was created without an index of words. Use another collection.")
+    begun = next_lexical(connection, used) or used.lexical
+    lexical = lexical or begun
+    if used.segmentation == SEGMENTATION and lexical == used.lexical == begun:
         return None
     if used.tenants:
         raise ConfigurationError(
             f"Collection {name!r} is of tenants, and nobody sees the chunks of all of them. It is searched as it was "
-            "built. Ingest them into another collection to have parts of compounds found."
+            "built. Ingest them into another collection to have an index of words of another kind."
         )
-    wanted = _next(used)
+    wanted = replace(_next(used), lexical=lexical)
+    if lexical != begun:
+        _abandon(connection, used, wanted)
+    if used.segmentation == SEGMENTATION and lexical == used.lexical:
+        return None
+    set_next_lexical(connection, used, lexical)
     former, tables = lexical_tables(used), lexical_tables(wanted)
     check_owner(connection, used.chunks, former.index, former.terms, former.deltas)
     check_owner(connection, tables.index, tables.terms, tables.deltas)  # if an earlier run has made them
@@ -129,6 +150,23 @@ def _begin(connection: Connection, schema: str, name: str) -> Collection | None:
             argument = f"'{tables.index.name}'"
             connection.execute(ddl(f"CREATE TRIGGER {trigger} {definition}", used.chunks, index=argument))
     return wanted
+
+
+def _abandon(connection: Connection, used: Collection, wanted: Collection) -> None:
+    """Remove what was built of an index with other parameters, if anything was."""
+    set_next_lexical(connection, used, None)
+    tables = lexical_tables(wanted)
+    if connection.scalar(select(func.to_regclass(quoted(connection, tables.index)))) is not None:
+        locks.take(connection, used.chunks, tables.index, tables.terms, tables.deltas, mode="ACCESS EXCLUSIVE")
+        _drop(connection, used, tables)
+
+
+def _drop(connection: Connection, used: Collection, tables: LexicalTables) -> None:
+    """Drop an index of words, and the triggers that keep another one up to date while it is built."""
+    for table in (tables.index, tables.terms, tables.deltas):
+        connection.execute(DropTable(table))
+    for trigger in _TRIGGERS:
+        connection.execute(ddl(f"DROP TRIGGER {trigger} ON %(fullname)s", used.chunks))
 
 
 def _give_rights(connection: Connection, former: LexicalTables, tables: LexicalTables) -> None:
@@ -188,20 +226,27 @@ def _fill(connection: Connection, wanted: Collection, ids: Sequence[str]) -> int
     chunks = wanted.chunks
     there = _lacking(wanted).where(chunks.c.id == func.any(TextArray(ids))).order_by(by_id(chunks.c.id))
     locked = [row.id for row in connection.execute(there.with_for_update(of=chunks))]  # as an upsert locks them
+    # Another call that wants other parameters may have begun anew, in tables of the same names.
+    locks.lock(connection, lexical_tables(wanted).index, mode="ROW EXCLUSIVE")
+    if next_lexical(connection, wanted) != wanted.lexical:
+        raise ConfigurationError(
+            f"Another upgrade of collection {wanted.name!r} began with other parameters meanwhile. Wait until it has "
+            "ended, then begin again."
+        )
     index_chunks(connection, wanted, locked)
     return len(locked)
 
 
-def _switch(connection: Connection, schema: str, name: str, most: int) -> bool:
+def _switch(connection: Connection, wanted: Collection, most: int) -> bool:
     """Have the collection use the new index, and drop the former one.
 
     Returns:
         False, with nothing changed, if more than `most` chunks are not in the new index.
     """
-    used = _claimed(connection, schema, name)
-    if used.segmentation == SEGMENTATION:
+    used = _claimed(connection, wanted.schema, wanted.name)
+    if used.word_index >= wanted.word_index:
         return True
-    wanted, former = _next(used), lexical_tables(used)
+    former = lexical_tables(used)
     locks.take(connection, used.chunks, former.index, former.terms, former.deltas, mode="ACCESS EXCLUSIVE")
     rest = _unindexed(connection, wanted, after=0, last=None, limit=most + 1)
     if len(rest) > most:
@@ -209,11 +254,6 @@ def _switch(connection: Connection, schema: str, name: str, most: int) -> bool:
     for start in range(0, len(rest), _BATCH_CHUNKS):
         _fill(connection, wanted, [row.id for row in rest[start : start + _BATCH_CHUNKS]])
     _give_rights(connection, former, lexical_tables(wanted))  # also what was granted since these were made
-    for table in (former.index, former.terms, former.deltas):
-        connection.execute(DropTable(table))
-    for trigger in _TRIGGERS:
-        connection.execute(ddl(f"DROP TRIGGER {trigger} ON %(fullname)s", used.chunks))
-    collections = Catalogue(schema).collections
-    values = {"segmentation": wanted.segmentation, "word_index": wanted.word_index}
-    connection.execute(update(collections).where(collections.c.number == used.number).values(values))
+    _drop(connection, used, former)
+    set_word_index(connection, wanted)
     return True

@@ -8,7 +8,10 @@ from embedpipe.storage.tables.catalogue import (
     embedding_versions,
     find_collection,
     migrate,
+    next_lexical,
     pending_migrations,
+    set_next_lexical,
+    set_word_index,
 )
 from embedpipe.storage.tables.collection import (
     BM25,
@@ -60,9 +63,12 @@ __all__ = [
     "give_rights",
     "lexical_tables",
     "migrate",
+    "next_lexical",
     "once",
     "pending_migrations",
     "quoted",
     "readable_view",
+    "set_next_lexical",
+    "set_word_index",
     "written_tables",
 ]

@@ -225,7 +225,7 @@ def _collection(schema: str, name: str, row: Any) -> Collection:
         row.precision,
         from_record(VectorIndex, row.vector_index, what=f"The vector index {owner}"),
         active=row.active,
-        lexical=None if row.lexical is None else from_record(BM25, row.lexical, what=f"The weighing of words {owner}"),
+        lexical=None if row.lexical is None else _bm25(row.lexical, name),
         tenants=row.tenants,
         segmentation=row.segmentation,
         word_index=row.word_index,
@@ -275,6 +275,38 @@ def set_index(connection: Connection, collection: Collection, index: VectorIndex
     here = and_(versions.c.collection == collection.number, versions.c.number == collection.embedding_version)
     connection.execute(update(versions).where(here).values(index=asdict(index)))
     return replace(collection, index=index)
+
+
+def next_lexical(connection: Connection, collection: Collection) -> BM25 | None:
+    """Return the parameters of the index of words that is being built, None if none is."""
+    collections = Catalogue(collection.schema).collections
+    record = connection.scalar(select(collections.c.next_lexical).where(collections.c.number == collection.number))
+    return None if record is None else _bm25(record, collection.name)
+
+
+def set_next_lexical(connection: Connection, collection: Collection, lexical: BM25 | None) -> None:
+    """Record the parameters of the index of words that is being built, or that none is."""
+    collections = Catalogue(collection.schema).collections
+    value = None if lexical is None else _json(lexical)
+    here = collections.c.number == collection.number
+    connection.execute(update(collections).where(here).values(next_lexical=value))
+
+
+def set_word_index(connection: Connection, collection: Collection) -> None:
+    """Record the index of words that searches use, with its parameters. None is being built any more."""
+    collections = Catalogue(collection.schema).collections
+    assert collection.lexical is not None  # noqa: S101 - it has one
+    values = {
+        "segmentation": collection.segmentation,
+        "word_index": collection.word_index,
+        "lexical": _json(collection.lexical),
+        "next_lexical": None,
+    }
+    connection.execute(update(collections).where(collections.c.number == collection.number).values(values))
+
+
+def _bm25(record: Any, name: str) -> BM25:
+    return from_record(BM25, record, what=f"The weighing of words of collection {name!r}")
 
 
 def _create(

@@ -77,6 +77,7 @@ class Catalogue:
             Column("tenants", Boolean),
             Column("segmentation", Integer),
             Column("word_index", Integer),
+            Column("next_lexical", JSONB(none_as_null=True)),
             Column("last_version", Integer),
             Column("created_at", DateTime(timezone=True)),
         )
@@ -130,11 +131,14 @@ class BM25:
         b: How much a long chunk is marked down, from 0 (not at all) to 1.
         character_ngrams: Whether the sequences of four characters in each word are indexed, too. A query then finds
             words that share a part with its own: compounds, other forms and misspelt words.
+        by_language: Whether each chunk is stemmed by its own language, `metadata["language"]`, such as "de" or
+            "german". Chunks without one are stemmed by the collection's.
     """
 
     k1: float = 1.2
     b: float = 0.75
     character_ngrams: bool = False
+    by_language: bool = False
 
     def __post_init__(self) -> None:
         check_fields(self, {"k1": Bounds(above=0, most=10), "b": Bounds(0, 1)})

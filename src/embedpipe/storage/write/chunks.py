@@ -27,7 +27,7 @@ from embedpipe._checks import checked_items, shown
 from embedpipe.errors import InputError
 from embedpipe.storage.database import locks
 from embedpipe.storage.filters import Filter, restricts
-from embedpipe.storage.lexical import index_chunks, remove_chunks
+from embedpipe.storage.lexical import index_changed_languages, index_chunks, remove_chunks
 from embedpipe.storage.search import lookup
 from embedpipe.storage.tables import Collection
 from embedpipe.storage.types import (
@@ -250,6 +250,8 @@ def move(connection: Connection, collection: Collection, rows: ChunkRows) -> Non
     statement = statements.move(collection)
     for part in in_parts(range(len(rows.chunks)), rows.sizes()):
         connection.execute(statement, rows.arrays(part[0], part[-1] + 1))
+        if collection.lexical:
+            index_changed_languages(connection, collection, rows.ids()[part[0] : part[-1] + 1])
 
 
 def checked_restrictions(

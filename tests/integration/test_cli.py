@@ -651,6 +651,24 @@ def test_a_collection_changes_its_model(command: Command, database: Database) ->
     assert "nowhere" in missing.err
 
 
+def test_documents_are_stemmed_by_their_languages(command: Command, database: Database, tmp_path: Path) -> None:
+    command("db", "migrate", "--collection", "made", "--model", MODEL, "--by-language")
+    for name, content in {"de": "Sie wohnt in den Häusern der alten Stadt.", "en": "She lives in old houses."}.items():
+        (tmp_path / f"{name}.txt").write_text(content, encoding="utf-8")
+    for collection in ("made", "changed"):
+        assert command("ingest", tmp_path, "--detect-language", "--collection", collection).code == 0
+        chunks = PgVectorStore(database, collection=collection).find()
+        assert {chunk.metadata["language"] for chunk in chunks} == {"de", "en"}
+    ended = command("db", "upgrade", "--by-language", "--collection", "changed", "--json")
+    assert ended.json == {"upgraded": ["changed"]}
+    for collection in ("made", "changed"):
+        found = PgVectorStore(database, collection=collection).search(text="Hauses", mode="lexical")
+        assert [hit.metadata["language"] for hit in found] == ["de"]
+    assert "Pass --collection" in command("db", "upgrade", "--by-language").err
+    refused = command("db", "migrate", "--collection", "other", "--model", MODEL, "--by-language", "--no-lexical")
+    assert (refused.code, "Pass one of the two" in refused.err) == (1, True)
+
+
 def test_collections_are_upgraded(command: Command, database: Database) -> None:
     SemanticSearchService(FakeEmbeddingModel(), database=database).ingest([Document(id="a", text="The TCP/IP stack.")])
     PgVectorStore(database, collection="old", model=FakeEmbeddingModel().spec).create()

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from sqlalchemy import text
 
+from conftest import opened_as_ordinary
 from embedpipe import Document, SemanticSearchService
 from embedpipe.errors import ConfigurationError, InputError
 from embedpipe.storage import BM25, AsyncPgVectorStore, Database, Fusion, PgVectorStore, UpgradeProgress
@@ -138,15 +139,17 @@ def test_a_language_that_is_gone_is_not_asked_for(store: PgVectorStore, database
     assert "de0" in found(store, "Haus")
 
 
-def test_a_tenant_has_languages_of_its_own(ordinary: Database) -> None:
-    first, second = (PgVectorStore(ordinary, model=SPEC, tenant=t, lexical=BY_LANGUAGE) for t in ("first", "second"))
-    write(first)
-    write(second, {"de": ["Häuser"]})
-    assert found(second, "Hauses") == ["de0"]
-    assert found(second, "house") == []
-    assert found(first, "Hauses") == ["de1", "de0"]
-    first.clear()
-    assert found(second, "Hauses") == ["de0"]
+def test_a_tenant_has_languages_of_its_own(database_url: str) -> None:
+    with opened_as_ordinary(database_url) as ordinary:
+        first = PgVectorStore(ordinary, model=SPEC, lexical=BY_LANGUAGE, tenant="first")
+        second = PgVectorStore(ordinary, model=SPEC, lexical=BY_LANGUAGE, tenant="second")
+        write(first)
+        write(second, {"de": ["Häuser"]})
+        assert found(second, "Hauses") == ["de0"]
+        assert found(second, "house") == []
+        assert found(first, "Hauses") == ["de1", "de0"]
+        first.clear()
+        assert found(second, "Hauses") == ["de0"]
 
 
 @pytest.fixture

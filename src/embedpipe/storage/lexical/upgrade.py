@@ -133,14 +133,14 @@ def _begin(connection: Connection, schema: str, name: str, lexical: BM25 | None)
             "built. Ingest them into another collection to have an index of words of another kind."
         )
     wanted = replace(_next(used), lexical=lexical)
-    if lexical != begun:
-        _abandon(connection, used, wanted)
-    if used.segmentation == SEGMENTATION and lexical == used.lexical:
-        return None
-    set_next_lexical(connection, used, lexical)
     former, tables = lexical_tables(used), lexical_tables(wanted)
     check_owner(connection, used.chunks, former.index, former.terms, former.deltas)
     check_owner(connection, tables.index, tables.terms, tables.deltas)  # if an earlier run has made them
+    if lexical != begun:
+        _abandon(connection, used, tables)
+    if used.segmentation == SEGMENTATION and lexical == used.lexical:
+        return None
+    set_next_lexical(connection, used, lexical)
     if connection.scalar(select(func.to_regclass(quoted(connection, tables.index)))) is None:
         locks.take(connection, used.chunks, mode="SHARE ROW EXCLUSIVE")  # what a trigger takes: waits for writers
         for statement in create_lexical_statements(wanted):
@@ -152,10 +152,9 @@ def _begin(connection: Connection, schema: str, name: str, lexical: BM25 | None)
     return wanted
 
 
-def _abandon(connection: Connection, used: Collection, wanted: Collection) -> None:
+def _abandon(connection: Connection, used: Collection, tables: LexicalTables) -> None:
     """Remove what was built of an index with other parameters, if anything was."""
     set_next_lexical(connection, used, None)
-    tables = lexical_tables(wanted)
     if connection.scalar(select(func.to_regclass(quoted(connection, tables.index)))) is not None:
         locks.take(connection, used.chunks, tables.index, tables.terms, tables.deltas, mode="ACCESS EXCLUSIVE")
         _drop(connection, used, tables)

@@ -32,6 +32,7 @@ from embedpipe.answering import (
     Statement,
     Tell,
     ThoughtFilter,
+    Verifies,
     answer_text,
     as_chat_model,
     checked_statements,
@@ -294,6 +295,10 @@ class RAGPipeline:
         return _Prepared(question, sources, left_out, found.cosines, started, searched)
 
     @property
+    def _verifier(self) -> Verifies | None:
+        return self._service if isinstance(self._service, Verifies) else None
+
+    @property
     def _cites_natively(self) -> bool:
         """Return whether the model cites by itself. A prompt of the user's own asks for marks."""
         return isinstance(self._llm, CitingChat) and self._llm.cites and self._prompt == Prompt()
@@ -316,7 +321,9 @@ class RAGPipeline:
         statements = self._extractive.statements(prepared.question, prepared.sources, prepared.cosines)
         answer = answer_text(statements) if statements else NOTHING_FOUND
         answering.details["content"] = (answer,)
-        return _response(prepared, answer=answer, statements=statements, answered=bool(statements))
+        return _response(
+            prepared, answer=answer, statements=statements, answered=bool(statements), verifier=self._verifier
+        )
 
     def _finish(self, prepared: _Prepared, replies: Sequence[ChatReply], answering: Span) -> RAGResponse:
         assert self._llm is not None  # noqa: S101 - there is a reply, so there is a model
@@ -333,6 +340,7 @@ class RAGPipeline:
             answer=answer,
             statements=checked_statements(answer, prepared.sources, native),
             model=self._llm.name,
+            verifier=self._verifier,
             tokens_used=used,
             truncated=any(reply.truncated for reply in replies),
         )

@@ -4,11 +4,22 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
+from datetime import datetime
+from typing import Any
 
-from embedpipe._checks import checked_count, checked_flag, checked_function, checked_items, shown
+from embedpipe._checks import checked_count, checked_flag, checked_function, checked_items, checked_kind, shown
 from embedpipe._forking import Given
 from embedpipe._threads import in_thread
+from embedpipe.answering import (
+    AffectedAnswer,
+    CitationState,
+    RAGResponse,
+    affected_answers,
+    places_of,
+    texts_of_chunks,
+    verified,
+)
 from embedpipe.chunking import RecursiveChunker
 from embedpipe.embedding import EmbeddingGenerator, RemoteModel
 from embedpipe.errors import CollectionNotFoundError, EmbedPipeError, InputError
@@ -35,6 +46,7 @@ from embedpipe.storage import (
     Condition,
     CosineSample,
     Database,
+    Forgotten,
     Fusion,
     FusionMethod,
     PgVectorStore,
@@ -73,6 +85,8 @@ class SemanticSearchService:
             compressor, a LlamaIndex postprocessor, or a callable (query, texts) -> scores.
         tenant: Whose documents these are, in a collection that was first used with a tenant. No tenant sees documents
             of another.
+        history: Whether a new collection keeps what is rewritten and deleted, for `search(as_of=)`. None opens any
+            collection, and creates one without.
         metrics: An observer of `embedpipe.metrics`, or several. Every stage reports to it.
 
     Raises:
@@ -92,6 +106,7 @@ class SemanticSearchService:
         language: str | None = None,
         reranker: object | None = None,
         tenant: str | None = None,
+        history: bool | None = None,
         metrics: Observers | None = None,
     ) -> None:
         self.generator = _generator(model, metrics)
@@ -101,6 +116,7 @@ class SemanticSearchService:
             model=self.generator.spec,
             language=language,
             tenant=tenant,
+            history=history,
             metrics=metrics,
         )
         self.metrics = metrics
@@ -194,6 +210,7 @@ class SemanticSearchService:
         required_phrases: bool = False,
         fusion: Fusion | FusionMethod | None = None,
         exact: bool = False,
+        as_of: datetime | None = None,
     ) -> list[SearchResult]:
         """Find the k best chunks for a query.
 
@@ -208,6 +225,8 @@ class SemanticSearchService:
                 to the score. A lexical search always requires them.
             fusion: How a hybrid search weighs its legs: a `Fusion`, "zscores", "scores" or "ranks".
             exact: Whether the query is compared with every vector, without the index.
+            as_of: The moment whose content is searched, with a time zone, in a collection with history. None searches
+                the present.
 
         Returns:
             The chunks with their scores, best first. Fewer than k only if fewer meet the conditions.
@@ -231,6 +250,7 @@ class SemanticSearchService:
                 required_phrases=required_phrases,
                 fusion=as_fusion(fusion),
                 exact=exact,
+                as_of=as_of,
             )
             if search.needs_vector:
                 search = search.with_vector(self.generator.generate(query, kind="query").embedding)
@@ -252,6 +272,7 @@ class SemanticSearchService:
         required_phrases: bool = False,
         fusion: Fusion | FusionMethod | None = None,
         exact: bool = False,
+        as_of: datetime | None = None,
     ) -> list[SearchResult]:
         """Do the same as `search`, on the running event loop."""
         with span("retrieve", to=self.metrics, collection=self.store.name, content=(query,)) as told:
@@ -267,6 +288,7 @@ class SemanticSearchService:
                 required_phrases=required_phrases,
                 fusion=as_fusion(fusion),
                 exact=exact,
+                as_of=as_of,
             )
             if search.needs_vector:
                 search = search.with_vector((await self.generator.agenerate(query, kind="query")).embedding)
@@ -482,6 +504,105 @@ class SemanticSearchService:
         """Do the same as `describe_metadata`, on the running event loop."""
         return await in_thread(describe, await self.async_store.metadata_sample())
 
+    def keep_answer(self, response: RAGResponse) -> str:
+        """Keep an answer in the database, to check its citations later.
+
+        Its question, its text and the places that it cites are kept, each place with the text of its source. It goes
+        when one of its sources' documents is forgotten.
+
+        Returns:
+            The id under which it is kept, for `verify`.
+
+        Raises:
+            CollectionNotFoundError: If nothing was ever ingested.
+            StorageError: If the database fails.
+        """
+        return self.store.keep_answer(**_kept(response))
+
+    async def akeep_answer(self, response: RAGResponse) -> str:
+        """Do the same as `keep_answer`, on the running event loop."""
+        return await self.async_store.keep_answer(**_kept(response))
+
+    def verify(self, answer: RAGResponse | str) -> list[CitationState]:
+        """Check whether the places that an answer cites still hold what they held when it was given.
+
+        Args:
+            answer: The answer, or the id of one that was kept.
+
+        Returns:
+            The state of each citation that has a place in a document, in the order of the answer: unchanged, moved
+            (with its new place), altered (with what stands there now) or deleted.
+
+        Raises:
+            InputError: If no answer was kept under the id.
+            StorageError: If the database fails.
+        """
+        given = self.store.kept_answer(answer).citations if isinstance(answer, str) else _checked_response(answer)
+        places = places_of(given)
+        return verified(places, self._texts({place.document_id for place in places}))
+
+    async def averify(self, answer: RAGResponse | str) -> list[CitationState]:
+        """Do the same as `verify`, on the running event loop."""
+        if isinstance(answer, str):
+            places = places_of((await self.async_store.kept_answer(answer)).citations)
+        else:
+            places = places_of(_checked_response(answer))
+        return await in_thread(verified, places, await self._atexts({place.document_id for place in places}))
+
+    def affected(self, document_ids: Sequence[str]) -> list[AffectedAnswer]:
+        """Find the kept answers whose citations of these documents do not hold any more.
+
+        Args:
+            document_ids: Documents that were changed or deleted.
+
+        Returns:
+            The answers, oldest first, each with its citations that are altered or deleted.
+        """
+        changed = checked_items("document_ids", document_ids, str)
+        kept = self.store.answers_leaning_on(changed)
+        return affected_answers(kept, changed, self._texts(set(changed)))
+
+    async def aaffected(self, document_ids: Sequence[str]) -> list[AffectedAnswer]:
+        """Do the same as `affected`, on the running event loop."""
+        changed = checked_items("document_ids", document_ids, str)
+        kept = await self.async_store.answers_leaning_on(changed)
+        return await in_thread(affected_answers, kept, changed, await self._atexts(set(changed)))
+
+    def forget(self, document_id: str) -> Forgotten:
+        """Delete a document with all that was ever kept of it.
+
+        That is its chunks and vectors, superseded versions, kept answers that have it among their sources, and its
+        vectors in the generator's cache. Texts that other documents hold too lose their cached vectors as well, and are
+        embedded anew when they come again.
+
+        Returns:
+            How much was deleted.
+
+        Raises:
+            ConfigurationError: If the cache cannot delete. Nothing is deleted then.
+            StorageError: If the database fails. Call it again then.
+        """
+        entries = self.generator.forget(self.store.embedded_texts(document_id))
+        return self.store.forget(document_id)._replace(cache_entries=entries)
+
+    async def aforget(self, document_id: str) -> Forgotten:
+        """Do the same as `forget`, on the running event loop."""
+        texts = await self.async_store.embedded_texts(document_id)
+        entries = await in_thread(self.generator.forget, texts)
+        return (await self.async_store.forget(document_id))._replace(cache_entries=entries)
+
+    def _texts(self, document_ids: set[str]) -> dict[str, str]:
+        """Return the present texts of those documents that are there."""
+        texts = {each.id: each.text for each in self.store.documents(sorted(document_ids)) if each.text is not None}
+        rest = sorted(document_ids - texts.keys())
+        return texts | (texts_of_chunks(self.store.find(document_ids=rest)) if rest else {})
+
+    async def _atexts(self, document_ids: set[str]) -> dict[str, str]:
+        stored = await self.async_store.documents(sorted(document_ids))
+        texts = {each.id: each.text for each in stored if each.text is not None}
+        rest = sorted(document_ids - texts.keys())
+        return texts | (texts_of_chunks(await self.async_store.find(document_ids=rest)) if rest else {})
+
     def health(self) -> Health:
         """Check whether searches and ingests work now. It takes milliseconds once the model is loaded.
 
@@ -541,6 +662,22 @@ class SemanticSearchService:
                 raise InputError("`candidates` needs a reranker. Pass `reranker=` to the service.")
             return k
         return max(k, _RERANKED if candidates is None else checked_count("candidates", candidates, most=MAX_K))
+
+
+def _kept(response: RAGResponse) -> dict[str, Any]:
+    """Return what is kept of an answer, as arguments of the store."""
+    _checked_response(response)
+    return {
+        "question": response.question,
+        "answer": response.answer,
+        "model": response.model,
+        "document_ids": sorted({source.document_id for source in response.sources if source.document_id is not None}),
+        "citations": [asdict(place) for place in places_of(response)],
+    }
+
+
+def _checked_response(response: object) -> RAGResponse:
+    return checked_kind("response", response, RAGResponse)
 
 
 def _ids(results: object) -> list[str]:

@@ -46,12 +46,16 @@ def calls(service: SemanticSearchService, folder: Path) -> dict[str, tuple[Calla
     """Return the calls, each with arguments that are right."""
     store, results = service.store, service.search("tcp", 2)
     one = results[0].id
+    answer = RAGPipeline(service).query("tcp?")
     vectors = {"filter": None, "threshold": None}
     return {
         "search": (
             service.search,
-            {"query": "tcp", "k": 2, "mode": "hybrid", "candidates": 3, "fusion": Fusion(), "exact": False, **vectors},
+            {"query": "tcp", "k": 2, "mode": "hybrid", "candidates": 3, "fusion": Fusion(), "as_of": None, **vectors},
         ),
+        "verify": (service.verify, {"answer": answer}),
+        "affected": (service.affected, {"document_ids": ["d0"]}),
+        "keep_answer": (service.keep_answer, {"response": answer}),
         "similar": (service.similar, {"id": one, "k": 2, **vectors}),
         "near_duplicates": (service.near_duplicates, {"threshold": 0.9, "filter": None}),
         "expand": (service.expand, {"results": results, "window": 1, "parent": None}),
@@ -76,7 +80,8 @@ def calls(service: SemanticSearchService, folder: Path) -> dict[str, tuple[Calla
 
 
 NAMES = [
-    *("search", "similar", "near_duplicates", "expand", "ingest", "query", "store.search", "neighbors", "find", "get"),
+    *("search", "verify", "affected", "keep_answer"),
+    *("similar", "near_duplicates", "expand", "ingest", "query", "store.search", "neighbors", "find", "get"),
     *("vectors", "delete", "upsert", "create_index", "refresh_statistics", "reembed", "export", "load_export"),
 ]
 

@@ -123,6 +123,27 @@ def test_a_table_fits_the_terminal(command: Command, notes: Path, width: int, mo
     assert table.count("lexical") == (3 if width == 60 else 1)
 
 
+def test_answers_are_checked_and_documents_forgotten(command: Command, notes: Path, database: Database) -> None:
+    bees = notes / "bees.md"
+    command("ingest", bees, "--history")
+    before = database.run(lambda connection: connection.scalar(text("SELECT clock_timestamp()")))
+    asked = command("ask", "How long do workers of the honey bee live?", "--keep")
+    answer_id = asked.out.rsplit("kept as ", 1)[1].split()[0]
+    assert command("verify", answer_id).code == 0
+    bees.write_text(bees.read_text().replace("six", "seven"))
+    command("ingest", bees)
+    checked = command("verify", answer_id)
+    assert checked.code == 1
+    assert "Workers live seven weeks in summer." in checked.out
+    assert answer_id in command("affected", bees).out
+    assert "six weeks" in command("search", "workers", "--as-of", before.isoformat(), "--json").out
+    assert "six weeks" not in command("search", "workers", "--json").out
+    assert command("search", "workers", "--as-of", "yesterday").code == 2
+    gone = command("forget", bees, "--yes", "--json").json
+    assert gone == {"chunks": 1, "versions": 2, "answers": 1}
+    assert command("forget", bees, "--yes").code == 1
+
+
 def test_chunkers_headers_and_rerankers_by_name(command: Command, notes: Path, database: Database) -> None:
     text = "# Tea\n\n## Green\n\nSteep it at 80 °C. Two minutes.\n\n## Black\n\nBoiling water. Four minutes.\n"
     (notes / "tea.md").write_text(text)

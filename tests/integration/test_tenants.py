@@ -84,6 +84,13 @@ METHODS: dict[str, Callable[[Any], Awaitable[Any]]] = {
     "metadata_sample": lambda store: store.metadata_sample(),
     "documents": lambda store: store.documents(["d0", "d1"]),
     "known_documents": lambda store: store.known_documents(["d0", "d1"]),
+    "versions": lambda store: store.versions("d0"),
+    "embedded_texts": lambda store: store.embedded_texts("d0"),
+    "forget": lambda store: store.forget("d0"),
+    "keep_answer": lambda store: store.keep_answer("q", "a", document_ids=["d0"]),
+    "answers_leaning_on": lambda store: store.answers_leaning_on(["d0"]),
+    "kept_answer": lambda store: store.kept_answer("5d2f1fb0-5b0c-4c1b-9a0e-000000000000"),
+    "delete_answers": lambda store: store.delete_answers(["5d2f1fb0-5b0c-4c1b-9a0e-000000000000"]),
     "write_documents": lambda store: store.write_documents(EMPTY_BATCH),
     "prune_documents": lambda store: store.prune_documents(["nothing"]),
     "create_index": lambda store: store.create_index(),
@@ -109,6 +116,8 @@ REFUSED = {
     "index_metadata": ConfigurationError,
     "reembed": ConfigurationError,
     "similar": InputError,
+    "kept_answer": InputError,
+    "versions": ConfigurationError,
 }
 
 
@@ -134,6 +143,8 @@ async def test_no_method_shows_or_changes_what_another_tenant_has(kind: str, ord
         if name == "upsert":
             assert result == ["c0"]
             await other.clear()
+        elif name == "keep_answer":
+            assert await other.delete_answers([result]) == 1
         elif name == "vectors":
             assert (result.ids, result.vectors.shape) == ([], (0, D))
         elif name == "health":

@@ -18,6 +18,7 @@ from embedpipe.text import SPACED_LETTER, sentence_spans, words
 from embedpipe.types import Metadata
 
 Status: TypeAlias = Literal["quoted", "paraphrased", "unsupported", "unsupported_value", "misquoted", "unknown_source"]
+State: TypeAlias = Literal["unchanged", "moved", "altered", "deleted"]
 
 MIN_SUPPORT = 0.5
 """The share of a paraphrase's words that its source must contain."""
@@ -70,6 +71,35 @@ class Citation:
     @property
     def valid(self) -> bool:
         return self.status in ("quoted", "paraphrased")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CitationState:
+    """What became of a citation.
+
+    Attributes:
+        source: The number of the source in the answer, from 1.
+        document_id: The document.
+        quote: The text that was cited.
+        state: "unchanged": it stands where it stood. "moved": it stands elsewhere in the document. "altered": it does
+            not stand in the document any more. "deleted": the document is gone.
+        start_index: Where it stands now, or what took its place. None if nothing did.
+        end_index: Where this ends.
+        text: What stands there now. None if nothing took its place.
+    """
+
+    source: int
+    document_id: str
+    quote: str
+    state: State
+    start_index: int | None = None
+    end_index: int | None = None
+    text: str | None = None
+
+    @property
+    def holds(self) -> bool:
+        """Return whether the document still says what was cited."""
+        return self.state in ("unchanged", "moved")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from html import escape
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
-from embedpipe.answering.citations import Citation, Statement
+from embedpipe.answering.citations import Citation, CitationState, Statement
+from embedpipe.errors import ConfigurationError
 from embedpipe.retrieval.context import Passage
 from embedpipe.types import SearchResult
 
@@ -19,6 +20,15 @@ _MARKS = {
     "misquoted": "&#10007; not quoted from the source",
     "unknown_source": "&#10007; no such source",
 }
+
+
+@runtime_checkable
+class Verifies(Protocol):
+    """A search service that can check later what an answer cites."""
+
+    def verify(self, answer: Any, /) -> list[CitationState]: ...
+
+    async def averify(self, answer: Any, /) -> list[CitationState]: ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,6 +47,7 @@ class RAGResponse:
         truncated: Whether the model stopped at its token limit.
         left_out: Results that did not fit the context's token budget or repeat a better result word for word.
         timings: Seconds for "search", "answer" and "total".
+        verifier: The service that `verify` asks. A pickled response has none.
     """
 
     question: str
@@ -49,6 +60,7 @@ class RAGResponse:
     truncated: bool = False
     left_out: Sequence[SearchResult] = ()
     timings: Mapping[str, float] = field(default_factory=dict)
+    verifier: Verifies | None = field(default=None, repr=False, compare=False)
 
     @property
     def citations(self) -> list[Citation]:
@@ -59,6 +71,32 @@ class RAGResponse:
     def problems(self) -> list[Citation]:
         """Return the citations that failed their check."""
         return [citation for citation in self.citations if not citation.valid]
+
+    def verify(self) -> list[CitationState]:
+        """Check whether the cited places still hold what they held when the answer was given.
+
+        Returns:
+            The state of each citation that has a place in a document. See `SemanticSearchService.verify`.
+
+        Raises:
+            ConfigurationError: If the answer did not come from a service that can check it, or was pickled since.
+        """
+        return self._verifier().verify(self)
+
+    async def averify(self) -> list[CitationState]:
+        """Do the same as `verify`, on the running event loop."""
+        return await self._verifier().averify(self)
+
+    def _verifier(self) -> Verifies:
+        if self.verifier is None:
+            raise ConfigurationError(
+                "This response does not know the service of its sources. Pass it to SemanticSearchService.verify()."
+            )
+        return self.verifier
+
+    def __getstate__(self) -> list[Any]:
+        # As a dataclass with slots has it, without the service and its connections.
+        return [None if each.name == "verifier" else getattr(self, each.name) for each in fields(self)]
 
     def to_dict(self) -> dict[str, Any]:
         """Return the response as a dict for JSON: sources by number, document and place, statements with citations."""

@@ -29,6 +29,7 @@ def migrate(
     lexical: bool,
     by_language: bool,
     tenants: bool,
+    history: bool,
     role: str | None,
     as_sql: bool,
     as_json: bool,
@@ -42,7 +43,7 @@ def migrate(
     if by_language and not lexical:
         raise InputError("--by-language is about words, and --no-lexical leaves them out. Pass one of the two.")
     words = BM25(by_language=True) if by_language else None if lexical else False
-    settings = CollectionSettings(spec, language, lexical=words, tenants=tenants or None)
+    settings = CollectionSettings(spec, language, lexical=words, tenants=tenants or None, history=history or None)
     with closing(Database(url)) as database:
         lacking = partial(
             admin.setup_statements, schema=database.schema, collection=collection, settings=settings, role=role

@@ -74,6 +74,14 @@ Rerank = Annotated[
 Candidates = Annotated[int | None, typer.Option(min=1, help="How many hits to rerank; 50 by default.")]
 
 
+AsOf = Annotated[
+    str | None,
+    typer.Option(
+        metavar="TIME", help="Search what the collection held then: 2026-05-01, or 2026-05-01T12:00, or with +02:00."
+    ),
+]
+
+
 def _version(asked: bool) -> None:
     if asked:
         from embedpipe import __version__
@@ -145,6 +153,9 @@ def ingest(
     chunker: Chunker = "recursive",
     chunk_size: ChunkSize = None,
     chunk_overlap: ChunkOverlap = None,
+    history: Annotated[
+        bool, typer.Option("--history", help="Have a new collection keep what is changed and deleted, for --as-of.")
+    ] = False,
     headers: ChunkHeaders = False,
     context: Annotated[
         str | None,
@@ -210,7 +221,7 @@ def ingest(
     writer = contextual_header(context, url=context_url, max_requests=context_requests) if context else None
     generator = generator_named(model, url=model_url, query_prompt=query_prompt, document_prompt=document_prompt)
     cutter = chunker_named(chunker, generator, size=chunk_size, overlap=chunk_overlap)
-    with _opened(generator, database, collection, chunker=cutter, headers=headers) as service:
+    with _opened(generator, database, collection, chunker=cutter, headers=headers, history=history or None) as service:
         complete = ingest_files(
             service,
             paths,
@@ -329,6 +340,51 @@ def delete(
 
 
 @app.command()
+def forget(
+    document: Annotated[str, typer.Argument(help="A file, or the id of a document.")],
+    collection: Collection = "default",
+    yes: Yes = False,
+    database: DatabaseUrl = None,
+    as_json: Json = False,
+) -> None:
+    """Delete a document for good: with its earlier versions, and with kept answers that lean on it."""
+    from embedpipe.cli.living import forget_document
+
+    forget_document(database, collection, document, yes=yes, as_json=as_json)
+
+
+@app.command()
+def verify(
+    answer: Annotated[str, typer.Argument(help="The id that `ask --keep` printed.")],
+    model: Model = DEFAULT_MODEL,
+    collection: Collection = "default",
+    database: DatabaseUrl = None,
+    as_json: Json = False,
+) -> None:
+    """Check whether the citations of a kept answer still hold. Exits with 1 if one does not."""
+    from embedpipe.cli.living import verify_answer
+
+    with _opened(model, database, collection, must_exist=True) as service:
+        holds = verify_answer(service, answer, as_json=as_json)
+    raise typer.Exit(0 if holds else 1)
+
+
+@app.command()
+def affected(
+    documents: Annotated[list[str], typer.Argument(help="Files, or ids of documents, that were changed or deleted.")],
+    model: Model = DEFAULT_MODEL,
+    collection: Collection = "default",
+    database: DatabaseUrl = None,
+    as_json: Json = False,
+) -> None:
+    """List the kept answers whose citations of these documents do not hold any more."""
+    from embedpipe.cli.living import show_affected
+
+    with _opened(model, database, collection, must_exist=True) as service:
+        show_affected(service, documents, as_json=as_json)
+
+
+@app.command()
 def reembed(
     model: Annotated[str, typer.Argument(help="The new embedding model: a name, a folder, or provider:name.")],
     model_url: ModelUrl = None,
@@ -418,6 +474,7 @@ def search(
     rerank: Rerank = None,
     rerank_url: RerankUrl = None,
     candidates: Candidates = None,
+    as_of: AsOf = None,
     model: Model = DEFAULT_MODEL,
     model_url: ModelUrl = None,
     query_prompt: QueryPrompt = None,
@@ -428,7 +485,7 @@ def search(
 ) -> None:
     """Search for passages. Shows their scores and ranks by meaning and by words, and their place in the document."""
     from embedpipe.cli.choices import generator_named
-    from embedpipe.cli.commands import ingested_folder, parsed_filter
+    from embedpipe.cli.commands import ingested_folder, moment, parsed_filter
     from embedpipe.cli.render import result_json, show_hits, write_json
 
     _check_candidates(candidates, rerank, k)
@@ -443,6 +500,7 @@ def search(
             threshold=threshold,
             candidates=candidates,
             required_phrases=required_phrases,
+            as_of=moment(as_of),
         )
         folder = "" if as_json else ingested_folder(service.store)
     if as_json:
@@ -462,6 +520,10 @@ def ask(
     rerank: Rerank = None,
     rerank_url: RerankUrl = None,
     candidates: Candidates = None,
+    as_of: AsOf = None,
+    keep: Annotated[
+        bool, typer.Option("--keep", help="Keep the answer in the database, for `embedpipe verify`.")
+    ] = False,
     llm: Llm = None,
     llm_url: LlmUrl = None,
     model: Model = DEFAULT_MODEL,
@@ -474,7 +536,7 @@ def ask(
 ) -> None:
     """Answer a question with checked citations. Without --llm, quote sentences from the sources."""
     from embedpipe.cli.choices import chat_model_named, generator_named
-    from embedpipe.cli.commands import answer, ingested_folder, parsed_filter
+    from embedpipe.cli.commands import answer, ingested_folder, moment, parsed_filter
     from embedpipe.rag import RAGPipeline
 
     chat = chat_model_named(llm, url=llm_url)
@@ -484,12 +546,14 @@ def ask(
         "filter": parsed_filter(filter),
         "threshold": threshold,
         "required_phrases": required_phrases,
+        "as_of": moment(as_of),
     }
     generator = generator_named(model, url=model_url, query_prompt=query_prompt, document_prompt=document_prompt)
     with _opened(generator, database, collection, must_exist=True, rerank=rerank, rerank_url=rerank_url) as service:
         rag = RAGPipeline(service, chat, k=k)
         folder = "" if as_json else ingested_folder(service.store)
-        answer(rag, question, folder, as_json=as_json, candidates=candidates, **settings)
+        keeper = service if keep else None
+        answer(rag, question, folder, keeper=keeper, as_json=as_json, candidates=candidates, **settings)
 
 
 @app.command()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from datetime import datetime
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
@@ -11,11 +12,12 @@ import typer
 
 from embedpipe.cli.render import console, show_answer, show_citations, write_json
 from embedpipe.errors import CollectionNotFoundError, InputError
-from embedpipe.rag import RAGPipeline
+from embedpipe.rag import RAGPipeline, RAGResponse
 from embedpipe.storage.filters import parse_filter
 from embedpipe.storage.transfer import common_beginning, in_snapshot
 
 if TYPE_CHECKING:
+    from embedpipe.service import SemanticSearchService
     from embedpipe.storage import Database, PgVectorStore
 
 
@@ -61,24 +63,55 @@ def confirm(question: str) -> None:
         raise typer.Abort
 
 
-def answer(rag: RAGPipeline, question: str, folder: str, *, as_json: bool, **search: Any) -> None:
+def moment(text: str | None) -> datetime | None:
+    """Return the time of --as-of, in the local time zone if it names none."""
+    if text is None:
+        return None
+    try:
+        return datetime.fromisoformat(text).astimezone()
+    except (ValueError, OverflowError) as error:
+        raise typer.BadParameter(
+            f"{text!r} is no time. Write it as 2026-05-01 or 2026-05-01T12:00.", param_hint="--as-of"
+        ) from error
+
+
+def answer(
+    rag: RAGPipeline,
+    question: str,
+    folder: str,
+    *,
+    keeper: SemanticSearchService | None,
+    as_json: bool,
+    **search: Any,
+) -> None:
     """Print the answer, piece by piece if a model writes it, then its checked citations.
 
     Args:
         rag: What answers.
         question: The question.
         folder: The folder that ids of documents are shown relative to, see `ingested_folder`.
+        keeper: Keeps the answer, whose id is printed, too.
         as_json: Whether the answer is printed as JSON, all at once.
         search: Options of the search.
     """
     if as_json:
-        write_json(rag.query(question, **search).to_dict())
+        response = rag.query(question, **search)
+        kept = {} if keeper is None else {"id": keeper.keep_answer(response)}
+        write_json(response.to_dict() | kept)
         return
+    response = _printed(rag, question, folder, search)
+    if keeper is not None:
+        console.print(f"kept as {keeper.keep_answer(response)}", highlight=False)
+
+
+def _printed(rag: RAGPipeline, question: str, folder: str, search: dict[str, Any]) -> RAGResponse:
     if not rag.generates:
-        show_answer(rag.query(question, **search), folder)
-        return
+        response = rag.query(question, **search)
+        show_answer(response, folder)
+        return response
     stream = rag.stream(question, **search)
     for piece in stream:
         console.print(piece, end="", markup=False, highlight=False, soft_wrap=True)
     console.print("\n")
     show_citations(stream.response, folder)
+    return stream.response

@@ -45,6 +45,7 @@ def db_migrate(
         bool, typer.Option("--by-language", help="Stem each chunk by its own language, metadata['language'].")
     ] = False,
     tenants: Annotated[bool, typer.Option("--tenants", help="Whether the chunks belong to tenants.")] = False,
+    history: Annotated[bool, typer.Option("--history", help="Whether it keeps what is changed and deleted.")] = False,
     role: Annotated[
         str | None, typer.Option("--grant-to", help="A role that may search and write, but create nothing.")
     ] = None,
@@ -62,6 +63,7 @@ def db_migrate(
         lexical=lexical,
         by_language=by_language,
         tenants=tenants,
+        history=history,
         role=role,
         as_sql=as_sql,
         as_json=as_json,

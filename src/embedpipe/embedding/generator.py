@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import fields, replace
 from typing import Any
 
-from embedpipe._checks import checked_count, checked_kind, shown
+from embedpipe._checks import checked_count, checked_items, checked_kind, shown
 from embedpipe._forking import Given
 from embedpipe._providers import Endpoint, Retry
 from embedpipe.embedding.backend import LimitedModel, Limits
@@ -187,6 +187,17 @@ class EmbeddingGenerator:
     async def aattempt_late(self, documents: Sequence[ChunkedText]) -> EmbeddingAttempt:
         """As `attempt_late`."""
         return await self._engine.aembed_late(documents)
+
+    def forget(self, texts: Sequence[str]) -> int:
+        """Delete the vectors of these texts from the cache. Those of late chunking stay.
+
+        Returns:
+            How many entries there were. 0 without a cache.
+
+        Raises:
+            ConfigurationError: If the cache cannot delete.
+        """
+        return self._engine.forget(checked_items("texts", texts, str))
 
     def __repr__(self) -> str:
         return f"EmbeddingGenerator({self.model!r})"

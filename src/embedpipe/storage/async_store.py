@@ -6,10 +6,11 @@ Made of `store.py` by `scripts/generate_async_store.py`. Change that file, and r
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
 from math import inf
 from time import monotonic
-from typing import TYPE_CHECKING, TypeVar, TypeVarTuple, get_args
+from typing import TYPE_CHECKING, Any, TypeVar, TypeVarTuple, get_args
 
 import numpy.typing as npt
 from sqlalchemy import Connection
@@ -28,6 +29,7 @@ from embedpipe.storage.metadata import sample as sample_metadata
 from embedpipe.storage.reembed import drop_embedding_versions
 from embedpipe.storage.search import (
     CosineSample,
+    DocumentVersion,
     Fusion,
     FusionMethod,
     ListedDocument,
@@ -37,6 +39,7 @@ from embedpipe.storage.search import (
     as_fusion,
     cosine_sample,
     execution,
+    history,
     lookup,
     neighbors,
     overview,
@@ -45,7 +48,17 @@ from embedpipe.storage.store import PgVectorStore
 from embedpipe.storage.tables import Collection, catalogue
 from embedpipe.storage.thread_store import ThreadStore
 from embedpipe.storage.types import storable_text
-from embedpipe.storage.write import DocumentBatch, Known, StoredDocument, Written, refusals
+from embedpipe.storage.write import (
+    DocumentBatch,
+    Forgotten,
+    KeptAnswer,
+    Known,
+    StoredDocument,
+    Written,
+    answers,
+    forgetting,
+    refusals,
+)
 from embedpipe.storage.write import chunks as chunk_writes
 from embedpipe.storage.write import documents as document_writes
 from embedpipe.types import Chunk, Parent, SearchMode, SearchResult
@@ -182,6 +195,7 @@ class AsyncPgVectorStore(ThreadStore):
         with_vectors: bool = False,
         fusion: Fusion | FusionMethod | None = None,
         exact: bool = False,
+        as_of: datetime | None = None,
         connection: AsyncConnection | None = None,
     ) -> list[SearchResult]:
         """Return the k best chunks, best first, ties by id. Fewer come only where fewer meet the conditions.
@@ -204,11 +218,13 @@ class AsyncPgVectorStore(ThreadStore):
             with_vectors: Return each chunk's vector with it.
             fusion: How a hybrid search weighs its legs: a `Fusion`, "zscores", "scores" or "ranks".
             exact: Compare with every vector, also where there is an index, which may miss some.
+            as_of: Search what the collection held at this moment, which needs a collection with history. It has a time
+                zone. The search compares with every vector.
             connection: The caller's own transaction, to take part in.
 
         Raises:
             InputError: If the vector or the text is missing, or an option is of another type or out of its range.
-            ConfigurationError: If the mode needs words and the collection has none.
+            ConfigurationError: If the mode needs words and the collection has none, or `as_of` needs history.
         """
         search = Search(
             mode=mode,
@@ -221,6 +237,7 @@ class AsyncPgVectorStore(ThreadStore):
             with_vectors=with_vectors,
             fusion=as_fusion(fusion),
             exact=exact,
+            as_of=as_of,
         )
         return await self.run_search(search, connection=connection)
 
@@ -228,7 +245,8 @@ class AsyncPgVectorStore(ThreadStore):
         """Run a search whose options come as one object. See `search`."""
         search.check_complete()
         with self._span("search") as span:
-            found = await self._step(execution.search, search, connection=connection, reads=True)
+            # The moment is set for a transaction, which a search of the present does without.
+            found = await self._step(execution.search, search, connection=connection, reads=search.as_of is None)
             if found.sample_due and connection is None and await self._sample_cosines():
                 found = await self._step(execution.search, search, reads=True)
             span.details["results"] = len(found.results)
@@ -376,6 +394,81 @@ class AsyncPgVectorStore(ThreadStore):
         Only texts of up to 200 characters, numbers and booleans count.
         """
         return await self._run("metadata_keys", overview.metadata_keys, connection=connection, reads=True)
+
+    async def versions(self, document_id: str, *, connection: AsyncConnection | None = None) -> list[DocumentVersion]:
+        """Return the versions of a document, oldest first: superseded ones, the present one, or those of a deleted one.
+
+        Raises:
+            ConfigurationError: If the collection keeps no history.
+        """
+        [checked] = lookup.checked_ids([document_id], "document_id")
+        return await self._run("versions", history.versions, checked, connection=connection, reads=True)
+
+    async def embedded_texts(self, document_id: str) -> list[str]:
+        """Return the texts of a document's chunks as they were embedded, with those that history keeps, each once."""
+        [checked] = lookup.checked_ids([document_id], "document_id")
+        return await self._run("embedded_texts", forgetting.embedded_texts, checked, reads=True)
+
+    async def forget(self, document_id: str) -> Forgotten:
+        """Delete a document with all that was ever kept of it: its chunks, superseded versions, and answers.
+
+        Answers go that were kept and have the document among their sources. The planner's statistics are renewed, since
+        they hold values of the columns. PostgreSQL frees the bytes on its disk at the next VACUUM.
+
+        Returns:
+            How much was deleted. Caches may still have its vectors, see `SemanticSearchService.forget`.
+        """
+        [checked] = lookup.checked_ids([document_id], "document_id")
+        forgotten = await self._run("forget", forgetting.forget, checked)
+        await self._step(forgetting.analyze)
+        return forgotten
+
+    async def keep_answer(
+        self,
+        question: str,
+        answer: str,
+        *,
+        model: str | None = None,
+        document_ids: Sequence[str] = (),
+        citations: Sequence[Mapping[str, Any]] = (),
+    ) -> str:
+        """Keep an answer, to be checked later. See `SemanticSearchService.keep_answer`.
+
+        Args:
+            question: The question.
+            answer: The text of the answer.
+            model: The language model that wrote it.
+            document_ids: The documents of all its sources. The answer goes when one of them is forgotten.
+            citations: JSON objects, one for each cited place.
+
+        Returns:
+            The id under which it is kept.
+        """
+        documents = lookup.checked_ids(document_ids, "document_ids")
+        kept = question, answer, model, documents, list(citations)
+        return await self._run("keep_answer", answers.keep, *kept)
+
+    async def kept_answer(self, answer_id: str) -> KeptAnswer:
+        """Return an answer that was kept.
+
+        Raises:
+            InputError: If the collection has none of that id.
+        """
+        return await self._run("kept_answer", answers.kept, answer_id, reads=True)
+
+    async def answers_leaning_on(self, document_ids: Sequence[str]) -> list[KeptAnswer]:
+        """Return the kept answers that have one of these documents among their sources, oldest first."""
+        checked = lookup.checked_ids(document_ids, "document_ids")
+        return await self._run("answers_leaning_on", answers.leaning_on, checked, reads=True)
+
+    async def delete_answers(self, answer_ids: Sequence[str]) -> int:
+        """Delete answers that were kept.
+
+        Returns:
+            How many there were.
+        """
+        checked = lookup.checked_ids(answer_ids, "answer_ids")
+        return await self._run("delete_answers", answers.discard, checked)
 
     async def known_documents(self, document_ids: Sequence[str]) -> Known:
         """Return the hashes of these documents and the ids of their chunks, where they are stored."""

@@ -49,12 +49,15 @@ class BaseStore:
         precision: Precision | None = None,
         lexical: bool | BM25 | None = None,
         tenant: str | None = None,
+        history: bool | None = None,
         metrics: Observers | None = None,
     ) -> None:
         self.database = database if isinstance(database, Database) else Database(database)
         self.name = catalogue.checked_name(collection)
         self.tenant = None if tenant is None else checked_tenant(tenant)
-        self.settings = CollectionSettings(model, language, precision, lexical, tenants=tenant is not None)
+        self.settings = CollectionSettings(
+            model, language, precision, lexical, tenants=tenant is not None, history=history
+        )
         self._collection: Collection | None = None
         self._samples_from = -inf
         self.metrics = metrics

@@ -70,6 +70,18 @@ def test_a_second_call_embeds_nothing(cache: VectorCache) -> None:
     np.testing.assert_array_equal(second.token_counts[:40], first.token_counts[10:])
 
 
+def test_texts_are_forgotten_one_by_one(cache: VectorCache) -> None:
+    model = Counting()
+    generator = EmbeddingGenerator(model, cache=cache)
+    generator.generate_batch(TEXTS)
+    generator.generate(TEXTS[0], kind="query")
+    assert generator.forget([*TEXTS[:10], "never embedded"]) == 11
+    assert generator.forget(TEXTS[:10]) == generator.forget([]) == 0
+    model.embedded.clear()
+    generator.generate_batch(TEXTS)
+    assert sorted(model.embedded) == sorted(TEXTS[:10])
+
+
 def test_kinds_and_models_never_meet(cache: VectorCache) -> None:
     for model in (
         Counting(),

@@ -21,6 +21,8 @@ class ByteStore(Protocol):
 
     def mset(self, key_value_pairs: Sequence[tuple[str, bytes]]) -> None: ...
 
+    def mdelete(self, keys: Sequence[str]) -> None: ...
+
 
 CacheLike: TypeAlias = VectorCache | ByteStore | Path | str
 
@@ -64,6 +66,13 @@ class ByteStoreCache:
     def put_many(self, entries: Sequence[tuple[bytes, bytes]]) -> None:
         """Keep each (key, value)."""
         self._store.mset([(self._prefix + key.hex(), value) for key, value in entries])
+
+    def delete_many(self, keys: Sequence[bytes]) -> int:
+        """Delete the entries of these keys. Return how many there were."""
+        names = [self._prefix + key.hex() for key in keys]
+        there = sum(value is not None for value in self._store.mget(names))
+        self._store.mdelete(names)
+        return there
 
     def __repr__(self) -> str:
         return f"ByteStoreCache({type(self._store).__name__}, prefix={self._prefix!r})"

@@ -44,6 +44,15 @@ class VectorCache(Protocol):
         ...
 
 
+@runtime_checkable
+class ForgettingCache(Protocol):
+    """A cache whose entries can be deleted one by one."""
+
+    def delete_many(self, keys: Sequence[bytes]) -> int:
+        """Delete the entries of these keys. Return how many there were."""
+        ...
+
+
 def checked_precision(precision: Precision) -> Precision:
     """Return the precision itself.
 

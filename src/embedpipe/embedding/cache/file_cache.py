@@ -130,6 +130,19 @@ class FileCache:
                 self._put(transaction, entries[start : start + _TRANSACTION])
                 self._evict(transaction)
 
+    def delete_many(self, keys: Sequence[bytes]) -> int:
+        """Delete the entries of these keys. The file keeps their bytes until it uses the place again.
+
+        Returns:
+            How many entries there were.
+        """
+        with self._begun(write=True) as (transaction, index, entries):
+            places = transaction.cursor(index).getmulti(sorted(set(keys)))
+            for key, place in places:
+                transaction.delete(place, db=entries)
+                transaction.delete(key, db=index)
+        return len(places)
+
     def clear(self, model: str | ModelSpec | None = None) -> int:
         """Remove the entries of a model, by its name or whole specification, or all entries.
 

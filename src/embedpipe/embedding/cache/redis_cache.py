@@ -69,6 +69,14 @@ class RedisCache:
                 pipeline.set(self._prefix + key.hex(), value, ex=self._ttl_s)
             pipeline.execute()
 
+    def delete_many(self, keys: Sequence[bytes]) -> int:
+        """Delete the entries of these keys. Return how many there were.
+
+        Raises:
+            Exception: What the client raises if the server is not reached.
+        """
+        return int(self._client.delete(*[self._prefix + key.hex() for key in keys])) if keys else 0
+
     def _is_left_alone(self) -> bool:
         return monotonic() < self._left_alone_until
 

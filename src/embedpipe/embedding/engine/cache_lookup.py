@@ -8,10 +8,20 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from embedpipe.embedding.cache import KeyMaker, Precision, Treatment, VectorCache, decode, encode, rounded
+from embedpipe.embedding.cache import (
+    ForgettingCache,
+    KeyMaker,
+    Precision,
+    Treatment,
+    VectorCache,
+    decode,
+    encode,
+    rounded,
+)
 from embedpipe.embedding.engine.request import EmbeddingRequest
 from embedpipe.embedding.engine.truncation import OnTooLong
 from embedpipe.embedding.vectors import to_unit_length, usable_rows
+from embedpipe.errors import ConfigurationError
 from embedpipe.types import Kind, ModelSpec
 
 _BLOCK = 1024  # entries read at once, so that their bytes and vectors are not all in memory twice
@@ -80,6 +90,19 @@ class CacheLookup:
             self._cache.put_many(entries)
         except Exception:
             logger.exception("The cache %r cannot be written: %d vectors are not kept.", self._cache, len(entries))
+
+    def forget(self, texts: Sequence[str]) -> int:
+        """Delete the vectors of these texts, as documents and as queries. Return how many there were.
+
+        Raises:
+            ConfigurationError: If the cache cannot delete.
+        """
+        if not isinstance(self._cache, ForgettingCache):
+            raise ConfigurationError(
+                f"The cache {self._cache!r} cannot delete entries, so it would keep the vectors of what is forgotten. "
+                "Give it a method delete_many(keys), or use a folder or Redis."
+            )
+        return self._cache.delete_many([key for maker in self._key_makers.values() for key in maker.keys(texts)])
 
     def _rescaled(self, vectors: npt.NDArray[np.floating]) -> npt.NDArray[np.floating]:
         """Return rounded vectors at length 1 if the model's are: rounding changes the length a little."""

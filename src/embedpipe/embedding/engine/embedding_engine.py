@@ -133,6 +133,12 @@ class EmbeddingEngine:
             finally:
                 called.details.update(self._labels)
 
+    def forget(self, texts: Sequence[str]) -> int:
+        """Delete the vectors of these texts from the cache, and return how many there were."""
+        if not self._lookup or not texts:
+            return 0
+        return self._lookup.forget([_cleaned(text) for text in texts] if self._options.clean_text else texts)
+
     def _prepare_late(self, documents: Sequence[ChunkedText]) -> BatchQueue:
         """As `_prepare`, for the chunks of documents."""
         check_late_chunking(self._model)

@@ -1,4 +1,4 @@
-"""`/answer`: answer a question from a collection, at once or as a stream."""
+"""`/answer`: answer a question from a collection, at once or as a stream. `/answers`: those that are kept."""
 
 from __future__ import annotations
 
@@ -13,9 +13,19 @@ from starlette.types import Receive, Scope, Send
 
 from embedpipe._threads import in_thread
 from embedpipe.errors import EmbedPipeError
-from embedpipe.rag import AsyncAnswerStream, RAGResponse
+from embedpipe.rag import AsyncAnswerStream, RAGPipeline, RAGResponse
 from embedpipe.server.resources import Resources
-from embedpipe.server.schemas.answers import AnswerRequest, AnswerResponse
+from embedpipe.server.schemas.answers import (
+    AffectedAnswerBody,
+    AffectedRequest,
+    AffectedResponse,
+    AnswerRequest,
+    AnswerResponse,
+    CitationStateBody,
+    CitationStatesResponse,
+    KeptAnswerRequest,
+    KeptAnswerResponse,
+)
 from embedpipe.server.web import (
     REQUEST_ID,
     Access,
@@ -23,6 +33,7 @@ from embedpipe.server.web import (
     JsonResponse,
     Routes,
     as_api_error,
+    check_count,
     check_k,
     check_texts,
     error_body,
@@ -47,16 +58,7 @@ _EVENTS = {
 async def answer(body: AnswerRequest, request: Request) -> Response:
     """Answer a question with checked citations. Without a language model, quote sentences from the sources."""
     resources = Resources.of(request)
-    check_texts([body.question], resources.settings, param="question")
-    check_k(body.k, resources.settings)
-    rag = resources.rag(body.collection, k=body.k)
-    options: dict[str, Any] = {
-        "mode": body.mode,
-        "filter": body.filter,
-        "threshold": body.threshold,
-        "required_phrases": body.required_phrases,
-        "rerank": body.rerank,
-    }
+    rag, options = _pipeline(body, resources)
     if not body.stream:
         return JsonResponse(await _answer(await rag.aquery(body.question, **options)))
     stream = rag.astream(body.question, **options)
@@ -64,6 +66,58 @@ async def answer(body: AnswerRequest, request: Request) -> Response:
     first = await anext(pieces)  # an error before the first piece still gets its own status
     events = _events(first, pieces, stream, request=request, limit_s=resources.settings.request_timeout_s)
     return _EventStream(events, pieces)
+
+
+@routes.add("POST", "/answers", Access.WRITE, status_code=201, response_model=KeptAnswerResponse)
+async def keep(body: KeptAnswerRequest, request: Request) -> Response:
+    """Answer a question as `/answer` does, and keep the answer, so that its citations can be checked later."""
+    resources = Resources.of(request)
+    rag, options = _pipeline(body, resources)
+    response = await rag.aquery(body.question, **options)
+    answer_id = await resources.service(body.collection).akeep_answer(response)
+    return JsonResponse({**await _answer(response), "id": answer_id}, status_code=201)
+
+
+@routes.add("GET", "/answers/{answer_id}/citations", Access.READ)
+async def verify(answer_id: str, request: Request, collection: str | None = None) -> CitationStatesResponse:
+    """Say of each citation of a kept answer whether it still holds."""
+    states = await Resources.of(request).service(collection).averify(answer_id)
+    return CitationStatesResponse(id=answer_id, citations=[CitationStateBody.of(state) for state in states])
+
+
+@routes.add("POST", "/answers/affected", Access.READ)
+async def affected(body: AffectedRequest, request: Request) -> AffectedResponse:
+    """Find the kept answers whose citations of these documents do not hold any more."""
+    resources = Resources.of(request)
+    check_count(len(body.document_ids), resources.settings, param="document_ids")
+    found = await resources.service(body.collection).aaffected(body.document_ids)
+    return AffectedResponse(
+        answers=[
+            AffectedAnswerBody(
+                id=answer.id,
+                created_at=answer.created_at,
+                question=answer.question,
+                answer=answer.answer,
+                citations=[CitationStateBody.of(state) for state in answer.citations],
+            )
+            for answer in found
+        ]
+    )
+
+
+def _pipeline(body: KeptAnswerRequest, resources: Resources) -> tuple[RAGPipeline, dict[str, Any]]:
+    """Return the pipeline that answers, and the options of its search."""
+    check_texts([body.question], resources.settings, param="question")
+    check_k(body.k, resources.settings)
+    options = {
+        "mode": body.mode,
+        "filter": body.filter,
+        "threshold": body.threshold,
+        "required_phrases": body.required_phrases,
+        "rerank": body.rerank,
+        "as_of": body.as_of,
+    }
+    return resources.rag(body.collection, k=body.k), options
 
 
 class _EventStream(StreamingResponse):

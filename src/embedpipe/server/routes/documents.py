@@ -17,6 +17,8 @@ from embedpipe.server.schemas.documents import (
     DeleteResponse,
     FileRequest,
     FileResponse,
+    ForgetRequest,
+    ForgetResponse,
     IngestRequest,
     IngestResponse,
     ListedDocumentBody,
@@ -119,6 +121,14 @@ async def read(document_id: str, request: Request, collection: str | None = None
     if not found:
         raise ApiError(404, "The collection has no document with this id.", code="document_not_found")
     return StoredDocumentBody(id=found[0].id, text=found[0].text, metadata=dict(found[0].metadata))
+
+
+@routes.add("POST", "/documents/forget", Access.WRITE)
+async def forget(body: ForgetRequest, request: Request) -> ForgetResponse:
+    """Delete a document with its superseded versions, the kept answers that lean on it, and its cached vectors."""
+    resources = Resources.of(request)
+    gone = await resources.service(body.collection).aforget(body.document_id)
+    return ForgetResponse(collection=body.collection or resources.collection, **gone._asdict())
 
 
 @routes.add("DELETE", "/documents", Access.WRITE)

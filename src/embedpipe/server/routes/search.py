@@ -43,6 +43,7 @@ async def search(body: SearchRequest, request: Request) -> Response:
         required_phrases=body.required_phrases,
         rerank=body.rerank,
         candidates=body.candidates,
+        as_of=body.as_of,
     )
     others = {
         "query": body.query,

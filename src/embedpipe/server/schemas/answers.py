@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from datetime import datetime
+from typing import Annotated, Any, Self
 
 from pydantic import Field
 
+from embedpipe.answering import CitationState, State
 from embedpipe.server.schemas.common import (
+    AsOf,
     Collection,
     Filter,
     K,
@@ -14,13 +17,14 @@ from embedpipe.server.schemas.common import (
     RequestModel,
     RequiredPhrases,
     ResponseModel,
+    Several,
     Text,
     Threshold,
 )
 
 
-class AnswerRequest(RequestModel):
-    """A question to a collection."""
+class KeptAnswerRequest(RequestModel):
+    """A question to a collection, whose answer is kept."""
 
     question: Annotated[Text, Field(examples=["How do I close a file?"])]
     k: K = 5
@@ -29,7 +33,13 @@ class AnswerRequest(RequestModel):
     threshold: Threshold = None
     required_phrases: RequiredPhrases = False
     rerank: bool = False
+    as_of: AsOf = None
     collection: Collection = None
+
+
+class AnswerRequest(KeptAnswerRequest):
+    """A question to a collection."""
+
     stream: Annotated[bool, Field(description="Whether to send the answer in pieces, as server-sent events.")] = False
 
 
@@ -57,3 +67,68 @@ class AnswerResponse(ResponseModel):
     truncated: bool
     left_out: list[str]
     timings: dict[str, float]
+
+
+class KeptAnswerResponse(AnswerResponse):
+    """An answer, and the `id` under which it is kept."""
+
+    id: str
+
+
+class CitationStateBody(ResponseModel):
+    """What became of a citation.
+
+    `state` is "unchanged", "moved", "altered" or "deleted". `start` and `end` are the place where it stands now, or
+    where what took its place stands, and `text` what stands there. They are null if there is nothing.
+    """
+
+    source: int
+    document_id: str
+    quote: str
+    state: State
+    start: int | None
+    end: int | None
+    text: str | None
+
+    @classmethod
+    def of(cls, state: CitationState) -> Self:
+        """Build the body from the state of a citation."""
+        return cls(
+            source=state.source,
+            document_id=state.document_id,
+            quote=state.quote,
+            state=state.state,
+            start=state.start_index,
+            end=state.end_index,
+            text=state.text,
+        )
+
+
+class CitationStatesResponse(ResponseModel):
+    """The state of each citation that has a place in a document, in the order of the answer."""
+
+    id: str
+    citations: list[CitationStateBody]
+
+
+class AffectedRequest(RequestModel):
+    """Documents that were changed or deleted."""
+
+    document_ids: Several[Text]
+    collection: Collection = None
+
+
+class AffectedAnswerBody(ResponseModel):
+    """A kept answer, with its citations of the documents that are altered or deleted."""
+
+    id: str
+    created_at: datetime
+    question: str
+    answer: str
+    citations: list[CitationStateBody]
+
+
+class AffectedResponse(ResponseModel):
+    """The kept answers that lean on a change, oldest first."""
+
+    answers: list[AffectedAnswerBody]

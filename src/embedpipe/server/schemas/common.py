@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Any, Literal, TypeVar
 
 from fastapi import Query
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, model_validator
 
 from embedpipe.server.settings import MOST_ITEMS
 from embedpipe.server.web import levels
@@ -84,6 +84,14 @@ Threshold = Annotated[
     float | None,
     Field(
         ge=-1.0, le=1.0, allow_inf_nan=False, description="The lowest cosine similarity to the query, in every mode."
+    ),
+]
+AsOf = Annotated[
+    AwareDatetime | None,
+    Field(
+        strict=False,
+        description="Search what the collection held at this moment, in a collection with history.",
+        examples=["2026-05-01T12:00:00Z"],
     ),
 ]
 RequiredPhrases = Annotated[

@@ -103,3 +103,20 @@ class DeleteResponse(ResponseModel):
 
     collection: str
     chunks_removed: int
+
+
+class ForgetRequest(RequestModel):
+    """The document to delete with all that was ever kept of it."""
+
+    document_id: Text
+    collection: Collection = None
+
+
+class ForgetResponse(ResponseModel):
+    """How much was deleted. `answers` counts kept answers that had the document among their sources."""
+
+    collection: str
+    chunks: int
+    versions: int
+    answers: int
+    cache_entries: int

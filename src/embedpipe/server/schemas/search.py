@@ -7,6 +7,7 @@ from typing import Annotated, Any, Self
 from pydantic import Field
 
 from embedpipe.server.schemas.common import (
+    AsOf,
     Collection,
     Filter,
     K,
@@ -34,6 +35,7 @@ class SearchRequest(RequestModel):
     candidates: Annotated[
         int | None, Field(ge=1, description="How many results the reranker chooses from; 50 by default.")
     ] = None
+    as_of: AsOf = None
     collection: Collection = None
 
 

@@ -17,9 +17,11 @@ from embedpipe.storage.tables import (
     Catalogue,
     Collection,
     DropView,
+    drop_history_statements,
     embedding_versions,
     find_collection,
     lexical_tables,
+    past_tables,
     quoted,
     readable_view,
     written_tables,
@@ -81,7 +83,8 @@ def list_collections(connection: Connection, schema: str) -> list[CollectionInfo
 
 def _info(connection: Connection, collection: Collection) -> CollectionInfo:
     versions = embedding_versions(connection, collection.schema, collection.name)
-    held = [*written_tables(collection), *(found.vectors for found in versions if not found.active)]
+    past = past_tables(collection).of(collection) if collection.history else []
+    held = [*written_tables(collection), *past, *(found.vectors for found in versions if not found.active)]
     sizes = [func.pg_total_relation_size(cast(quoted(connection, table), REGCLASS)) for table in held]
     counts = [_count(connection, collection, table) for table in held[:2]]
     row = connection.execute(select(counts[1], counts[0], *sizes)).one()
@@ -120,6 +123,8 @@ def drop_collection(connection: Connection, collection: Collection) -> None:
     locks.take(connection, collection.documents, mode="ACCESS EXCLUSIVE")
     connection.execute(DropView(collection))
     locks.lock(connection, *tables, mode="ACCESS EXCLUSIVE")
+    for statement in drop_history_statements(collection) if collection.history else ():
+        connection.execute(statement)
     building = lexical_tables(replace(collection, word_index=collection.word_index + 1))  # if an upgrade did not end
     tables += [building.index, building.terms, building.deltas]
     for each in (*reversed(tables), collection.documents):

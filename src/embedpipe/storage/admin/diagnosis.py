@@ -34,9 +34,11 @@ from embedpipe.storage.admin.findings import (
 )
 from embedpipe.storage.database import lasting, network
 from embedpipe.storage.indexes import index_states
-from embedpipe.storage.lexical import CHUNKS, LENGTHS, total
+from embedpipe.storage.lexical import total
 from embedpipe.storage.search import CosineSample, cosine_sample
 from embedpipe.storage.tables import (
+    CHUNKS,
+    LENGTHS,
     SEGMENTATION,
     Catalogue,
     Collection,

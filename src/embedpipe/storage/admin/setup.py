@@ -11,7 +11,7 @@ from sqlalchemy.dialects.postgresql.base import PGDialect
 from sqlalchemy.schema import CreateSchema, CreateTable
 
 from embedpipe.errors import CollectionNotFoundError
-from embedpipe.storage.tables import Catalogue, Collection, CollectionSettings, catalogue, written_tables
+from embedpipe.storage.tables import Catalogue, Collection, CollectionSettings, catalogue, past_tables, written_tables
 
 _DIALECT: Any = PGDialect(paramstyle="named")  # type: ignore[no-untyped-call]  # SQLAlchemy leaves it untyped
 _AS_USUAL = CollectionSettings()
@@ -127,10 +127,11 @@ def _grants(connection: Connection, schema: str, collection: Collection | None, 
     yield f"GRANT EXECUTE ON FUNCTION {_name(schema)}.word_pieces, {_name(schema)}.text_configuration {to}"
     if collection is None:
         return
-    written = written_tables(collection)
+    written = written_tables(collection) + (past_tables(collection).of(collection) if collection.history else [])
     names = ", ".join(_DIALECT.identifier_preparer.format_table(table) for table in written)
     yield f"GRANT INSERT, UPDATE, DELETE ON {names} {to}"
     versions = _DIALECT.identifier_preparer.format_table(Catalogue(schema).embedding_versions)
+    yield f"GRANT INSERT, DELETE ON {_DIALECT.identifier_preparer.format_table(Catalogue(schema).answers)} {to}"
     yield f"GRANT UPDATE (cosine_mean, cosine_spread, cosine_chunks) ON {versions} {to}"
 
 

@@ -10,12 +10,10 @@ from embedpipe.storage.lexical.index import (
     remove_chunks,
 )
 from embedpipe.storage.lexical.query_parser import ParsedQuery, parse_query
-from embedpipe.storage.lexical.terms import CHUNKS, LENGTHS, total
+from embedpipe.storage.lexical.terms import total
 from embedpipe.storage.lexical.upgrade import UpgradeProgress, upgrade
 
 __all__ = [
-    "CHUNKS",
-    "LENGTHS",
     "WEIGHT_TOLERANCE",
     "ParsedQuery",
     "Refreshed",

@@ -67,8 +67,6 @@ from sqlalchemy.dialects.postgresql import ARRAY
 from embedpipe.storage.filters import Filter, where
 from embedpipe.storage.lexical.languages import languages
 from embedpipe.storage.lexical.terms import (
-    CHUNKS,
-    LENGTHS,
     MOST_TERMS,
     bucket_of,
     in_place,
@@ -79,7 +77,7 @@ from embedpipe.storage.lexical.terms import (
     tsvector,
     weighing,
 )
-from embedpipe.storage.tables import DIMENSIONS, Collection, LexicalTables, lexical_tables, once
+from embedpipe.storage.tables import CHUNKS, DIMENSIONS, LENGTHS, Collection, LexicalTables, lexical_tables, once
 from embedpipe.storage.types import bound_count
 
 _FIRST_CHUNKS = 600

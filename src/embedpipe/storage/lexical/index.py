@@ -40,8 +40,6 @@ from embedpipe.errors import InputError
 from embedpipe.storage.database import by_id, locks
 from embedpipe.storage.lexical.languages import chunk_language
 from embedpipe.storage.lexical.terms import (
-    CHUNKS,
-    LENGTHS,
     MOST_TERMS,
     bucket_of,
     occurrences,
@@ -49,7 +47,7 @@ from embedpipe.storage.lexical.terms import (
     total,
     weighing,
 )
-from embedpipe.storage.tables import BM25, DIMENSIONS, Collection, LexicalTables, lexical_tables, once
+from embedpipe.storage.tables import BM25, CHUNKS, DIMENSIONS, LENGTHS, Collection, LexicalTables, lexical_tables, once
 from embedpipe.storage.types import TextArray
 
 _FOLD_AFTER = 32

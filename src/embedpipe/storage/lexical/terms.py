@@ -34,9 +34,6 @@ from embedpipe.storage.lexical.query_parser import ASIAN, JOINED, NO_SIGN, SIGNS
 from embedpipe.storage.lexical.schema_function import SchemaFunction
 from embedpipe.storage.tables import BM25, DIMENSIONS, Collection, LexicalTables
 
-CHUNKS, LENGTHS = 0, -1
-"""Stand in place of a term: the counts then are the number of chunks, and the sum of their lengths."""
-
 MOST_TERMS = 16_000
 """The entries that a sparsevec can have."""
 

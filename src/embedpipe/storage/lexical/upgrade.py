@@ -127,11 +127,7 @@ def _begin(connection: Connection, schema: str, name: str, lexical: BM25 | None)
     lexical = lexical or begun
     if used.segmentation == SEGMENTATION and lexical == used.lexical == begun:
         return None
-    if used.tenants:
-        raise ConfigurationError(
-            f"Collection {name!r} is of tenants, and nobody sees the chunks of all of them. It is searched as it was "
-            "built. Ingest them into another collection to have an index of words of another kind."
-        )
+    _check_changeable(used)
     wanted = replace(_next(used), lexical=lexical)
     former, tables = lexical_tables(used), lexical_tables(wanted)
     check_owner(connection, used.chunks, former.index, former.terms, former.deltas)
@@ -150,6 +146,20 @@ def _begin(connection: Connection, schema: str, name: str, lexical: BM25 | None)
             argument = f"'{tables.index.name}'"
             connection.execute(ddl(f"CREATE TRIGGER {trigger} {definition}", used.chunks, index=argument))
     return wanted
+
+
+def _check_changeable(used: Collection) -> None:
+    """Raise `ConfigurationError` if the collection cannot get another index of words."""
+    if used.tenants:
+        raise ConfigurationError(
+            f"Collection {used.name!r} is of tenants, and nobody sees the chunks of all of them. It is searched as it "
+            "was built. Ingest them into another collection to have an index of words of another kind."
+        )
+    if used.history:
+        raise ConfigurationError(
+            f"Collection {used.name!r} keeps history, and its superseded chunks would keep the words of the former "
+            "index. Ingest into another collection with history=True to have an index of words of another kind."
+        )
 
 
 def _abandon(connection: Connection, used: Collection, tables: LexicalTables) -> None:

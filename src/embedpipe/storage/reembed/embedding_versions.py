@@ -71,6 +71,11 @@ def begin(
             f"Collection {name!r} has tenants, and nobody sees the chunks of all of them. Ingest them into another "
             "collection instead."
         )
+    if active.history:
+        raise ConfigurationError(
+            f"Collection {name!r} keeps history, and its superseded chunks would keep the vectors of the former model. "
+            "Ingest into another collection with history=True instead."
+        )
     held = [active.vectors] if target is None else [active.vectors, target.vectors]
     if target is None or not target.active:
         check_owner(connection, active.chunks, *held, readable_view(active))

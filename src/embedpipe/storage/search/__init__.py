@@ -1,7 +1,8 @@
 """Searches: dense, lexical and hybrid. Chunks looked up by id, document or condition, and what is near a stored one."""
 
-from embedpipe.storage.search import cosine_sample, dense, execution, lookup, neighbors, overview
+from embedpipe.storage.search import cosine_sample, dense, execution, history, lookup, neighbors, overview
 from embedpipe.storage.search.cosine_sample import CosineSample
+from embedpipe.storage.search.history import DocumentVersion
 from embedpipe.storage.search.lookup import CHUNK_COLUMNS, StoredVectors
 from embedpipe.storage.search.options import MAX_K, Fusion, FusionMethod, Search, as_fusion
 from embedpipe.storage.search.overview import ListedDocument, MetadataKey
@@ -10,6 +11,7 @@ __all__ = [
     "CHUNK_COLUMNS",
     "MAX_K",
     "CosineSample",
+    "DocumentVersion",
     "Fusion",
     "FusionMethod",
     "ListedDocument",
@@ -20,6 +22,7 @@ __all__ = [
     "cosine_sample",
     "dense",
     "execution",
+    "history",
     "lookup",
     "neighbors",
     "overview",

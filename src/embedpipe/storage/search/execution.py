@@ -10,6 +10,7 @@ from sqlalchemy import Connection
 from embedpipe._checks import checked_array
 from embedpipe.errors import ConfigurationError, InputError
 from embedpipe.storage.database import run_off_loop
+from embedpipe.storage.search import history
 from embedpipe.storage.search.dense import tune
 from embedpipe.storage.search.options import Search
 from embedpipe.storage.search.statement_cache import prepared, takes_long
@@ -36,6 +37,8 @@ def search(connection: Connection, collection: Collection, options: Search) -> S
             f"A {options.mode} search needs the words of collection {collection.name!r}, which was made with "
             "lexical=False. Search with mode='dense', or make a collection that has them."
         )
+    if options.as_of is not None:
+        collection = history.at(connection, collection, options.as_of)
     tune(connection, collection)
     values: dict[str, Any] = {
         "threshold": options.threshold,
@@ -56,7 +59,7 @@ def search(connection: Connection, collection: Collection, options: Search) -> S
         [vector] = checked_vectors([one], count=1, dimensions=dimensions, owner=owner, precision=precision)
         values["vector"] = bound_vector(vector, precision)
     rows = _rows(connection, collection, options, values)
-    due = options.mode == "hybrid" and any(row.due for row in rows[:1])
+    due = options.mode == "hybrid" and not collection.then and any(row.due for row in rows[:1])
     return SearchOutcome(_results(rows, options, collection.precision), due)
 
 
@@ -68,7 +71,7 @@ def _rows(connection: Connection, collection: Collection, options: Search, value
     scan has to sort every row.
     """
     bound = values if options.query is None else {**values, **options.query.values}
-    exact, ties = options.exact or options.mode == "lexical", False
+    exact, ties = options.exact or options.mode == "lexical" or collection.then, False
     while True:
         if takes_long(options):
             sql, of_filter = run_off_loop(connection, prepared, collection, options, connection.dialect, exact, ties)

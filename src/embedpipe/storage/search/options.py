@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from copy import copy
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Literal, Self, TypeAlias, get_args
 
 import numpy.typing as npt
@@ -103,6 +104,7 @@ class Search:
         filter: Parsed already, see `parse_filter`.
         required_phrases: Bring only chunks that hold the query's quoted phrases. A lexical search always does.
         extra: How many results more than k to fetch, for a caller that drops some.
+        as_of: Search what the collection held at this moment. None searches the present.
         query: The text, parsed; None for a dense search.
 
     Raises:
@@ -120,10 +122,13 @@ class Search:
     fusion: Fusion = _USUAL
     exact: bool = False
     extra: int = 0
+    as_of: datetime | None = None
     query: ParsedQuery | None = field(init=False, default=None, repr=False)
 
     def __post_init__(self) -> None:
         check_fields(self, _RANGES, error=InputError)
+        if self.as_of is not None:
+            object.__setattr__(self, "as_of", _in_utc(self.as_of))
         if self.text is not None and self.mode != "dense":
             required = self.required_phrases or self.mode == "lexical"
             object.__setattr__(self, "query", parse_query(self.text, required_phrases=required))
@@ -162,3 +167,13 @@ class Search:
             raise InputError(f"A {self.mode} search needs the query's text. Pass text=.")
         if self.threshold is not None and self.vector is None:
             raise InputError("threshold is a similarity to the query's vector. Pass vector= too.")
+
+
+def _in_utc(moment: datetime) -> datetime:
+    """Return the time in UTC. Raise `InputError` if it has no time zone, or if UTC has no such year."""
+    if moment.utcoffset() is None:
+        raise InputError(f"as_of={moment.isoformat()} has no time zone. Pass one with tzinfo=.")
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError:
+        raise InputError(f"as_of={moment.isoformat()} is out of range. Pass a time of the years 2 to 9998.") from None

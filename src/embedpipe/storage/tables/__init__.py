@@ -23,9 +23,12 @@ from embedpipe.storage.tables.collection import (
 )
 from embedpipe.storage.tables.ddl import ddl
 from embedpipe.storage.tables.grants import check_owner, give_rights
+from embedpipe.storage.tables.history import AS_OF, PastTables, drop_history_statements, past_tables
 from embedpipe.storage.tables.index_types import INDEX_FROM, METHODS, VectorIndex, default_index
 from embedpipe.storage.tables.lexical_index import (
+    CHUNKS,
     DIMENSIONS,
+    LENGTHS,
     LexicalTables,
     create_lexical_statements,
     lexical_tables,
@@ -36,9 +39,12 @@ from embedpipe.storage.tables.tenancy import checked_tenant, enter_tenant
 from embedpipe.storage.tables.view import CreateView, DropView, readable_view
 
 __all__ = [
+    "AS_OF",
     "BM25",
+    "CHUNKS",
     "DIMENSIONS",
     "INDEX_FROM",
+    "LENGTHS",
     "METHODS",
     "SEGMENTATION",
     "Catalogue",
@@ -47,6 +53,7 @@ __all__ = [
     "CreateView",
     "DropView",
     "LexicalTables",
+    "PastTables",
     "VectorIndex",
     "catalogue",
     "check_owner",
@@ -57,6 +64,7 @@ __all__ = [
     "default_index",
     "default_precision",
     "describe",
+    "drop_history_statements",
     "embedding_versions",
     "enter_tenant",
     "find_collection",
@@ -65,6 +73,7 @@ __all__ = [
     "migrate",
     "next_lexical",
     "once",
+    "past_tables",
     "pending_migrations",
     "quoted",
     "readable_view",

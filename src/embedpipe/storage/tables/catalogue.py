@@ -32,6 +32,7 @@ from sqlalchemy.sql.base import Executable
 from embedpipe._checks import check_fields
 from embedpipe.errors import CollectionNotFoundError, ConfigurationError, ModelMismatchError, SchemaError
 from embedpipe.storage.tables.collection import BM25, SEGMENTATION, Catalogue, Collection, default_precision
+from embedpipe.storage.tables.history import create_history_statements
 from embedpipe.storage.tables.index_types import VectorIndex, default_index
 from embedpipe.storage.tables.lexical_index import create_lexical_statements
 from embedpipe.storage.tables.view import CreateView
@@ -131,6 +132,7 @@ class CollectionSettings:
     precision: Precision | None = None
     lexical: bool | BM25 | None = None
     tenants: bool | None = None
+    history: bool | None = None
 
     def __post_init__(self) -> None:
         check_fields(self)
@@ -192,7 +194,7 @@ def embedding_versions(connection: Connection, schema: str, name: str) -> list[C
     collections, versions = catalogue.collections, catalogue.embedding_versions
     statement = (
         select(collections.c.number, collections.c.language, collections.c.lexical, collections.c.tenants)
-        .add_columns(collections.c.segmentation, collections.c.word_index)
+        .add_columns(collections.c.segmentation, collections.c.word_index, collections.c.history)
         .add_columns(versions.c.number.label("embedding_version"), versions.c.model)
         .add_columns(versions.c.precision, versions.c.index.label("vector_index"), versions.c.active)
         .join_from(collections, versions, collections.c.number == versions.c.collection)
@@ -229,6 +231,7 @@ def _collection(schema: str, name: str, row: Any) -> Collection:
         tenants=row.tenants,
         segmentation=row.segmentation,
         word_index=row.word_index,
+        history=row.history,
     )
 
 
@@ -334,8 +337,8 @@ def planned(
     precision = settings.precision or default_precision(model.dimensions)
     index = default_index(model.dimensions, precision)
     lexical = _words(settings.lexical)
-    tenants = settings.tenants is True
-    return Collection(schema, number, name, language, 1, model, precision, index, lexical=lexical, tenants=tenants)
+    kept = {"tenants": settings.tenants is True, "history": settings.history is True}
+    return Collection(schema, number, name, language, 1, model, precision, index, lexical=lexical, **kept)
 
 
 def _words(lexical: bool | BM25 | None) -> BM25 | None:
@@ -354,9 +357,11 @@ def creation(collection: Collection) -> list[Executable]:
         tenants=collection.tenants,
         segmentation=collection.segmentation,
         word_index=collection.word_index,
+        history=collection.history,
     )
     words = create_lexical_statements(collection) if collection.lexical else []
-    return [row, _version_row(collection), *collection.create_statements(), CreateView(collection), *words]
+    history = create_history_statements(collection) if collection.history else []
+    return [row, _version_row(collection), *collection.create_statements(), CreateView(collection), *words, *history]
 
 
 def check_dimensions(model: ModelSpec) -> None:
@@ -404,6 +409,9 @@ def check_same(found: Collection, settings: CollectionSettings) -> None:
     if settings.tenants not in (None, found.tenants):
         made = "for tenants. Pass tenant=" if found.tenants else "without tenants. Leave tenant= out"
         raise ConfigurationError(f"Collection {name!r} was created {made}.")
+    if settings.history not in (None, found.history):
+        made = "with history. Leave `history` out" if found.history else "without history"
+        raise ConfigurationError(f"Collection {name!r} was created {made}, or use another collection.")
 
 
 def describe(model: ModelSpec) -> str:

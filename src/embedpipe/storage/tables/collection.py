@@ -2,11 +2,13 @@
 
 collections, vector_sets, migrations      one row for each collection, model of a collection, and migration
 metadata_indexes                          one row for each index on a metadata key
+answers                                   answers that were kept, to be checked later
 c<n>_documents                            id, text, hash, metadata, the order of its keys
 c<n>_chunks                               key, id, document, text, offsets, metadata, a framework's payload, header,
                                           the order of both objects' keys
 c<n>_vectors_<m>                          key, embedding: narrow, since a wide row would keep the planner from the index
 c<n>_idle_vectors_<m>                     the same for a model that is not, or no longer, the collection's own
+c<n>_past_..., c<n>_then_...              what was rewritten and deleted, and views of any moment, see `history`
 
 A change of model renames both tables of vectors. No number <n> or <m> is used twice, also not after a drop. So whoever
 still uses the old model or a dropped collection finds no table, and never the wrong vectors.
@@ -14,7 +16,7 @@ still uses the old model or a dropped collection finds no table, and never the w
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from sqlalchemy import (
     BigInteger,
@@ -33,6 +35,7 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    Uuid,
     func,
     literal_column,
 )
@@ -75,6 +78,7 @@ class Catalogue:
             Column("language", REGCONFIG),
             Column("lexical", JSONB(none_as_null=True)),
             Column("tenants", Boolean),
+            Column("history", Boolean),
             Column("segmentation", Integer),
             Column("word_index", Integer),
             Column("next_lexical", JSONB(none_as_null=True)),
@@ -113,6 +117,23 @@ class Catalogue:
         )
 
     @once_property
+    def answers(self) -> Table:
+        """Answers that were kept, of all collections."""
+        return Table(
+            "answers",
+            self.tables,
+            Column("id", Uuid, primary_key=True, server_default=func.gen_random_uuid()),
+            Column("collection", Integer),
+            Column("tenant", Text),
+            Column("created_at", DateTime(timezone=True)),
+            Column("question", Text),
+            Column("answer", Text),
+            Column("model", Text),
+            Column("document_ids", ARRAY(Text)),
+            Column("citations", JSONB),
+        )
+
+    @once_property
     def migrations(self) -> Table:
         return Table(
             "migrations",
@@ -148,7 +169,8 @@ class BM25:
 class Collection:
     """A collection as the catalogue records it, with one of its models, and the tables of both.
 
-    `word_index` is the number of its index of words. An upgrade builds the next one.
+    `word_index` is the number of its index of words. An upgrade builds the next one. With `then`, its tables are the
+    views of the moment that is set (`history`).
     """
 
     schema: str
@@ -164,6 +186,8 @@ class Collection:
     tenants: bool = False
     segmentation: int = SEGMENTATION
     word_index: int = 1
+    history: bool = False
+    then: bool = False
 
     @once_property
     def _tables(self) -> _CollectionTables:
@@ -185,6 +209,10 @@ class Collection:
     def scope(self) -> tuple[str, ...]:
         """The columns that, together with an id or a key, are unique."""
         return ("tenant",) if self.tenants else ()
+
+    def at_then(self) -> Collection:
+        """Return the collection of which every table is a view, of the rows that held at the moment that is set."""
+        return replace(self, then=True)
 
     @property
     def embedded_text(self) -> ColumnElement[str]:
@@ -247,7 +275,9 @@ class _CollectionTables:
 
 
 def _tables_of(collection: Collection) -> _CollectionTables:
-    metadata, prefix = MetaData(schema=collection.schema), f"c{collection.number}"
+    metadata, prefix = MetaData(schema=collection.schema), f"c{collection.number}{'_then' if collection.then else ''}"
+    # When the chunk became what it is.
+    since = Column("since", DateTime(timezone=True), nullable=False, server_default=func.now())
     documents = Table(
         f"{prefix}_documents",
         metadata,
@@ -274,6 +304,7 @@ def _tables_of(collection: Collection) -> _CollectionTables:
         Column("payload", JSONB),
         Column("header", Text),
         Column("key_order", JSONB(none_as_null=True)),
+        *([since] if collection.history and not collection.then else []),
         UniqueConstraint(*collection.scope, "id"),
     )
     scope = [chunks.c[name] for name in collection.scope]

@@ -33,6 +33,9 @@ from embedpipe.storage.tables.tenancy import security, tenant_columns
 DIMENSIONS = 1 << 29
 """Of a chunk's sparse vector, in which each term has its own."""
 
+CHUNKS, LENGTHS = 0, -1
+"""Stand in place of a term: the counts then are the number of chunks, and the sum of their lengths."""
+
 
 @dataclass(frozen=True, slots=True)
 class LexicalTables:
@@ -56,6 +59,8 @@ def written_tables(collection: Collection) -> list[Table]:
 
 
 def _name(collection: Collection) -> str:
+    if collection.then:
+        return f"c{collection.number}_then_lexical"
     further = "" if collection.word_index == 1 else f"_{collection.word_index}"
     return f"c{collection.number}_lexical{further}"
 

@@ -15,6 +15,7 @@ from embedpipe.langchain.text_splitters import (
     SentenceTextSplitter,
     TokenTextSplitter,
 )
+from embedpipe.langchain.tools import search_tool
 from embedpipe.langchain.vectorstores import EmbedPipeVectorStore
 
 __all__ = [
@@ -33,4 +34,5 @@ __all__ = [
     "attribute_info",
     "import_collection",
     "import_table",
+    "search_tool",
 ]

@@ -14,6 +14,7 @@ from embedpipe.llama_index.node_parsers import (
 )
 from embedpipe.llama_index.postprocessors import EmbedPipeReranker
 from embedpipe.llama_index.retrievers import HybridRetriever
+from embedpipe.llama_index.tools import search_tool
 from embedpipe.llama_index.vector_stores import EmbedPipeVectorStore
 
 __all__ = [
@@ -28,5 +29,6 @@ __all__ = [
     "SentenceNodeParser",
     "TokenNodeParser",
     "import_table",
+    "search_tool",
     "vector_store_info",
 ]

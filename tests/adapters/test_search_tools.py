@@ -154,7 +154,9 @@ class ScriptedLLM(MockLLM, FunctionCallingLLM):
         raise NotImplementedError
 
     async def achat_with_tools(self, tools: Any, *args: Any, **kwargs: Any) -> ChatResponse:
-        return ChatResponse(message=ChatMessage(role="assistant", content="The water has 80 °C [1]."))
+        call = self._calls.pop(0) if self._calls else None
+        content = "The water has 80 °C [1]." if call is None else ""
+        return ChatResponse(message=ChatMessage(role="assistant", content=content), raw=call)
 
     async def astream_chat_with_tools(self, tools: Any, *args: Any, **kwargs: Any) -> Any:
         async def stream() -> AsyncIterator[ChatResponse]:
@@ -165,9 +167,10 @@ class ScriptedLLM(MockLLM, FunctionCallingLLM):
     def get_tool_calls_from_response(
         self, response: ChatResponse, error_on_no_tool_call: bool = True, **kwargs: Any
     ) -> list[ToolSelection]:
-        if not self._calls:
+        if response.raw is None:
             return []
-        return [ToolSelection(tool_id="1", tool_name="search_documents", tool_kwargs=self._calls.pop(0))]
+        tool_id = f"call-{len(self._calls)}"
+        return [ToolSelection(tool_id=tool_id, tool_name="search_documents", tool_kwargs=response.raw)]
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # LlamaIndex looks at all attributes

@@ -117,6 +117,9 @@ class SearchResult:
             lexical searches, which require them.
         neighbor_boost: What its neighbors in its document add to its score. None unless `Fusion(neighbor_weight=)` is
             set.
+        recency_boost: What its date adds to its score. None unless `Fusion(recency=)` is set.
+        age_days: Its age in days by that date. None if it has none that can be read, and without `Fusion(recency=)`.
+        undated: How many of the candidates have no such date. None unless `Fusion(recency=)` is set.
         rerank_score: The reranker's score.
         vector: The chunk's vector, (d,) float32, if the search was asked for it.
         query: The words that were searched for, without exclusions and operators. None if the chunk was found by
@@ -132,6 +135,9 @@ class SearchResult:
     dense_weight: float | None = None
     phrase_boost: float | None = None
     neighbor_boost: float | None = None
+    recency_boost: float | None = None
+    age_days: float | None = None
+    undated: int | None = None
     rerank_score: float | None = None
     vector: Vectors | None = field(default=None, repr=False, compare=False)
     query: str | None = field(default=None, repr=False, compare=False)
@@ -207,6 +213,9 @@ class SearchResult:
             lines.append(f"  by quoted phrases: {self.phrase_boost:+.4f}")
         if self.neighbor_boost is not None:
             lines.append(f"  by its neighbors in the document: {self.neighbor_boost:+.4f}")
+        if self.recency_boost is not None:
+            age = "no date" if self.age_days is None else f"{self.age_days:.1f} days old"
+            lines.append(f"  by its date: {self.recency_boost:+.4f}, {age}; candidates without a date: {self.undated}")
         if self.rerank_score is not None:
             lines.append(f"  by the reranker: {self.rerank_score:.4f}")
         return "\n".join(lines)

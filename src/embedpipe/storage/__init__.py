@@ -12,7 +12,16 @@ from embedpipe.storage.for_model import store_for_model, store_for_model_if_new
 from embedpipe.storage.indexes import IndexProgress, MetadataIndex
 from embedpipe.storage.lexical import UpgradeProgress
 from embedpipe.storage.reembed import ReembedProgress
-from embedpipe.storage.search import MAX_K, CosineSample, DocumentVersion, Fusion, FusionMethod, Search, as_fusion
+from embedpipe.storage.search import (
+    MAX_K,
+    CosineSample,
+    DocumentVersion,
+    Fusion,
+    FusionMethod,
+    Recency,
+    Search,
+    as_fusion,
+)
 from embedpipe.storage.store import PgVectorStore
 from embedpipe.storage.tables import BM25, INDEX_FROM, Collection, CollectionSettings, VectorIndex
 from embedpipe.storage.write import Forgotten, KeptAnswer
@@ -38,6 +47,7 @@ __all__ = [
     "KeptAnswer",
     "MetadataIndex",
     "PgVectorStore",
+    "Recency",
     "ReembedProgress",
     "Search",
     "Table",

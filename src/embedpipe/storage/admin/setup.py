@@ -124,7 +124,8 @@ def _grants(connection: Connection, schema: str, collection: Collection | None, 
     holders = {_name(schema), *connection.scalars(of_vector)} - {"public"}
     yield f"GRANT USAGE ON SCHEMA {', '.join(sorted(holders))} {to}"
     yield f"GRANT SELECT ON ALL TABLES IN SCHEMA {_name(schema)} {to}"
-    yield f"GRANT EXECUTE ON FUNCTION {_name(schema)}.word_pieces, {_name(schema)}.text_configuration {to}"
+    functions = [f"{_name(schema)}.{name}" for name in ("word_pieces", "text_configuration", "seconds_of_date")]
+    yield f"GRANT EXECUTE ON FUNCTION {', '.join(functions)} {to}"
     if collection is None:
         return
     written = written_tables(collection) + (past_tables(collection).of(collection) if collection.history else [])

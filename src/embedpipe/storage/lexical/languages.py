@@ -41,8 +41,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import ARRAY, REGCONFIG
 from sqlalchemy.sql.selectable import LateralFromClause
 
-from embedpipe.storage.lexical.schema_function import SchemaFunction
-from embedpipe.storage.tables import DIMENSIONS, Collection, lexical_tables, once
+from embedpipe.storage.tables import DIMENSIONS, Collection, SchemaFunction, lexical_tables, once
 
 OTHER = 0.5
 """What a word counts in a language that the query is not in."""

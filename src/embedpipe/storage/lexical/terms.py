@@ -31,8 +31,7 @@ from sqlalchemy.sql.selectable import LateralFromClause
 
 from embedpipe.storage.lexical.languages import query_words
 from embedpipe.storage.lexical.query_parser import ASIAN, JOINED, NO_SIGN, SIGNS, WORD
-from embedpipe.storage.lexical.schema_function import SchemaFunction
-from embedpipe.storage.tables import BM25, DIMENSIONS, Collection, LexicalTables
+from embedpipe.storage.tables import BM25, DIMENSIONS, Collection, LexicalTables, SchemaFunction
 
 MOST_TERMS = 16_000
 """The entries that a sparsevec can have."""

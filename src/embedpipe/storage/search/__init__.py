@@ -4,7 +4,7 @@ from embedpipe.storage.search import cosine_sample, dense, execution, history, l
 from embedpipe.storage.search.cosine_sample import CosineSample
 from embedpipe.storage.search.history import DocumentVersion
 from embedpipe.storage.search.lookup import CHUNK_COLUMNS, StoredVectors
-from embedpipe.storage.search.options import MAX_K, Fusion, FusionMethod, Search, as_fusion
+from embedpipe.storage.search.options import MAX_K, Fusion, FusionMethod, Recency, Search, as_fusion
 from embedpipe.storage.search.overview import ListedDocument, MetadataKey
 
 __all__ = [
@@ -16,6 +16,7 @@ __all__ = [
     "FusionMethod",
     "ListedDocument",
     "MetadataKey",
+    "Recency",
     "Search",
     "StoredVectors",
     "as_fusion",

@@ -47,6 +47,10 @@ def search(connection: Connection, collection: Collection, options: Search) -> S
         "phrase_boost": options.fusion.phrase_boost,
         "neighbor_weight": options.fusion.neighbor_weight,
     }
+    if (recency := options.fusion.recency) is not None:
+        values["recency_key"] = recency.key
+        values["recency_weight"] = recency.weight
+        values["half_life"] = recency.half_life_days
     if options.vector is not None:
         dimensions, precision, owner = (
             collection.model.dimensions,
@@ -89,7 +93,7 @@ def _rows(connection: Connection, collection: Collection, options: Search, value
 def _results(rows: Sequence[Any], options: Search, precision: Precision) -> list[SearchResult]:
     """Make rows results: a chunk's columns, the scores of the mode, the packed vector where it was asked for."""
     results = []
-    has_phrases, has_neighbors = options.has_phrases, options.has_neighbors
+    has_phrases, has_neighbors, has_recency = options.has_phrases, options.has_neighbors, options.has_recency
     query = options.text if options.query is None else options.query.words
     for place, row in enumerate(rows, 1):
         chunk_id, document_id, chunk_index, content, start, end, metadata, payload, header, key_order, *scores = row
@@ -117,6 +121,9 @@ def _results(rows: Sequence[Any], options: Search, precision: Precision) -> list
                 dense_weight=dense_weight,
                 phrase_boost=row.phrase_boost if has_phrases else None,
                 neighbor_boost=row.neighbor_boost if has_neighbors else None,
+                recency_boost=row.recency_boost if has_recency else None,
+                age_days=row.age_days if has_recency else None,
+                undated=row.undated if has_recency else None,
                 vector=vector,
                 query=query,
             )

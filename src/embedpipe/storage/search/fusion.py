@@ -11,6 +11,7 @@ from sqlalchemy import (
     Integer,
     Select,
     Subquery,
+    Text,
     bindparam,
     case,
     cast,
@@ -26,7 +27,7 @@ from sqlalchemy.dialects.postgresql import aggregate_order_by
 from embedpipe.storage.lexical import bm25
 from embedpipe.storage.search import cosine_sample, dense
 from embedpipe.storage.search.options import FusionMethod
-from embedpipe.storage.tables import Catalogue, Collection, lexical_tables
+from embedpipe.storage.tables import Catalogue, Collection, SchemaFunction, lexical_tables
 
 LEAST_WEIGHT, MOST_WEIGHT = 0.4, 0.7
 UNKNOWN, KNOWN = 1.5, 3.5
@@ -46,6 +47,8 @@ UNSAMPLED_WEIGHT = 0.5
 LEAST_COSINE_SPREAD, LEAST_BM25_SPREAD = 0.001, 1.0
 """Below these a spread is noise: of float32, and of words that nearly every candidate has."""
 
+
+RECENCY_COLUMNS = ("recency_boost", "age_days", "undated")
 
 NEIGHBORS = 5
 """How many chunks before a chunk, and how many after it, add to its score (`neighbor_weight`)."""
@@ -92,6 +95,22 @@ def with_neighbor_scores(both: CTE, collection: Collection) -> CTE:
     return rows.cte("both_and_neighbors").prefix_with("MATERIALIZED")
 
 
+def with_ages(both: CTE, collection: Collection) -> CTE:
+    """Add the age of each candidate in days, by the date under the bound `recency_key`. NULL if it has none.
+
+    The clock is that of the statement. A date in the future has the age 0.
+    """
+    chunks = collection.chunks
+    value = chunks.c.metadata[bindparam("recency_key", type_=Text())]
+    date: ColumnElement[float] = SchemaFunction(
+        "seconds_of_date", value, packagenames=(collection.schema,), type_=Float()
+    )
+    age = (func.extract(literal_column("epoch"), func.statement_timestamp()) - date) / literal_column("86400")
+    days = case((date.is_not(None), func.greatest(age, literal_column("0"))))
+    rows = select(both, days.label("age_days")).join_from(both, chunks, chunks.c.key == both.c.key)
+    return rows.cte("both_and_ages").prefix_with("MATERIALIZED")
+
+
 def fused(both: CTE, collection: Collection, method: FusionMethod) -> Select[Any]:
     """Select the candidates with the weight w of the dense leg, the fused score, and whether a sample is due.
 
@@ -99,6 +118,7 @@ def fused(both: CTE, collection: Collection, method: FusionMethod) -> Select[Any
 
     zscores   (1 + z / (1 + |z|)) / 2  of  z = w * (similarity - mean) / spread + (1 - w) * bm25 / spread of bm25
               and `neighbor_weight` times the z of the neighbors' mean similarity and bm25, if both have been added
+              and what `_recency` adds to z, if the age has been added. To the other scores it is added as they are.
     scores    w * (similarity + 1) / (greatest similarity + 1) + (1 - w) * bm25 / greatest bm25
     ranks     w / (rrf_k + dense rank) + (1 - w) / (rrf_k + lexical rank), 0 for a leg that does not have the chunk
     """
@@ -113,7 +133,13 @@ def fused(both: CTE, collection: Collection, method: FusionMethod) -> Select[Any
         dense_part, lexical_part = _reciprocal(columns.dense_rank), _reciprocal(columns.lexical_rank)
     weight = bound("dense_weight")
     score = _weighted_mean(weight, dense_part, lexical_part)
-    return select(both, weight.label("dense_weight"), score.label("score"), false().label("due"))
+    rows = select(both, weight.label("dense_weight"), score.label("score"), false().label("due"))
+    if "age_days" not in columns:
+        return rows
+    each = rows.subquery("fused_alone").c
+    boost = _recency(each.score, each.age_days)
+    named = [each[name] for name in (*columns.keys(), "dense_weight", "due")]
+    return select(*named, (each.score + boost).label("score"), boost.label("recency_boost"), _undated(each.age_days))
 
 
 def _by_zscores(both: CTE, collection: Collection) -> Select[Any]:
@@ -133,11 +159,31 @@ def _by_zscores(both: CTE, collection: Collection) -> Select[Any]:
         rows = rows.add_columns((mean + added).label("z_with_neighbors"))
     each = rows.subquery("standardised").c
     columns = [each[name] for name in (*both.c.keys(), "dense_weight", "due")]
-    score = _unit_score(each.z)
+    z, score = each.z, _unit_score(each.z)
     if has_neighbors:
-        alone, score = score, _unit_score(each.z_with_neighbors)
+        alone, z, score = score, each.z_with_neighbors, _unit_score(each.z_with_neighbors)
         columns.append((score - alone).label("neighbor_boost"))
+    if "age_days" in both.c:
+        alone, score = score, _unit_score(z + _recency(z, each.age_days))
+        columns += [(score - alone).label("recency_boost"), _undated(each.age_days)]
     return select(*columns, score.label("score"))
+
+
+def _recency(score: ColumnElement[float], age_days: ColumnElement[float]) -> ColumnElement[float]:
+    """Build what a chunk gains by its age: weight * 0.5 ** (age / half life) * (greatest - least score), 0 without one.
+
+    If all scores are equal, their range counts as 1. Else the newer of two equal chunks would not come first.
+    """
+    span = func.max(score).over() - func.min(score).over()
+    # exp() of less than -745 is an error of PostgreSQL's, no 0.
+    decay = func.exp(-func.least(age_days / bound("half_life") * literal_column("ln(2.0)"), literal_column("700.0")))
+    gained = bound("recency_weight") * decay * func.coalesce(func.nullif(span, literal_column("0")), 1.0)
+    return func.coalesce(cast(gained, Float), 0.0, type_=Float())
+
+
+def _undated(age_days: ColumnElement[float]) -> ColumnElement[int]:
+    """Build how many candidates have no date."""
+    return func.count().filter(age_days.is_(None)).over().label("undated")
 
 
 def _unit_score(z: ColumnElement[Any]) -> ColumnElement[float]:

@@ -9,7 +9,7 @@ from typing import Literal, Self, TypeAlias, get_args
 
 import numpy.typing as npt
 
-from embedpipe._checks import Bounds, check_fields, checked_choice
+from embedpipe._checks import Bounds, check_fields, checked_choice, checked_text
 from embedpipe.errors import ConfigurationError, InputError
 from embedpipe.storage.filters import Filter
 from embedpipe.storage.lexical import ParsedQuery, parse_query
@@ -18,8 +18,39 @@ from embedpipe.types import SearchMode
 FusionMethod: TypeAlias = Literal["zscores", "scores", "ranks"]
 
 MAX_K = 10_000
+_MAX_HALF_LIFE_DAYS = 1_000_000
 _MAX_RRF_K = 1_000_000  # the sums of 1 / (rrf_k + rank) of neighboring ranks still differ
 _DENSE_WEIGHTS: dict[FusionMethod, float | None] = {"zscores": None, "scores": 0.7, "ranks": 0.5}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recency:
+    """How new chunks gain in a hybrid search.
+
+    A chunk gains `weight` times 0.5 ** (age / half life), as a share of the range between the least and the greatest
+    score of the candidates (of their z, for zscores). So the newest gain `weight` of that range, and none gains more.
+    The age is counted at the time of the search. A date in the future counts as now. A chunk without a date, or with
+    one that cannot be read, gains nothing.
+
+    Attributes:
+        key: The metadata key of the date. It is an ISO 8601 text ("2026-11-30", "2026-11-30T08:00:00+01:00", "2026-11",
+            "2026"), a year as a number, or seconds or milliseconds since 1970. Times without an offset are in UTC.
+        half_life_days: After how many days a chunk gains half as much, over 0.
+        weight: What a chunk of now gains, over 0 and up to 1.
+
+    Raises:
+        ConfigurationError: If a value is out of its range.
+    """
+
+    key: str
+    half_life_days: float = 30.0
+    weight: float = 0.2
+
+    def __post_init__(self) -> None:
+        check_fields(
+            self, {"half_life_days": Bounds(above=0, most=_MAX_HALF_LIFE_DAYS), "weight": Bounds(above=0, most=1)}
+        )
+        checked_text("key", self.key, error=ConfigurationError)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,6 +73,7 @@ class Fusion:
             least and the greatest score of the candidates, 0 to 1. One that holds some gains that share of it.
         neighbor_weight: What the neighbors of a chunk in its document add to it, 0 to 1: this share of their mean z.
             These are up to five chunks before and five after it. Only for zscores.
+        recency: How new chunks gain, by a date of their metadata. None means that dates do not count.
 
     Raises:
         ConfigurationError: If a value is out of its range, or `neighbor_weight` is set for another method.
@@ -53,6 +85,7 @@ class Fusion:
     candidates: int = 100
     phrase_boost: float = 0.1
     neighbor_weight: float = 0.0
+    recency: Recency | None = None
 
     def __post_init__(self) -> None:
         share = Bounds(0, 1)
@@ -153,6 +186,11 @@ class Search:
     def has_neighbors(self) -> bool:
         """Whether the neighbors of a chunk add to its score."""
         return self.mode == "hybrid" and self.fusion.neighbor_weight > 0
+
+    @property
+    def has_recency(self) -> bool:
+        """Whether new chunks gain."""
+        return self.mode == "hybrid" and self.fusion.recency is not None
 
     @property
     def needs_vector(self) -> bool:

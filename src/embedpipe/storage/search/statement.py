@@ -47,7 +47,15 @@ from sqlalchemy import (
 from embedpipe.storage.filters import Filter, where
 from embedpipe.storage.lexical import bm25
 from embedpipe.storage.search import dense
-from embedpipe.storage.search.fusion import boosted, bound, fused, ranked, with_neighbor_scores
+from embedpipe.storage.search.fusion import (
+    RECENCY_COLUMNS,
+    boosted,
+    bound,
+    fused,
+    ranked,
+    with_ages,
+    with_neighbor_scores,
+)
 from embedpipe.storage.search.lookup import chunk_columns
 from embedpipe.storage.search.options import FusionMethod
 from embedpipe.storage.tables import Collection, lexical_tables
@@ -69,6 +77,7 @@ class Shape:
         has_constraint: The query has required phrases, or exclusions.
         has_phrases: The query has phrases that are not required.
         has_neighbors: The neighbors of a chunk in its document add to its score.
+        has_recency: New chunks gain.
         filter_sql: The condition's SQL, of which only the values may differ.
         condition: The condition itself, with its values. None again once the statement is built.
     """
@@ -85,6 +94,7 @@ class Shape:
     has_constraint: bool
     has_phrases: bool
     has_neighbors: bool
+    has_recency: bool
     filter_sql: str
     condition: Filter | None = field(compare=False, repr=False)
 
@@ -143,6 +153,8 @@ def _hybrid(shape: Shape) -> Rows:
         scores["phrase_boost"] = results.c.phrase_boost
     if shape.has_neighbors:
         scores["neighbor_boost"] = results.c.neighbor_boost
+    if shape.has_recency:
+        scores |= {name: results.c[name] for name in RECENCY_COLUMNS}
     rows = _chunk_rows(results, scores, shape, too_few=_too_few(shape, near, of=both))
     return rows.order_by(results.c.score.desc(), shape.collection.chunks.c.id)
 
@@ -183,7 +195,11 @@ def _both_scores(shape: Shape) -> tuple[CTE, CTE, ColumnElement[bool]]:
         .outerjoin(found, found.c.key == pool.c.key)
     )
     both = rows.cte("both").prefix_with("MATERIALIZED")
-    return with_neighbor_scores(both, collection) if shape.has_neighbors else both, near, cut
+    if shape.has_neighbors:
+        both = with_neighbor_scores(both, collection)
+    if shape.has_recency:
+        both = with_ages(both, collection)
+    return both, near, cut
 
 
 def _too_few(shape: Shape, near: CTE, *, of: CTE) -> ColumnElement[bool] | None:

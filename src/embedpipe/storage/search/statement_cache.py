@@ -25,6 +25,9 @@ _BOUND_LATER = (
     "rrf_k",
     "phrase_boost",
     "neighbor_weight",
+    "recency_key",
+    "recency_weight",
+    "half_life",
     "words",
     "constraint",
     "required",
@@ -66,6 +69,7 @@ def prepared(
         has_constraint=options.query is not None and options.query.constraint is not None,
         has_phrases=options.has_phrases,
         has_neighbors=options.has_neighbors,
+        has_recency=options.has_recency,
         filter_sql="" if condition is None else str(condition),
         condition=options.filter,
     )

@@ -35,6 +35,7 @@ from embedpipe.storage.tables.lexical_index import (
     written_tables,
 )
 from embedpipe.storage.tables.once import once
+from embedpipe.storage.tables.schema_function import SchemaFunction
 from embedpipe.storage.tables.tenancy import checked_tenant, enter_tenant
 from embedpipe.storage.tables.view import CreateView, DropView, readable_view
 
@@ -54,6 +55,7 @@ __all__ = [
     "DropView",
     "LexicalTables",
     "PastTables",
+    "SchemaFunction",
     "VectorIndex",
     "catalogue",
     "check_owner",

@@ -672,6 +672,19 @@ def test_a_collection_changes_its_model(command: Command, database: Database) ->
     assert "nowhere" in missing.err
 
 
+def test_recency_is_named_by_key_half_life_and_weight(command: Command, notes: Path) -> None:
+    command("ingest", notes)
+    plain = command("search", "tides", "--json").json["results"]
+    for recency in ("year", "year:10", "year:10:0.5"):
+        found = command("search", "tides", "--recency", recency, "--json").json["results"]
+        assert [(hit["id"], hit["score"]) for hit in found] == [(hit["id"], hit["score"]) for hit in plain]
+    assert command("ask", "When do spring tides come?", "--recency", "year").code == 0
+    for wrong in ("", ":10", "year:ten", "year:10:0.5:1"):
+        refused = command("search", "tides", "--recency", wrong)
+        assert (refused.code, "such as published:30:0.2" in " ".join(refused.err.split())) == (2, True)
+    assert "weight" in command("search", "tides", "--recency", "year:10:7").err
+
+
 def test_documents_are_stemmed_by_their_languages(command: Command, database: Database, tmp_path: Path) -> None:
     command("db", "migrate", "--collection", "made", "--model", MODEL, "--by-language")
     for name, content in {"de": "Sie wohnt in den Häusern der alten Stadt.", "en": "She lives in old houses."}.items():

@@ -100,6 +100,19 @@ def test_search_and_answers_require_quoted_phrases_where_asked(client: httpx.Cli
     assert {source["document_id"] for source in answer["sources"]} == {"with"}
 
 
+def test_new_documents_gain_in_searches_and_answers(client: httpx.Client) -> None:
+    recency = {"key": "year", "half_life_days": 1000, "weight": 1}
+    search = {"query": "close a file", "k": 10}
+    plain, found = (client.post("/search", json=body).json() for body in (search, search | {"recency": recency}))
+    before = {result["document_id"]: result["score"] for result in plain["results"]}
+    gained = {result["document_id"]: result["score"] - before[result["document_id"]] for result in found["results"]}
+    assert gained["cats"] > gained["with"] > 0  # of 2020 and 2006
+    answer = client.post("/answer", json={"question": "How do I close a file?", "k": 1, "recency": recency})
+    assert answer.status_code == 200
+    for wrong in ({"key": ""}, {"key": "year", "weight": 2}, {"key": "year", "half_life_days": 0}, {"weight": 0.1}):
+        assert client.post("/search", json=search | {"recency": wrong}).status_code == 422
+
+
 def test_reranking_orders_texts_by_the_query(client: httpx.Client) -> None:
     texts = ["The weather is fine.", "Cats sleep all day.", "A cat naps."]
     answer = client.post("/rerank", json={"query": "sleeping cats", "documents": texts, "return_documents": True})

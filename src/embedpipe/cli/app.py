@@ -64,6 +64,13 @@ Threshold = Annotated[float | None, typer.Option(help="The lowest dense similari
 RequiredPhrases = Annotated[
     bool, typer.Option("--required-phrases", help="Find only what holds the quoted phrases of the query.")
 ]
+Recency = Annotated[
+    str | None,
+    typer.Option(
+        metavar="KEY[:DAYS[:WEIGHT]]",
+        help="Let new chunks gain in hybrid searches, by a date of their metadata: half as much after DAYS (30).",
+    ),
+]
 Rerank = Annotated[
     str | None,
     typer.Option(
@@ -471,6 +478,7 @@ def search(
     filter: Filter = None,
     threshold: Threshold = None,
     required_phrases: RequiredPhrases = False,
+    recency: Recency = None,
     rerank: Rerank = None,
     rerank_url: RerankUrl = None,
     candidates: Candidates = None,
@@ -484,7 +492,7 @@ def search(
     as_json: Json = False,
 ) -> None:
     """Search for passages. Shows their scores and ranks by meaning and by words, and their place in the document."""
-    from embedpipe.cli.choices import generator_named
+    from embedpipe.cli.choices import fusion_by_recency, generator_named
     from embedpipe.cli.commands import ingested_folder, moment, parsed_filter
     from embedpipe.cli.render import result_json, show_hits, write_json
 
@@ -501,6 +509,7 @@ def search(
             candidates=candidates,
             required_phrases=required_phrases,
             as_of=moment(as_of),
+            fusion=fusion_by_recency(recency),
         )
         folder = "" if as_json else ingested_folder(service.store)
     if as_json:
@@ -517,6 +526,7 @@ def ask(
     filter: Filter = None,
     threshold: Threshold = None,
     required_phrases: RequiredPhrases = False,
+    recency: Recency = None,
     rerank: Rerank = None,
     rerank_url: RerankUrl = None,
     candidates: Candidates = None,
@@ -535,7 +545,7 @@ def ask(
     as_json: Json = False,
 ) -> None:
     """Answer a question with checked citations. Without --llm, quote sentences from the sources."""
-    from embedpipe.cli.choices import chat_model_named, generator_named
+    from embedpipe.cli.choices import chat_model_named, fusion_by_recency, generator_named
     from embedpipe.cli.commands import answer, ingested_folder, moment, parsed_filter
     from embedpipe.rag import RAGPipeline
 
@@ -547,6 +557,7 @@ def ask(
         "threshold": threshold,
         "required_phrases": required_phrases,
         "as_of": moment(as_of),
+        "fusion": fusion_by_recency(recency),
     }
     generator = generator_named(model, url=model_url, query_prompt=query_prompt, document_prompt=document_prompt)
     with _opened(generator, database, collection, must_exist=True, rerank=rerank, rerank_url=rerank_url) as service:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from embedpipe.answering import ChatModel
     from embedpipe.embedding import EmbeddingGenerator
     from embedpipe.ingest import ContextualHeader
+    from embedpipe.storage import Fusion
     from embedpipe.types import Chunker, Reranker
 
 
@@ -49,6 +50,24 @@ def chunker_of(text: str, generator: EmbeddingGenerator) -> Chunker | None:
         )
     overlap = int(rest[1]) if len(rest) == 2 else None
     return chunker_named(name, generator, size=rest[0] if rest else None, overlap=overlap)
+
+
+def fusion_by_recency(text: str | None) -> Fusion | None:
+    """Return the fusion for KEY, KEY:DAYS or KEY:DAYS:WEIGHT, None for None."""
+    from embedpipe.storage import Fusion, Recency
+
+    if text is None:
+        return None
+    key, *numbers = text.split(":")
+    try:
+        values = [float(number) for number in numbers]
+    except ValueError:
+        values = []
+    if not key or len(numbers) > 2 or len(values) < len(numbers):
+        raise typer.BadParameter(
+            f"--recency {text!r} is not KEY, KEY:DAYS or KEY:DAYS:WEIGHT, such as published:30:0.2."
+        )
+    return Fusion(recency=Recency(key=key, **dict(zip(("half_life_days", "weight"), values, strict=False))))
 
 
 def generator_named(

@@ -114,6 +114,7 @@ def _pipeline(body: KeptAnswerRequest, resources: Resources) -> tuple[RAGPipelin
         "filter": body.filter,
         "threshold": body.threshold,
         "required_phrases": body.required_phrases,
+        "fusion": body.recency.fusion() if body.recency else None,
         "rerank": body.rerank,
         "as_of": body.as_of,
     }

@@ -41,6 +41,7 @@ async def search(body: SearchRequest, request: Request) -> Response:
         filter=body.filter,
         threshold=body.threshold,
         required_phrases=body.required_phrases,
+        fusion=body.recency.fusion() if body.recency else None,
         rerank=body.rerank,
         candidates=body.candidates,
         as_of=body.as_of,

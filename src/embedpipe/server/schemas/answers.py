@@ -14,6 +14,7 @@ from embedpipe.server.schemas.common import (
     Filter,
     K,
     Mode,
+    RecencyBody,
     RequestModel,
     RequiredPhrases,
     ResponseModel,
@@ -32,6 +33,7 @@ class KeptAnswerRequest(RequestModel):
     filter: Filter = None
     threshold: Threshold = None
     required_phrases: RequiredPhrases = False
+    recency: RecencyBody | None = None
     rerank: bool = False
     as_of: AsOf = None
     collection: Collection = None

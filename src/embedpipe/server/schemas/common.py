@@ -9,6 +9,7 @@ from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
 
 from embedpipe.server.settings import MOST_ITEMS
 from embedpipe.server.web import levels
+from embedpipe.storage import Fusion, Recency
 
 T = TypeVar("T")
 
@@ -101,6 +102,21 @@ RequiredPhrases = Annotated[
         "the score. Lexical searches always require them."
     ),
 ]
+
+
+class RecencyBody(RequestModel):
+    """How new chunks gain in a hybrid search: `weight` times 0.5 ** (age / half life) of the range of the scores.
+
+    `key` is the metadata key of a date, such as "2026-11-30", or of seconds since 1970.
+    """
+
+    key: Annotated[str, Field(min_length=1, max_length=200, examples=["published"])]
+    half_life_days: Annotated[float, Field(gt=0, le=1_000_000, allow_inf_nan=False)] = 30.0
+    weight: Annotated[float, Field(gt=0, le=1, allow_inf_nan=False)] = 0.2
+
+    def fusion(self) -> Fusion:
+        """Return the fusion that a search takes."""
+        return Fusion(recency=Recency(key=self.key, half_life_days=self.half_life_days, weight=self.weight))
 
 
 class ErrorDetail(ResponseModel):

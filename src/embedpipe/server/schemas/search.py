@@ -12,6 +12,7 @@ from embedpipe.server.schemas.common import (
     Filter,
     K,
     Mode,
+    RecencyBody,
     RequestModel,
     RequiredPhrases,
     ResponseModel,
@@ -31,6 +32,7 @@ class SearchRequest(RequestModel):
     filter: Filter = None
     threshold: Threshold = None
     required_phrases: RequiredPhrases = False
+    recency: RecencyBody | None = None
     rerank: Annotated[bool, Field(description="Whether the reranker orders the candidates.")] = False
     candidates: Annotated[
         int | None, Field(ge=1, description="How many results the reranker chooses from; 50 by default.")

@@ -15,6 +15,7 @@ from sqlalchemy import (
     bindparam,
     case,
     cast,
+    extract,
     false,
     func,
     literal,
@@ -105,7 +106,7 @@ def with_ages(both: CTE, collection: Collection) -> CTE:
     date: ColumnElement[float] = SchemaFunction(
         "seconds_of_date", value, packagenames=(collection.schema,), type_=Float()
     )
-    age = (func.extract(literal_column("epoch"), func.statement_timestamp()) - date) / literal_column("86400")
+    age = (extract("epoch", func.statement_timestamp()) - date) / literal_column("86400")
     days = case((date.is_not(None), func.greatest(age, literal_column("0"))))
     rows = select(both, days.label("age_days")).join_from(both, chunks, chunks.c.key == both.c.key)
     return rows.cte("both_and_ages").prefix_with("MATERIALIZED")
@@ -158,7 +159,7 @@ def _by_zscores(both: CTE, collection: Collection) -> Select[Any]:
         added = bound("neighbor_weight") * func.coalesce(around, 0.0)
         rows = rows.add_columns((mean + added).label("z_with_neighbors"))
     each = rows.subquery("standardised").c
-    columns = [each[name] for name in (*both.c.keys(), "dense_weight", "due")]
+    columns: list[ColumnElement[Any]] = [each[name] for name in (*both.c.keys(), "dense_weight", "due")]
     z, score = each.z, _unit_score(each.z)
     if has_neighbors:
         alone, z, score = score, each.z_with_neighbors, _unit_score(each.z_with_neighbors)

@@ -178,8 +178,11 @@ def _recency(score: ColumnElement[float], age_days: ColumnElement[float]) -> Col
     span = func.max(score).over() - func.min(score).over()
     # exp() of less than -745 is an error of PostgreSQL's, no 0.
     decay = func.exp(-func.least(age_days / bound("half_life") * literal_column("ln(2.0)"), literal_column("700.0")))
+    # least() skips NULL, so that it takes the case to give nothing.
     gained = bound("recency_weight") * decay * func.coalesce(func.nullif(span, literal_column("0")), 1.0)
-    return func.coalesce(cast(gained, Float), 0.0, type_=Float())
+    return case(
+        (age_days.is_not(None), cast(gained, Float)), else_=literal_column("0.0", Float())
+    )  # least() skips NULL
 
 
 def _undated(age_days: ColumnElement[float]) -> ColumnElement[int]:

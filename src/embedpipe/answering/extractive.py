@@ -20,6 +20,7 @@ _MIN_WORDS = 3
 _STEM = 6
 _SPACED = re.compile(SPACED_LETTER)
 _WHOLE = re.compile(r"[.!?…。！？।؟][\"'”’»)\]」』]*$")
+_HEADING = re.compile(r"^ {0,3}(#{1,6})[ \t]+(\S[^\n]*)", re.MULTILINE)
 
 # What else counts, relative to the share of the question's words that a sentence holds. The ratios are those of a
 # conditional logit over the sentences of one half of SQuAD's articles, rounded.
@@ -149,7 +150,9 @@ class ExtractiveAnswerer:
         if self.least_share == 0:
             return False
         least = self.least_share - _shown_by_meaning(sources[best.source], cosines)
-        return _held_share(asked, best) < least and not in_another_language(question, sources[best.source].text)
+        return _held_share(
+            asked, best, _headings(sources[best.source], best.start)
+        ) < least and not in_another_language(question, sources[best.source].text)
 
     def _scores(
         self,
@@ -222,16 +225,28 @@ def _share(weights: dict[str, float], candidate: _Candidate) -> float:
     return held + _BEFORE * before
 
 
-def _held_share(asked: set[str], candidate: _Candidate) -> float:
-    """Return the share of the stems that the sentence and those beside it hold, 1 if there are no stems.
+def _held_share(asked: set[str], candidate: _Candidate, headings: set[str]) -> float:
+    """Return the share of the stems in the sentence, those beside it and its headings, 1 if there are no stems.
 
     They are weighted by their squared length, since what the question asks about are its long words. Their rarity among
     the sentences found would not help: the topic is not rare there.
     """
     wanted = _parts(asked)
     total = sum(len(part) ** 2 for part in wanted)
-    held = sum(len(part) ** 2 for part in wanted & _parts(candidate.stems | candidate.before | candidate.after))
+    held = sum(
+        len(part) ** 2 for part in wanted & _parts(candidate.stems | candidate.before | candidate.after | headings)
+    )
     return held / total if total else 1.0
+
+
+def _headings(source: Passage, start: int) -> set[str]:
+    """Return the stems of the headings above a place: those of its chunk, and Markdown's in the text."""
+    named = source.metadata_at(start).get("heading_path")
+    path = dict(enumerate(map(str, named), -len(named))) if isinstance(named, list) else {}
+    for heading in _HEADING.finditer(source.text, 0, start):
+        level = len(heading[1])
+        path = {above: title for above, title in path.items() if above < level} | {level: heading[2]}
+    return _stems(" ".join(path.values()))
 
 
 def _parts(stems: set[str]) -> set[str]:

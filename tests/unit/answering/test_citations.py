@@ -230,6 +230,19 @@ def test_nothing_is_quoted_where_the_sources_hold_nothing_on_the_question(questi
 
 
 @pytest.mark.parametrize(
+    ("text", "answered"),
+    [
+        ("# Tea\n\n## Green\n\nSteep it at 80 degrees. It takes two minutes.", True),
+        ("# Tea\n\n## Green\n\nA bush.\n\nIt grows.\n\nSteep it at 80 degrees. It takes two minutes.", True),
+        ("# Tea\n\n## Green\n\nA bush.\n\n# Coffee\n\nIt is dark.\n\nSteep it at 80 degrees for long.", False),
+        ("Steep it at 80 degrees. It takes two minutes.", False),
+    ],
+)
+def test_the_headings_above_a_sentence_say_what_it_is_about(text: str, answered: bool) -> None:
+    assert bool(quoted("How hot is it for green tea?", source(text))) == answered
+
+
+@pytest.mark.parametrize(
     ("question", "similarity", "cosines", "answered"),
     [
         ("Which liquid goes into black tea?", 0.8, (0.1, 0.1), True),

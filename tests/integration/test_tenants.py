@@ -19,6 +19,7 @@ from embedpipe.errors import ConfigurationError, InputError
 from embedpipe.llama_index import EmbedPipeVectorStore
 from embedpipe.storage import AsyncPgVectorStore, Database, Field, PgVectorStore, Search, store_for_model
 from embedpipe.storage.admin.setup import run, setup_statements
+from embedpipe.storage.attach import Table
 from embedpipe.storage.tables.catalogue import CollectionSettings, migrate
 from embedpipe.storage.write.chunks import checked_rows
 from embedpipe.storage.write.documents import DocumentBatch, DocumentRow
@@ -82,6 +83,8 @@ METHODS: dict[str, Callable[[Any], Awaitable[Any]]] = {
     "count": lambda store: store.count(),
     "cosines": lambda store: store.cosines(),
     "metadata_sample": lambda store: store.metadata_sample(),
+    "metadata_keys": lambda store: store.metadata_keys(),
+    "list_documents": lambda store: store.list_documents(),
     "documents": lambda store: store.documents(["d0", "d1"]),
     "known_documents": lambda store: store.known_documents(["d0", "d1"]),
     "versions": lambda store: store.versions("d0"),
@@ -101,6 +104,10 @@ METHODS: dict[str, Callable[[Any], Awaitable[Any]]] = {
     "metadata_indexes": lambda store: store.metadata_indexes(),
     "refresh_statistics": lambda store: store.refresh_statistics(),
     "upgrade": lambda store: store.upgrade(),
+    "attach": lambda store: store.attach(Table("public.articles", key="id", text="body")),
+    "detach": lambda store: store.detach(),
+    "retry_changes": lambda store: store.retry_changes(every=True),
+    "take_changes": lambda store: store.take_changes(lambda claim: pytest.fail(str(claim))),
     "reembed": lambda store: store.reembed(
         lambda texts: pytest.fail(str(texts)), model=ModelSpec(name="b", dimensions=D)
     ),
@@ -118,6 +125,9 @@ REFUSED = {
     "similar": InputError,
     "kept_answer": InputError,
     "versions": ConfigurationError,
+    "attach": ConfigurationError,
+    "retry_changes": ConfigurationError,
+    "take_changes": ConfigurationError,
 }
 
 

@@ -30,6 +30,7 @@ REFERENCE = Path(__file__).parents[2] / "docs" / "reference"
 ONLY_READ = {
     *("CacheStats", "CatalogueModel", "EmbeddingAttempt", "EmbeddingBatch", "EmbeddingResponse", "EmbeddingResult"),
     *("Citation", "Passage", "RAGResponse", "SearchResult", "Statement"),
+    *("AffectedAnswer", "CitationState", "CitedPlace"),
     *("CompressionReport", "Measured", "Report", "Run", "RunComparison", "View"),
     *("CollectionInfo", "Health", "ImportReport", "IndexProgress", "ReembedProgress", "UpgradeProgress"),
     *("Event", "MetricsSummary", "StageSummary", "ProcessedDocument", "ProcessingStats", "Export", "ExportReport"),

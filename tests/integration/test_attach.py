@@ -320,7 +320,20 @@ def test_what_cannot_be_attached_is_refused(
         service.sync()
 
 
-@pytest.mark.parametrize("arguments", [{"key": ()}, {"text": []}, {"key": 5}, {"text": ["a", "a"]}, {"name": "a\x00"}])
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {"key": ()},
+        {"text": []},
+        {"key": 5},
+        {"key": {"id": 1}},
+        {"text": b"body"},
+        {"text": [1]},
+        {"metadata": {"a"}},
+        {"text": ["a", "a"]},
+        {"name": "a\x00"},
+    ],
+)
 def test_a_table_that_cannot_be_is_refused(arguments: dict[str, Any]) -> None:
     with pytest.raises(ConfigurationError):
         Table(**({"name": "articles", "key": "id", "text": "body"} | arguments))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -44,7 +44,7 @@ class Table:
 def _columns(part: str, value: object) -> tuple[str, ...]:
     """Return the names of columns as a tuple. One str is one name."""
     names = [value] if isinstance(value, str) else value
-    if not isinstance(names, Iterable):
+    if not isinstance(names, Sequence) or isinstance(names, bytes):
         raise ConfigurationError(f"{part}={shown(value)} is no list. Pass the names of columns.")
     checked = tuple(checked_text(f"a name in {part}", name, error=ConfigurationError) for name in names)
     repeated = {name for name in checked if checked.count(name) > 1}

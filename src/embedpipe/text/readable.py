@@ -38,17 +38,18 @@ _TAGS = (
     "a|abbr|b|blockquote|br|center|code|dd|del|details|div|dl|dt|em|figcaption|figure|font|h[1-6]|hr|i|img|kbd|li|ol|p|"
     "picture|pre|s|section|small|source|span|strong|sub|summary|sup|table|tbody|td|th|thead|tr|u|ul|video"
 )
-_URL = r"[^()\s]*+(?:\([^()\s]*+\))?+[^()\s]*+"
+_URL = r"[^()\s]*+(?:\([^()\s]*+\))?[^()\s]*+"
 # A document may be hostile, so every pattern takes linear time: none looks past the character that could begin its
-# next match, and none gives back what it took.
+# next match, and none gives back what it took but a group once. Python before 3.11.5 finds no match where a possessive
+# group has alternatives or looks ahead.
 _INLINE = re.compile(
     rf"""
-    <!--(?:(?!-->|<!--).)*+-->
+    <!--(?:(?!-->|<!--).)*-->
     | </?(?:{_TAGS})(?=[\s/>])[^<>]*+>
     | <(?P<address>https?://[^<>\s]++)>
     | \[!\[(?P<badge>[^\[\]]*+)\]\({_URL}\)\]\({_URL}\)
-    | !?\[(?P<label>[^\[\]]*+)\]\({_URL}(?:\s++"[^"\n]*+")?+\)
-    | (?P<role>(?<![\w:]):(?:[\w+.-]++:){{1,3}}|\{{[\w:+.-]++\}})?+
+    | !?\[(?P<label>[^\[\]]*+)\]\({_URL}(?:\s++"[^"\n]*+")?\)
+    | (?P<role>(?<![\w:]):(?:[\w+.-]++:){{1,3}}|\{{[\w:+.-]++\}})?
       (?P<ticks>`{{1,2}})(?!`)(?P<code>[^`]++)(?P=ticks)(?!`)(?P<link>_{{0,2}})
     | (?P<stars>(?<![\w*\\])\*{{1,3}})(?=[^\s*])(?P<strong>[^*]++)(?<=\S)(?P=stars)(?![\w*])
     | \\(?P<escaped>[*_`|\#~])

@@ -109,7 +109,13 @@ def test_new_documents_gain_in_searches_and_answers(client: httpx.Client) -> Non
     assert gained["cats"] > gained["with"] > 0  # of 2020 and 2006
     answer = client.post("/answer", json={"question": "How do I close a file?", "k": 1, "recency": recency})
     assert answer.status_code == 200
-    for wrong in ({"key": ""}, {"key": "year", "weight": 2}, {"key": "year", "half_life_days": 0}, {"weight": 0.1}):
+    for wrong in (
+        {"key": ""},
+        {"key": "\0"},
+        {"key": "year", "weight": 2},
+        {"key": "year", "half_life_days": 0},
+        {"weight": 0.1},
+    ):
         assert client.post("/search", json=search | {"recency": wrong}).status_code == 400
 
 

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal, TypeVar
 from fastapi import Query
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, model_validator
 
+from embedpipe._checks import checked_text
 from embedpipe.server.settings import MOST_ITEMS
 from embedpipe.server.web import levels
 from embedpipe.storage import Fusion, Recency
@@ -111,11 +112,16 @@ class RecencyBody(RequestModel):
     """
 
     key: Annotated[str, Field(min_length=1, max_length=200, examples=["published"])]
-    half_life_days: Annotated[float, Field(gt=0, le=1_000_000, allow_inf_nan=False)] = 30.0
-    weight: Annotated[float, Field(gt=0, le=1, allow_inf_nan=False)] = 0.2
+    half_life_days: Annotated[float, Field(ge=1e-6, le=1e6, allow_inf_nan=False)] = 30.0
+    weight: Annotated[float, Field(ge=1e-6, le=1, allow_inf_nan=False)] = 0.2
 
     def fusion(self) -> Fusion:
-        """Return the fusion that a search takes."""
+        """Return the fusion that a search takes.
+
+        Raises:
+            InputError: If PostgreSQL cannot take the key.
+        """
+        checked_text("recency.key", self.key)
         return Fusion(recency=Recency(key=self.key, half_life_days=self.half_life_days, weight=self.weight))
 
 

@@ -176,13 +176,11 @@ def _recency(score: ColumnElement[float], age_days: ColumnElement[float]) -> Col
     If all scores are equal, their range counts as 1. Else the newer of two equal chunks would not come first.
     """
     span = func.max(score).over() - func.min(score).over()
-    # exp() of less than -745 is an error of PostgreSQL's, no 0.
-    decay = func.exp(-func.least(age_days / bound("half_life") * literal_column("ln(2.0)"), literal_column("700.0")))
-    # least() skips NULL, so that it takes the case to give nothing.
+    # PostgreSQL raises an error where a product, or exp(), would be too small for a number other than 0.
+    decay = func.exp(-func.least(age_days / bound("half_life") * literal_column("ln(2.0)"), literal_column("100.0")))
     gained = bound("recency_weight") * decay * func.coalesce(func.nullif(span, literal_column("0")), 1.0)
-    return case(
-        (age_days.is_not(None), cast(gained, Float)), else_=literal_column("0.0", Float())
-    )  # least() skips NULL
+    # least() of NULL and a number is the number.
+    return cast(case((age_days.is_not(None), gained), else_=0.0), Float)
 
 
 def _undated(age_days: ColumnElement[float]) -> ColumnElement[int]:

@@ -18,7 +18,9 @@ from embedpipe.types import SearchMode
 FusionMethod: TypeAlias = Literal["zscores", "scores", "ranks"]
 
 MAX_K = 10_000
-_MAX_HALF_LIFE_DAYS = 1_000_000
+_LEAST_HALF_LIFE_DAYS, _MOST_HALF_LIFE_DAYS = 1e-6, 1e6
+_LEAST_RECENCY_WEIGHT = 1e-6
+"""Far smaller numbers would end a search by an error of PostgreSQL's: it raises one where a product is rounded to 0."""
 _MAX_RRF_K = 1_000_000  # the sums of 1 / (rrf_k + rank) of neighboring ranks still differ
 _DENSE_WEIGHTS: dict[FusionMethod, float | None] = {"zscores": None, "scores": 0.7, "ranks": 0.5}
 
@@ -35,8 +37,8 @@ class Recency:
     Attributes:
         key: The metadata key of the date. It is an ISO 8601 text ("2026-11-30", "2026-11-30T08:00:00+01:00", "2026-11",
             "2026"), a year as a number, or seconds or milliseconds since 1970. Times without an offset are in UTC.
-        half_life_days: After how many days a chunk gains half as much, over 0.
-        weight: What a chunk of now gains, over 0 and up to 1.
+        half_life_days: After how many days a chunk gains half as much, from a millionth to a million.
+        weight: What a chunk of now gains, from a millionth to 1.
 
     Raises:
         ConfigurationError: If a value is out of its range.
@@ -48,7 +50,11 @@ class Recency:
 
     def __post_init__(self) -> None:
         check_fields(
-            self, {"half_life_days": Bounds(above=0, most=_MAX_HALF_LIFE_DAYS), "weight": Bounds(above=0, most=1)}
+            self,
+            {
+                "half_life_days": Bounds(_LEAST_HALF_LIFE_DAYS, _MOST_HALF_LIFE_DAYS),
+                "weight": Bounds(_LEAST_RECENCY_WEIGHT, 1),
+            },
         )
         checked_text("key", self.key, error=ConfigurationError)
 

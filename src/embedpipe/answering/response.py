@@ -94,9 +94,9 @@ class RAGResponse:
             )
         return self.verifier
 
-    def __getstate__(self) -> list[Any]:
-        # As a dataclass with slots has it, without the service and its connections.
-        return [None if each.name == "verifier" else getattr(self, each.name) for each in fields(self)]
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Without the service and its connections. Before Python 3.11.5, a dataclass with slots overwrites __getstate__.
+        return _restored, ({each.name: getattr(self, each.name) for each in fields(self) if each.name != "verifier"},)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the response as a dict for JSON: sources by number, document and place, statements with citations."""
@@ -161,3 +161,7 @@ def _footer(response: RAGResponse) -> str:
         parts.append("cut off at the token limit")
     parts.extend(f"{name} {seconds:.2f} s" for name, seconds in response.timings.items())
     return " · ".join(parts)
+
+
+def _restored(values: dict[str, Any]) -> RAGResponse:
+    return RAGResponse(**values)

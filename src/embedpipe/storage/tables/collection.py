@@ -17,6 +17,7 @@ still uses the old model or a dropped collection finds no table, and never the w
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 from sqlalchemy import (
     BigInteger,
@@ -294,16 +295,7 @@ def _tables_of(collection: Collection) -> _CollectionTables:
         metadata,
         *tenant_columns(collection.tenants),
         Column("key", BigInteger, Identity(always=True), primary_key=True),
-        Column("id", Text, nullable=False),
-        Column("document_id", Text),
-        Column("chunk_index", Integer, nullable=False),
-        Column("content", Text, nullable=False),
-        Column("start_index", Integer, nullable=False),
-        Column("end_index", Integer, nullable=False),
-        Column("metadata", JSONB, nullable=False),
-        Column("payload", JSONB),
-        Column("header", Text),
-        Column("key_order", JSONB(none_as_null=True)),
+        *chunk_columns(),
         *([since] if collection.history and not collection.then else []),
         UniqueConstraint(*collection.scope, "id"),
     )
@@ -331,3 +323,19 @@ def default_precision(dimensions: int) -> Precision:
 def quoted(connection: Connection, table: Table) -> str:
     """Return a table's name as `to_regclass` reads it."""
     return connection.dialect.identifier_preparer.format_table(table)
+
+
+def chunk_columns() -> list[Column[Any]]:
+    """Return new columns for what a chunk holds. Its superseded versions have the same."""
+    return [
+        Column("id", Text, nullable=False),
+        Column("document_id", Text),
+        Column("chunk_index", Integer, nullable=False),
+        Column("content", Text, nullable=False),
+        Column("start_index", Integer, nullable=False),
+        Column("end_index", Integer, nullable=False),
+        Column("metadata", JSONB, nullable=False),
+        Column("payload", JSONB),
+        Column("header", Text),
+        Column("key_order", JSONB(none_as_null=True)),
+    ]

@@ -49,7 +49,7 @@ from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.schema import CreateIndex, CreateTable, ExecutableDDLElement
 from sqlalchemy.sql.base import Executable
 
-from embedpipe.storage.tables.collection import Collection
+from embedpipe.storage.tables.collection import Collection, chunk_columns
 from embedpipe.storage.tables.ddl import ddl
 from embedpipe.storage.tables.lexical_index import CHUNKS, DIMENSIONS, LENGTHS, lexical_tables
 from embedpipe.storage.tables.once import once
@@ -98,16 +98,7 @@ def past_tables(collection: Collection) -> PastTables:
         *tenant_columns(tenants),
         # Below 0, so that no key is also that of a present chunk.
         Column("key", BigInteger, Identity(always=True, start=-1, increment=-1), primary_key=True),
-        Column("id", Text, nullable=False),
-        Column("document_id", Text),
-        Column("chunk_index", Integer, nullable=False),
-        Column("content", Text, nullable=False),
-        Column("start_index", Integer, nullable=False),
-        Column("end_index", Integer, nullable=False),
-        Column("metadata", JSONB, nullable=False),
-        Column("payload", JSONB),
-        Column("header", Text),
-        Column("key_order", JSONB(none_as_null=True)),
+        *chunk_columns(),
         Column("since", DateTime(timezone=True), nullable=False),
         Column("until", DateTime(timezone=True), nullable=False),
     )
